@@ -1,0 +1,1 @@
+//! The reference servers, scenarios and profiles of wsgibench.

@@ -1,0 +1,2 @@
+//! The `wsgibench` command.
+fn main() {}

@@ -1,0 +1,322 @@
+//! What a load gave: counts that add up, latencies that hide nothing.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+/// All rounds of a plan.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LoadResult {
+    /// Round by round.
+    pub rounds: Vec<RoundResult>,
+}
+
+/// One measured interval.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RoundResult {
+    /// Its length as measured, seconds.
+    pub seconds: f64,
+    /// Requests, counted once each.
+    pub counts: Counts,
+    /// Failures by kind; sums to `counts.failed`.
+    pub errors: Vec<(ErrorKind, u64)>,
+    /// Failed checks by name with one sample of what came instead; sums to the `check_failed` and `status` errors.
+    pub failed_checks: Vec<FailedCheck>,
+    /// Intended start to last byte (equal to service time in a closed loop).
+    pub response_time: Latency,
+    /// First byte sent to last byte received.
+    pub service_time: Latency,
+    /// Connection asked for to connection established.
+    pub connect_time: Latency,
+    /// Due and a connection free, yet sent late: the engine's fault.
+    pub client_lag: Latency,
+    /// Due and every connection busy: the server's fault, part of response time.
+    pub queue_wait: Latency,
+    /// Bytes sent.
+    pub bytes_sent: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
+    /// Connections.
+    pub connections: Connections,
+    /// Requests per second that the schedule asked for; `None` in a closed loop.
+    pub offered_rate: Option<f64>,
+    /// Per second of the round.
+    pub series: Vec<Second>,
+    /// CPU time of the engine's workers, seconds.
+    pub engine_cpu_seconds: f64,
+    /// The same without the time that pacing spent spinning, as a share of workers x round (0 to 1).
+    pub engine_busy_share: f64,
+    /// Time the workers were runnable and did not run (`/proc/thread-self/schedstat`), seconds.
+    pub run_queue_delay_seconds: f64,
+    /// Named steps of scripted users, in order of first use.
+    pub steps: Vec<Step>,
+}
+
+/// Requests of a round. `offered == done + failed + censored + unsent`, asserted in every round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Requests due in the round, and those in flight when it began (closed loops carry them over).
+    pub offered: u64,
+    /// Answered, and rightly.
+    pub done: u64,
+    /// Ended with an error.
+    pub failed: u64,
+    /// Timed out, or in flight when the round ended: known only to have lasted at least so long.
+    pub censored: u64,
+    /// Due and never sent.
+    pub unsent: u64,
+    /// Of `censored`: those that reached the timeout.
+    pub timed_out: u64,
+    /// Requests sent again after the server closed an idle connection before any byte of the answer (not counted twice above).
+    pub retried: u64,
+}
+
+/// A latency distribution with its censored part.
+#[derive(Clone, Debug)]
+pub struct Latency {
+    /// Nanoseconds, three significant figures, 1 ns to 1 h; censored samples are in it at the value they had reached.
+    pub histogram: Histogram<u64>,
+    /// Samples in it that are only lower bounds. A percentile at or above the smallest of these is "at least".
+    pub censored: u64,
+    /// Smallest censored value, ns.
+    pub censored_from: Option<u64>,
+}
+
+/// Connections of a round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Connections {
+    /// Asked for by the load model.
+    pub wanted: u64,
+    /// Established at most at one time.
+    pub established: u64,
+    /// Newly opened in the round: each costs a port.
+    pub opened: u64,
+    /// Connections (or users) with at least one complete answer.
+    pub served: u64,
+    /// Jain's fairness index of answers per connection, 0 to 1.
+    pub jain: f64,
+}
+
+/// One second of a round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Second {
+    /// Start, seconds from the start of the round.
+    pub at: f64,
+    /// Answered.
+    pub done: u64,
+    /// Failed or timed out.
+    pub errors: u64,
+    /// Median response time, ns (0 with no answer).
+    pub p50_ns: u64,
+    /// 99th percentile, ns.
+    pub p99_ns: u64,
+    /// Mean response time, ns.
+    pub mean_ns: u64,
+    /// Connections or users active at the end of the second.
+    pub active: u64,
+}
+
+/// A check that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedCheck {
+    /// Its name, e.g. `status 200` or the name a script gave.
+    pub name: String,
+    /// How often.
+    pub count: u64,
+    /// The first answer that failed it, cut to 512 bytes.
+    pub sample: String,
+}
+
+/// A named step of a scripted user.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Step {
+    /// Name.
+    pub name: String,
+    /// Response times.
+    pub latency: Latency,
+    /// Failures in it.
+    pub failed: u64,
+}
+
+/// Why a request failed. One flat list; every failure is exactly one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// The name did not resolve.
+    Dns,
+    /// Connection refused: nobody listens.
+    Refused,
+    /// No answer to the connection request in time (a full backlog looks so).
+    ConnectTimeout,
+    /// Reset while connecting.
+    ConnectReset,
+    /// No local port left (`EADDRNOTAVAIL`).
+    NoPorts,
+    /// No descriptor left (`EMFILE`).
+    NoDescriptors,
+    /// Reset or broken pipe while sending.
+    WriteReset,
+    /// Reset while receiving.
+    ReadReset,
+    /// Closed before the answer was whole.
+    PrematureEnd,
+    /// Not HTTP/1.x, or a head beyond 64 KiB.
+    Malformed,
+    /// No whole answer within the timeout. Counted as censored, never as failed.
+    ResponseTimeout,
+    /// Another status than the check wants.
+    Status,
+    /// Another header or body than the check wants.
+    CheckFailed,
+    /// A scripted user returned an error of its own or panicked.
+    Script,
+}
+
+/// Percentiles of a [`Latency`] are read through this: a figure that may be only a lower bound.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quantile {
+    /// Nanoseconds.
+    pub ns: u64,
+    /// The true value is at least this.
+    pub at_least: bool,
+}
+
+impl Latency {
+    /// An empty distribution.
+    ///
+    /// # Panics
+    /// Never: the bounds are constants that the histogram accepts.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            histogram: Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("constant bounds are valid"),
+            censored: 0,
+            censored_from: None,
+        }
+    }
+
+    /// The value below which the share `q` (0 to 1) of samples lies.
+    #[must_use]
+    pub fn quantile(&self, q: f64) -> Quantile {
+        let ns = self.histogram.value_at_quantile(q);
+        Quantile {
+            ns,
+            at_least: self.censored_from.is_some_and(|from| ns >= from),
+        }
+    }
+
+    /// Records one sample.
+    pub fn record(&mut self, value: Duration) {
+        self.histogram
+            .saturating_record(u64::try_from(value.as_nanos()).unwrap_or(u64::MAX).max(1));
+    }
+
+    /// Records a sample known only to be at least `value`.
+    pub fn record_censored(&mut self, value: Duration) {
+        let ns = u64::try_from(value.as_nanos()).unwrap_or(u64::MAX).max(1);
+        self.histogram.saturating_record(ns);
+        self.censored += 1;
+        self.censored_from = Some(self.censored_from.map_or(ns, |from| from.min(ns)));
+    }
+
+    /// Adds another distribution (of another worker, stripe or round).
+    pub fn merge(&mut self, other: &Self) {
+        // Same bounds and figures on both sides: the addition cannot fail.
+        let _ = self.histogram.add(&other.histogram);
+        self.censored += other.censored;
+        self.censored_from = match (self.censored_from, other.censored_from) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Serialize for Latency {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        wire::LatencyWire::from(self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Latency {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wire = wire::LatencyWire::deserialize(deserializer)?;
+        Self::try_from(wire).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The form on disk: a summary a person can read, and the histogram as base64 of HdrHistogram V2.
+mod wire {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+    use serde::{Deserialize, Serialize};
+
+    use super::Latency;
+
+    #[derive(Serialize, Deserialize)]
+    pub(super) struct LatencyWire {
+        count: u64,
+        censored: u64,
+        censored_from_ns: Option<u64>,
+        mean_ns: f64,
+        p50_ns: u64,
+        p90_ns: u64,
+        p99_ns: u64,
+        p999_ns: u64,
+        max_ns: u64,
+        /// Base64 of HdrHistogram V2 (deflated).
+        hdr: String,
+    }
+
+    impl From<&Latency> for LatencyWire {
+        fn from(latency: &Latency) -> Self {
+            let h = &latency.histogram;
+            let mut bytes = Vec::new();
+            if !h.is_empty() {
+                // Writing to memory cannot fail.
+                let _ = V2DeflateSerializer::new().serialize(h, &mut bytes);
+            }
+            Self {
+                count: h.len(),
+                censored: latency.censored,
+                censored_from_ns: latency.censored_from,
+                mean_ns: h.mean(),
+                p50_ns: h.value_at_quantile(0.50),
+                p90_ns: h.value_at_quantile(0.90),
+                p99_ns: h.value_at_quantile(0.99),
+                p999_ns: h.value_at_quantile(0.999),
+                max_ns: h.max(),
+                hdr: STANDARD.encode(bytes),
+            }
+        }
+    }
+
+    impl TryFrom<LatencyWire> for Latency {
+        type Error = String;
+
+        fn try_from(wire: LatencyWire) -> Result<Self, String> {
+            let mut latency = Self::new();
+            if !wire.hdr.is_empty() {
+                let bytes = STANDARD
+                    .decode(&wire.hdr)
+                    .map_err(|e| format!("histogram is not base64: {e}"))?;
+                let histogram = Deserializer::new()
+                    .deserialize::<u64, _>(&mut bytes.as_slice())
+                    .map_err(|e| format!("histogram is damaged: {e:?}"))?;
+                latency
+                    .histogram
+                    .add(&histogram)
+                    .map_err(|e| format!("histogram has other bounds: {e:?}"))?;
+            }
+            latency.censored = wire.censored;
+            latency.censored_from = wire.censored_from_ns;
+            Ok(latency)
+        }
+    }
+}

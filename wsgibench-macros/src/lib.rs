@@ -1,0 +1,1 @@
+//! The attributes `#[server]` and `#[scenario]` of wsgibench.
