@@ -1,0 +1,78 @@
+//! A profile: which cases, and how much effort.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Limits;
+
+/// A run profile, as a Rust value or a TOML file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Profile {
+    /// Name for `--profile`.
+    pub name: String,
+    /// One line for `--help` and the report.
+    pub description: String,
+    /// Regular expressions on the case id; a case that matches any is chosen. Empty: all.
+    pub cases: Vec<String>,
+    /// Launches a case (1 or more).
+    pub launches: u32,
+    /// Rounds a launch (1 or more).
+    pub rounds: u32,
+    /// Load before the first round that is not recorded.
+    #[serde(with = "crate::declare::profile::human")]
+    pub warm_up_time: Duration,
+    /// Length of a round, unless the load fixes its own.
+    #[serde(with = "crate::declare::profile::human")]
+    pub measurement_time: Duration,
+    /// Limits for every server of the run; `None`: each server's own.
+    pub limits: Option<Limits>,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            name: "default".into(),
+            description: "6 launches of 1 s warm-up and 2 rounds of 2.5 s".into(),
+            cases: Vec::new(),
+            launches: 6,
+            rounds: 2,
+            warm_up_time: Duration::from_secs(1),
+            measurement_time: Duration::from_millis(2_500),
+            limits: None,
+        }
+    }
+}
+
+impl Profile {
+    /// The short look: 2 launches of 0.5 s warm-up and one round of 1.5 s.
+    #[must_use]
+    pub fn quick() -> Self {
+        Self {
+            name: "quick".into(),
+            description: "2 launches of 0.5 s warm-up and one round of 1.5 s: a look, no evidence".into(),
+            launches: 2,
+            rounds: 1,
+            warm_up_time: Duration::from_millis(500),
+            measurement_time: Duration::from_millis(1_500),
+            ..Self::default()
+        }
+    }
+}
+
+/// Durations as people write them: `2.5s` is `2s 500ms`.
+pub(crate) mod human {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(*value))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text).map_err(serde::de::Error::custom)
+    }
+}

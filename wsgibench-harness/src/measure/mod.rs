@@ -1,0 +1,3 @@
+//! The conductor: what is run, in which order, and what it says while it runs.
+
+pub mod event;

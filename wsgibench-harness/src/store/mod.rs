@@ -1,0 +1,3 @@
+//! Runs and baselines on disk.
+
+pub mod record;

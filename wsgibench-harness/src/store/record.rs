@@ -1,0 +1,271 @@
+//! A run, as `run.json` has it. Every reader (reports, comparisons, other programs) starts from these types.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    declare::{Profile, ServerSpec},
+    load::{Load, RoundResult},
+};
+
+/// Version of the form of `run.json`; raised when a field changes its meaning or goes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Everything that one run measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// [`SCHEMA_VERSION`] of the writer.
+    pub schema_version: u32,
+    /// Version of the harness.
+    pub harness_version: String,
+    /// Id, sortable by time: `20261121T101500-4f2a`.
+    pub id: String,
+    /// Start, UTC.
+    pub started: jiff::Timestamp,
+    /// End, UTC; `None` while it runs or when it was killed.
+    pub finished: Option<jiff::Timestamp>,
+    /// Ended by Ctrl-C or recovered from its journal after a kill: not all that was planned is in it.
+    pub interrupted: bool,
+    /// Seed of the order, the mixes and the schedules.
+    pub seed: u64,
+    /// The profile, as it was applied.
+    pub profile: Profile,
+    /// Arguments, as given.
+    pub arguments: Vec<String>,
+    /// Where it ran.
+    pub environment: Environment,
+    /// Clamps, fallbacks and all else that was said.
+    pub notices: Vec<Notice>,
+    /// The servers, as resolved.
+    pub servers: Vec<ServerRecord>,
+    /// The cases, in order of declaration.
+    pub cases: Vec<CaseRecord>,
+    /// The engine's ceiling on this path, if it was measured.
+    pub ceiling: Option<Ceiling>,
+    /// Comparison, if one was asked for (`verdict.json` has the same).
+    #[serde(default)]
+    pub comparison: Option<serde_json::Value>,
+}
+
+/// The machine and the sandbox.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Environment {
+    /// `docker` or `process`.
+    pub sandbox: String,
+    /// Why that one.
+    pub sandbox_reason: String,
+    /// Container engine and version.
+    pub engine: Option<String>,
+    /// Kernel release.
+    pub kernel: String,
+    /// Operating system's pretty name.
+    pub os: String,
+    /// CPU model.
+    pub cpu_model: String,
+    /// CPUs online.
+    pub cpu_count: usize,
+    /// CPUs of the servers.
+    pub server_cpus: Vec<usize>,
+    /// CPUs of the load engine.
+    pub load_cpus: Vec<usize>,
+    /// Frequency governor.
+    pub governor: Option<String>,
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+    /// `v1` or `v2`.
+    pub cgroup: String,
+    /// Path of the load to the server: `bridge`, `published port`, `loopback`.
+    pub path: String,
+    /// Git commit of the project, with `-dirty`.
+    pub commit: Option<String>,
+    /// Further facts by name.
+    pub extra: BTreeMap<String, String>,
+}
+
+/// Something a reader must know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// What it is about: a case id, a server, or empty for the run.
+    pub about: String,
+    /// The text, with the remedy.
+    pub text: String,
+}
+
+/// A server of the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerRecord {
+    /// As resolved.
+    pub spec: ServerSpec,
+    /// Image tag or path of the virtual environment.
+    pub image: String,
+    /// Digest of the image.
+    pub image_digest: Option<String>,
+    /// Size of the image, bytes.
+    pub image_bytes: Option<u64>,
+    /// Versions inside it, by package (`gunicorn`: `27.0.1`, `python`: `3.11.2`).
+    pub versions: BTreeMap<String, String>,
+}
+
+/// A case: one server x one scenario x one parameter set.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CaseRecord {
+    /// `scenario/server/param`.
+    pub id: String,
+    /// Scenario.
+    pub scenario: String,
+    /// Server.
+    pub server: String,
+    /// Parameter set.
+    pub param: String,
+    /// Names and values of the parameters.
+    pub values: Vec<(String, String)>,
+    /// Doc comment of the scenario.
+    pub description: String,
+    /// The load.
+    pub load: Load,
+    /// What came of it.
+    pub outcome: CaseOutcome,
+    /// Launch by launch.
+    pub launches: Vec<LaunchRecord>,
+    /// May it be believed.
+    pub validity: Validity,
+}
+
+/// What came of a case.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome", content = "reason")]
+pub enum CaseOutcome {
+    /// At least one round was measured.
+    Measured,
+    /// Not begun (the run ended before).
+    #[default]
+    Planned,
+    /// It could not be measured.
+    Failed(String),
+    /// Its server cannot be had on this machine.
+    NotAvailable(String),
+    /// Its server cannot do it.
+    Unsupported(String),
+    /// Declared with `ignore`.
+    Ignored(String),
+}
+
+/// One fresh start of a server, until its teardown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LaunchRecord {
+    /// 0-based number within the case and arm.
+    pub index: u32,
+    /// Block it belongs to.
+    pub block: u32,
+    /// `candidate` (the working tree) or `base`.
+    pub arm: String,
+    /// Start, UTC.
+    pub started: jiff::Timestamp,
+    /// From the order to start until the first right answer, seconds.
+    pub start_up_seconds: f64,
+    /// Address that was loaded.
+    pub address: String,
+    /// Memory after the first answer, before load, bytes.
+    pub memory_at_rest_bytes: u64,
+    /// Round by round.
+    pub rounds: Vec<RoundRecord>,
+    /// Reference load before and after, requests per second.
+    pub reference: Vec<f64>,
+    /// Why it failed, if it did. Its rounds up to then are kept.
+    pub error: Option<String>,
+    /// File with what it printed, relative to the run's folder.
+    pub log: Option<String>,
+}
+
+/// One measured interval with what the server used in it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RoundRecord {
+    /// 0-based number within the launch.
+    pub index: u32,
+    /// The engine's figures.
+    pub load: RoundResult,
+    /// Server CPU time in user mode, seconds.
+    pub server_cpu_user_seconds: f64,
+    /// Server CPU time in the kernel, seconds.
+    pub server_cpu_system_seconds: f64,
+    /// Both, seconds.
+    pub server_cpu_seconds: f64,
+    /// Held back by a quota, seconds.
+    pub throttled_seconds: f64,
+    /// Mean of the samples, bytes.
+    pub memory_mean_bytes: u64,
+    /// Highest sample, bytes.
+    pub memory_peak_bytes: u64,
+    /// About one sample a second: server CPU share (cores) and memory.
+    pub server_series: Vec<ServerSecond>,
+    /// Metrics by id (`stats::metric`): `throughput`, `cpu_per_request`, `p50`, `p99`, ...
+    pub metrics: BTreeMap<String, f64>,
+    /// May it be believed.
+    pub validity: Validity,
+}
+
+/// The server in one second of a round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerSecond {
+    /// Seconds from the start of the round.
+    pub at: f64,
+    /// Cores in use.
+    pub cpu_cores: f64,
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+}
+
+/// The engine against the null server on the same path.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ceiling {
+    /// Requests per second.
+    pub requests_per_second: f64,
+    /// Engine CPU time per request, microseconds.
+    pub engine_cpu_us_per_request: f64,
+}
+
+/// Whether a measurement may be believed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Validity {
+    /// The worst of the findings.
+    pub level: ValidityLevel,
+    /// What was checked and departed, each with its figure and threshold.
+    pub findings: Vec<Finding>,
+}
+
+/// The levels, from good to bad.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValidityLevel {
+    /// Nothing stands against it.
+    #[default]
+    Valid,
+    /// Read it with the reasons beside it.
+    Suspect,
+    /// It does not say what it seems to say; never ranked, never gated on.
+    Invalid,
+}
+
+/// One departure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Which check: `achieved_rate`, `client_lag`, `engine_busy`, `ports`, ...
+    pub check: String,
+    /// How bad.
+    pub level: ValidityLevel,
+    /// What was seen, in the unit of the check.
+    pub value: f64,
+    /// Where it becomes bad.
+    pub threshold: f64,
+    /// A sentence with the remedy.
+    pub text: String,
+}
+
+impl Validity {
+    /// Adds a finding; the level becomes the worst of all.
+    pub fn add(&mut self, finding: Finding) {
+        self.level = self.level.max(finding.level);
+        self.findings.push(finding);
+    }
+}
