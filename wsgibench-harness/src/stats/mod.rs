@@ -6,13 +6,18 @@
 //! `docs/statistics.md` says what is computed and why, with references and the experiment that backs it.
 
 pub mod bootstrap;
+pub mod compare;
 pub mod distribution;
+pub mod disturbance;
 pub mod estimate;
+pub mod fairness;
 pub mod holm;
 pub mod metric;
 pub mod rank;
 pub mod sample;
 
+pub use compare::{Decision, Design, Outcome, Progress, Series, StopReason, Verdict};
+pub use disturbance::{Disturbance, Guard};
 pub use estimate::{Estimate, Interval, Method, Summary, Tukey, summarise};
 pub use metric::{Direction, Margin, Metric, Unit};
 pub use rank::{Contender, Pairing, Place, rank};
