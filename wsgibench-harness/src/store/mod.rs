@@ -5,10 +5,12 @@
 //! recovered at the next start.
 
 mod atomic;
+pub mod baseline;
 mod journal;
 pub mod record;
 mod runs;
 
 pub use atomic::write_atomically;
+pub use baseline::{BaselineRun, Fingerprint};
 pub use journal::{Entry, fold};
 pub use runs::{Recovered, RunWriter, Store, StoreError};

@@ -52,6 +52,17 @@ pub enum StoreError {
         /// Its version.
         found: u32,
     },
+    /// No baseline of that name.
+    #[error("there is no baseline `{name}`; {hint}")]
+    UnknownBaseline {
+        /// The name asked for.
+        name: String,
+        /// The baselines there are.
+        hint: String,
+    },
+    /// A name that would leave the folder of baselines.
+    #[error("`{0}` cannot name a baseline: use letters, digits, `-`, `_` and `.`")]
+    BaselineName(String),
     /// No run of that name.
     #[error("there is no run `{name}` under {folder}; {hint}")]
     Unknown {
