@@ -300,34 +300,38 @@ fn failing_power(runs: usize, seed: u64) {
 /// The printed MDE is found with a probability of about 0.8, as it says.
 fn minimum_detectable_effect(options: &Options) {
     let runs = (options.families / 4).max(1);
-    println!("\nMinimum detectable effect as printed, and how often a change of that size is caught (should be 80 %)");
-    for (looks, decision) in designs() {
-        for cases in [1, CASES] {
-            for spread in SPREADS {
-                let design = Design {
-                    family: 2 * cases,
-                    ..decision.design().clone()
-                };
-                let Some(mde) = detectable(spread * 2.0_f64.sqrt(), Margin::Relative(0.02), &design) else {
-                    println!("{looks:<10} {cases:>2} cases {:>5} %: none", spread * 100.0);
-                    continue;
-                };
-                let decision = Decision::new(design).expect("a valid design");
-                let family = Family {
-                    cases,
-                    spread,
-                    trouble: Trouble::default(),
-                    change: mde,
-                    failing: 0.0,
-                };
-                let found = catch(&family, &decision, runs, options.seed);
-                println!(
-                    "{looks:<10} {cases:>2} cases {:>5} %: MDE {:>6.2} %, caught {:>6.2} %",
-                    spread * 100.0,
-                    100.0 * mde.exp_m1(),
-                    percent(found.caught, runs)
-                );
-            }
+    println!(
+        "\nMinimum detectable effect as printed, and how often a change of that size is caught (should be about 80 %)"
+    );
+    for (looks, blocks, cases) in [
+        ("10/16/26", 26, 1),
+        ("10/16/26", 26, 20),
+        ("10/16", 16, 1),
+        ("10/16", 16, 20),
+        ("10", 10, 1),
+        ("10", 10, 5),
+    ] {
+        for spread in SPREADS {
+            let design = Design::within(blocks, 2 * cases).expect("at least ten blocks");
+            let Some(mde) = detectable(spread * 2.0_f64.sqrt(), Margin::Relative(0.02), &design) else {
+                println!("{looks:<10} {cases:>2} cases {:>5} %: none", spread * 100.0);
+                continue;
+            };
+            let decision = Decision::new(design).expect("a valid design");
+            let family = Family {
+                cases,
+                spread,
+                trouble: Trouble::default(),
+                change: mde,
+                failing: 0.0,
+            };
+            let found = catch(&family, &decision, runs, options.seed);
+            println!(
+                "{looks:<10} {cases:>2} cases {:>5} %: MDE {:>6.2} %, caught {:>6.2} %",
+                spread * 100.0,
+                100.0 * mde.exp_m1(),
+                percent(found.caught, runs)
+            );
         }
     }
 }

@@ -139,6 +139,29 @@ impl Decision {
         Progress::Continue { next_look: next.blocks }
     }
 
+    /// The verdicts of a recording, asked for at the looks as a run would: blocks after an early stop are not seen.
+    #[must_use]
+    pub fn replay(&self, series: &[Series]) -> Vec<Verdict> {
+        let mut seen: Vec<Series> = series
+            .iter()
+            .map(|one| Series {
+                blocks: Vec::with_capacity(one.blocks.len()),
+                ..one.clone()
+            })
+            .collect();
+        let most = series.iter().map(|one| one.blocks.len()).max().unwrap_or(0);
+        for look in &self.design.looks {
+            for (seen, all) in seen.iter_mut().zip(series) {
+                let upto = look.blocks.min(all.blocks.len());
+                seen.blocks.extend_from_slice(&all.blocks[seen.blocks.len()..upto]);
+            }
+            if look.blocks >= most || matches!(self.progress(&seen), Progress::Stop(_)) {
+                break;
+            }
+        }
+        self.verdicts(&seen)
+    }
+
     /// Pairs that could be missing count too in the gate's family; the advisory one has what it has.
     fn family(&self, gated: bool, present: usize) -> usize {
         if gated {
