@@ -10,6 +10,7 @@ pub mod declare;
 pub mod load;
 pub mod measure;
 pub mod null_server;
+pub mod report;
 pub mod sandbox;
 pub mod stats;
 pub mod store;
