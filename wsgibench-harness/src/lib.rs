@@ -9,6 +9,7 @@
 pub mod declare;
 pub mod load;
 pub mod measure;
+pub mod null_server;
 pub mod sandbox;
 pub mod stats;
 pub mod store;

@@ -1,3 +1,16 @@
 //! Runs and baselines on disk.
+//!
+//! A run is written twice: its journal grows round by round while it is measured and survives a kill; `run.json` is made
+//! from the same record when the run ends. Whatever has a journal and no `run.json`, and whose owner is dead, is
+//! recovered at the next start.
 
+mod atomic;
+pub mod baseline;
+mod journal;
 pub mod record;
+mod runs;
+
+pub use atomic::write_atomically;
+pub use baseline::{BaselineRun, Fingerprint};
+pub use journal::{Entry, fold};
+pub use runs::{Recovered, RunWriter, Store, StoreError};

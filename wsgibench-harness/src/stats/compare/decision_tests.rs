@@ -1,0 +1,278 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn series(metric: Metric, blocks: Vec<(f64, f64)>) -> Series {
+    Series {
+        case: "ping/gunicorn/c100".to_owned(),
+        metric,
+        margin: metric.default_margin(),
+        gated: true,
+        validity_worse: false,
+        blocks,
+    }
+}
+
+/// A base that wobbles by 0.5 % and a candidate at `ratio` of it that wobbles on its own.
+fn wobbling(blocks: u32, ratio: f64) -> Vec<(f64, f64)> {
+    let wobble = |seed: u32| 1.0 + 0.005 * (f64::from(seed) * 2.399).sin();
+    (0..blocks)
+        .map(|block| (40.0 * wobble(block), 40.0 * ratio * wobble(block * 3 + 1)))
+        .collect()
+}
+
+fn decide(family: usize, series: &[Series]) -> Vec<Outcome> {
+    Decision::new(Design::standard(family))
+        .expect("a valid design")
+        .decide(series)
+}
+
+fn verdict(series: Series) -> Verdict {
+    decide(2, &[series]).remove(0).verdict
+}
+
+#[test]
+fn the_four_verdicts() {
+    assert_eq!(
+        verdict(series(Metric::CpuPerRequest, wobbling(26, 1.03))),
+        Verdict::Regression
+    );
+    assert_eq!(
+        verdict(series(Metric::CpuPerRequest, wobbling(26, 0.97))),
+        Verdict::Improvement
+    );
+    assert_eq!(
+        verdict(series(Metric::CpuPerRequest, wobbling(26, 1.0))),
+        Verdict::Equivalent
+    );
+    assert_eq!(
+        verdict(series(Metric::CpuPerRequest, wobbling(16, 1.0))),
+        Verdict::Inconclusive
+    );
+}
+
+#[test]
+fn direction_decides_what_worse_is() {
+    assert_eq!(
+        verdict(series(Metric::Throughput, wobbling(26, 0.95))),
+        Verdict::Regression
+    );
+    assert_eq!(
+        verdict(series(Metric::Throughput, wobbling(26, 1.05))),
+        Verdict::Improvement
+    );
+    let outcome = decide(1, &[series(Metric::Throughput, wobbling(26, 0.95))]).remove(0);
+    let (change, interval) = (outcome.change.expect("blocks"), outcome.interval.expect("blocks"));
+    assert!((change + 0.05).abs() < 0.003, "{change}");
+    assert!(interval.low < change && change < interval.high && interval.high < 0.0);
+}
+
+#[test]
+fn a_certain_but_tiny_change_is_reported_and_not_failed() {
+    let outcome = decide(1, &[series(Metric::CpuPerRequest, wobbling(26, 1.006))]).remove(0);
+    assert_eq!(outcome.verdict, Verdict::Equivalent);
+    assert!(outcome.adjusted_p <= 0.01, "{}", outcome.adjusted_p);
+    assert_eq!(outcome.notes, ["a certain change, but within half the margin"]);
+}
+
+#[test]
+fn nothing_is_decided_before_the_first_look() {
+    let outcome = decide(1, &[series(Metric::CpuPerRequest, wobbling(9, 2.0))]).remove(0);
+    assert_eq!(
+        (outcome.verdict, outcome.undecided, outcome.blocks),
+        (Verdict::Inconclusive, true, 9)
+    );
+    assert!(
+        outcome.notes[0].contains("the first look needs 10"),
+        "{:?}",
+        outcome.notes
+    );
+    let outcome = decide(1, &[series(Metric::CpuPerRequest, Vec::new())]).remove(0);
+    assert_eq!((outcome.change, outcome.undecided), (None, true));
+    assert!(serde_json::to_string(&outcome).is_ok());
+}
+
+#[test]
+fn blocks_between_looks_wait_for_the_next_one() {
+    let mut blocks = wobbling(15, 1.0);
+    blocks[10..].fill((1.0, 99.0));
+    let outcome = decide(1, &[series(Metric::CpuPerRequest, blocks)]).remove(0);
+    assert_eq!((outcome.blocks, outcome.undecided), (10, false));
+    assert!(outcome.change.expect("blocks").abs() < 0.01);
+}
+
+#[test]
+fn unusable_blocks_do_not_count() {
+    let mut blocks = wobbling(10, 1.0);
+    blocks[3].1 = f64::NAN;
+    blocks[4].0 = 0.0;
+    let outcome = decide(1, &[series(Metric::CpuPerRequest, blocks)]).remove(0);
+    assert_eq!(
+        (outcome.blocks, outcome.unusable_blocks, outcome.undecided),
+        (8, 2, true)
+    );
+}
+
+#[test]
+fn errors_that_rise_in_most_blocks_are_a_regression() {
+    let rising: Vec<(f64, f64)> = (0..16).map(|_| (0.0, 0.004)).collect();
+    let outcome = decide(40, &[series(Metric::ErrorShare, rising)]).remove(0);
+    assert_eq!(outcome.verdict, Verdict::Regression);
+    assert!((outcome.change.expect("blocks") - 0.004).abs() < 1e-12);
+
+    let within_margin: Vec<(f64, f64)> = (0..26).map(|_| (0.0, 0.0009)).collect();
+    assert_eq!(verdict(series(Metric::ErrorShare, within_margin)), Verdict::Equivalent);
+
+    let once: Vec<(f64, f64)> = (0..26).map(|block| (0.0, if block == 7 { 0.5 } else { 0.0 })).collect();
+    assert_eq!(verdict(series(Metric::ErrorShare, once)), Verdict::Inconclusive);
+}
+
+#[test]
+fn faster_by_failing_is_no_improvement() {
+    let faster = series(Metric::CpuPerRequest, wobbling(26, 0.5));
+    // Too seldom to be certain, and yet enough to spoil the praise.
+    let errors = (0..26)
+        .map(|block| (0.0, if block % 9 == 0 { 0.1 } else { 0.0 }))
+        .collect();
+    let outcomes = decide(2, &[faster.clone(), series(Metric::ErrorShare, errors)]);
+    assert_eq!(outcomes[0].verdict, Verdict::Inconclusive);
+    assert!(outcomes[0].notes[0].contains("error share rose"));
+
+    let other_case = Series {
+        case: "ping/other/c100".to_owned(),
+        ..faster.clone()
+    };
+    let errors = series(Metric::ErrorShare, vec![(0.0, 0.1); 26]);
+    assert_eq!(decide(3, &[other_case, errors])[0].verdict, Verdict::Improvement);
+
+    assert_eq!(
+        verdict(Series {
+            validity_worse: true,
+            ..faster
+        }),
+        Verdict::Inconclusive
+    );
+}
+
+#[test]
+fn a_lost_case_does_not_loosen_the_others() {
+    let one = [series(Metric::CpuPerRequest, wobbling(16, 1.014))];
+    let p = |family| decide(family, &one)[0].adjusted_p;
+    assert!((p(40) / p(1) - 40.0).abs() < 1e-6);
+}
+
+#[test]
+fn advisory_pairs_neither_pay_for_nor_tax_the_gate() {
+    let gated = series(Metric::CpuPerRequest, wobbling(26, 1.01));
+    let advisory = Series {
+        gated: false,
+        ..series(Metric::P99, wobbling(26, 1.3))
+    };
+    let alone = decide(1, std::slice::from_ref(&gated));
+    let together = decide(1, &[gated, advisory]);
+    assert_eq!(alone[0], together[0]);
+    assert_eq!(together[1].verdict, Verdict::Regression);
+}
+
+#[test]
+fn stops_early_for_a_regression_and_only_for_that() {
+    let decision = |design| Decision::new(design).expect("a valid design");
+    let progress = |blocks, ratio| {
+        decision(Design::standard(1)).progress(&[series(Metric::CpuPerRequest, wobbling(blocks, ratio))])
+    };
+    assert_eq!(progress(0, 1.0), Progress::Continue { next_look: 10 });
+    assert_eq!(progress(9, 2.0), Progress::Continue { next_look: 10 });
+    assert_eq!(progress(10, 2.0), Progress::Stop(StopReason::Regression));
+    assert_eq!(progress(10, 0.5), Progress::Continue { next_look: 16 });
+    assert_eq!(progress(12, 1.0), Progress::Continue { next_look: 16 });
+    assert_eq!(progress(26, 1.0), Progress::Stop(StopReason::LastLook));
+
+    // 2^-10 is not small enough among 40 pairs: ten blocks cannot end that run.
+    let one = [series(Metric::CpuPerRequest, wobbling(10, 2.0))];
+    assert_eq!(
+        decision(Design::standard(40)).progress(&one),
+        Progress::Continue { next_look: 16 }
+    );
+
+    let equal = [series(Metric::CpuPerRequest, wobbling(10, 1.0))];
+    let design = Design {
+        stop_when_equivalent: true,
+        ..Design::standard(1)
+    };
+    assert_eq!(
+        decision(design).progress(&equal),
+        Progress::Stop(StopReason::Equivalent)
+    );
+}
+
+#[test]
+fn an_advisory_regression_ends_no_run() {
+    let gated = series(Metric::CpuPerRequest, wobbling(10, 1.0));
+    let advisory = Series {
+        gated: false,
+        ..series(Metric::Throughput, wobbling(10, 0.2))
+    };
+    let progress = Decision::new(Design::standard(1))
+        .expect("a valid design")
+        .progress(&[gated, advisory]);
+    assert_eq!(progress, Progress::Continue { next_look: 16 });
+}
+
+#[test]
+fn refuses_a_design_that_is_none() {
+    assert!(
+        Decision::new(Design {
+            looks: Vec::new(),
+            ..Design::standard(1)
+        })
+        .is_err()
+    );
+}
+
+fn any_blocks() -> impl Strategy<Value = Vec<(f64, f64)>> {
+    prop::collection::vec((0.9_f64..1.1, 0.8_f64..1.25), 0..28)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Swapping the arms turns every regression into an improvement and back, with the same certainty.
+    #[test]
+    fn swapping_the_arms_mirrors_the_verdict(blocks in any_blocks()) {
+        let mirrored: Vec<(f64, f64)> = blocks.iter().map(|&(base, candidate)| (candidate, base)).collect();
+        let one = decide(3, &[series(Metric::CpuPerRequest, blocks)]).remove(0);
+        let other = decide(3, &[series(Metric::CpuPerRequest, mirrored)]).remove(0);
+        let expected = match one.verdict {
+            Verdict::Regression => Verdict::Improvement,
+            Verdict::Improvement => Verdict::Regression,
+            same => same,
+        };
+        prop_assert_eq!(other.verdict, expected);
+        prop_assert!((one.p - other.p).abs() < 1e-9);
+        prop_assert!((one.adjusted_p - other.adjusted_p).abs() < 1e-9);
+    }
+
+    /// A worse candidate is never judged more kindly.
+    #[test]
+    fn worse_is_never_less_of_a_regression(blocks in any_blocks(), factor in 1.0_f64..1.3) {
+        let worse: Vec<(f64, f64)> = blocks.iter().map(|&(base, candidate)| (base, candidate * factor)).collect();
+        if verdict(series(Metric::CpuPerRequest, blocks)) == Verdict::Regression {
+            prop_assert_eq!(verdict(series(Metric::CpuPerRequest, worse)), Verdict::Regression);
+        }
+    }
+
+    /// The short cut changes no verdict.
+    #[test]
+    fn fast_verdicts_are_the_verdicts(
+        arms in prop::collection::vec((any_blocks(), 0.8_f64..1.25), 1..4), family in 1_usize..6
+    ) {
+        let scaled = |(blocks, factor): (Vec<(f64, f64)>, f64)| {
+            let blocks = blocks.into_iter().map(|(base, candidate)| (base, candidate * factor)).collect();
+            series(Metric::CpuPerRequest, blocks)
+        };
+        let all: Vec<Series> = arms.into_iter().map(scaled).collect();
+        let decision = Decision::new(Design::standard(family)).expect("a valid design");
+        let full: Vec<Verdict> = decision.decide(&all).into_iter().map(|outcome| outcome.verdict).collect();
+        prop_assert_eq!(decision.verdicts(&all), full);
+    }
+}

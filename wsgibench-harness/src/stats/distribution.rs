@@ -1,0 +1,131 @@
+//! The few distributions in use, from `statrs`, with their corners made safe: nothing here panics.
+
+use statrs::distribution::{Beta, ChiSquared, ContinuousCDF, Normal, StudentsT};
+
+use super::sample::{float, mean, std_dev};
+
+/// `P(T > t)` for Student's t. Without freedom (below one) nothing is known: 1.
+#[must_use]
+pub fn t_upper_tail(t: f64, freedom: f64) -> f64 {
+    if t.is_nan() || freedom < 1.0 {
+        return 1.0;
+    }
+    match t {
+        f64::INFINITY => 0.0,
+        f64::NEG_INFINITY => 1.0,
+        _ => StudentsT::new(0.0, 1.0, freedom).map_or(1.0, |distribution| distribution.sf(t)),
+    }
+}
+
+/// The quantile of Student's t at `probability` (0 to 1); infinite without freedom (below one).
+#[must_use]
+pub fn t_quantile(probability: f64, freedom: f64) -> f64 {
+    if freedom < 1.0 {
+        return f64::INFINITY;
+    }
+    if probability < 0.5 {
+        return -t_quantile(1.0 - probability, freedom);
+    }
+    StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |distribution| {
+        distribution.inverse_cdf(probability.min(1.0))
+    })
+}
+
+/// `P(Z <= z)` for the standard normal.
+#[must_use]
+pub fn normal_cdf(z: f64) -> f64 {
+    Normal::standard().cdf(z)
+}
+
+/// The standard normal's quantile at `probability` (0 to 1).
+#[must_use]
+pub fn normal_quantile(probability: f64) -> f64 {
+    Normal::standard().inverse_cdf(probability.clamp(0.0, 1.0))
+}
+
+/// The quantile of chi-squared at `probability` (0 to 1); NaN without freedom.
+#[must_use]
+pub fn chi_squared_quantile(probability: f64, freedom: f64) -> f64 {
+    ChiSquared::new(freedom).map_or(f64::NAN, |distribution| {
+        distribution.inverse_cdf(probability.clamp(0.0, 1.0))
+    })
+}
+
+/// The one-sided upper bound of a proportion, `events` of `trials` (Clopper and Pearson): exact, so never too low.
+/// Without trials nothing is known: 1.
+#[must_use]
+pub fn proportion_upper_bound(events: usize, trials: usize, confidence: f64) -> f64 {
+    if events >= trials {
+        return 1.0;
+    }
+    Beta::new(float(events + 1), float(trials - events))
+        .map_or(1.0, |distribution| distribution.inverse_cdf(confidence.clamp(0.0, 1.0)))
+}
+
+/// The one-sided lower bound of a proportion, `events` of `trials` (Clopper and Pearson).
+#[must_use]
+pub fn proportion_lower_bound(events: usize, trials: usize, confidence: f64) -> f64 {
+    1.0 - proportion_upper_bound(trials.saturating_sub(events), trials, confidence)
+}
+
+/// Student's t of "the mean is 0". A sample without any spread is decided by its sign (infinite); NaN where nothing is
+/// known: below two values, or all of them 0.
+#[must_use]
+pub fn t_statistic(values: &[f64]) -> f64 {
+    // Below two values the deviation is NaN; 0 / 0 is NaN; x / 0 is infinite with the sign of x.
+    mean(values) * float(values.len()).sqrt() / std_dev(values)
+}
+
+/// One-sided p-value of "the mean is at most 0", by Student's t; 1 where nothing is known.
+#[must_use]
+pub fn t_test(values: &[f64]) -> f64 {
+    t_upper_tail(t_statistic(values), float(values.len()) - 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Quantiles as printed in the usual tables.
+    #[test]
+    fn agrees_with_the_tables() {
+        for (probability, freedom, expected) in [
+            (0.975, 1.0, 12.706),
+            (0.975, 9.0, 2.262),
+            (0.95, 15.0, 1.753),
+            (0.995, 25.0, 2.787),
+            (0.9995, 9.0, 4.781),
+            (0.025, 9.0, -2.262),
+        ] {
+            let got = t_quantile(probability, freedom);
+            assert!(
+                (got - expected).abs() < 6e-4,
+                "t({probability}, {freedom}) = {got}, expected {expected}"
+            );
+            assert!((t_upper_tail(got, freedom) - (1.0 - probability)).abs() < 1e-9);
+        }
+        assert!((chi_squared_quantile(0.95, 10.0) - 18.307).abs() < 1e-3);
+        assert!((normal_quantile(0.975) - 1.959_964).abs() < 1e-6);
+        assert!((normal_cdf(1.644_854) - 0.95).abs() < 1e-6);
+    }
+
+    #[test]
+    fn clopper_pearson_agrees_with_the_rule_of_three_and_a_known_value() {
+        // No event in n trials: 1 - 0.05^(1/n).
+        assert!((proportion_upper_bound(0, 1000, 0.95) - 0.002_991_3).abs() < 1e-6);
+        assert!((proportion_upper_bound(18, 20, 0.95) - 0.981_931).abs() < 1e-4);
+        assert!((proportion_lower_bound(18, 20, 0.95) - 0.717_382).abs() < 1e-4);
+        assert!((proportion_upper_bound(20, 20, 0.95) - 1.0).abs() < 1e-12);
+        assert!((proportion_upper_bound(0, 0, 0.95) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn tails_are_safe_at_the_corners() {
+        assert!((t_test(&[]) - 1.0).abs() < 1e-12);
+        assert!((t_test(&[3.0]) - 1.0).abs() < 1e-12);
+        assert!((t_test(&[0.0, 0.0, 0.0]) - 1.0).abs() < 1e-12);
+        assert!(t_test(&[1.0, 1.0, 1.0]) < 1e-12);
+        assert!((t_test(&[-1.0, -1.0, -1.0]) - 1.0).abs() < 1e-12);
+        assert!(t_quantile(0.975, 0.0).is_infinite());
+    }
+}

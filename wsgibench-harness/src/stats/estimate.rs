@@ -1,0 +1,316 @@
+//! A figure over launches, with an interval that is honest about how many there were.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::bootstrap::bias_corrected_accelerated;
+use super::distribution::{chi_squared_quantile, t_quantile};
+use super::sample::{float, logs, mean, median, median_abs_dev, quantile, sorted, spread, std_dev};
+
+/// From this many launches on, intervals come from the bootstrap: below it there are too few different resamples.
+pub const BOOTSTRAP_FROM: usize = 10;
+
+/// The confidence of the intervals that are printed.
+pub const CONFIDENCE: f64 = 0.95;
+
+/// How an interval was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Student's t, on the logarithms where every value is positive.
+    StudentT,
+    /// The chi-squared interval of a normal sample's standard deviation.
+    ChiSquared,
+    /// The bias-corrected and accelerated bootstrap.
+    BootstrapBca,
+}
+
+/// Where the truth probably lies.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// How often such an interval holds the truth (0 to 1).
+    pub confidence: f64,
+    /// How it was made.
+    pub method: Method,
+}
+
+impl Interval {
+    /// Widened, if it must be, to hold `point`.
+    fn holding(self, point: f64) -> Self {
+        Self {
+            low: self.low.min(point),
+            high: self.high.max(point),
+            ..self
+        }
+    }
+}
+
+/// A figure and, where more than one launch supports it, its interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Estimate {
+    /// The best guess.
+    pub point: f64,
+    /// Its interval: none from a single launch, which cannot know how much launches differ.
+    pub interval: Option<Interval>,
+    /// Its standard error, in its own unit.
+    pub standard_error: Option<f64>,
+}
+
+impl Estimate {
+    /// A figure without an interval.
+    #[must_use]
+    pub fn bare(point: f64) -> Self {
+        Self {
+            point,
+            interval: None,
+            standard_error: None,
+        }
+    }
+
+    /// The lower end, or the point itself where there is no interval.
+    #[must_use]
+    pub fn low(&self) -> f64 {
+        self.interval.map_or(self.point, |interval| interval.low)
+    }
+
+    /// The upper end, or the point itself where there is no interval.
+    #[must_use]
+    pub fn high(&self) -> f64 {
+        self.interval.map_or(self.point, |interval| interval.high)
+    }
+}
+
+/// One metric of one case, over its launches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// How many launches: the number of replicates.
+    pub launches: usize,
+    /// Mean of the launches.
+    pub mean: Estimate,
+    /// Median of the launches.
+    pub median: Estimate,
+    /// Standard deviation of the launches, in the metric's unit; none from a single launch.
+    pub std_dev: Option<Estimate>,
+    /// Median absolute deviation (x 1.4826), in the metric's unit; none from a single launch.
+    pub median_abs_dev: Option<Estimate>,
+    /// Lowest launch.
+    pub min: f64,
+    /// Highest launch.
+    pub max: f64,
+    /// Standard deviation of the log between launches; none from a single launch or where a value is not positive.
+    pub spread_between: Option<f64>,
+    /// The same between the rounds of a launch, pooled over launches; none where no launch has two rounds.
+    pub spread_within: Option<f64>,
+}
+
+/// Why there is no summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SampleError {
+    /// No launch at all.
+    #[error("there is no launch to summarise")]
+    Empty,
+    /// A launch of which no round was measured.
+    #[error("launch {launch} has no measured round")]
+    NoRounds {
+        /// Counted from 0.
+        launch: usize,
+    },
+    /// Not a number, or infinite.
+    #[error("launch {launch} has a value that is not a finite number")]
+    NotFinite {
+        /// Counted from 0.
+        launch: usize,
+    },
+}
+
+/// What the launches say together; each inner vector holds the rounds of one launch, in the metric's unit.
+///
+/// A launch counts once, by the median of its rounds. The same launches and seed give the same summary.
+///
+/// # Errors
+///
+/// When there is no launch, a launch has no round, or a value is not finite.
+///
+/// ```
+/// let launches = [vec![101.0, 99.0, 100.0], vec![104.0], vec![103.0]];
+/// let summary = wsgibench_harness::stats::summarise(&launches, 7)?;
+/// assert_eq!(summary.launches, 3);
+/// assert!(summary.mean.low() < 102.0 && 102.0 < summary.mean.high());
+/// # Ok::<(), wsgibench_harness::stats::estimate::SampleError>(())
+/// ```
+pub fn summarise(launches: &[Vec<f64>], seed: u64) -> Result<Summary, SampleError> {
+    for (launch, rounds) in launches.iter().enumerate() {
+        if rounds.is_empty() {
+            return Err(SampleError::NoRounds { launch });
+        }
+        if rounds.iter().any(|value| !value.is_finite()) {
+            return Err(SampleError::NotFinite { launch });
+        }
+    }
+    let values: Vec<f64> = launches.iter().map(|rounds| median(rounds)).collect();
+    if values.is_empty() {
+        return Err(SampleError::Empty);
+    }
+    let sorted = sorted(&values);
+    Ok(Summary {
+        launches: values.len(),
+        mean: centre(&values, mean, seed),
+        median: centre(&values, median, seed),
+        std_dev: (values.len() > 1).then(|| deviation(&values, seed)),
+        median_abs_dev: (values.len() > 1).then(|| absolute_deviation(&values, seed)),
+        min: sorted[0],
+        max: sorted[sorted.len() - 1],
+        spread_between: spread(&values),
+        spread_within: spread_within(launches),
+    })
+}
+
+/// A mean or a median of launches, with the interval that their number allows.
+pub fn centre(values: &[f64], statistic: impl Fn(&[f64]) -> f64, seed: u64) -> Estimate {
+    match values.len() {
+        0 | 1 => Estimate::bare(statistic(values)),
+        BOOTSTRAP_FROM.. => bootstrapped(values, statistic, seed),
+        _ => {
+            let point = statistic(values);
+            // A handful of launches cannot tell mean from median: both carry the interval of the logs' mean (the
+            // median of a log-normal population), which only ever has to be widened for a very uneven handful.
+            let (interval, standard_error) = match logs(values) {
+                Some(logs) => {
+                    let (interval, error) = t_interval(&logs, CONFIDENCE);
+                    (
+                        Interval {
+                            low: interval.low.exp(),
+                            high: interval.high.exp(),
+                            ..interval
+                        },
+                        error * point,
+                    )
+                }
+                None => t_interval(values, CONFIDENCE),
+            };
+            Estimate {
+                point,
+                interval: Some(interval.holding(point)),
+                standard_error: Some(standard_error),
+            }
+        }
+    }
+}
+
+/// Student's t interval of a mean and its standard error, from at least two values.
+#[must_use]
+pub fn t_interval(values: &[f64], confidence: f64) -> (Interval, f64) {
+    let error = std_dev(values) / float(values.len()).sqrt();
+    let reach = t_quantile(0.5 + 0.5 * confidence, float(values.len()) - 1.0) * error;
+    let centre = mean(values);
+    (
+        Interval {
+            low: centre - reach,
+            high: centre + reach,
+            confidence,
+            method: Method::StudentT,
+        },
+        error,
+    )
+}
+
+fn bootstrapped(values: &[f64], statistic: impl Fn(&[f64]) -> f64, seed: u64) -> Estimate {
+    let point = statistic(values);
+    let found = bias_corrected_accelerated(values, statistic, CONFIDENCE, seed);
+    let interval = Interval {
+        low: found.low,
+        high: found.high,
+        confidence: CONFIDENCE,
+        method: Method::BootstrapBca,
+    };
+    Estimate {
+        point,
+        interval: Some(interval.holding(point)),
+        standard_error: Some(found.standard_error),
+    }
+}
+
+fn deviation(values: &[f64], seed: u64) -> Estimate {
+    if values.len() >= BOOTSTRAP_FROM {
+        return bootstrapped(values, std_dev, seed);
+    }
+    let point = std_dev(values);
+    let freedom = float(values.len() - 1);
+    let end = |probability: f64| point * (freedom / chi_squared_quantile(probability, freedom)).sqrt();
+    let tail = 0.5 * (1.0 - CONFIDENCE);
+    let interval = Interval {
+        low: end(1.0 - tail),
+        high: end(tail),
+        confidence: CONFIDENCE,
+        method: Method::ChiSquared,
+    };
+    Estimate {
+        point,
+        interval: Some(interval),
+        standard_error: Some(point / (2.0 * freedom).sqrt()),
+    }
+}
+
+fn absolute_deviation(values: &[f64], seed: u64) -> Estimate {
+    if values.len() >= BOOTSTRAP_FROM {
+        return bootstrapped(values, median_abs_dev, seed);
+    }
+    // No interval of this one is worth its name below ten launches.
+    Estimate::bare(median_abs_dev(values))
+}
+
+fn spread_within(launches: &[Vec<f64>]) -> Option<f64> {
+    let (mut squares, mut freedom) = (0.0, 0);
+    for rounds in launches.iter().filter(|rounds| rounds.len() > 1) {
+        squares += spread(rounds)?.powi(2) * float(rounds.len() - 1);
+        freedom += rounds.len() - 1;
+    }
+    (freedom > 0).then(|| (squares / float(freedom)).sqrt())
+}
+
+/// Tukey's fences, as criterion's `tukey.json` holds them: values beyond the inner two are mild outliers, beyond the
+/// outer two severe ones.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Tukey {
+    /// First quartile less three times the distance between the quartiles.
+    pub low_severe: f64,
+    /// First quartile less 1.5 times that distance.
+    pub low_mild: f64,
+    /// Third quartile plus 1.5 times that distance.
+    pub high_mild: f64,
+    /// Third quartile plus three times that distance.
+    pub high_severe: f64,
+}
+
+impl Tukey {
+    /// The fences of a sample; `None` of an empty one.
+    #[must_use]
+    pub fn of(values: &[f64]) -> Option<Self> {
+        if values.is_empty() {
+            return None;
+        }
+        let sorted = sorted(values);
+        let (first, third) = (quantile(&sorted, 0.25), quantile(&sorted, 0.75));
+        let distance = third - first;
+        Some(Self {
+            low_severe: first - 3.0 * distance,
+            low_mild: first - 1.5 * distance,
+            high_mild: third + 1.5 * distance,
+            high_severe: third + 3.0 * distance,
+        })
+    }
+
+    /// In the order of criterion's file.
+    #[must_use]
+    pub fn fences(&self) -> [f64; 4] {
+        [self.low_severe, self.low_mild, self.high_mild, self.high_severe]
+    }
+}
+
+#[cfg(test)]
+#[path = "estimate_tests.rs"]
+mod tests;

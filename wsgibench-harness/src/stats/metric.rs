@@ -1,0 +1,364 @@
+//! What is measured of a launch: unit, direction, the smallest change that matters.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A figure of one launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Requests answered rightly per second.
+    Throughput,
+    /// CPU time of the server's whole sandbox per answered request, microseconds.
+    CpuPerRequest,
+    /// Median latency, microseconds.
+    P50,
+    /// 99th percentile of latency, microseconds.
+    P99,
+    /// Highest memory of the server's sandbox, bytes.
+    PeakMemory,
+    /// Requests that failed, timed out or were never sent, as a share of those offered (0 to 1).
+    ErrorShare,
+    /// From start to ready, seconds.
+    StartUpTime,
+}
+
+/// Which way is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// More is better.
+    HigherIsBetter,
+    /// Less is better.
+    LowerIsBetter,
+}
+
+impl Direction {
+    /// +1 where a rise is worse, -1 where a fall is.
+    #[must_use]
+    pub fn worse(self) -> f64 {
+        match self {
+            Self::HigherIsBetter => -1.0,
+            Self::LowerIsBetter => 1.0,
+        }
+    }
+}
+
+/// The unit in which a metric's values are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Requests per second.
+    RequestsPerSecond,
+    /// Microseconds.
+    Microseconds,
+    /// Bytes.
+    Bytes,
+    /// A share, 0 to 1.
+    Share,
+    /// Seconds.
+    Seconds,
+}
+
+impl Unit {
+    /// Its symbol; empty for a share.
+    #[must_use]
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::RequestsPerSecond => "req/s",
+            Self::Microseconds => "us",
+            Self::Bytes => "B",
+            Self::Share => "",
+            Self::Seconds => "s",
+        }
+    }
+}
+
+/// The smallest change that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Margin {
+    /// As a share of the base: 0.02 is 2 %.
+    Relative(f64),
+    /// In the metric's own unit: 0.001 of an error share is 0.1 percentage points.
+    Absolute(f64),
+}
+
+impl Margin {
+    /// The number, whichever kind it is.
+    #[must_use]
+    pub fn value(self) -> f64 {
+        match self {
+            Self::Relative(value) | Self::Absolute(value) => value,
+        }
+    }
+}
+
+impl fmt::Display for Margin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Relative(value) => write!(f, "{} %", trimmed(value * 100.0)),
+            Self::Absolute(value) => write!(f, "{} percentage points", trimmed(value * 100.0)),
+        }
+    }
+}
+
+/// A number without the digits that binary fractions add.
+fn trimmed(value: f64) -> String {
+    let text = format!("{value:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+impl Metric {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 7] = [
+        Self::Throughput,
+        Self::CpuPerRequest,
+        Self::P50,
+        Self::P99,
+        Self::PeakMemory,
+        Self::ErrorShare,
+        Self::StartUpTime,
+    ];
+
+    /// Its name on the command line and in files.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Throughput => "throughput",
+            Self::CpuPerRequest => "cpu_per_request",
+            Self::P50 => "p50",
+            Self::P99 => "p99",
+            Self::PeakMemory => "peak_memory",
+            Self::ErrorShare => "error_share",
+            Self::StartUpTime => "start_up_time",
+        }
+    }
+
+    /// Its name for people.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Throughput => "throughput",
+            Self::CpuPerRequest => "server CPU per request",
+            Self::P50 => "median latency",
+            Self::P99 => "99th percentile of latency",
+            Self::PeakMemory => "peak memory",
+            Self::ErrorShare => "error share",
+            Self::StartUpTime => "start-up time",
+        }
+    }
+
+    /// The unit of its values.
+    #[must_use]
+    pub fn unit(self) -> Unit {
+        match self {
+            Self::Throughput => Unit::RequestsPerSecond,
+            Self::CpuPerRequest | Self::P50 | Self::P99 => Unit::Microseconds,
+            Self::PeakMemory => Unit::Bytes,
+            Self::ErrorShare => Unit::Share,
+            Self::StartUpTime => Unit::Seconds,
+        }
+    }
+
+    /// Which way is better.
+    #[must_use]
+    pub fn direction(self) -> Direction {
+        match self {
+            Self::Throughput => Direction::HigherIsBetter,
+            _ => Direction::LowerIsBetter,
+        }
+    }
+
+    /// The smallest change that matters unless the user says otherwise.
+    #[must_use]
+    pub fn default_margin(self) -> Margin {
+        match self {
+            Self::CpuPerRequest => Margin::Relative(0.02),
+            Self::Throughput | Self::PeakMemory => Margin::Relative(0.05),
+            Self::StartUpTime => Margin::Relative(0.10),
+            Self::P50 | Self::P99 => Margin::Relative(0.15),
+            Self::ErrorShare => Margin::Absolute(0.001),
+        }
+    }
+
+    /// Whether a gate judges it without being told to. The others are advisory until this machine's self-check shows
+    /// that it can see a change of their margin, or until the user gates them.
+    #[must_use]
+    pub fn gated_by_default(self) -> bool {
+        matches!(self, Self::CpuPerRequest | Self::ErrorShare)
+    }
+
+    /// A margin from the command line's number: percent of the base, or percentage points of an error share.
+    ///
+    /// # Errors
+    ///
+    /// When the number is not above 0, or not below 100.
+    pub fn margin_from_percent(self, percent: f64) -> Result<Margin, MetricError> {
+        // Written so that NaN is refused too.
+        if !(percent > 0.0 && percent < 100.0) {
+            return Err(MetricError::Margin {
+                metric: self,
+                given: percent.to_string(),
+            });
+        }
+        Ok(match self.default_margin() {
+            Margin::Relative(_) => Margin::Relative(percent / 100.0),
+            Margin::Absolute(_) => Margin::Absolute(percent / 100.0),
+        })
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.id())
+    }
+}
+
+/// A margin as it is written on the command line: `METRIC=PERCENT`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MarginOverride {
+    /// Whose.
+    pub metric: Metric,
+    /// How much.
+    pub margin: Margin,
+}
+
+impl FromStr for MarginOverride {
+    type Err = MetricError;
+
+    fn from_str(text: &str) -> Result<Self, MetricError> {
+        let (name, percent) = text.split_once('=').ok_or_else(|| MetricError::Form(text.to_owned()))?;
+        let metric: Metric = name.trim().parse()?;
+        let number = percent.trim().trim_end_matches('%').trim();
+        let number = number.parse().map_err(|_| MetricError::Margin {
+            metric,
+            given: percent.trim().to_owned(),
+        })?;
+        Ok(Self {
+            metric,
+            margin: metric.margin_from_percent(number)?,
+        })
+    }
+}
+
+/// A metric or a margin that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MetricError {
+    /// No metric has that name.
+    #[error("there is no metric `{given}`{}; choose from {}", suggestion(.given), all_ids())]
+    Unknown {
+        /// What was written.
+        given: String,
+    },
+    /// Not a margin.
+    #[error("`{given}` is no margin for {metric}: give a number above 0 and below 100, as in `{metric}=2.5` for 2.5 {}", percent_word(*.metric))]
+    Margin {
+        /// Whose.
+        metric: Metric,
+        /// What was written.
+        given: String,
+    },
+    /// Not `METRIC=PERCENT`.
+    #[error("`{0}` is no margin: write METRIC=PERCENT, as in `cpu_per_request=2.5`")]
+    Form(String),
+}
+
+fn percent_word(metric: Metric) -> &'static str {
+    match metric.default_margin() {
+        Margin::Relative(_) => "%",
+        Margin::Absolute(_) => "percentage points",
+    }
+}
+
+fn all_ids() -> String {
+    Metric::ALL.map(Metric::id).join(", ")
+}
+
+fn suggestion(given: &str) -> String {
+    let given = given.to_lowercase().replace(['-', ' '], "_");
+    let similarity = |metric: &Metric| strsim::jaro_winkler(&given, metric.id());
+    Metric::ALL
+        .into_iter()
+        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
+        .filter(|metric| similarity(metric) > 0.75)
+        .map_or_else(String::new, |metric| format!(" (did you mean `{metric}`?)"))
+}
+
+impl FromStr for Metric {
+    type Err = MetricError;
+
+    /// Takes `cpu_per_request` and `cpu-per-request` alike.
+    fn from_str(text: &str) -> Result<Self, MetricError> {
+        let id = text.trim().to_lowercase().replace('-', "_");
+        Self::ALL
+            .into_iter()
+            .find(|metric| metric.id() == id)
+            .ok_or_else(|| MetricError::Unknown {
+                given: text.trim().to_owned(),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_reads_back_in_both_spellings_and_from_json() {
+        for metric in Metric::ALL {
+            assert_eq!(metric.id().parse(), Ok(metric));
+            assert_eq!(metric.id().replace('_', "-").to_uppercase().parse(), Ok(metric));
+            let json = serde_json::to_string(&metric).expect("a metric is plain data");
+            assert_eq!(json, format!("\"{}\"", metric.id()));
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_is_answered_with_the_near_one_and_the_list() {
+        let error = "cpu_per_req".parse::<Metric>().expect_err("no such metric").to_string();
+        assert!(error.contains("did you mean `cpu_per_request`?"), "{error}");
+        assert!(error.contains("start_up_time"), "{error}");
+        let error = "zzz".parse::<Metric>().expect_err("no such metric").to_string();
+        assert!(!error.contains("did you mean"), "{error}");
+    }
+
+    #[test]
+    fn margins_are_read_as_percent_or_percentage_points() {
+        let read = |text: &str| {
+            text.parse::<MarginOverride>()
+                .map(|read| (read.metric, read.margin.to_string()))
+        };
+        assert_eq!(read("p99=10"), Ok((Metric::P99, "10 %".to_owned())));
+        assert_eq!(
+            read("cpu-per-request = 2.5 %"),
+            Ok((Metric::CpuPerRequest, "2.5 %".to_owned()))
+        );
+        assert_eq!(
+            read("error_share=0.1"),
+            Ok((Metric::ErrorShare, "0.1 percentage points".to_owned()))
+        );
+    }
+
+    #[test]
+    fn margins_that_mean_nothing_are_refused_with_the_remedy() {
+        for text in [
+            "p99", "p99=", "p99=x", "p99=0", "p99=-3", "p99=100", "p99=NaN", "p99=inf",
+        ] {
+            let error = text.parse::<MarginOverride>().expect_err(text).to_string();
+            assert!(error.contains("as in"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_default_gate_is_cpu_and_errors() {
+        let gated: Vec<_> = Metric::ALL
+            .into_iter()
+            .filter(|metric| metric.gated_by_default())
+            .collect();
+        assert_eq!(gated, [Metric::CpuPerRequest, Metric::ErrorShare]);
+    }
+}

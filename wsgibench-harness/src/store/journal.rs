@@ -1,0 +1,119 @@
+//! The journal: what has happened, line by line, and how a run is made of it again.
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{CaseOutcome, CaseRecord, Ceiling, LaunchRecord, Notice, RoundRecord, RunRecord, ServerRecord};
+
+/// One line of `journal.jsonl`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+pub enum Entry {
+    /// The first line: the run with its cases, nothing measured yet.
+    Run(Box<RunRecord>),
+    /// Something was said.
+    Notice(Notice),
+    /// A server was prepared.
+    Server(Box<ServerRecord>),
+    /// The ceiling was measured.
+    Ceiling(Ceiling),
+    /// A launch is ready and will be loaded.
+    LaunchBegun {
+        /// Case id.
+        case: String,
+        /// The launch, without rounds.
+        launch: Box<LaunchRecord>,
+    },
+    /// A round has ended.
+    Round {
+        /// Case id.
+        case: String,
+        /// Arm.
+        arm: String,
+        /// Launch number.
+        launch: u32,
+        /// The round.
+        round: Box<RoundRecord>,
+    },
+    /// A launch has ended; its rounds are in their own lines.
+    LaunchDone {
+        /// Case id.
+        case: String,
+        /// The launch, without rounds.
+        launch: Box<LaunchRecord>,
+    },
+    /// A case has come to its end.
+    Outcome {
+        /// Case id.
+        case: String,
+        /// What came of it.
+        outcome: CaseOutcome,
+    },
+}
+
+/// Makes a run of its journal's entries: the same record that the conductor holds in memory.
+/// `None` when the first entry is not the run itself.
+#[must_use]
+pub fn fold(entries: impl IntoIterator<Item = Entry>) -> Option<RunRecord> {
+    let mut entries = entries.into_iter();
+    let Some(Entry::Run(run)) = entries.next() else {
+        return None;
+    };
+    let mut run = *run;
+    for entry in entries {
+        apply(&mut run, entry);
+    }
+    Some(run)
+}
+
+/// Applies one entry; one that names an unknown case changes nothing.
+pub(super) fn apply(run: &mut RunRecord, entry: Entry) {
+    match entry {
+        Entry::Run(_) => {}
+        Entry::Notice(notice) => run.notices.push(notice),
+        Entry::Server(server) => run.servers.push(*server),
+        Entry::Ceiling(ceiling) => run.ceiling = Some(ceiling),
+        Entry::LaunchBegun { case, launch } => {
+            if let Some(case) = find(run, &case) {
+                case.launches.push(*launch);
+            }
+        }
+        Entry::Round {
+            case,
+            arm,
+            launch,
+            round,
+        } => {
+            if let Some(case) = find(run, &case) {
+                case.outcome = CaseOutcome::Measured;
+                if let Some(launch) = case.launches.iter_mut().find(|l| l.index == launch && l.arm == arm) {
+                    launch.rounds.push(*round);
+                }
+            }
+        }
+        Entry::LaunchDone { case, launch } => {
+            if let Some(case) = find(run, &case) {
+                match case
+                    .launches
+                    .iter_mut()
+                    .find(|l| l.index == launch.index && l.arm == launch.arm)
+                {
+                    Some(old) => {
+                        let rounds = std::mem::take(&mut old.rounds);
+                        *old = *launch;
+                        old.rounds = rounds;
+                    }
+                    None => case.launches.push(*launch),
+                }
+            }
+        }
+        Entry::Outcome { case, outcome } => {
+            if let Some(case) = find(run, &case) {
+                case.outcome = outcome;
+            }
+        }
+    }
+}
+
+fn find<'a>(run: &'a mut RunRecord, id: &str) -> Option<&'a mut CaseRecord> {
+    run.cases.iter_mut().find(|case| case.id == id)
+}

@@ -1,0 +1,440 @@
+//! The folder of runs: `target/wsgibench/runs/<id>/`.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+};
+
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+use rustix::fs::{FlockOperation, flock};
+
+use super::{
+    atomic::write_atomically,
+    journal::{Entry, apply, fold},
+    record::{RunRecord, SCHEMA_VERSION},
+};
+
+/// Everything of ours under the target folder.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// A run could not be stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk said no.
+    #[error("cannot {action} {path}: {source}; check free space and permissions")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Not a run of ours.
+    #[error("{path} is not a run of wsgibench: {reason}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A run of a later version.
+    #[error(
+        "{path} was written by a later wsgibench (schema {found}, this one reads up to {SCHEMA_VERSION}); update wsgibench"
+    )]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// No baseline of that name.
+    #[error("there is no baseline `{name}`; {hint}")]
+    UnknownBaseline {
+        /// The name asked for.
+        name: String,
+        /// The baselines there are.
+        hint: String,
+    },
+    /// A name that would leave the folder of baselines.
+    #[error("`{0}` cannot name a baseline: use letters, digits, `-`, `_` and `.`")]
+    BaselineName(String),
+    /// No run of that name.
+    #[error("there is no run `{name}` under {folder}; {hint}")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+        /// The runs there are.
+        hint: String,
+    },
+}
+
+/// A run that a killed process left, made whole again.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// Its id.
+    pub id: String,
+    /// Rounds that were saved.
+    pub rounds: usize,
+    /// Its `run.json`.
+    pub path: PathBuf,
+}
+
+impl Store {
+    /// The store under `<target>/wsgibench`.
+    #[must_use]
+    pub fn new(target: &Path) -> Self {
+        Self {
+            root: target.join("wsgibench"),
+        }
+    }
+
+    /// `target/wsgibench`.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of a run.
+    #[must_use]
+    pub fn run_dir(&self, id: &str) -> PathBuf {
+        self.root.join("runs").join(id)
+    }
+
+    /// Starts a run: its folder, its lock, its journal with the first line.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn begin(&self, run: RunRecord) -> Result<RunWriter, StoreError> {
+        let dir = self.run_dir(&run.id);
+        let logs = dir.join("logs");
+        fs::create_dir_all(&logs).map_err(io_error("make", &logs))?;
+        let lock = lock_file(&dir)?;
+        let path = dir.join("journal.jsonl");
+        let journal = File::create(&path).map_err(io_error("make", &path))?;
+        let mut writer = RunWriter {
+            dir,
+            journal,
+            run,
+            _lock: lock,
+        };
+        let first = Entry::Run(Box::new(writer.run.clone()));
+        writer.append(&first)?;
+        Ok(writer)
+    }
+
+    /// Ids of the finished runs, oldest first.
+    #[must_use]
+    pub fn finished(&self) -> Vec<String> {
+        let mut ids: Vec<String> = self
+            .run_dirs()
+            .into_iter()
+            .filter(|dir| dir.join("run.json").is_file())
+            .filter_map(|dir| Some(dir.file_name()?.to_str()?.to_owned()))
+            .collect();
+        ids.sort();
+        ids
+    }
+
+    /// Reads a run: by id, `latest`, or the path of a `run.json` or of a run's folder.
+    ///
+    /// # Errors
+    /// Unknown, damaged or too new.
+    pub fn read(&self, name: &str) -> Result<RunRecord, StoreError> {
+        let as_path = Path::new(name);
+        let path = if as_path.is_file() {
+            as_path.to_owned()
+        } else if as_path.join("run.json").is_file() {
+            as_path.join("run.json")
+        } else {
+            let finished = self.finished();
+            let id = if name == "latest" {
+                finished.last().cloned()
+            } else {
+                finished.iter().find(|id| *id == name).cloned()
+            };
+            let Some(id) = id else {
+                let hint = if finished.is_empty() {
+                    "nothing has been measured yet: run `cargo bench` first".to_owned()
+                } else {
+                    format!(
+                        "the newest are {}",
+                        finished.iter().rev().take(5).cloned().collect::<Vec<_>>().join(", ")
+                    )
+                };
+                return Err(StoreError::Unknown {
+                    name: name.to_owned(),
+                    folder: self.root.join("runs"),
+                    hint,
+                });
+            };
+            self.run_dir(&id).join("run.json")
+        };
+        read_run(&path)
+    }
+
+    /// Makes whole what killed runs left. Runs that are alive hold their lock and are not touched.
+    #[must_use]
+    pub fn recover(&self) -> Vec<Result<Recovered, StoreError>> {
+        self.run_dirs()
+            .into_iter()
+            .filter(|dir| dir.join("journal.jsonl").is_file() && !dir.join("run.json").exists())
+            .filter_map(|dir| {
+                let lock = File::open(dir.join("lock")).ok()?;
+                // A live owner holds the lock, a dead one cannot.
+                flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
+                recover_one(&dir).transpose()
+            })
+            .collect()
+    }
+
+    fn run_dirs(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.root.join("runs")) else {
+            return Vec::new();
+        };
+        entries.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect()
+    }
+}
+
+/// A run while it is measured. Every change goes to the journal first.
+#[derive(Debug)]
+pub struct RunWriter {
+    dir: PathBuf,
+    journal: File,
+    run: RunRecord,
+    _lock: File,
+}
+
+impl RunWriter {
+    /// The record as it stands.
+    #[must_use]
+    pub fn run(&self) -> &RunRecord {
+        &self.run
+    }
+
+    /// The run's folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes an entry to the journal, down to the disk, and then applies it.
+    ///
+    /// # Errors
+    /// When the disk says no; the record in memory is unchanged then.
+    pub fn note(&mut self, entry: Entry) -> Result<(), StoreError> {
+        self.append(&entry)?;
+        apply(&mut self.run, entry);
+        Ok(())
+    }
+
+    /// Changes what only the end of a run knows (validity of cases, the comparison).
+    pub fn amend(&mut self, change: impl FnOnce(&mut RunRecord)) {
+        change(&mut self.run);
+    }
+
+    /// Ends the run: `run.json` and the histograms.
+    ///
+    /// # Errors
+    /// When the disk says no; the journal still has everything then.
+    pub fn finish(mut self, interrupted: bool) -> Result<RunRecord, StoreError> {
+        self.run.finished = Some(jiff::Timestamp::now());
+        self.run.interrupted = interrupted;
+        write_run(&self.dir, &self.run)?;
+        Ok(self.run)
+    }
+
+    fn append(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let path = self.dir.join("journal.jsonl");
+        let mut line = serde_json::to_vec(entry).map_err(|e| StoreError::Damaged {
+            path: path.clone(),
+            reason: e.to_string(),
+        })?;
+        line.push(b'\n');
+        self.journal.write_all(&line).map_err(io_error("write", &path))?;
+        self.journal.sync_data().map_err(io_error("write", &path))
+    }
+}
+
+fn recover_one(dir: &Path) -> Result<Option<Recovered>, StoreError> {
+    let path = dir.join("journal.jsonl");
+    let file = File::open(&path).map_err(io_error("read", &path))?;
+    // The last line of a killed run may be half written: reading stops at the first line that does not parse.
+    let entries = BufReader::new(file)
+        .lines()
+        .map_while(Result::ok)
+        .map_while(|line| serde_json::from_str::<Entry>(&line).ok());
+    let Some(mut run) = fold(entries) else {
+        return Ok(None);
+    };
+    run.interrupted = true;
+    let rounds = run.cases.iter().flat_map(|c| &c.launches).map(|l| l.rounds.len()).sum();
+    let id = run.id.clone();
+    write_run(dir, &run)?;
+    Ok(Some(Recovered {
+        id,
+        rounds,
+        path: dir.join("run.json"),
+    }))
+}
+
+fn write_run(dir: &Path, run: &RunRecord) -> Result<(), StoreError> {
+    for case in &run.cases {
+        for launch in &case.launches {
+            for round in &launch.rounds {
+                let name = format!(
+                    "{}-{}-{}-{}.hdr",
+                    case.id.replace('/', "_"),
+                    launch.arm,
+                    launch.index,
+                    round.index
+                );
+                let path = dir.join("histograms").join(name);
+                let mut bytes = Vec::new();
+                // Writing to memory cannot fail.
+                let _ = V2DeflateSerializer::new().serialize(&round.load.response_time.histogram, &mut bytes);
+                write_atomically(&path, &bytes).map_err(io_error("write", &path))?;
+            }
+        }
+    }
+    let path = dir.join("run.json");
+    let json = serde_json::to_vec_pretty(run).map_err(|e| StoreError::Damaged {
+        path: path.clone(),
+        reason: e.to_string(),
+    })?;
+    write_atomically(&path, &json).map_err(io_error("write", &path))
+}
+
+fn read_run(path: &Path) -> Result<RunRecord, StoreError> {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        schema_version: u32,
+    }
+    let text = fs::read(path).map_err(io_error("read", path))?;
+    let damaged = |e: serde_json::Error| StoreError::Damaged {
+        path: path.to_owned(),
+        reason: e.to_string(),
+    };
+    let version: Version = serde_json::from_slice(&text).map_err(damaged)?;
+    if version.schema_version > SCHEMA_VERSION {
+        return Err(StoreError::TooNew {
+            path: path.to_owned(),
+            found: version.schema_version,
+        });
+    }
+    serde_json::from_slice(&text).map_err(damaged)
+}
+
+fn lock_file(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let file = File::create(&path).map_err(io_error("make", &path))?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|e| StoreError::Io {
+        action: "lock",
+        path: path.clone(),
+        source: e.into(),
+    })?;
+    Ok(file)
+}
+
+fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
+    move |source| StoreError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::record::{CaseOutcome, LaunchRecord, Notice};
+
+    fn record(id: &str) -> RunRecord {
+        serde_json::from_value(serde_json::json!({
+            "schema_version": SCHEMA_VERSION, "harness_version": "0", "id": id,
+            "started": "2026-01-01T00:00:00Z", "finished": null, "interrupted": false, "seed": 1,
+            "profile": crate::declare::Profile::default(), "arguments": [],
+            "environment": crate::store::record::Environment::default(), "notices": [], "servers": [],
+            "cases": [{"id": "ping/a/c1", "scenario": "ping", "server": "a", "param": "c1", "values": [],
+                "description": "", "load": crate::load::Load::closed(1), "outcome": CaseOutcome::Planned,
+                "launches": [], "validity": {"level": "valid", "findings": []}}],
+            "ceiling": null
+        }))
+        .expect("a run as an older version may have written it")
+    }
+
+    fn launch() -> LaunchRecord {
+        LaunchRecord {
+            index: 0,
+            block: 0,
+            arm: "candidate".into(),
+            started: jiff::Timestamp::UNIX_EPOCH,
+            start_up_seconds: 0.1,
+            address: "127.0.0.1:1".into(),
+            memory_at_rest_bytes: 1,
+            rounds: Vec::new(),
+            reference: Vec::new(),
+            error: None,
+            log: None,
+        }
+    }
+
+    #[test]
+    fn a_killed_run_is_recovered_up_to_its_last_whole_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let mut writer = store.begin(record("r1")).unwrap();
+        writer
+            .note(Entry::LaunchBegun {
+                case: "ping/a/c1".into(),
+                launch: Box::new(launch()),
+            })
+            .unwrap();
+        writer.journal.write_all(b"{\"entry\": \"round\", \"ca").unwrap();
+        assert!(
+            store.recover().is_empty(),
+            "a run whose owner lives must not be touched"
+        );
+        drop(writer);
+        let recovered = store.recover();
+        assert_eq!(recovered.len(), 1);
+        let run = store.read("latest").unwrap();
+        assert!(run.interrupted);
+        assert_eq!(run.cases[0].launches.len(), 1);
+        assert!(store.recover().is_empty(), "once is enough");
+    }
+
+    #[test]
+    fn a_finished_run_reads_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let mut writer = store.begin(record("r2")).unwrap();
+        writer
+            .note(Entry::Notice(Notice {
+                about: String::new(),
+                text: "said".into(),
+            }))
+            .unwrap();
+        writer.finish(false).unwrap();
+        let run = store.read("r2").unwrap();
+        assert_eq!(run.notices[0].text, "said");
+        assert!(run.finished.is_some());
+        assert!(matches!(store.read("r3"), Err(StoreError::Unknown { .. })));
+    }
+
+    #[test]
+    fn a_run_of_a_later_version_is_named_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.json");
+        fs::write(&path, r#"{"schema_version": 4000}"#).unwrap();
+        assert!(matches!(read_run(&path), Err(StoreError::TooNew { found: 4000, .. })));
+        fs::write(&path, r#"{"schema_ver"#).unwrap();
+        assert!(matches!(read_run(&path), Err(StoreError::Damaged { .. })));
+    }
+}
