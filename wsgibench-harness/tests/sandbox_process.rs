@@ -3,7 +3,7 @@
 
 mod sandbox_support;
 
-use sandbox_support::{Bench, eventually, get, read};
+use sandbox_support::{Bench, eventually, get, helper, of_helper, read};
 use wsgibench_harness::{
     declare::Source,
     sandbox::{LaunchError, PrepareError, Sandbox, SandboxChoice, SandboxKind, Signal},
@@ -183,4 +183,57 @@ async fn what_cannot_be_had_here_is_told_as_such() {
         panic!("it was prepared")
     };
     assert!(reason.contains("no application folder"), "{reason}");
+}
+
+/// Launches a server, says so, and waits to be killed.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn helper_that_is_killed() {
+    let bench = Bench::new();
+    let sandbox = Sandbox::open(of_helper(bench.options(SandboxChoice::Process)))
+        .await
+        .unwrap();
+    let prepared = sandbox.prepare(&bench.process_spec("left")).await.unwrap();
+    let launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
+    println!("READY {:?}", launch.pids());
+    std::thread::sleep(std::time::Duration::from_secs(120));
+}
+
+#[tokio::test]
+async fn what_a_killed_run_left_goes_at_the_next_start_and_a_live_run_stays() {
+    let bench = Bench::new();
+    let sandbox = open(&bench).await;
+    let prepared = sandbox.prepare(&bench.process_spec("alive")).await.unwrap();
+    let alive = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
+
+    let mut helper = helper("helper_that_is_killed", &bench);
+    let folders = || std::fs::read_dir(bench.path("target/wsgibench/tmp")).unwrap().count();
+    assert_eq!(folders(), 2);
+    let mine = |name: &str| processes_with(name, &bench.path("target").display().to_string());
+    let left = mine("WSGIBENCH_LAUNCH");
+    assert_eq!(left.len(), 2, "{left:?}");
+    helper.kill().unwrap();
+    helper.wait().unwrap();
+
+    let second = open(&bench).await;
+    assert!(bench.said().contains("that a killed run had left"), "{}", bench.said());
+    eventually("its server is gone", || mine("WSGIBENCH_LAUNCH").len() == 1).await;
+    assert_eq!(folders(), 1);
+    assert!(alive.is_alive() && get(alive.address(), "/").ends_with("OK"));
+    second.close().await;
+    alive.stop().await.unwrap();
+}
+
+/// Processes whose environment has a variable with `text` in its value.
+fn processes_with(variable: &str, text: &str) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &u32| {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let environ = String::from_utf8_lossy(&environ).into_owned();
+        environ
+            .split('\0')
+            .any(|entry| entry.starts_with(variable) && entry.contains(text))
+    })
+    .collect()
 }

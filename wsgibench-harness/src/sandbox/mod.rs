@@ -11,6 +11,7 @@ pub mod cpus;
 #[cfg(feature = "docker")]
 mod docker;
 mod error;
+mod group;
 mod launch;
 mod machine_lock;
 mod owner;

@@ -40,6 +40,8 @@ make_server("0.0.0.0", int(sys.argv[1]), application).serve_forever()
 pub(crate) struct Bench {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) said: Arc<Mutex<Vec<String>>>,
+    /// Its own, so that tests that run at once can tell what is theirs.
+    pub(crate) run_id: String,
 }
 
 impl Bench {
@@ -52,6 +54,7 @@ impl Bench {
         let bench = Self {
             folder,
             said: Arc::default(),
+            run_id: format!("test-{:08x}", rand::random::<u32>()),
         };
         bench.file(
             "image/Dockerfile",
@@ -76,7 +79,7 @@ impl Bench {
         let said = self.said.clone();
         SandboxOptions {
             choice,
-            run_id: "test".into(),
+            run_id: self.run_id.clone(),
             run_dir: self.path("run"),
             target_dir: self.path("target"),
             server_cpus: vec![0],
@@ -137,6 +140,35 @@ pub(crate) fn spec(name: &str, source: Source, command: &[&str]) -> ServerSpec {
         notes: Vec::new(),
         services: Vec::new(),
     }
+}
+
+/// Runs the ignored test `name` of this test program in a process of its own, and returns it once it has printed `READY`.
+pub(crate) fn helper(name: &str, bench: &Bench) -> std::process::Child {
+    use std::io::{BufRead, BufReader};
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--ignored", "--nocapture"])
+        .env("HELPER_FOLDER", bench.folder.path())
+        .env("HELPER_RUN", &bench.run_id)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    for line in lines.map_while(Result::ok) {
+        println!("  helper: {line}");
+        if line.contains("READY") {
+            return child;
+        }
+    }
+    let _ = child.kill();
+    panic!("the helper ended: {:?}", child.wait());
+}
+
+/// In a helper: the folder and the run of the test that started it.
+pub(crate) fn of_helper(mut options: SandboxOptions) -> SandboxOptions {
+    options.run_id = std::env::var("HELPER_RUN").unwrap();
+    options.target_dir = PathBuf::from(std::env::var("HELPER_FOLDER").unwrap()).join("target");
+    options
 }
 
 /// The whole answer to a request; what came until the connection ended.

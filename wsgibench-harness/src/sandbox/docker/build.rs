@@ -100,7 +100,7 @@ pub(super) async fn build(engine: &Engine, build: Build<'_>, say: impl Fn(&str))
                         step.name = vertex.name;
                         step.error = vertex.error;
                         let begun = vertex.started.is_some() && vertex.completed.is_none();
-                        if begun && !vertex.cached && !step.said && !step.name.starts_with("[internal]") {
+                        if begun && !vertex.cached && !step.said && is_own_step(&step.name) {
                             step.said = true;
                             say(&shortened(&step.name));
                         }
@@ -119,6 +119,11 @@ pub(super) async fn build(engine: &Engine, build: Build<'_>, say: impl Fn(&str))
         }
     }
     Ok(())
+}
+
+/// A step of the Dockerfile (`[2/5] RUN ...`) that does something, not one of the builder's own.
+fn is_own_step(name: &str) -> bool {
+    name.starts_with('[') && !name.starts_with("[internal]") && !name.contains("] FROM ")
 }
 
 /// One line of at most 100 characters.

@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
 };
 
 use futures_util::StreamExt;
@@ -34,8 +35,21 @@ pub(super) struct Guarded {
     container: Option<ContainerAsync<GenericImage>>,
     /// Where what it printed goes when it is dropped without an orderly end.
     pub(super) log: Option<PathBuf>,
-    removed: bool,
+    state: State,
 }
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The engine has been told to make it, and has not answered.
+    Ordered,
+    /// It answered: there is a container, or there is one of a failed start.
+    Answered,
+    Removed,
+}
+
+/// The engine carries an order out although whoever gave it has gone: so long a cancelled one is looked for.
+const CANCELLED_FOR: Duration = Duration::from_secs(3);
 
 impl Guarded {
     /// Starts a container.
@@ -50,13 +64,11 @@ impl Guarded {
             launch: launch.clone(),
             container: None,
             log: None,
-            removed: false,
+            state: State::Ordered,
         };
-        let container = request
-            .with_label(LAUNCH_LABEL, launch)
-            .start()
-            .await
-            .map_err(|error| start_error(&error))?;
+        let answer = request.with_label(LAUNCH_LABEL, launch).start().await;
+        guarded.state = State::Answered;
+        let container = answer.map_err(|error| start_error(&error))?;
         guarded.container = Some(container);
         Ok(guarded)
     }
@@ -118,8 +130,10 @@ impl Guarded {
 
     /// Removes it, killing it first where it runs.
     pub(super) async fn remove(mut self) {
-        if let Some(container) = self.container.take() {
-            self.removed = container.rm().await.is_ok();
+        if let Some(container) = self.container.take()
+            && container.rm().await.is_ok()
+        {
+            self.state = State::Removed;
         }
     }
 
@@ -132,19 +146,27 @@ impl Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        if self.removed {
+        if self.state == State::Removed {
             return;
         }
         let (engine, launch) = (self.engine.clone(), std::mem::take(&mut self.launch));
-        let (container, log) = (self.container.take(), self.log.take());
+        let (container, log, state) = (self.container.take(), self.log.take(), self.state);
         blocking::run(async move {
             if let (Some(container), Some(log)) = (&container, log) {
                 let _ = write_log(&log, &output(&engine, container.id()).await);
             }
             // testcontainers needs a runtime to drop its handle in; where the guard is dropped there may be none.
             drop(container);
-            // A start that failed leaves a container without a handle.
-            reap::sweep(&engine, LAUNCH_LABEL, |label| label == launch).await;
+            // A start that failed, or was cancelled, leaves a container without a handle.
+            let until = Instant::now()
+                + if state == State::Ordered {
+                    CANCELLED_FOR
+                } else {
+                    Duration::ZERO
+                };
+            while reap::sweep(&engine, LAUNCH_LABEL, |label| label == launch).await == 0 && Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         });
     }
 }

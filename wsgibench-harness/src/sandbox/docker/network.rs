@@ -20,6 +20,7 @@ pub(crate) enum Route {
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     pub(crate) name: String,
+    id: String,
     pub(crate) route: Route,
     /// Addresses of its containers can be reached from here.
     pub(crate) has_route: bool,
@@ -28,25 +29,31 @@ pub(crate) struct Network {
 impl Network {
     /// Makes the network: internal where its addresses can be reached from here, else plain.
     pub(crate) async fn create(engine: &Engine, context: &Context) -> Result<Self, SandboxError> {
-        let name = format!("wsgibench-{}-{}", context.options.run_id, std::process::id());
+        // The engine takes the same name twice, and then finds neither by it.
+        let name = format!("wsgibench-{}-{:08x}", context.options.run_id, rand::random::<u32>());
         let internal = !context.options.published_port;
-        let id = make(engine, context, &name, internal).await?;
+        let mut id = make(engine, context, &name, internal).await?;
         let has_route = has_route(&id);
         if internal && !has_route {
             // No internal network publishes a port.
-            let _ = engine.api.remove_network(&name).await;
-            make(engine, context, &name, false).await?;
+            let _ = engine.api.remove_network(&id).await;
+            id = make(engine, context, &name, false).await?;
         }
         let route = if internal && has_route {
             Route::Bridge
         } else {
             Route::PublishedPort
         };
-        Ok(Self { name, route, has_route })
+        Ok(Self {
+            name,
+            id,
+            route,
+            has_route,
+        })
     }
 
     pub(crate) async fn remove(&self, engine: &Engine) -> Result<(), String> {
-        match engine.api.remove_network(&self.name).await {
+        match engine.api.remove_network(&self.id).await {
             Err(error) if !super::engine::is_not_found(&error) => Err(reason(&error)),
             _ => Ok(()),
         }

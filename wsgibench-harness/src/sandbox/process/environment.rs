@@ -214,7 +214,7 @@ async fn run(mut command: Command, output: &fs::File) -> Result<(), String> {
     let mut child = command
         .spawn()
         .map_err(|error| format!("could not be started: {error}"))?;
-    let _group = child.id().map(super::group::Group);
+    let _group = child.id().map(crate::sandbox::group::Group);
     match tokio::time::timeout(PATIENCE, child.wait()).await {
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(format!("failed ({status})")),

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    environment, group, limits,
+    environment, limits,
     remains::{LAUNCH_VARIABLE, Remains},
 };
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
         cgroup::Cgroup,
         context::Context,
         error::{SHOWN_LINES, last_lines},
+        group,
         owner::{Owner, VARIABLE},
         place,
         ready::{self, NotReady},

@@ -4,7 +4,6 @@
 //! Nothing is isolated: a server runs as the user does, on the machine's own network.
 
 mod environment;
-mod group;
 mod launch;
 mod limits;
 mod remains;

@@ -7,8 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{group, limits};
+use super::limits;
 use crate::sandbox::{
+    group,
     owner::{Owner, VARIABLE},
     proc, temp,
 };

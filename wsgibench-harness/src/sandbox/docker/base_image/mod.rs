@@ -1,6 +1,8 @@
 //! The base image of the servers, in this order: `WSGIBENCH_BASE_IMAGE`; a local image; a pull; one made with debootstrap.
 
 mod choice;
+mod debootstrap;
+mod host;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -77,7 +79,20 @@ impl BaseImages {
                 say(&format!("{}, pulled", wanted.official));
                 self.base(&wanted.official).await
             }
-            Err(why) => Err(why),
+            Err(why) => {
+                say(&why);
+                let Some(release) = wanted.release else {
+                    return Err(format!(
+                        "{why}; Debian has no release with this Python: name an image with {}",
+                        wanted.variable
+                    ));
+                };
+                let temporary = self.context.folder("tmp");
+                debootstrap::make(&self.engine, &temporary, release, &wanted.own, say)
+                    .await
+                    .map_err(|error| format!("{why}; {error}"))?;
+                self.base(&wanted.own).await
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// Kills the group of this id when dropped.
 #[derive(Debug)]
-pub(super) struct Group(pub(super) u32);
+pub(crate) struct Group(pub(crate) u32);
 
 impl Drop for Group {
     fn drop(&mut self) {
@@ -13,21 +13,21 @@ impl Drop for Group {
 }
 
 /// Kills all processes of a group. One that is gone is no error.
-pub(super) fn kill_group(group: u32) {
+pub(crate) fn kill_group(group: u32) {
     if let Some(group) = pid(group) {
         let _ = kill_process_group(group, Signal::KILL);
     }
 }
 
 /// Kills a process. One that is gone is no error.
-pub(super) fn kill(process: u32) {
+pub(crate) fn kill(process: u32) {
     if let Some(process) = pid(process) {
         let _ = kill_process(process, Signal::KILL);
     }
 }
 
 /// Never 0 or 1: those would mean our own group, or everything.
-pub(super) fn pid(number: u32) -> Option<Pid> {
+pub(crate) fn pid(number: u32) -> Option<Pid> {
     i32::try_from(number)
         .ok()
         .filter(|number| *number > 1)
