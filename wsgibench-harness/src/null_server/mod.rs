@@ -9,6 +9,7 @@ mod connection;
 mod process;
 mod serve;
 
+pub(crate) use process::VARIABLE;
 pub use process::{NullServerProcess, maybe_serve};
 pub use serve::NullServer;
 

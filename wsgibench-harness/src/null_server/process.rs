@@ -9,7 +9,7 @@ use std::{
 use super::serve::{pin, serve};
 
 /// Set to `ADDRESS` or `ADDRESS@CPU`, it makes an executable serve instead of doing its work.
-const VARIABLE: &str = "WSGIBENCH_NULL_SERVER";
+pub(crate) const VARIABLE: &str = "WSGIBENCH_NULL_SERVER";
 
 /// Serves, and does not return, when this process was started as a null server. Call it first in `main`.
 pub fn maybe_serve() {

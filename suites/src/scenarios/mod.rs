@@ -1,0 +1,5 @@
+//! What the servers are asked.
+
+mod studies;
+
+pub use studies::*;
