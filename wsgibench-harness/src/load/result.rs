@@ -375,7 +375,10 @@ mod wire {
         type Error = String;
 
         fn try_from(wire: LatencyWire) -> Result<Self, String> {
+            // Sized by what is in it: at its full range each of a run's many histograms would hold 270 KB.
             let mut latency = Self::new();
+            latency.histogram = hdrhistogram::Histogram::new(3).map_err(|e| format!("no histogram: {e:?}"))?;
+            latency.histogram.auto(true);
             if !wire.hdr.is_empty() {
                 let bytes = STANDARD
                     .decode(&wire.hdr)
