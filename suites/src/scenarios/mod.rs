@@ -1,5 +1,3 @@
 //! What the servers are asked.
 
-mod studies;
-
-pub use studies::*;
+pub mod studies;

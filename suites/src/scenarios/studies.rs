@@ -4,7 +4,7 @@ use wsgibench_harness::prelude::*;
 
 /// Ping-pong: a two-byte answer over connections that never pause, as both studies have it.
 #[scenario(connections = [64, 100, 500, 1000, 5000, 10_000])]
-pub fn ping(connections: usize) -> Load {
+fn ping(connections: usize) -> Load {
     Load::closed(connections)
         .get("/")
         .expect_status(200)
@@ -14,7 +14,7 @@ pub fn ping(connections: usize) -> Load {
 
 /// Users who arrive, five a second for a minute, and each ask 10,000 times over one connection.
 #[scenario]
-pub fn kubeup() -> Load {
+fn kubeup() -> Load {
     Load::users(5)
         .every(secs(1))
         .arriving_for(secs(60))

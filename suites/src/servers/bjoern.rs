@@ -6,7 +6,7 @@ use super::{APPLICATION, BACKLOG, image};
 
 /// bjoern: a process a core (single-threaded by design), keep-alive.
 #[server]
-pub fn bjoern() -> Server {
+fn bjoern() -> Server {
     image("bjoern")
         .command_for_cpus(|cpus| {
             let workers = cpus.to_string();

@@ -6,7 +6,7 @@ use super::{APPLICATION, BACKLOG, THREADS, image};
 
 /// CherryPy's server (cheroot): a process a core with 4 threads each, keep-alive for 12,000 connections.
 #[server]
-pub fn cherrypy() -> Server {
+fn cherrypy() -> Server {
     image("cherrypy")
         .command_for_cpus(|cpus| {
             let (workers, threads) = (cpus.to_string(), THREADS.to_string());
@@ -33,7 +33,7 @@ pub fn cherrypy() -> Server {
 
 /// CherryPy's server as it comes: 10 threads, a backlog of 5, 10 connections kept alive.
 #[server]
-pub fn cherrypy_default() -> Server {
+fn cherrypy_default() -> Server {
     image("cherrypy")
         .command(["python", "-m", "wsgibench_serve", "--port", "{port}", APPLICATION])
         .as_it_comes()

@@ -6,7 +6,7 @@ use super::{APPLICATION, BACKLOG, image};
 
 /// gevent's pywsgi: a process a core, a greenlet a connection, keep-alive, no Nagle delay.
 #[server]
-pub fn gevent() -> Server {
+fn gevent() -> Server {
     image("gevent")
         .command_for_cpus(|cpus| {
             let workers = cpus.to_string();

@@ -25,7 +25,7 @@ fn keep_alive() -> [String; 4] {
 
 /// Gunicorn, sync workers: one request at a time each, every connection closed (it never keeps one alive), 2 N + 1 workers as its documentation says.
 #[server]
-pub fn gunicorn_sync() -> Server {
+fn gunicorn_sync() -> Server {
     image("gunicorn")
         .command_for_cpus(|cpus| command("sync", 2 * cpus + 1, &[]))
         .tag("study")
@@ -33,7 +33,7 @@ pub fn gunicorn_sync() -> Server {
 
 /// Gunicorn, threaded workers: a process a core with 4 threads each, keep-alive.
 #[server]
-pub fn gunicorn_gthread() -> Server {
+fn gunicorn_gthread() -> Server {
     image("gunicorn")
         .command_for_cpus(|cpus| {
             let mut more = vec!["--threads".to_owned(), THREADS.to_string()];
@@ -45,7 +45,7 @@ pub fn gunicorn_gthread() -> Server {
 
 /// Gunicorn, gevent workers: a process a core, a greenlet a connection, keep-alive.
 #[server]
-pub fn gunicorn_gevent() -> Server {
+fn gunicorn_gevent() -> Server {
     image("gunicorn")
         .command_for_cpus(|cpus| command("gevent", cpus, &keep_alive()))
         .tag("study")
@@ -53,7 +53,7 @@ pub fn gunicorn_gevent() -> Server {
 
 /// Gunicorn as it comes: one sync worker, a backlog of 2,048.
 #[server]
-pub fn gunicorn_default() -> Server {
+fn gunicorn_default() -> Server {
     image("gunicorn")
         .command([
             "gunicorn",

@@ -6,7 +6,7 @@ use super::{APPLICATION, image};
 
 /// meinheld 1.0.2 (2020) on Python 3.9, the newest it builds on: a process a core (single-threaded), keep-alive, no access log.
 #[server]
-pub fn meinheld() -> Server {
+fn meinheld() -> Server {
     image("meinheld")
         .python_version("3.9")
         .command_for_cpus(|cpus| {

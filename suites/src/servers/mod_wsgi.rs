@@ -6,7 +6,7 @@ use super::{BACKLOG, THREADS, image};
 
 /// mod_wsgi-express (Apache 2.4, event MPM): a daemon process a core with 4 threads each, keep-alive; one Apache process in front.
 #[server]
-pub fn mod_wsgi() -> Server {
+fn mod_wsgi() -> Server {
     image("mod_wsgi")
         .command_for_cpus(|cpus| {
             let (processes, threads) = (cpus.to_string(), THREADS.to_string());

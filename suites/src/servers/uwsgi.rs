@@ -6,7 +6,7 @@ use super::{APPLICATION, BACKLOG, THREADS, image};
 
 /// uWSGI behind its own HTTP router: a process a core with 4 threads each, keep-alive, chunked answers; the router is one process more.
 #[server]
-pub fn uwsgi() -> Server {
+fn uwsgi() -> Server {
     // Not --http11-socket: a connection kept alive pins a thread there (64 connections: 4 served, 60 starved).
     image("uwsgi")
         .command_for_cpus(|cpus| {
@@ -39,7 +39,7 @@ pub fn uwsgi() -> Server {
 
 /// uWSGI as it comes: closes each connection without saying so, a backlog of 100, logs each request.
 #[server]
-pub fn uwsgi_default() -> Server {
+fn uwsgi_default() -> Server {
     image("uwsgi")
         .command(["uwsgi", "--http", "{host}:{port}", "--module", APPLICATION])
         .as_it_comes()

@@ -6,7 +6,7 @@ use super::{APPLICATION, BACKLOG, image};
 
 /// The standard library's server, a baseline: HTTP/1.0, one process, one request at a time, on however many cores.
 #[server]
-pub fn wsgiref() -> Server {
+fn wsgiref() -> Server {
     image("wsgiref")
         .command([
             "python",

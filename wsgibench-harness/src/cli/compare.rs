@@ -125,9 +125,8 @@ fn add_base(plan: &mut Plan, declared: &Declared) -> Vec<String> {
 /// The case with the other commit's load. A script cannot be had from there: the working tree's stands for both.
 fn with_load(case: &Case, load: crate::load::Load) -> Case {
     let mut case = case.clone();
-    if let Work::Load(own) = &mut case.work {
-        *own = load;
-    }
+    let Work::Load(own) = &mut case.work;
+    *own = load;
     case
 }
 

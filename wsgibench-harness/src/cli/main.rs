@@ -14,7 +14,7 @@ use super::{
 use crate::{
     against::bench::DECLARATIONS_VARIABLE,
     declare::Declarations,
-    measure::Interrupt,
+    measure::{Interrupt, event::Event},
     null_server,
     sandbox::{MachineLock, Sandbox},
     store::Store,
@@ -59,8 +59,6 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
     if std::env::var_os(DECLARATIONS_VARIABLE).is_some() {
         return plan::tell_declarations(&declarations, manifest_dir, &args);
     }
-    // What can be wrong with the command line is said before anything is started.
-    let exports = output::exports(&args)?;
     if args.list {
         let cases = plan::select(&declarations, &args, manifest_dir)?.cases;
         print!("{}", list::render(&cases, args.format, output::width()));
@@ -124,7 +122,9 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
         &baseline::population(&record),
         &listeners,
     )?;
-    output::finish(&run.store, &record, &args, &exports, &target_dir, &listeners)?;
+    listeners.tell(&Event::Finished {
+        run: Box::new(record.clone()),
+    });
     if args.output_format == OutputFormat::Json {
         output::print_json(&record)?;
     }

@@ -9,11 +9,11 @@ use crate::load::{ErrorKind, Load, Model, Plan, Session, Stripe, Target};
 
 /// The answer was not what the scenario wants; no number is given for such a server.
 #[derive(Debug)]
-pub struct WrongAnswer {
+pub(super) struct WrongAnswer {
     /// Method and path.
-    pub request: String,
+    pub(super) request: String,
     /// What was wrong.
-    pub what: String,
+    pub(super) what: String,
 }
 
 impl fmt::Display for WrongAnswer {
@@ -38,7 +38,7 @@ const LOOK: Duration = Duration::from_millis(40);
 ///
 /// # Errors
 /// The first wrong answer.
-pub fn check(target: &Target, load: &Load, cpus: &[usize], seed: u64) -> Result<(), WrongAnswer> {
+pub(super) fn check(target: &Target, load: &Load, cpus: &[usize], seed: u64) -> Result<(), WrongAnswer> {
     for request in &load.requests {
         let mut single = Load::new(Model::Closed { connections: 1 });
         single.requests = vec![request.clone()];

@@ -11,7 +11,7 @@ use crate::load::{Counts, RoundResult};
     clippy::cast_precision_loss,
     reason = "counts and bytes of one round are far below 2^52"
 )]
-pub fn of_round(load: &RoundResult, server_cpu_seconds: Option<f64>, memory_peak: u64) -> BTreeMap<String, f64> {
+pub(super) fn of_round(load: &RoundResult, server_cpu_seconds: Option<f64>, memory_peak: u64) -> BTreeMap<String, f64> {
     let mut metrics = BTreeMap::new();
     let mut put = |name: &str, value: f64| {
         if value.is_finite() {
@@ -45,7 +45,7 @@ pub fn of_round(load: &RoundResult, server_cpu_seconds: Option<f64>, memory_peak
 /// Failed and timed-out requests as a share of those that came to an end.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts of one round are far below 2^52")]
-pub fn error_share(counts: &Counts) -> f64 {
+pub(super) fn error_share(counts: &Counts) -> f64 {
     let bad = counts.failed + counts.timed_out;
     let ended = counts.done + bad;
     if ended == 0 { 0.0 } else { bad as f64 / ended as f64 }

@@ -16,7 +16,6 @@ mod sampler;
 pub mod validity;
 
 pub use conductor::{Conductor, Fixed, Policy};
-pub use conformance::WrongAnswer;
 pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
 pub use job::{BASE, CANDIDATE, Job, Order};
 pub use reference::Reference;

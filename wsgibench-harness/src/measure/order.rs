@@ -7,7 +7,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 ///
 /// Blocks are what keeps a comparison true on a machine that changes speed: within one, all are measured close together.
 #[must_use]
-pub fn of_block(jobs: usize, seed: u64, block: u32) -> Vec<usize> {
+pub(super) fn of_block(jobs: usize, seed: u64, block: u32) -> Vec<usize> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed ^ (u64::from(block) << 32 | 0x0B10_C0DE));
     let mut order: Vec<usize> = (0..jobs).collect();
     order.shuffle(&mut rng);

@@ -161,6 +161,7 @@ fn libraries_in(maps: &str) -> BTreeSet<PathBuf> {
 }
 
 fn spec(folder: &Path, command: Vec<String>) -> ServerSpec {
+    let (name, value) = null_server::detached_order(PORT);
     let declared = DeclaredServer {
         name: "null_server".to_owned(),
         description: "The null server: answers at once, does nothing.".to_owned(),
@@ -170,10 +171,7 @@ fn spec(folder: &Path, command: Vec<String>) -> ServerSpec {
             column: column!(),
         },
         manifest_dir: folder.to_owned(),
-        server: Server::image(folder)
-            .command(command)
-            .env(null_server::VARIABLE, format!("0.0.0.0:{PORT}"))
-            .port(PORT),
+        server: Server::image(folder).command(command).env(name, value).port(PORT),
     };
     let machine = Machine {
         server_cpus: 1,
