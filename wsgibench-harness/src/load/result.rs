@@ -32,9 +32,9 @@ pub struct RoundResult {
     pub service_time: Latency,
     /// Connection asked for to connection established.
     pub connect_time: Latency,
-    /// Due and a connection free, yet sent late: the engine's fault.
+    /// Due and noticed late: the engine's fault.
     pub client_lag: Latency,
-    /// Due and every connection busy: the server's fault, part of response time.
+    /// Due (and noticed) while every connection was busy, until one was free: the server's fault, part of response time.
     pub queue_wait: Latency,
     /// Bytes sent.
     pub bytes_sent: u64,

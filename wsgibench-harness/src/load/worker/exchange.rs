@@ -181,7 +181,6 @@ impl Worker {
             }
             Owner::Nobody => {
                 self.pooled_is_gone(Some(agent.answers));
-                self.pump();
             }
         }
     }

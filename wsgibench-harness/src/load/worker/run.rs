@@ -65,6 +65,7 @@ impl Worker {
                 }
             }
             self.go_on();
+            self.pump();
             self.look_after(woken);
             if told && self.obey()? {
                 self.finish();
@@ -225,7 +226,7 @@ impl Worker {
     }
 
     fn wait(&mut self, now: Nanos) -> Result<Wait, LoadError> {
-        if !self.again.is_empty() || (!self.ramp.is_empty() && self.connecting < self.ramp_window) {
+        if !self.again.is_empty() || self.may_pump() || (!self.ramp.is_empty() && self.connecting < self.ramp_window) {
             return Ok(Wait::AtMost(Duration::ZERO));
         }
         let moment = self.driver.due().min(self.phase.awaited());
