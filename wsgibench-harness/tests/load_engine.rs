@@ -129,11 +129,11 @@ fn an_open_load_offers_what_its_schedule_says() {
         .remove(0);
     assert_eq!(steady.counts.offered, 800);
     assert_eq!(steady.offered_rate, Some(2_000.0));
-    let staged = load::run(&plan(&server, Load::stages(stages).get("/")))
+    let by_stages = load::run(&plan(&server, Load::stages(stages).get("/")))
         .unwrap()
         .rounds
         .remove(0);
-    assert_eq!(staged.counts.offered, 600);
+    assert_eq!(by_stages.counts.offered, 600);
     let ramp = load::run(&plan(&server, Load::ramp(0..=2_000, ms(500)).get("/")))
         .unwrap()
         .rounds
@@ -153,7 +153,7 @@ fn an_open_load_offers_what_its_schedule_says() {
         again.counts.offered, poisson.counts.offered,
         "the same seed, the same arrivals"
     );
-    for round in [steady, staged, ramp, poisson] {
+    for round in [steady, by_stages, ramp, poisson] {
         assert!(
             round.counts.done > 0 && round.counts.failed == 0,
             "{:?} {:?}",

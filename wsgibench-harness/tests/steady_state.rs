@@ -73,7 +73,7 @@ fn allocations(session: &mut Session, requests: u64) -> usize {
 }
 
 /// What the edges of a phase and its seconds cost, whatever the number of requests: histograms of the notes, the result.
-const EDGES: usize = 1_500;
+const EDGES: usize = 200;
 
 #[test]
 fn requests_cost_no_allocation() {
@@ -105,7 +105,7 @@ fn requests_cost_no_allocation() {
             true,
             10_000,
         ),
-        ("open", Load::rate(5_000).get("/"), false, 10_000),
+        ("open", Load::rate(5_000).get("/").max_connections(32), false, 10_000),
     ];
     for (name, load, in_pieces, requests) in loads {
         let mut session = Session::start(&plan(server(in_pieces), load)).unwrap();
