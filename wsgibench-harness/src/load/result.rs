@@ -117,7 +117,8 @@ pub struct Latency {
 /// Connections of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Connections {
-    /// Asked for by the load model.
+    /// Asked for by the load model (idle ones beside the load are counted nowhere here). Under `users`: users who
+    /// arrived; under an open load: the most that were needed at one time.
     pub wanted: u64,
     /// Established at most at one time.
     pub established: u64,
