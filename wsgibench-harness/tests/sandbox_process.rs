@@ -224,6 +224,66 @@ async fn what_a_killed_run_left_goes_at_the_next_start_and_a_live_run_stays() {
     alive.stop().await.unwrap();
 }
 
+/// Opens whatever can be had where no engine answers, and says what it took.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn helper_without_an_engine() {
+    let bench = Bench::new();
+    let sandbox = Sandbox::open(bench.options(SandboxChoice::Auto)).await.unwrap();
+    println!("READY {:?} {}", sandbox.kind(), sandbox.reason());
+    let error = Sandbox::open(bench.options(SandboxChoice::Docker)).await.err().unwrap();
+    println!("ERROR {error}");
+}
+
+#[tokio::test]
+async fn auto_takes_processes_where_no_engine_answers() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["helper_without_an_engine", "--exact", "--ignored", "--nocapture"])
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("READY Process docker cannot be had"), "{said}");
+    assert!(said.contains("ERROR ") && said.contains("--sandbox process"), "{said}");
+}
+
+/// Launches a server, and cleans up when it is told to.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn helper_with_an_emergency() {
+    let bench = Bench::new();
+    let sandbox = Sandbox::open(of_helper(bench.options(SandboxChoice::Process)))
+        .await
+        .unwrap();
+    let prepared = sandbox.prepare(&bench.process_spec("left")).await.unwrap();
+    let _launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
+    println!("READY");
+    let told = std::thread::spawn(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).unwrap();
+        Sandbox::emergency_cleanup();
+        std::process::exit(130);
+    });
+    told.join().unwrap();
+}
+
+#[tokio::test]
+async fn an_emergency_leaves_nothing() {
+    let bench = Bench::new();
+    let mut helper = helper("helper_with_an_emergency", &bench);
+    let target = bench.path("target").display().to_string();
+    assert_eq!(processes_with("WSGIBENCH_LAUNCH", &target).len(), 1);
+    drop(helper.stdin.take());
+    assert_eq!(helper.wait().unwrap().code(), Some(130));
+    assert_eq!(processes_with("WSGIBENCH_LAUNCH", &target), [] as [u32; 0]);
+    assert_eq!(
+        std::fs::read_dir(bench.path("target/wsgibench/tmp")).unwrap().count(),
+        0,
+        "its folder is gone"
+    );
+}
+
 /// Processes whose environment has a variable with `text` in its value.
 fn processes_with(variable: &str, text: &str) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);

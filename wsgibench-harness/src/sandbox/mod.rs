@@ -205,10 +205,12 @@ impl Sandbox {
         }
     }
 
-    /// Removes all containers, networks, processes and control groups of this process, from any thread, blocking for at most half a
+    /// Removes all containers, networks, processes, control groups and temporary folders of this process, from any thread, blocking for at most half a
     /// minute; nothing can be started afterwards. For the thread of a signal that ends the process.
     pub fn emergency_cleanup() {
+        group::emergency_cleanup();
         process::emergency_cleanup();
+        temp::emergency_cleanup();
         #[cfg(feature = "docker")]
         docker::emergency_cleanup();
     }

@@ -240,4 +240,27 @@ mod tests {
             assert_eq!(owner_of(other), None, "{other}");
         }
     }
+
+    #[test]
+    fn without_a_group_a_process_has_limits_of_its_own() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = crate::sandbox::group::pid(child.id()).unwrap();
+        let got = descriptors(pid, 1 << 40).unwrap();
+        data(pid, 64 << 20).unwrap();
+        let limits = fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap_or_default();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let hard = |name: &str| {
+            let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()
+        };
+        if !limits.is_empty() {
+            assert!(got < 1 << 40, "no system grants so many");
+            assert_eq!(
+                (hard("Max open files"), hard("Max data size")),
+                (Some(got), Some(64 << 20)),
+                "{limits}"
+            );
+        }
+    }
 }
