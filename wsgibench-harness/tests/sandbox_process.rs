@@ -36,6 +36,15 @@ async fn a_server_from_start_to_end() {
 
     let pids = launch.pids();
     assert!(!pids.is_empty());
+    if cfg!(target_os = "linux") {
+        let status = read(format!("/proc/{}/status", pids[0]).as_ref());
+        assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
+        let limits = read(format!("/proc/{}/limits", pids[0]).as_ref());
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let soft: u64 = line.split_ascii_whitespace().nth(3).unwrap().parse().unwrap();
+        let clamped = format!("{:?}", sandbox.notices()).contains(&format!("at most {soft} descriptors"));
+        assert!(soft == prepared.spec.limits.descriptors || clamped, "{line}");
+    }
     let output = launch
         .exec(&["python", "-c", "import os; print(os.environ['MARK'], os.getcwd())"])
         .await
@@ -85,6 +94,18 @@ async fn dropped_it_takes_its_children_with_it_wherever_they_went() {
     assert!(pids.len() >= 2, "{pids:?}");
     drop(launch);
     assert_gone(&pids);
+
+    // And when its start is cancelled half-way.
+    spec.command = vec!["sleep".into(), "300".into()];
+    let prepared = sandbox.prepare(&spec).await.unwrap();
+    let soon = std::time::Duration::from_millis(100);
+    assert!(
+        tokio::time::timeout(soon, sandbox.launch(&prepared, &bench.path("log")))
+            .await
+            .is_err()
+    );
+    let target = bench.path("target").display().to_string();
+    assert_eq!(processes_with("WSGIBENCH_LAUNCH", &target), [] as [u32; 0]);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ mod tree;
 pub mod usage;
 mod versions;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 pub use context::{SandboxChoice, SandboxOptions, Say};
 pub use error::{LaunchError, PrepareError, SandboxError};
@@ -218,7 +218,7 @@ impl Sandbox {
 
 async fn open_process(context: &Arc<Context>) -> Result<Inner, SandboxError> {
     #[cfg(feature = "docker")]
-    docker::reap_quietly(context, Duration::from_secs(2)).await;
+    docker::reap_quietly(context, std::time::Duration::from_secs(2)).await;
     process::ProcessSandbox::open(context.clone()).await.map(Inner::Process)
 }
 
