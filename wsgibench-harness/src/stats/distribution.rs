@@ -68,16 +68,18 @@ pub fn proportion_lower_bound(events: usize, trials: usize, confidence: f64) -> 
     1.0 - proportion_upper_bound(trials.saturating_sub(events), trials, confidence)
 }
 
-/// One-sided p-value of "the mean is at most 0", by Student's t. A sample without any spread is decided by its sign.
+/// Student's t of "the mean is 0". A sample without any spread is decided by its sign (infinite); NaN where nothing is
+/// known: below two values, or all of them 0.
+#[must_use]
+pub fn t_statistic(values: &[f64]) -> f64 {
+    // Below two values the deviation is NaN; 0 / 0 is NaN; x / 0 is infinite with the sign of x.
+    mean(values) * float(values.len()).sqrt() / std_dev(values)
+}
+
+/// One-sided p-value of "the mean is at most 0", by Student's t; 1 where nothing is known.
 #[must_use]
 pub fn t_test(values: &[f64]) -> f64 {
-    if values.len() < 2 {
-        return 1.0;
-    }
-    let centre = mean(values);
-    let error = std_dev(values) / float(values.len()).sqrt();
-    // 0 / 0 is NaN (nothing known: 1), and x / 0 is decided by the sign of x.
-    t_upper_tail(centre / error, float(values.len() - 1))
+    t_upper_tail(t_statistic(values), float(values.len()) - 1.0)
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ mod tests {
         let run = [100.0, 101.0, 99.0, 100.0, 94.0];
         let guard = Guard::default();
         assert!(!guard.disturbed(&run, &[101.0, 99.0]));
-        assert!(!guard.disturbed(&run, &[105.0, 95.0]));
+        assert!(!guard.disturbed(&run, &[104.9, 95.1]));
         assert!(guard.disturbed(&run, &[100.0, 94.0]));
         assert!(guard.disturbed(&run, &[106.0]));
         assert!((guard.departure(&run, &[100.0, 94.0]).expect("references") - 0.06).abs() < 1e-12);

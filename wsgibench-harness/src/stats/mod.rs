@@ -5,6 +5,7 @@
 //!
 //! `docs/statistics.md` says what is computed and why, with references and the experiment that backs it.
 
+pub mod baseline;
 pub mod bootstrap;
 pub mod compare;
 pub mod distribution;
@@ -13,11 +14,15 @@ pub mod estimate;
 pub mod fairness;
 pub mod holm;
 pub mod metric;
+pub mod plan;
 pub mod rank;
 pub mod sample;
+pub mod self_check;
 
+pub use baseline::{Advice, Standing, advise};
 pub use compare::{Decision, Design, Outcome, Progress, Series, StopReason, Verdict};
 pub use disturbance::{Disturbance, Guard};
 pub use estimate::{Estimate, Interval, Method, Summary, Tukey, summarise};
 pub use metric::{Direction, Margin, Metric, Unit};
 pub use rank::{Contender, Pairing, Place, rank};
+pub use self_check::{SelfCheck, self_check};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::design::{Design, DesignError, EQUIVALENCE_ALPHA, EQUIVALENCE_CONFIDENCE};
-use super::evidence::{Differences, Effort, detectable, floor, mean_of, reach, tails};
+use super::design::{Design, DesignError, EQUIVALENCE_CONFIDENCE};
+use super::evidence::{Differences, Effort, Prepared, detectable, floor, mean_of, tails};
 use super::{Outcome, Series, Verdict};
 use crate::stats::estimate::{Interval, t_interval};
 use crate::stats::holm;
@@ -14,6 +14,7 @@ use crate::stats::sample::{mean, std_dev};
 #[derive(Clone, Debug)]
 pub struct Decision {
     design: Design,
+    prepared: Vec<Prepared>,
 }
 
 /// Whether to go on.
@@ -42,8 +43,8 @@ pub enum StopReason {
 /// One series, judged alone.
 struct Judged {
     differences: Differences,
-    /// Index of the last look reached.
-    look: Option<usize>,
+    /// Whether a look was reached.
+    looked: bool,
     /// Blocks that count.
     blocks: usize,
     /// Mean difference over them, + is worse.
@@ -66,7 +67,8 @@ impl Decision {
     /// When the design is none: see [`Design::check`].
     pub fn new(design: Design) -> Result<Self, DesignError> {
         design.check()?;
-        Ok(Self { design })
+        let prepared = Prepared::of(&design);
+        Ok(Self { design, prepared })
     }
 
     /// Its design.
@@ -107,23 +109,24 @@ impl Decision {
     }
 
     /// Whether the blocks so far end the comparison. A look is reached when every gated series has its blocks (every
-    /// series, where none is gated).
+    /// series, where none is gated). A series whose blocks stay unusable never reaches one: the caller bounds its attempts,
+    /// and refuses a comparison of nothing beforehand.
     #[must_use]
     pub fn progress(&self, series: &[Series]) -> Progress {
         let any_gated = series.iter().any(|series| series.gated);
         let counted: Vec<&Series> = series.iter().filter(|series| series.gated || !any_gated).collect();
-        let judged: Vec<Judged> = counted
+        let blocks = counted
             .iter()
-            .map(|series| self.judge(series, Effort::Verdicts))
-            .collect();
-        let blocks = judged
-            .iter()
-            .map(|judged| judged.differences.values.len())
+            .map(|series| Differences::count(series))
             .min()
             .unwrap_or(0);
         let Some(next) = self.design.looks.iter().find(|look| look.blocks > blocks) else {
             return Progress::Stop(StopReason::LastLook);
         };
+        let judged: Vec<Judged> = counted
+            .iter()
+            .map(|series| self.judge(series, Effort::Verdicts))
+            .collect();
         let certainly_worse = |(series, judged): (&&Series, &Judged)| {
             let family = crate::stats::sample::float(self.family(series.gated, counted.len()));
             judged.mean > floor(series.margin) && judged.spent_worse * family <= self.design.alpha
@@ -135,6 +138,29 @@ impl Decision {
             return Progress::Stop(StopReason::Equivalent);
         }
         Progress::Continue { next_look: next.blocks }
+    }
+
+    /// The verdicts of a recording, asked for at the looks as a run would: blocks after an early stop are not seen.
+    #[must_use]
+    pub fn replay(&self, series: &[Series]) -> Vec<Verdict> {
+        let mut seen: Vec<Series> = series
+            .iter()
+            .map(|one| Series {
+                blocks: Vec::with_capacity(one.blocks.len()),
+                ..one.clone()
+            })
+            .collect();
+        let most = series.iter().map(|one| one.blocks.len()).max().unwrap_or(0);
+        for look in &self.design.looks {
+            for (seen, all) in seen.iter_mut().zip(series) {
+                let upto = look.blocks.min(all.blocks.len());
+                seen.blocks.extend_from_slice(&all.blocks[seen.blocks.len()..upto]);
+            }
+            if look.blocks >= most || matches!(self.progress(&seen), Progress::Stop(_)) {
+                break;
+            }
+        }
+        self.verdicts(&seen)
     }
 
     /// Pairs that could be missing count too in the gate's family; the advisory one has what it has.
@@ -153,26 +179,27 @@ impl Decision {
     fn judge(&self, series: &Series, effort: Effort) -> Judged {
         let differences = Differences::of(series);
         let (mut p_worse, mut p_better, mut spent_worse, mut spent_better) = (1.0, 1.0, 1.0_f64, 1.0_f64);
-        let (mut reached, mut blocks) = (None, differences.values.len());
-        for (index, look) in differences.looks(&self.design).enumerate() {
-            let found = tails(
-                &differences.values[..look.blocks],
-                series.margin,
-                look,
-                &self.design,
-                effort,
-            );
+        let (mut looked, mut blocks) = (false, differences.values.len());
+        let mut equivalent = false;
+        for prepared in &self.prepared {
+            let look = prepared.look;
+            let Some(values) = differences.values.get(..look.blocks) else {
+                break;
+            };
+            let found = tails(values, series.margin, prepared, self.design.seed, effort);
             (p_worse, p_better) = (found.worse, found.better);
             spent_worse = spent_worse.min(found.worse / look.share);
             spent_better = spent_better.min(found.better / look.share);
-            (reached, blocks) = (Some(index), look.blocks);
+            equivalent = prepared.equivalent(values, series.margin);
+            (looked, blocks) = (true, look.blocks);
         }
         let used = &differences.values[..blocks];
-        let interval = (used.len() > 1).then(|| t_interval(used, EQUIVALENCE_CONFIDENCE).0);
-        let equivalent = reached.is_some_and(|look| self.equivalent(used, series.margin, look));
+        let wanted = effort == Effort::Full && used.len() > 1;
+        let interval = wanted.then(|| t_interval(used, EQUIVALENCE_CONFIDENCE).0);
         let mean = mean_of(used, blocks);
         Judged {
-            look: reached,
+            differences,
+            looked,
             blocks,
             mean,
             p_worse,
@@ -181,20 +208,7 @@ impl Decision {
             spent_better,
             equivalent,
             interval,
-            differences,
         }
-    }
-
-    fn equivalent(&self, used: &[f64], margin: Margin, look: usize) -> bool {
-        let is_last = look + 1 == self.design.looks.len();
-        let level = match (self.design.stop_when_equivalent, is_last) {
-            (true, _) => EQUIVALENCE_ALPHA * self.design.looks[look].share,
-            (false, true) => EQUIVALENCE_ALPHA,
-            (false, false) => return false,
-        };
-        let (interval, _) = t_interval(used, 1.0 - 2.0 * level);
-        let reach = reach(margin);
-        -reach < interval.low && interval.high < reach
     }
 
     /// Holm over the gated family and over the advisory one, for the worse and for the better.
@@ -299,7 +313,7 @@ impl Decision {
         let mde = spread.and_then(|spread| detectable(spread, series.margin, &design));
         // For the worse: a rise, or a fall where more is better.
         let mde = mde.map(|found| natural(found).abs());
-        if judged.look.is_none() {
+        if !judged.looked {
             let needed = self.design.looks.first().map_or(0, |look| look.blocks);
             notes.push(format!(
                 "undecided: {} usable blocks, and the first look needs {needed}",
@@ -334,7 +348,7 @@ impl Decision {
             spread,
             blocks: judged.blocks,
             unusable_blocks: judged.differences.unusable,
-            undecided: judged.look.is_none(),
+            undecided: !judged.looked,
             notes,
         }
     }

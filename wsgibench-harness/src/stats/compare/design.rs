@@ -52,21 +52,6 @@ pub enum DesignError {
     /// Shares that sum to more than 1.
     #[error("the shares of the looks sum to {0}, which is more than the whole error rate")]
     Shares(f64),
-    /// Not even a change in every block could be told from chance.
-    #[error(
-        "{blocks} blocks cannot decide for {family} gated pairs at a false-alarm rate of {alpha}: \
-         a sign-flip test of so few blocks never gets below the threshold; {remedy}"
-    )]
-    Undecidable {
-        /// Blocks at the last look.
-        blocks: usize,
-        /// Gated pairs.
-        family: usize,
-        /// The family's false-alarm rate.
-        alpha: f64,
-        /// How many blocks it would take.
-        remedy: String,
-    },
 }
 
 /// After 10, 16 and 26 blocks, or those of them that fit into `blocks`; `None` below 10.
@@ -129,7 +114,7 @@ impl Design {
     ///
     /// # Errors
     ///
-    /// See [`DesignError`]; [`DesignError::Undecidable`] is not among them (ask [`Design::decidable_at`]).
+    /// See [`DesignError`]. Whether it can decide anything is another question: [`Design::decidable_at`].
     pub fn check(&self) -> Result<(), DesignError> {
         if !(self.alpha > 0.0 && self.alpha < 1.0) {
             return Err(DesignError::Alpha(self.alpha));

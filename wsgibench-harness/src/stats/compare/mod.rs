@@ -37,6 +37,15 @@ pub struct Series {
     pub blocks: Vec<(f64, f64)>,
 }
 
+impl Series {
+    /// One number a usable block: the log ratio (the difference, where the margin is absolute), signed so that + is
+    /// worse.
+    #[must_use]
+    pub fn differences(&self) -> Vec<f64> {
+        evidence::Differences::of(self).values
+    }
+}
+
 /// What the comparison says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
