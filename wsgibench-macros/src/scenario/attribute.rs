@@ -83,7 +83,7 @@ pub(crate) fn read(options: Vec<Opt>, form: &Form, errors: &mut Errors) -> Attri
     }
     attribute.check_parameters(form, &seen, errors);
     let named = |model: &&str| seen.iter().any(|s| s == *model) || meant(model, &seen, form);
-    if form.scripted && attribute.model.is_none() && !MODELS.iter().any(|model| named(model)) {
+    if form.scripted && attribute.model.is_none() && !MODELS.iter().any(named) {
         errors.at(
             &form.ident,
             "a scripted scenario needs a load model: `users = [10, 100]` (so many at once), `rate = [50]` (so many arrive \
