@@ -1,28 +1,19 @@
-//! bjoern.
+//! bjoern, in C on libev.
 
 use wsgibench_harness::prelude::*;
 
-use super::{APPLICATION, BACKLOG, image};
+use super::{BACKLOG, image, launcher};
 
 /// bjoern: a process a core (single-threaded by design), keep-alive.
 #[server]
-fn bjoern() -> Server {
+pub fn bjoern() -> Server {
     image("bjoern")
-        .command_for_cpus(|cpus| {
-            let workers = cpus.to_string();
-            [
-                "python",
-                "-m",
-                "wsgibench_serve",
-                "--workers",
-                &workers,
-                "--backlog",
-                BACKLOG,
-                "--port",
-                "{port}",
-                APPLICATION,
-            ]
-            .map(str::to_owned)
-        })
+        .command_for_cpus(|cpus| launcher(&format!("--workers {cpus} --backlog {BACKLOG}")))
         .tag("study")
+}
+
+/// bjoern as it comes: one process, a backlog of 1,024.
+#[server]
+pub fn bjoern_default() -> Server {
+    image("bjoern").command(launcher("")).as_it_comes()
 }

@@ -1,29 +1,22 @@
-//! gevent's pywsgi.
+//! gevent's own server.
 
 use wsgibench_harness::prelude::*;
 
-use super::{APPLICATION, BACKLOG, image};
+use super::{BACKLOG, image, launcher};
 
 /// gevent's pywsgi: a process a core, a greenlet a connection, keep-alive, no Nagle delay.
 #[server]
-fn gevent() -> Server {
+pub fn gevent() -> Server {
     image("gevent")
-        .command_for_cpus(|cpus| {
-            let workers = cpus.to_string();
-            [
-                "python",
-                "-m",
-                "wsgibench_serve",
-                "--workers",
-                &workers,
-                "--backlog",
-                BACKLOG,
-                "--port",
-                "{port}",
-                "--no-delay",
-                APPLICATION,
-            ]
-            .map(str::to_owned)
-        })
+        .command_for_cpus(|cpus| launcher(&format!("--workers {cpus} --backlog {BACKLOG} --no-delay")))
         .tag("study")
+}
+
+/// gevent's pywsgi as it comes: one process, a backlog of 256, an access log, head and body sent apart.
+#[server]
+pub fn gevent_default() -> Server {
+    image("gevent")
+        .command(launcher("--access-log"))
+        .as_it_comes()
+        .note("Nagle's delay and delayed acknowledgements cost some 40 ms a request")
 }

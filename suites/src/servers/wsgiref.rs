@@ -2,21 +2,19 @@
 
 use wsgibench_harness::prelude::*;
 
-use super::{APPLICATION, BACKLOG, image};
+use super::{BACKLOG, image, launcher};
 
 /// The standard library's server, a baseline: HTTP/1.0, one process, one request at a time, on however many cores.
 #[server]
-fn wsgiref() -> Server {
+pub fn wsgiref() -> Server {
     image("wsgiref")
-        .command([
-            "python",
-            "-m",
-            "wsgibench_serve",
-            "--backlog",
-            BACKLOG,
-            "--port",
-            "{port}",
-            APPLICATION,
-        ])
+        .command(launcher(&format!("--backlog {BACKLOG}")))
         .tag("study")
+        .note("HTTP/1.0: closes every connection")
+}
+
+/// The standard library's server as it comes: a backlog of 5 and an access log.
+#[server]
+pub fn wsgiref_default() -> Server {
+    image("wsgiref").command(launcher("--access-log")).as_it_comes()
 }
