@@ -14,6 +14,7 @@ pub mod prelude;
 pub mod sandbox;
 pub mod stats;
 pub mod store;
+pub mod tool;
 
 #[doc(hidden)]
 pub mod __private;
