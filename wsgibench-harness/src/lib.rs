@@ -17,6 +17,7 @@ pub mod report;
 pub mod sandbox;
 pub mod stats;
 pub mod store;
+pub mod tool;
 
 #[doc(hidden)]
 pub mod __private;

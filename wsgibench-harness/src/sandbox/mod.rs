@@ -35,6 +35,13 @@ pub use owner::Owner;
 pub use prepared::Prepared;
 pub use usage::Usage;
 
+/// For the command that shows and removes what is ours in the engine.
+#[cfg(feature = "docker")]
+pub(crate) use self::{
+    docker::{BASE_REPOSITORY, Engine, IMAGE_LABEL, base_images, reason},
+    owner::LABEL as OWNER_LABEL,
+};
+
 use self::context::Context;
 use crate::{
     declare::{ServerSpec, Source},

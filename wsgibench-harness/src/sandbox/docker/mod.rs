@@ -24,12 +24,14 @@ mod versions;
 
 use std::{path::Path, sync::Arc};
 
+pub(crate) use base_image::{BASE_REPOSITORY, looked_for as base_images};
+pub(crate) use engine::{Engine, reason};
 pub(crate) use launch::DockerLaunch;
+pub(crate) use prepare::IMAGE_LABEL;
 pub(crate) use reap::{emergency_cleanup, reap_quietly};
 
 use self::{
     base_image::BaseImages,
-    engine::Engine,
     network::{Network, Route},
 };
 use super::{LaunchError, PrepareError, Prepared, SandboxError, context::Context, owner};

@@ -20,7 +20,7 @@ use crate::{
 /// Repositories of our images are below this name.
 pub(super) const REPOSITORY: &str = "wsgibench";
 /// Label of a built image: the folder or server that it was built for.
-const IMAGE_LABEL: &str = "wsgibench.image";
+pub(crate) const IMAGE_LABEL: &str = "wsgibench.image";
 
 /// Tags that this run uses: never trimmed.
 #[derive(Debug, Default)]

@@ -1,5 +1,8 @@
 //! Which images can be the base for a Python. Pure.
 
+/// Repository of the base images that are made here.
+pub(crate) const BASE_REPOSITORY: &str = "wsgibench-base";
+
 /// What to look for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
@@ -40,7 +43,7 @@ impl Wanted {
         Self {
             variable: variable.to_owned(),
             official: format!("python:{python}-slim-{official}"),
-            own: format!("wsgibench-base:{}", release.unwrap_or("none")),
+            own: format!("{BASE_REPOSITORY}:{}", release.unwrap_or("none")),
             release,
         }
     }

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::Mutex;
 
+pub(crate) use self::choice::BASE_REPOSITORY;
 use self::choice::Wanted;
 use super::{engine::Engine, pull::Pulls};
 use crate::sandbox::context::Context;
@@ -19,6 +20,14 @@ pub(super) struct Base {
     pub(super) reference: String,
     /// Its id: the hash of its content.
     pub(super) id: String,
+}
+
+/// The names that are looked for where any Python will do: what `WSGIBENCH_BASE_IMAGE` says, or the official image and our own.
+pub(crate) fn looked_for() -> Vec<String> {
+    let Ok(wanted) = Wanted::new(None) else {
+        return Vec::new();
+    };
+    std::env::var(&wanted.variable).map_or_else(|_| vec![wanted.official, wanted.own], |named| vec![named])
 }
 
 /// Finds base images, each once in a run.
