@@ -6,20 +6,23 @@
 //! The rooms, each knowing only those below it: `cli`, `report`, `measure`, [`stats`], `store`, `sandbox`,
 //! `declare`, [`load`].
 
+pub mod against;
+pub mod cli;
 pub mod declare;
 pub mod load;
 pub mod measure;
 pub mod null_server;
+pub mod prelude;
 pub mod report;
 pub mod sandbox;
 pub mod stats;
 pub mod store;
+pub mod tool;
 
-/// What the macros' output refers to. Not for direct use.
 #[doc(hidden)]
-pub mod __private {
-    pub use inventory;
-}
+pub mod __private;
+
+pub use wsgibench_macros::{scenario, server};
 
 /// Registers a function `fn() -> Profile` for `--profile`.
 #[macro_export]
@@ -27,9 +30,28 @@ macro_rules! profile {
     ($build:path) => {
         $crate::__private::inventory::submit! {
             $crate::declare::ProfileEntry {
-                location: $crate::declare::Location { file: file!(), line: line!(), column: column!() },
+                location: $crate::declare::Location { file: ::core::file!(), line: ::core::line!(), column: ::core::column!() },
                 build: $build,
             }
+        }
+    };
+}
+
+/// The whole `main` of a bench target: reads the arguments, runs what they ask for, ends with the exit status.
+///
+/// ```ignore
+/// use my_suite as _; // links its servers and scenarios
+///
+/// wsgibench_harness::main!();
+/// ```
+#[macro_export]
+macro_rules! main {
+    () => {
+        fn main() -> ::std::process::ExitCode {
+            $crate::cli::run_main(
+                ::core::env!("CARGO_MANIFEST_DIR"),
+                ::core::env!("CARGO_CRATE_NAME"),
+            )
         }
     };
 }

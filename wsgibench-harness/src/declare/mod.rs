@@ -1,13 +1,34 @@
 //! What is measured and what is asked of it: servers, scenarios, profiles, and their expansion into cases.
+//!
+//! [`Declarations::collect`] reads what the attributes registered and checks it as a whole; [`Declarations::cases`] expands
+//! it; [`Selector::select`] chooses; [`resolve()`] turns a server into what the sandbox is told on this machine. All but
+//! reading a profile's file is pure.
 
+pub mod check;
+pub mod error;
+pub mod expand;
+pub mod hook;
+pub mod id;
 pub mod limits;
+pub mod param;
 pub mod profile;
+pub mod profiles;
 pub mod registry;
+pub mod resolve;
 pub mod scenario;
+pub mod select;
 pub mod server;
+mod suggest;
 
+pub use error::{DeclareError, DeclareErrors};
+pub use expand::{Case, Declarations, DeclaredServer};
+pub use hook::{CommandOutput, Hook, HookFuture, LaunchAccess, SetupContext};
 pub use limits::Limits;
+pub use param::ParamValue;
 pub use profile::Profile;
+pub use profiles::ProfileError;
 pub use registry::{Location, ProfileEntry, ScenarioEntry, ServerEntry};
+pub use resolve::{Machine, Remark, resolve};
 pub use scenario::{ParamSet, Scenario, Work};
+pub use select::{Ignored, SelectError, Selector};
 pub use server::{Command, Server, ServerSpec, Source, Variant};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ParamSet, Profile, Server};
+use super::{Hook, ParamSet, Profile, Server};
 
 /// Where something is declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl fmt::Display for Location {
 pub struct ServerEntry {
     /// Function name.
     pub name: &'static str,
-    /// Module path; with `name` the key that `servers = [...]` refers to.
+    /// Module path, for messages.
     pub module: &'static str,
     /// Place.
     pub location: Location,
@@ -59,6 +59,10 @@ pub struct ScenarioEntry {
     pub tags: &'static [&'static str],
     /// Why it is not run unless asked for; empty: it is run.
     pub ignore: &'static str,
+    /// Run once a launch, before the first request.
+    pub setup: Option<Hook>,
+    /// Run once a launch, after the last request.
+    pub teardown: Option<Hook>,
     /// Calls the function once for each of its parameter sets.
     pub params: fn() -> Vec<ParamSet>,
 }

@@ -1,5 +1,6 @@
 //! A scenario: a load, or a script, for each of its parameter sets.
 
+use super::{Hook, Location, id};
 use crate::load::Load;
 
 /// What a parameter set asks of the engine.
@@ -7,6 +8,16 @@ use crate::load::Load;
 pub enum Work {
     /// A declared load.
     Load(Load),
+}
+
+impl Work {
+    /// The load: when requests are due and, where they are declared, which.
+    #[must_use]
+    pub fn load(&self) -> &Load {
+        match self {
+            Self::Load(load) => load,
+        }
+    }
 }
 
 /// One parameter set of a scenario.
@@ -20,11 +31,26 @@ pub struct ParamSet {
     pub work: Work,
 }
 
+impl ParamSet {
+    /// A parameter set with the id that its values give it. `case` is the name of a named case and the parameters that it
+    /// stands for in the id.
+    #[must_use]
+    pub fn new(case: Option<(&str, &[&str])>, values: Vec<(String, String)>, work: Work) -> Self {
+        Self {
+            id: id::param_id(case, &values),
+            values,
+            work,
+        }
+    }
+}
+
 /// A scenario, as collected from the registry.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// Name, unique in a run.
     pub name: String,
+    /// Where it is declared.
+    pub location: Location,
     /// From its doc comment.
     pub description: String,
     /// Servers it is for; `None`: all.
@@ -35,6 +61,10 @@ pub struct Scenario {
     pub tags: Vec<String>,
     /// Why it is not run unless asked for.
     pub ignore: Option<String>,
+    /// Run once a launch, before the first request.
+    pub setup: Option<Hook>,
+    /// Run once a launch, after the last request.
+    pub teardown: Option<Hook>,
     /// Its parameter sets.
     pub params: Vec<ParamSet>,
 }

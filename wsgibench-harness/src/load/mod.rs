@@ -3,12 +3,51 @@
 //! [`run`](run()) takes a [`Plan`] and gives a [`LoadResult`]; both are serde types. A caller that must look at the
 //! server at the edges of each round (its CPU time, say) drives a [`Session`] instead.
 
+mod clock;
+pub mod error;
+pub mod http1;
 pub mod model;
 pub mod plan;
+pub mod preflight;
+mod random;
+mod record;
 pub mod request;
 pub mod result;
+pub mod schedule;
+pub mod session;
+pub mod watch;
+mod wire;
+mod worker;
 
+pub use error::LoadError;
 pub use model::{Arrivals, Load, Model, Stage};
 pub use plan::{KeepAlive, Plan, Stripe, Target};
+pub use preflight::{Notice, Topic, preflight};
 pub use request::{Body, Check, Request, Values};
-pub use result::{Counts, ErrorKind, Latency, LoadResult, RoundResult, Second};
+pub use result::{
+    Connections, Counts, ErrorKind, FailedCheck, Latency, LoadResult, Quantile, RoundResult, Second, Step, Users,
+};
+pub use schedule::Schedule;
+pub use session::{Edge, Session};
+pub use watch::{Live, Watch};
+
+/// Carries out a whole plan: connections, warm-up, rounds, and everything closed again.
+///
+/// # Errors
+/// A plan that cannot be carried out here, or a fault in the engine; see [`LoadError`]. What the server does wrong is
+/// counted in the result.
+pub fn run(plan: &Plan) -> Result<LoadResult, LoadError> {
+    let mut session = Session::start(plan)?;
+    if !plan.warm_up.is_zero() {
+        session.warm_up(plan.warm_up)?;
+    }
+    let mut rounds = Vec::new();
+    for _ in 0..plan.rounds {
+        rounds.push(session.round(plan.round_length())?);
+        if session.is_cancelled() {
+            break;
+        }
+    }
+    session.finish()?;
+    Ok(LoadResult { rounds })
+}

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::model::Load;
+use super::{
+    error::LoadError,
+    model::{Load, Model},
+};
 
 /// A complete order to the engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +28,82 @@ pub struct Plan {
     pub seed: u64,
     /// Which part of the whole load this plan is (for a load spread over several engines).
     pub stripe: Stripe,
+}
+
+impl Plan {
+    /// A plan of one round of 10 s on one unpinned worker, without warm-up.
+    #[must_use]
+    pub fn new(target: Target, load: Load) -> Self {
+        Self {
+            target,
+            load,
+            warm_up: Duration::ZERO,
+            rounds: 1,
+            measurement_time: Duration::from_secs(10),
+            cpus: Vec::new(),
+            seed: 0,
+            stripe: Stripe::default(),
+        }
+    }
+
+    /// Length of a round: what the load fixes, or else what the plan says.
+    #[must_use]
+    pub fn round_length(&self) -> Duration {
+        self.load.measurement_time.unwrap_or(self.measurement_time)
+    }
+
+    /// Checks that the plan makes sense on any machine.
+    ///
+    /// # Errors
+    /// [`LoadError::InvalidPlan`] that names the part and the remedy.
+    pub fn validate(&self) -> Result<(), LoadError> {
+        let problem = self.problem_of_model().or_else(|| {
+            if self.stripe.of == 0 || self.stripe.index >= self.stripe.of {
+                Some("the stripe's index must be below its number of parts".into())
+            } else if self.load.keep_alive == KeepAlive::Requests(0) {
+                Some("0 requests per connection: use KeepAlive::Never for one, or a number above 0".into())
+            } else if self.load.timeout.is_zero() || self.load.connect_timeout.is_zero() {
+                Some("a timeout of 0 would fail every request: give it a length".into())
+            } else {
+                None
+            }
+        });
+        match problem {
+            Some(text) => Err(LoadError::InvalidPlan(text)),
+            None => Ok(()),
+        }
+    }
+
+    fn problem_of_model(&self) -> Option<String> {
+        match &self.load.model {
+            Model::Closed { connections } if !(1..=100_000).contains(connections) => {
+                Some(format!("{connections} connections: choose 1 to 100,000"))
+            }
+            Model::Open { max_connections: 0, .. } => {
+                Some("an open load with at most 0 connections can send nothing: choose max_connections above 0".into())
+            }
+            Model::Open { stages, .. } => {
+                let wrong = |rate: f64| !rate.is_finite() || rate < 0.0;
+                let endless = stages.iter().rev().skip(1).any(|stage| stage.lasting.is_none());
+                if stages.iter().any(|stage| wrong(stage.from) || wrong(stage.to)) {
+                    Some("a rate must be a number of requests per second, 0 or above".into())
+                } else if stages.iter().all(|stage| stage.from == 0.0 && stage.to == 0.0) {
+                    Some("the schedule has no arrivals: give a stage a rate above 0".into())
+                } else if endless {
+                    Some("only the last stage may be without an end: say how long the others last".into())
+                } else {
+                    None
+                }
+            }
+            Model::Users { batch, every, .. } if *batch == 0 || every.is_zero() => {
+                Some("users need a number above 0 and a time between arrivals above 0".into())
+            }
+            Model::Users { requests_each: 0, .. } => {
+                Some("users who make 0 requests do nothing: use requests_each(n)".into())
+            }
+            _ => None,
+        }
+    }
 }
 
 /// An address and the name to call it by.

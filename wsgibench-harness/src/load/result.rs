@@ -5,6 +5,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use super::clock::nanos;
+
 /// All rounds of a plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LoadResult {
@@ -13,7 +15,7 @@ pub struct LoadResult {
 }
 
 /// One measured interval.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RoundResult {
     /// Its length as measured, seconds.
     pub seconds: f64,
@@ -23,15 +25,16 @@ pub struct RoundResult {
     pub errors: Vec<(ErrorKind, u64)>,
     /// Failed checks by name with one sample of what came instead; sums to the `check_failed` and `status` errors.
     pub failed_checks: Vec<FailedCheck>,
-    /// Intended start to last byte (equal to service time in a closed loop).
+    /// Intended start to last byte, of right answers; in a closed loop it differs from the service time by the time a new
+    /// connection takes. Censored and unsent requests are in it as lower bounds.
     pub response_time: Latency,
-    /// First byte sent to last byte received.
+    /// First byte sent to last byte received, of right answers; censored requests are in it as lower bounds.
     pub service_time: Latency,
     /// Connection asked for to connection established.
     pub connect_time: Latency,
-    /// Due and a connection free, yet sent late: the engine's fault.
+    /// Due and noticed late: the engine's fault.
     pub client_lag: Latency,
-    /// Due and every connection busy: the server's fault, part of response time.
+    /// Due (and noticed) while every connection was busy, until one was free: the server's fault, part of response time.
     pub queue_wait: Latency,
     /// Bytes sent.
     pub bytes_sent: u64,
@@ -39,13 +42,22 @@ pub struct RoundResult {
     pub bytes_received: u64,
     /// Connections.
     pub connections: Connections,
+    /// Users, where the load is one of users.
+    #[serde(default)]
+    pub users: Option<Users>,
     /// Requests per second that the schedule asked for; `None` in a closed loop.
     pub offered_rate: Option<f64>,
     /// Per second of the round.
     pub series: Vec<Second>,
+    /// Worker threads of the engine.
+    #[serde(default)]
+    pub workers: u32,
     /// CPU time of the engine's workers, seconds.
     pub engine_cpu_seconds: f64,
-    /// The same without the time that pacing spent spinning, as a share of workers x round (0 to 1).
+    /// Of it: time that pacing spent spinning, waiting for the next arrival.
+    #[serde(default)]
+    pub engine_spin_seconds: f64,
+    /// CPU time without the spinning, as a share of workers x round (0 to 1): how near the engine is to its ceiling.
     pub engine_busy_share: f64,
     /// Time the workers were runnable and did not run (`/proc/thread-self/schedstat`), seconds.
     pub run_queue_delay_seconds: f64,
@@ -72,6 +84,25 @@ pub struct Counts {
     pub retried: u64,
 }
 
+impl Counts {
+    /// `offered == done + failed + censored + unsent`.
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        self.offered == self.done + self.failed + self.censored + self.unsent
+    }
+
+    /// Adds the counts of another worker, stripe or round.
+    pub fn merge(&mut self, other: &Self) {
+        self.offered += other.offered;
+        self.done += other.done;
+        self.failed += other.failed;
+        self.censored += other.censored;
+        self.unsent += other.unsent;
+        self.timed_out += other.timed_out;
+        self.retried += other.retried;
+    }
+}
+
 /// A latency distribution with its censored part.
 #[derive(Clone, Debug)]
 pub struct Latency {
@@ -86,7 +117,8 @@ pub struct Latency {
 /// Connections of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Connections {
-    /// Asked for by the load model.
+    /// Asked for by the load model (idle ones beside the load are counted nowhere here). Under `users`: users who
+    /// arrived; under an open load: the most that were needed at one time.
     pub wanted: u64,
     /// Established at most at one time.
     pub established: u64,
@@ -98,7 +130,18 @@ pub struct Connections {
     pub jain: f64,
 }
 
-/// One second of a round.
+/// Users of a round: each arrived one has finished or is active at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Users {
+    /// Came in the round.
+    pub arrived: u64,
+    /// Made all their requests (rightly answered or not) and left.
+    pub finished: u64,
+    /// Still there when the round ended.
+    pub active: u64,
+}
+
+/// One second of a round. Percentiles are within 1 %.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Second {
     /// Start, seconds from the start of the round.
@@ -147,6 +190,8 @@ pub enum ErrorKind {
     Dns,
     /// Connection refused: nobody listens.
     Refused,
+    /// No route to the address.
+    Unreachable,
     /// No answer to the connection request in time (a full backlog looks so).
     ConnectTimeout,
     /// Reset while connecting.
@@ -173,6 +218,33 @@ pub enum ErrorKind {
     Script,
 }
 
+impl ErrorKind {
+    /// All of them, in order.
+    pub const ALL: [Self; 15] = [
+        Self::Dns,
+        Self::Refused,
+        Self::Unreachable,
+        Self::ConnectTimeout,
+        Self::ConnectReset,
+        Self::NoPorts,
+        Self::NoDescriptors,
+        Self::WriteReset,
+        Self::ReadReset,
+        Self::PrematureEnd,
+        Self::Malformed,
+        Self::ResponseTimeout,
+        Self::Status,
+        Self::CheckFailed,
+        Self::Script,
+    ];
+
+    /// Its place in [`ALL`](Self::ALL).
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
 /// Percentiles of a [`Latency`] are read through this: a figure that may be only a lower bound.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quantile {
@@ -196,25 +268,30 @@ impl Latency {
         }
     }
 
-    /// The value below which the share `q` (0 to 1) of samples lies.
+    /// The value below which the share `q` (0 to 1) of samples lies. It is "at least" where the censored samples, had they
+    /// lasted for ever, would reach down to it: above the share of those that are not censored.
     #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "samples of one round are far below 2^52")]
     pub fn quantile(&self, q: f64) -> Quantile {
-        let ns = self.histogram.value_at_quantile(q);
+        let certain = 1.0 - self.censored as f64 / self.histogram.len().max(1) as f64;
         Quantile {
-            ns,
-            at_least: self.censored_from.is_some_and(|from| ns >= from),
+            ns: self.histogram.value_at_quantile(q),
+            at_least: self.censored > 0 && q > certain,
         }
     }
 
     /// Records one sample.
     pub fn record(&mut self, value: Duration) {
-        self.histogram
-            .saturating_record(u64::try_from(value.as_nanos()).unwrap_or(u64::MAX).max(1));
+        self.histogram.saturating_record(nanos(value).max(1));
     }
 
     /// Records a sample known only to be at least `value`.
     pub fn record_censored(&mut self, value: Duration) {
-        let ns = u64::try_from(value.as_nanos()).unwrap_or(u64::MAX).max(1);
+        self.record_censored_ns(nanos(value));
+    }
+
+    pub(crate) fn record_censored_ns(&mut self, ns: u64) {
+        let ns = ns.max(1);
         self.histogram.saturating_record(ns);
         self.censored += 1;
         self.censored_from = Some(self.censored_from.map_or(ns, |from| from.min(ns)));

@@ -1,5 +1,258 @@
 //! Where a server runs: `docker` (testcontainers) or `process` (a local process with its own virtual environment).
+//!
+//! [`Sandbox::open`] chooses, says which and why; [`Sandbox::prepare`] makes a server's image or virtual environment;
+//! [`Sandbox::launch`] starts it and returns once it answers. Nothing is left behind: each handle removes what it stands for when
+//! it is dropped, [`Sandbox::emergency_cleanup`] does it from a signal's thread, and what a killed run left is removed by the next
+//! [`Sandbox::open`], once its owner is proven dead.
 
+mod cgroup;
+mod context;
+pub mod cpus;
+#[cfg(feature = "docker")]
+mod docker;
+mod error;
+mod group;
+mod launch;
+mod machine_lock;
+mod owner;
+mod prepared;
+mod proc;
+mod process;
+mod ready;
+mod running;
+mod temp;
+mod tree;
 pub mod usage;
+mod versions;
 
+use std::{path::Path, sync::Arc};
+
+pub use context::{SandboxChoice, SandboxOptions, Say};
+pub use error::{LaunchError, PrepareError, SandboxError};
+pub use launch::{ExecOutput, Launch, Signal, StopInfo};
+pub use machine_lock::MachineLock;
+pub use owner::Owner;
+pub use prepared::Prepared;
 pub use usage::Usage;
+
+/// For the command that shows and removes what is ours in the engine.
+#[cfg(feature = "docker")]
+pub(crate) use self::{
+    docker::{BASE_REPOSITORY, Engine, IMAGE_LABEL, base_images, reason},
+    owner::LABEL as OWNER_LABEL,
+};
+
+use self::context::Context;
+use crate::{
+    declare::{ServerSpec, Source},
+    store::record::Notice,
+};
+
+/// Kind of a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SandboxKind {
+    /// Containers.
+    Docker,
+    /// Local processes.
+    Process,
+}
+
+impl SandboxKind {
+    /// `docker` or `process`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Process => "process",
+        }
+    }
+}
+
+/// An open sandbox.
+pub struct Sandbox {
+    inner: Inner,
+    reason: String,
+    context: Arc<Context>,
+}
+
+enum Inner {
+    #[cfg(feature = "docker")]
+    Docker(Box<docker::DockerSandbox>),
+    Process(process::ProcessSandbox),
+}
+
+impl Sandbox {
+    /// Chooses and opens a sandbox, says which and why, and removes what killed runs left.
+    ///
+    /// # Errors
+    /// The one that was asked for cannot be had; with [`SandboxChoice::Auto`], neither can.
+    pub async fn open(options: SandboxOptions) -> Result<Self, SandboxError> {
+        let context = Context::new(options);
+        process::reap_dead(&context);
+        let choice = context.options.choice;
+        let (inner, reason) = match choice {
+            SandboxChoice::Process => (open_process(&context).await?, "asked for".to_owned()),
+            SandboxChoice::Docker => (open_docker(&context).await?, "asked for".to_owned()),
+            SandboxChoice::Auto => match open_docker(&context).await {
+                Ok(docker) => (docker, "an engine answers and a base image is there".to_owned()),
+                Err(error) => {
+                    let reason = format!("docker cannot be had: {error}");
+                    (open_process(&context).await?, reason)
+                }
+            },
+        };
+        let sandbox = Self { inner, reason, context };
+        let engine = sandbox
+            .engine()
+            .map(|engine| format!(" ({engine})"))
+            .unwrap_or_default();
+        sandbox.context.say(
+            "sandbox",
+            &format!("{}{engine}: {}", sandbox.kind().name(), sandbox.reason),
+        );
+        Ok(sandbox)
+    }
+
+    /// Which one it is.
+    #[must_use]
+    pub fn kind(&self) -> SandboxKind {
+        match &self.inner {
+            #[cfg(feature = "docker")]
+            Inner::Docker(_) => SandboxKind::Docker,
+            Inner::Process(_) => SandboxKind::Process,
+        }
+    }
+
+    /// Why that one.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Container engine and its version.
+    #[must_use]
+    pub fn engine(&self) -> Option<&str> {
+        match &self.inner {
+            #[cfg(feature = "docker")]
+            Inner::Docker(docker) => Some(docker.engine()),
+            Inner::Process(_) => None,
+        }
+    }
+
+    /// Path of the load to the servers: `bridge`, `published port` or `loopback`.
+    #[must_use]
+    pub fn path(&self) -> &'static str {
+        match &self.inner {
+            #[cfg(feature = "docker")]
+            Inner::Docker(docker) => docker.path(),
+            Inner::Process(_) => "loopback",
+        }
+    }
+
+    /// Version of the control groups that account for the servers: `v1` or `v2`.
+    #[must_use]
+    pub fn cgroup(&self) -> String {
+        let of_engine = match &self.inner {
+            #[cfg(feature = "docker")]
+            Inner::Docker(docker) => docker.cgroup().map(str::to_owned),
+            Inner::Process(_) => None,
+        };
+        of_engine
+            .or_else(|| {
+                cgroup::Cgroup::of_process(std::process::id())
+                    .ok()
+                    .map(|cgroup| cgroup.version().to_owned())
+            })
+            .unwrap_or_else(|| "none".into())
+    }
+
+    /// Clamps, fallbacks and all else that a reader of the results must know; grows as servers are launched.
+    #[must_use]
+    pub fn notices(&self) -> Vec<Notice> {
+        self.context.notices()
+    }
+
+    /// Makes a server's image or virtual environment, unless one of the same content is there.
+    ///
+    /// # Errors
+    /// [`PrepareError::NotAvailable`] where this machine cannot have it; [`PrepareError::Failed`] with the failing step's output.
+    pub async fn prepare(&self, spec: &ServerSpec) -> Result<Prepared, PrepareError> {
+        if let Source::Running(address) = &spec.source {
+            return running::prepare(spec, address).await;
+        }
+        match &self.inner {
+            #[cfg(feature = "docker")]
+            Inner::Docker(docker) => docker.prepare(spec).await,
+            Inner::Process(process) => process.prepare(spec).await,
+        }
+    }
+
+    /// Starts a server; returns once it answers. What it prints goes to `log`, when it is stopped or fails.
+    ///
+    /// # Errors
+    /// It cannot be started, ends, or does not answer within its deadline; the last lines that it printed are in the error.
+    /// Nothing of it is left.
+    pub async fn launch(&self, prepared: &Prepared, log: &Path) -> Result<Launch, LaunchError> {
+        if let Source::Running(address) = &prepared.spec.source {
+            return running::launch(&prepared.spec, address).await.map(Launch::from);
+        }
+        match &self.inner {
+            #[cfg(feature = "docker")]
+            Inner::Docker(docker) => docker.launch(prepared, log).await.map(Launch::from),
+            Inner::Process(process) => process.launch(prepared, log).await.map(Launch::from),
+        }
+    }
+
+    /// Removes what the sandbox made for the run (its network). Its launches must have been stopped.
+    pub async fn close(self) {
+        match self.inner {
+            #[cfg(feature = "docker")]
+            Inner::Docker(docker) => docker.close().await,
+            Inner::Process(_) => {}
+        }
+    }
+
+    /// Removes all containers, networks, processes, control groups and temporary folders of this process, from any thread, blocking for at most half a
+    /// minute; nothing can be started afterwards. For the thread of a signal that ends the process.
+    pub fn emergency_cleanup() {
+        group::emergency_cleanup();
+        process::emergency_cleanup();
+        temp::emergency_cleanup();
+        #[cfg(feature = "docker")]
+        docker::emergency_cleanup();
+    }
+}
+
+async fn open_process(context: &Arc<Context>) -> Result<Inner, SandboxError> {
+    #[cfg(feature = "docker")]
+    docker::reap_quietly(context, std::time::Duration::from_secs(2)).await;
+    process::ProcessSandbox::open(context.clone()).await.map(Inner::Process)
+}
+
+#[cfg(feature = "docker")]
+async fn open_docker(context: &Arc<Context>) -> Result<Inner, SandboxError> {
+    let docker = docker::DockerSandbox::open(context.clone()).await?;
+    Ok(Inner::Docker(Box::new(docker)))
+}
+
+#[cfg(not(feature = "docker"))]
+#[expect(clippy::unused_async, reason = "the same signature with the feature")]
+async fn open_docker(_: &Arc<Context>) -> Result<Inner, SandboxError> {
+    Err(SandboxError::NoEngine(
+        "this program was built without its feature `docker`".into(),
+    ))
+}
+
+/// Replaces `{host}` and `{port}`.
+fn place(word: &str, host: &str, port: u16) -> String {
+    word.replace("{host}", host).replace("{port}", &port.to_string())
+}
+
+/// The first 12 hexadecimal digits of a hash.
+fn short_hash(hash: impl sha2::Digest) -> String {
+    use std::fmt::Write;
+    hash.finalize().iter().take(6).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -109,7 +109,8 @@ impl Decision {
     }
 
     /// Whether the blocks so far end the comparison. A look is reached when every gated series has its blocks (every
-    /// series, where none is gated).
+    /// series, where none is gated). A series whose blocks stay unusable never reaches one: the caller bounds its attempts,
+    /// and refuses a comparison of nothing beforehand.
     #[must_use]
     pub fn progress(&self, series: &[Series]) -> Progress {
         let any_gated = series.iter().any(|series| series.gated);

@@ -1,0 +1,61 @@
+//! What the macros' output refers to. Not for direct use: it changes without notice.
+
+pub use inventory;
+
+use crate::declare::Server;
+
+/// The hidden type beside a `#[server]` function; `servers = [...]` looks for it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `#[server]` function",
+    label = "not a server",
+    note = "`servers` and `baseline` take paths of functions `#[server] fn name() -> Server`"
+)]
+pub trait IsServer {
+    /// Name of the function.
+    const NAME: &'static str;
+}
+
+/// A function that a `#[server]` could be: tells of a wrong function in words, where the type namespace only says "no type".
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `#[server]` function",
+    label = "not a server",
+    note = "`servers` and `baseline` take paths of functions `#[server] fn name() -> Server`"
+)]
+pub trait ServerFn {}
+
+impl<F: Fn() -> Server> ServerFn for F {}
+
+/// Compiles for functions that a `#[server]` could be.
+pub const fn assert_server<F: ServerFn>(_function: &F) {}
+
+/// Whether `name` is one of `names`, at compile time.
+#[must_use]
+pub const fn contains(names: &[&str], name: &str) -> bool {
+    let mut i = 0;
+    while i < names.len() {
+        if equal(names[i].as_bytes(), name.as_bytes()) {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+const fn equal(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+/// A parameter's values from any expression that can be iterated.
+pub fn values<T, I: IntoIterator<Item = T>>(values: I) -> Vec<T> {
+    values.into_iter().collect()
+}

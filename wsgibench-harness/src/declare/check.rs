@@ -1,0 +1,196 @@
+//! Checks of single values that their functions return.
+
+use std::net::Ipv4Addr;
+
+use super::{Limits, Profile, Server, Source, Work};
+use crate::load::{Load, Plan, Target};
+
+/// Smallest memory limit that a container engine accepts, bytes.
+const LEAST_MEMORY: u64 = 6 << 20;
+
+/// What is wrong with limits.
+pub(crate) fn limits(limits: &Limits) -> Vec<String> {
+    let mut problems = Vec::new();
+    if limits.cpus == 0 {
+        problems.push("`cpus` is 0; a server needs at least 1".to_owned());
+    }
+    if limits
+        .cpu_quota
+        .is_some_and(|quota| !(quota.is_finite() && quota >= 0.01))
+    {
+        problems.push("`cpu_quota` must be at least 0.01 cores".to_owned());
+    }
+    if limits.memory < LEAST_MEMORY {
+        problems.push(format!(
+            "`memory` is {} bytes; the least is {LEAST_MEMORY} (6 MiB)",
+            limits.memory
+        ));
+    }
+    for (name, value) in [
+        ("descriptors", limits.descriptors),
+        ("backlog", limits.backlog.into()),
+        ("pids", limits.pids.into()),
+    ] {
+        if value == 0 {
+            problems.push(format!("`{name}` is 0"));
+        }
+    }
+    problems
+}
+
+/// What is wrong with a server.
+pub(crate) fn server(server: &Server) -> Vec<String> {
+    let mut problems = limits(&server.limits);
+    if server.port == 0 {
+        problems.push("its port is 0; say where it listens with `.port(8000)`".into());
+    }
+    if !server.ready_path.starts_with('/') {
+        problems.push(format!(
+            "its readiness path `{}` does not begin with `/`",
+            server.ready_path
+        ));
+    }
+    if server.ready_within.is_zero() {
+        problems.push("it is given no time to become ready".into());
+    }
+    match &server.source {
+        Source::Requirements(lines) if lines.is_empty() => {
+            problems.push("it has no requirement lines, e.g. `Server::python([\"gunicorn==27.0.1\"])`".into());
+        }
+        Source::Image(name) if name.trim().is_empty() => problems.push("its image has no name".into()),
+        Source::Running(address) if !is_address(address) => {
+            problems.push(format!(
+                "`{address}` is no address; write `host:port`, e.g. `127.0.0.1:8000`"
+            ));
+        }
+        _ => {}
+    }
+    problems
+}
+
+fn is_address(address: &str) -> bool {
+    address
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+/// What is wrong with a profile.
+pub(crate) fn profile(profile: &Profile) -> Vec<String> {
+    let mut problems = Vec::new();
+    if profile.name.trim().is_empty() {
+        problems.push("it has no name".into());
+    }
+    for (name, value) in [("launches", profile.launches), ("rounds", profile.rounds)] {
+        if value == 0 {
+            problems.push(format!("`{name}` is 0; the least is 1"));
+        }
+    }
+    if profile.measurement_time.is_zero() {
+        problems.push("`measurement_time` is 0".into());
+    }
+    for pattern in &profile.cases {
+        if let Err(error) = regex::Regex::new(pattern) {
+            problems.push(format!("`{pattern}` in `cases` is no regular expression: {error}"));
+        }
+    }
+    if let Some(these) = &profile.limits {
+        problems.extend(limits(these).into_iter().map(|problem| format!("limits: {problem}")));
+    }
+    problems
+}
+
+/// What is wrong with the work of a parameter set.
+pub(crate) fn work(work: &Work) -> Vec<String> {
+    match work {
+        Work::Load(load) => {
+            let mut problems = engine(load);
+            if load.requests.is_empty() {
+                problems.push("its load asks for nothing; add a request, e.g. `.get(\"/\")`".into());
+            } else if load.requests.iter().all(|request| request.weight == 0) {
+                problems.push("all requests of its mix have weight 0".into());
+            }
+            problems
+        }
+    }
+}
+
+/// What the load engine has against a load on any machine.
+fn engine(load: &Load) -> Vec<String> {
+    // Nobody is asked at this address: only the load is looked at.
+    let target = Target {
+        address: (Ipv4Addr::LOCALHOST, 80).into(),
+        host: "localhost".into(),
+    };
+    let plan = Plan::new(target, load.clone());
+    let mut problems: Vec<String> = plan.validate().err().iter().map(ToString::to_string).collect();
+    if plan.round_length().is_zero() {
+        problems.push("it fixes a round of 0 s".into());
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{limits, profile, server, work};
+    use crate::{
+        declare::{Limits, Profile, Server, Work},
+        load::{Load, Stage},
+    };
+
+    fn about(load: Load) -> String {
+        work(&Work::Load(load)).join("\n")
+    }
+
+    #[test]
+    fn what_is_usual_passes() {
+        assert!(limits(&Limits::default()).is_empty());
+        assert!(server(&Server::image("images/x")).is_empty());
+        assert!(server(&Server::running("[::1]:8000")).is_empty());
+        assert!(profile(&Profile::default()).is_empty() && profile(&Profile::quick()).is_empty());
+        for load in [
+            Load::closed(1),
+            Load::rate(10),
+            Load::ramp(0..=10, Duration::from_secs(1)),
+            Load::users(1),
+        ] {
+            assert_eq!(about(load.get("/")), "");
+        }
+    }
+
+    #[test]
+    fn each_mistake_is_told() {
+        assert!(about(Load::closed(64)).contains(".get("));
+        assert!(about(Load::closed(0).get("/")).contains("0 connections"));
+        assert!(about(Load::rate(0).get("/")).contains("no arrivals"));
+        assert!(about(Load::rate(f64::NAN).get("/")).contains("a rate must be"));
+        assert!(about(Load::rate(1).max_connections(0).get("/")).contains("max_connections"));
+        let open_ended = [Stage::constant(1.0, None), Stage::constant(2.0, None)];
+        assert!(about(Load::stages(open_ended).get("/")).contains("only the last stage"));
+        assert!(about(Load::users(1).every(Duration::ZERO).get("/")).contains("time between arrivals above 0"));
+        assert!(about(Load::users(1).requests_each(0).get("/")).contains("0 requests"));
+        assert!(about(Load::closed(1).timeout(Duration::ZERO).get("/")).contains("timeout"));
+        assert!(server(&Server::running("somewhere")).join("").contains("host:port"));
+        assert!(
+            server(&Server::python(Vec::<String>::new()))
+                .join("")
+                .contains("requirement")
+        );
+        assert!(server(&Server::image("x").port(0)).join("").contains("port"));
+        let none = Limits {
+            cpus: 0,
+            memory: 1,
+            descriptors: 0,
+            cpu_quota: Some(0.0),
+            ..Limits::default()
+        };
+        assert_eq!(limits(&none).len(), 4);
+        let bad = Profile {
+            launches: 0,
+            cases: vec!["(".into()],
+            ..Profile::default()
+        };
+        assert_eq!(profile(&bad).len(), 2);
+    }
+}

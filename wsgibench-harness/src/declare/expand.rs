@@ -1,0 +1,352 @@
+//! From registered functions to cases.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+};
+
+use super::{
+    DeclareError, DeclareErrors, Hook, Location, Profile, ProfileEntry, Scenario, ScenarioEntry, Server, ServerEntry,
+    Work, check, id, suggest,
+};
+
+/// A server as declared, with where it was declared.
+#[derive(Clone, Debug)]
+pub struct DeclaredServer {
+    /// Name, unique in a run.
+    pub name: String,
+    /// From its doc comment.
+    pub description: String,
+    /// Where it is declared.
+    pub location: Location,
+    /// Folder of the declaring crate: its relative folders start here.
+    pub manifest_dir: PathBuf,
+    /// As its function returned it.
+    pub server: Server,
+}
+
+/// Everything declared, checked as a whole, in order of file and line.
+#[derive(Clone, Debug)]
+pub struct Declarations {
+    /// Servers.
+    pub servers: Vec<DeclaredServer>,
+    /// Scenarios.
+    pub scenarios: Vec<Scenario>,
+    /// Registered profiles (the built-in ones are added by [`profiles`](super::profiles)).
+    pub profiles: Vec<Profile>,
+}
+
+/// One server x one scenario x one parameter set.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// `scenario/server/param`.
+    pub id: String,
+    /// Scenario.
+    pub scenario: String,
+    /// Server.
+    pub server: String,
+    /// Parameter set.
+    pub param: String,
+    /// Names and values of the parameters.
+    pub values: Vec<(String, String)>,
+    /// What to do.
+    pub work: Work,
+    /// Doc comment of the scenario.
+    pub description: String,
+    /// Tags of the scenario, then those of the server that it has not.
+    pub tags: Vec<String>,
+    /// Why it is not run unless asked for.
+    pub ignored: Option<String>,
+    /// Server that the others of the scenario are compared with.
+    pub baseline: Option<String>,
+    /// Run once a launch, before the first request.
+    pub setup: Option<Hook>,
+    /// Run once a launch, after the last request.
+    pub teardown: Option<Hook>,
+}
+
+impl Declarations {
+    /// Collects and checks what the attributes registered in all linked crates.
+    ///
+    /// # Errors
+    /// All mistakes at once: nothing registered, duplicates, collisions, functions that panic or return what cannot be run.
+    pub fn collect() -> Result<Self, DeclareErrors> {
+        Self::from_entries(
+            &inventory::iter::<ServerEntry>.into_iter().collect::<Vec<_>>(),
+            &inventory::iter::<ScenarioEntry>.into_iter().collect::<Vec<_>>(),
+            &inventory::iter::<ProfileEntry>.into_iter().collect::<Vec<_>>(),
+        )
+    }
+
+    /// As [`collect`](Self::collect), of these entries.
+    ///
+    /// # Errors
+    /// As [`collect`](Self::collect).
+    pub fn from_entries(
+        servers: &[&ServerEntry],
+        scenarios: &[&ScenarioEntry],
+        profiles: &[&ProfileEntry],
+    ) -> Result<Self, DeclareErrors> {
+        let mut errors = Vec::new();
+        let servers = read_servers(servers, &mut errors);
+        let names: Vec<String> = servers.iter().map(|server| server.name.clone()).collect();
+        let declarations = Self {
+            scenarios: read_scenarios(scenarios, &names, &mut errors),
+            profiles: read_profiles(profiles, &mut errors),
+            servers,
+        };
+        if errors.is_empty() {
+            Ok(declarations)
+        } else {
+            Err(DeclareErrors(errors))
+        }
+    }
+
+    /// All cases, scenario by scenario, parameter set by parameter set, in order of declaration.
+    #[must_use]
+    pub fn cases(&self) -> Vec<Case> {
+        let mut cases = Vec::new();
+        for scenario in &self.scenarios {
+            for set in &scenario.params {
+                for server in self.servers.iter().filter(|server| is_for(scenario, &server.name)) {
+                    let mut tags = scenario.tags.clone();
+                    tags.extend(
+                        server
+                            .server
+                            .tags
+                            .iter()
+                            .filter(|tag| !scenario.tags.contains(tag))
+                            .cloned(),
+                    );
+                    cases.push(Case {
+                        id: format!("{}/{}/{}", id::safe(&scenario.name), id::safe(&server.name), set.id),
+                        scenario: scenario.name.clone(),
+                        server: server.name.clone(),
+                        param: set.id.clone(),
+                        values: set.values.clone(),
+                        work: set.work.clone(),
+                        description: scenario.description.clone(),
+                        tags,
+                        ignored: scenario.ignore.clone(),
+                        baseline: scenario.baseline.clone(),
+                        setup: scenario.setup,
+                        teardown: scenario.teardown,
+                    });
+                }
+            }
+        }
+        cases
+    }
+
+    /// The server of this name.
+    #[must_use]
+    pub fn server(&self, name: &str) -> Option<&DeclaredServer> {
+        self.servers.iter().find(|server| server.name == name)
+    }
+}
+
+fn is_for(scenario: &Scenario, server: &str) -> bool {
+    scenario
+        .servers
+        .as_ref()
+        .is_none_or(|names| names.iter().any(|name| name == server))
+}
+
+fn read_servers(entries: &[&ServerEntry], errors: &mut Vec<DeclareError>) -> Vec<DeclaredServer> {
+    let mut entries = entries.to_vec();
+    entries.sort_by_key(|entry| order(entry.location));
+    if entries.is_empty() {
+        errors.push(DeclareError::Nothing { what: "server" });
+    }
+    unique(
+        "server",
+        entries.iter().map(|entry| (entry.name, entry.location)),
+        errors,
+    );
+    let mut servers = Vec::new();
+    for entry in entries {
+        let invalid = invalid("server", entry.name, entry.location);
+        match calling(entry.build) {
+            Ok(server) => {
+                errors.extend(check::server(&server).into_iter().map(&invalid));
+                servers.push(DeclaredServer {
+                    name: entry.name.to_owned(),
+                    description: entry.description.to_owned(),
+                    location: entry.location,
+                    manifest_dir: PathBuf::from(entry.manifest_dir),
+                    server,
+                });
+            }
+            Err(panic) => errors.push(invalid(panic)),
+        }
+    }
+    servers
+}
+
+fn read_scenarios(entries: &[&ScenarioEntry], servers: &[String], errors: &mut Vec<DeclareError>) -> Vec<Scenario> {
+    let mut entries = entries.to_vec();
+    entries.sort_by_key(|entry| order(entry.location));
+    if entries.is_empty() {
+        errors.push(DeclareError::Nothing { what: "scenario" });
+    }
+    unique(
+        "scenario",
+        entries.iter().map(|entry| (entry.name, entry.location)),
+        errors,
+    );
+    let mut scenarios = Vec::new();
+    for entry in entries {
+        let invalid = invalid("scenario", entry.name, entry.location);
+        let named = entry
+            .servers
+            .iter()
+            .chain((!entry.baseline.is_empty()).then_some(&entry.baseline));
+        for name in named.filter(|name| !servers.iter().any(|server| server == *name)) {
+            let meant = suggest::did_you_mean(suggest::nearest(name, servers.iter().map(String::as_str)));
+            errors.push(invalid(format!(
+                "it names the server `{name}`, which is not registered{meant}"
+            )));
+        }
+        let params = match calling(entry.params) {
+            Ok(params) => params,
+            Err(panic) => {
+                errors.push(invalid(panic));
+                continue;
+            }
+        };
+        if params.is_empty() {
+            errors.push(invalid("its parameter lists are empty, so it has no case".into()));
+        }
+        for set in &params {
+            errors.extend(
+                check::work(&set.work)
+                    .into_iter()
+                    .map(|problem| invalid(format!("`{}`: {problem}", set.id))),
+            );
+        }
+        let scenario = Scenario {
+            name: entry.name.to_owned(),
+            location: entry.location,
+            description: entry.description.to_owned(),
+            servers: (!entry.servers.is_empty()).then(|| entry.servers.iter().map(|&name| name.to_owned()).collect()),
+            baseline: (!entry.baseline.is_empty()).then(|| entry.baseline.to_owned()),
+            tags: entry.tags.iter().map(|&tag| tag.to_owned()).collect(),
+            ignore: (!entry.ignore.is_empty()).then(|| entry.ignore.to_owned()),
+            setup: entry.setup,
+            teardown: entry.teardown,
+            params,
+        };
+        unique_params(&scenario, errors);
+        scenarios.push(scenario);
+    }
+    scenarios
+}
+
+fn read_profiles(entries: &[&ProfileEntry], errors: &mut Vec<DeclareError>) -> Vec<Profile> {
+    let mut entries = entries.to_vec();
+    entries.sort_by_key(|entry| order(entry.location));
+    let mut read: Vec<(Profile, Location)> = Vec::new();
+    for entry in entries {
+        match calling(entry.build) {
+            Ok(profile) => {
+                let invalid = invalid("profile", &profile.name, entry.location);
+                errors.extend(check::profile(&profile).into_iter().map(invalid));
+                read.push((profile, entry.location));
+            }
+            Err(panic) => errors.push(invalid("profile", "?", entry.location)(panic)),
+        }
+    }
+    unique(
+        "profile",
+        read.iter()
+            .map(|(profile, location)| (profile.name.as_str(), *location)),
+        errors,
+    );
+    read.into_iter().map(|(profile, _)| profile).collect()
+}
+
+fn order(location: Location) -> (&'static str, u32, u32) {
+    (location.file, location.line, location.column)
+}
+
+fn invalid(what: &'static str, name: &str, location: Location) -> impl Fn(String) -> DeclareError + use<> {
+    let name = name.to_owned();
+    move |problem| DeclareError::Invalid {
+        what,
+        name: name.clone(),
+        location,
+        problem,
+    }
+}
+
+/// Calls a user's function; a panic in it is the user's mistake, to be told like any other.
+fn calling<T>(build: fn() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(build))
+        .map_err(|panic| format!("its function panicked: {}", panic_text(panic.as_ref())))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}
+
+fn unique<'a>(what: &'static str, names: impl Iterator<Item = (&'a str, Location)>, errors: &mut Vec<DeclareError>) {
+    let mut seen: HashMap<String, (&str, Location)> = HashMap::new();
+    for (name, location) in names {
+        let safe = id::safe(name);
+        match seen.get(&id::folded(&safe)) {
+            None => {
+                seen.insert(id::folded(&safe), (name, location));
+            }
+            Some((other, first)) if *other == name => errors.push(DeclareError::Duplicate {
+                what,
+                name: name.to_owned(),
+                first: *first,
+                second: location,
+            }),
+            Some((other, first)) => errors.push(DeclareError::Collision {
+                one: (*other).to_owned(),
+                other: name.to_owned(),
+                safe,
+                first: *first,
+                second: location,
+            }),
+        }
+    }
+}
+
+/// Parameter sets of one scenario: the same values twice, or values that differ only in what no file name can hold.
+fn unique_params(scenario: &Scenario, errors: &mut Vec<DeclareError>) {
+    let mut seen: HashMap<String, &[(String, String)]> = HashMap::new();
+    for set in &scenario.params {
+        let Some(other) = seen.insert(id::folded(&set.id), &set.values) else {
+            continue;
+        };
+        if other == set.values {
+            errors.push(invalid("scenario", &scenario.name, scenario.location)(format!(
+                "its lists give {} twice",
+                written(&set.values)
+            )));
+        } else {
+            errors.push(DeclareError::Collision {
+                one: format!("{}: {}", scenario.name, written(other)),
+                other: format!("{}: {}", scenario.name, written(&set.values)),
+                safe: set.id.clone(),
+                first: scenario.location,
+                second: scenario.location,
+            });
+        }
+    }
+}
+
+fn written(values: &[(String, String)]) -> String {
+    let pairs: Vec<_> = values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    pairs.join(", ")
+}
+
+#[cfg(test)]
+#[path = "expand_tests.rs"]
+mod tests;

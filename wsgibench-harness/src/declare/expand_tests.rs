@@ -1,0 +1,215 @@
+use super::*;
+use crate::{declare::ParamSet, load::Load};
+
+const fn at(file: &'static str, line: u32) -> Location {
+    Location { file, line, column: 1 }
+}
+
+fn server(name: &'static str, line: u32) -> ServerEntry {
+    ServerEntry {
+        name,
+        module: "suite",
+        location: at("src/servers.rs", line),
+        manifest_dir: "/project",
+        description: "",
+        build: || Server::image("images/x").tag("c").tag("study"),
+    }
+}
+
+fn scenario(name: &'static str, line: u32) -> ScenarioEntry {
+    ScenarioEntry {
+        name,
+        module: "suite",
+        location: at("src/scenarios.rs", line),
+        manifest_dir: "/project",
+        description: "Ping.",
+        servers: &[],
+        baseline: "",
+        tags: &["study"],
+        ignore: "",
+        setup: None,
+        teardown: None,
+        params: || {
+            [64, 100]
+                .map(|n| set("connections", &n.to_string(), Load::closed(n).get("/")))
+                .into()
+        },
+    }
+}
+
+fn set(name: &str, value: &str, load: Load) -> ParamSet {
+    ParamSet::new(None, vec![(name.into(), value.into())], Work::Load(load))
+}
+
+fn errors(servers: &[&ServerEntry], scenarios: &[&ScenarioEntry], profiles: &[&ProfileEntry]) -> String {
+    Declarations::from_entries(servers, scenarios, profiles)
+        .expect_err("this is a mistake")
+        .to_string()
+}
+
+#[test]
+fn cases_come_in_order_of_declaration_whatever_the_linker_did() {
+    let (a, b) = (server("b_second", 20), server("z_first", 10));
+    let (one, two) = (scenario("one", 1), scenario("two", 2));
+    let declared = Declarations::from_entries(&[&a, &b], &[&two, &one], &[]).unwrap();
+    let ids: Vec<_> = declared.cases().into_iter().map(|case| case.id).collect();
+    assert_eq!(
+        ids[..5],
+        [
+            "one/z_first/c64",
+            "one/b_second/c64",
+            "one/z_first/c100",
+            "one/b_second/c100",
+            "two/z_first/c64"
+        ]
+    );
+    assert_eq!(ids.len(), 8);
+    assert_eq!(declared.cases()[0].tags, ["study", "c"]);
+    assert_eq!(
+        declared.cases()[0].values,
+        [("connections".to_owned(), "64".to_owned())]
+    );
+    assert!(declared.server("z_first").is_some() && declared.server("z").is_none());
+}
+
+#[test]
+fn a_scenario_can_be_for_some_servers_only() {
+    let (a, b) = (server("a", 1), server("b", 2));
+    let only = ScenarioEntry {
+        servers: &["b"],
+        baseline: "b",
+        ignore: "slow",
+        ..scenario("ping", 1)
+    };
+    let cases = Declarations::from_entries(&[&a, &b], &[&only], &[]).unwrap().cases();
+    assert_eq!(cases.len(), 2);
+    assert!(cases.iter().all(|case| case.server == "b"));
+    assert_eq!(cases[0].baseline.as_deref(), Some("b"));
+    assert_eq!(cases[0].ignored.as_deref(), Some("slow"));
+}
+
+#[test]
+fn nothing_registered_is_told_with_the_remedy() {
+    let text = errors(&[], &[], &[]);
+    assert!(
+        text.contains("no server is registered") && text.contains("no scenario is registered"),
+        "{text}"
+    );
+    assert!(text.contains("use my_suite as _;"), "{text}");
+}
+
+#[test]
+fn duplicates_name_both_places() {
+    let text = errors(
+        &[&server("a", 1), &server("a", 7)],
+        &[&scenario("s", 1), &scenario("s", 9)],
+        &[],
+    );
+    assert!(
+        text.contains("two servers are called `a`: one at src/servers.rs:1:1, the other at src/servers.rs:7:1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("two scenarios are called `s`: one at src/scenarios.rs:1:1, the other at src/scenarios.rs:9:1"),
+        "{text}"
+    );
+}
+
+#[test]
+fn names_that_collide_as_files_name_both_places() {
+    let text = errors(
+        &[&server("Gunicorn", 1), &server("gunicorn", 7)],
+        &[&scenario("s", 1)],
+        &[],
+    );
+    assert!(
+        text.contains("`Gunicorn` at src/servers.rs:1:1 and `gunicorn` at src/servers.rs:7:1 both become"),
+        "{text}"
+    );
+}
+
+#[test]
+fn parameter_values_that_collide_are_refused() {
+    let odd = ScenarioEntry {
+        params: || {
+            ["a/b", "a:b"]
+                .map(|path| set("path", path, Load::closed(1).get("/")))
+                .into()
+        },
+        ..scenario("s", 3)
+    };
+    let text = errors(&[&server("a", 1)], &[&odd], &[]);
+    assert!(
+        text.contains("`s: path = a/b` at src/scenarios.rs:3:1 and `s: path = a:b` at src/scenarios.rs:3:1"),
+        "{text}"
+    );
+    let twice = ScenarioEntry {
+        params: || {
+            [64, 64]
+                .map(|n| set("connections", &n.to_string(), Load::closed(n).get("/")))
+                .into()
+        },
+        ..scenario("s", 3)
+    };
+    assert!(errors(&[&server("a", 1)], &[&twice], &[]).contains("give connections = 64 twice"));
+}
+
+#[test]
+fn wrong_loads_and_unknown_servers_name_the_scenario_and_its_place() {
+    let odd = ScenarioEntry {
+        servers: &["gunicron"],
+        params: || vec![ParamSet::new(None, vec![], Work::Load(Load::closed(0)))],
+        ..scenario("s", 3)
+    };
+    let text = errors(&[&server("gunicorn", 1)], &[&odd], &[]);
+    assert!(
+        text.contains("scenario `s` at src/scenarios.rs:3:1: it names the server `gunicron`"),
+        "{text}"
+    );
+    assert!(text.contains("did you mean `gunicorn`?"), "{text}");
+    assert!(
+        text.contains("`default`: 0 connections") && text.contains("asks for nothing"),
+        "{text}"
+    );
+    let empty = ScenarioEntry {
+        params: Vec::new,
+        ..scenario("s", 3)
+    };
+    assert!(errors(&[&server("a", 1)], &[&empty], &[]).contains("no case"));
+}
+
+#[test]
+fn a_panic_in_a_users_function_is_an_error_like_any_other() {
+    let bad = ServerEntry {
+        build: || panic!("no {} here", "luck"),
+        ..server("a", 4)
+    };
+    let text = errors(&[&bad], &[&scenario("s", 1)], &[]);
+    assert!(
+        text.contains("server `a` at src/servers.rs:4:1: its function panicked: no luck here"),
+        "{text}"
+    );
+}
+
+#[test]
+fn profiles_are_checked_and_unique() {
+    let profile = |line, build| ProfileEntry {
+        location: at("src/profiles.rs", line),
+        build,
+    };
+    let (one, two) = (
+        profile(1, Profile::quick),
+        profile(2, Profile::quick as fn() -> Profile),
+    );
+    let text = errors(&[&server("a", 1)], &[&scenario("s", 1)], &[&one, &two]);
+    assert!(text.contains("two profiles are called `quick`"), "{text}");
+    let bad = profile(1, || Profile {
+        rounds: 0,
+        ..Profile::default()
+    });
+    let text = errors(&[&server("a", 1)], &[&scenario("s", 1)], &[&bad]);
+    assert!(
+        text.contains("profile `default` at src/profiles.rs:1:1: `rounds` is 0"),
+        "{text}"
+    );
+}

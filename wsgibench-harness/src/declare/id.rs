@@ -1,0 +1,130 @@
+//! Ids of cases: readable, and safe as names of files and folders on every system.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+/// Longest part of an id, characters. Three of them and a file's own name stay below what file systems take.
+const LONGEST: usize = 80;
+
+/// The text as one part of an id: what is not a letter, a digit or one of `. _ - + = , @` becomes `_`, and what is too long
+/// is cut and ends with a digest of the whole. Different texts can become the same; see [`folded`].
+#[must_use]
+pub fn safe(text: &str) -> String {
+    let mut safe: String = text
+        .chars()
+        .map(|c| {
+            if c.is_alphanumeric() || "._-+=,@".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    if safe.chars().count() > LONGEST {
+        let digest = Sha256::digest(text.as_bytes());
+        safe = safe.chars().take(LONGEST - 9).collect();
+        safe.push('-');
+        for byte in &digest[..4] {
+            // Writing to a string cannot fail.
+            let _ = write!(safe, "{byte:02x}");
+        }
+    }
+    // `.`, `..` and a dot at the end mean something else to file systems.
+    while safe.ends_with('.') {
+        safe.pop();
+        safe.push('_');
+        if safe.chars().all(|c| c == '_' || c == '.') {
+            safe = safe.replace('.', "_");
+        }
+    }
+    if safe.is_empty() { "_".into() } else { safe }
+}
+
+/// What a file system that ignores case makes of an id: two ids that are equal so would share their files.
+#[must_use]
+pub fn folded(id: &str) -> String {
+    id.to_lowercase()
+}
+
+/// The last part of a case's id. A named case stands for the parameters that it gives; the others follow as
+/// `connections` -> `c100`, `users` -> `u100`, `rate` -> `r2000`, any other -> `name=value`.
+#[must_use]
+pub fn param_id(case: Option<(&str, &[&str])>, values: &[(String, String)]) -> String {
+    let covered = |name: &str| case.is_some_and(|(_, gives)| gives.contains(&name));
+    let mut parts: Vec<String> = case.iter().map(|(name, _)| (*name).to_owned()).collect();
+    parts.extend(
+        values
+            .iter()
+            .filter(|(name, _)| !covered(name))
+            .map(|(name, value)| match name.as_str() {
+                "connections" => format!("c{value}"),
+                "users" => format!("u{value}"),
+                "rate" => format!("r{value}"),
+                other => format!("{other}={value}"),
+            }),
+    );
+    if parts.is_empty() {
+        "default".into()
+    } else {
+        safe(&parts.join("-"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{folded, param_id, safe};
+
+    fn values(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn usual_parameters_have_short_names() {
+        assert_eq!(param_id(None, &values(&[("connections", "100")])), "c100");
+        assert_eq!(
+            param_id(None, &values(&[("users", "10"), ("rate", "2000")])),
+            "u10-r2000"
+        );
+        assert_eq!(
+            param_id(
+                None,
+                &values(&[("connections", "8"), ("size", "1024"), ("kind", "a b/c")])
+            ),
+            "c8-size=1024-kind=a_b_c"
+        );
+        assert_eq!(param_id(None, &[]), "default");
+    }
+
+    #[test]
+    fn a_named_case_stands_for_what_it_gives() {
+        let values = values(&[("size", "1"), ("connections", "10")]);
+        assert_eq!(param_id(Some(("small", &["size"])), &values), "small-c10");
+        assert_eq!(param_id(Some(("small", &["size", "connections"])), &values), "small");
+    }
+
+    #[test]
+    fn nothing_leaves_its_folder() {
+        for text in ["..", ".", "", "a/../b", "x.", "C:\\x", "a\0b", "..."] {
+            let safe = safe(text);
+            assert!(
+                !safe.is_empty() && !safe.contains(['/', '\\', ':', '\0']) && !safe.ends_with('.'),
+                "{text:?} gave {safe:?}"
+            );
+        }
+        assert_eq!(safe("prüfung"), "prüfung");
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_stay_apart() {
+        let (a, b) = (safe(&("x".repeat(500) + "a")), safe(&("x".repeat(500) + "b")));
+        assert_ne!(a, b);
+        assert_eq!(a.chars().count(), super::LONGEST);
+    }
+
+    #[test]
+    fn case_is_folded_for_comparison_only() {
+        assert_eq!(folded("Ping/A"), "ping/a");
+        assert_eq!(safe("Ping"), "Ping");
+    }
+}

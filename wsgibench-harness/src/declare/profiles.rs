@@ -1,0 +1,271 @@
+//! Profiles by name: registered ones, files, and the two that are built in.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{Profile, check, suggest};
+
+/// Folder beside the manifest in which `--profile NAME` looks for `NAME.toml`.
+pub const FOLDER: &str = "wsgibench-profiles";
+
+/// Why there is no such profile.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// No profile of this name.
+    #[error(
+        "there is no profile `{name}`{}\nprofiles: {}; a file `{FOLDER}/{name}.toml` beside Cargo.toml or the path of a TOML file would do too",
+        suggest::did_you_mean(.meant.as_deref()),
+        .known.join(", ")
+    )]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What was probably meant.
+        meant: Option<String>,
+        /// All there are.
+        known: Vec<String>,
+    },
+    /// The same name in the code and in a file.
+    #[error("the profile `{name}` is both registered by `profile!` and in {}; rename one of them", .file.display())]
+    Twice {
+        /// The name.
+        name: String,
+        /// The file.
+        file: PathBuf,
+    },
+    /// A file that cannot be read.
+    #[error("the profile file {} cannot be read: {source}", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file with a mistake in it.
+    #[error("the profile file {} is not right: {problem}", .file.display())]
+    Wrong {
+        /// The file.
+        file: PathBuf,
+        /// What and where.
+        problem: String,
+    },
+}
+
+/// The profile that `--profile NAME` or `--profile path.toml` means. A registered one or a file goes before a built-in one of
+/// the same name. Reads files.
+///
+/// # Errors
+/// Nothing of this name, the same name twice, or a file that cannot be read or is not right.
+pub fn find(name: &str, registered: &[Profile], manifest_dir: &Path) -> Result<Profile, ProfileError> {
+    let is_path = Path::new(name)
+        .extension()
+        .is_some_and(|end| end.eq_ignore_ascii_case("toml"))
+        || name.contains('/');
+    if is_path {
+        return read(Path::new(name));
+    }
+    let file = manifest_dir.join(FOLDER).join(format!("{name}.toml"));
+    let declared = registered.iter().find(|profile| profile.name == name);
+    match (declared, file.is_file()) {
+        (Some(_), true) => Err(ProfileError::Twice {
+            name: name.into(),
+            file,
+        }),
+        (Some(profile), false) => Ok(profile.clone()),
+        (None, true) => read(&file),
+        (None, false) => built_in()
+            .into_iter()
+            .find(|profile| profile.name == name)
+            .ok_or_else(|| {
+                let known: Vec<String> = available(registered, manifest_dir)
+                    .into_iter()
+                    .map(|(name, _)| name)
+                    .collect();
+                ProfileError::Unknown {
+                    name: name.into(),
+                    meant: suggest::nearest(name, known.iter().map(String::as_str)).map(ToOwned::to_owned),
+                    known,
+                }
+            }),
+    }
+}
+
+/// Names and descriptions of all profiles that can be named, for `--help` and messages; files are listed by name. Looks at
+/// the file system.
+#[must_use]
+pub fn available(registered: &[Profile], manifest_dir: &Path) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    let mut add = |name: String, description: String| {
+        if !all.iter().any(|(known, _)| *known == name) {
+            all.push((name, description));
+        }
+    };
+    for profile in registered.iter().cloned().chain(built_in()) {
+        add(profile.name, profile.description);
+    }
+    let mut files: Vec<PathBuf> = fs::read_dir(manifest_dir.join(FOLDER))
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+        .unwrap_or_default();
+    files.retain(|file| file.extension().is_some_and(|end| end == "toml"));
+    files.sort();
+    for file in files {
+        if let Some(name) = file.file_stem().and_then(|stem| stem.to_str()) {
+            add(name.to_owned(), format!("from {FOLDER}/{name}.toml"));
+        }
+    }
+    all
+}
+
+fn built_in() -> [Profile; 2] {
+    [Profile::default(), Profile::quick()]
+}
+
+fn read(file: &Path) -> Result<Profile, ProfileError> {
+    let text = fs::read_to_string(file).map_err(|source| ProfileError::Unreadable {
+        file: file.into(),
+        source,
+    })?;
+    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("profile");
+    parse(&text, stem).map_err(|problem| ProfileError::Wrong {
+        file: file.into(),
+        problem,
+    })
+}
+
+/// A profile from TOML. What it leaves out is as in the default profile; without a `name` it is called `stem`.
+///
+/// # Errors
+/// A text with the line and the choices, for syntax, unknown keys, wrong types and values out of range.
+pub fn parse(text: &str, stem: &str) -> Result<Profile, String> {
+    let table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
+    let mut profile: Profile = toml::from_str(text).map_err(|error| unknown_key(&error.to_string(), &table))?;
+    if !table.contains_key("name") {
+        stem.clone_into(&mut profile.name);
+    }
+    if !table.contains_key("description") {
+        profile.description = format!(
+            "{} launches of {} warm-up and {} rounds of {}",
+            profile.launches,
+            humantime::format_duration(profile.warm_up_time),
+            profile.rounds,
+            humantime::format_duration(profile.measurement_time)
+        );
+    }
+    let problems = check::profile(&profile);
+    if problems.is_empty() {
+        Ok(profile)
+    } else {
+        Err(problems.join("; "))
+    }
+}
+
+/// Adds what was probably meant to the parser's message, which has the line and the choices.
+fn unknown_key(message: &str, table: &toml::Table) -> String {
+    const KEYS: [&str; 8] = [
+        "name",
+        "description",
+        "cases",
+        "launches",
+        "rounds",
+        "warm_up_time",
+        "measurement_time",
+        "limits",
+    ];
+    let unknown = table.keys().find(|key| !KEYS.contains(&key.as_str()));
+    let meant = unknown.and_then(|key| suggest::nearest(key, KEYS));
+    match meant {
+        Some(meant) => format!("{}\ndid you mean `{meant}`?", message.trim_end()),
+        None => message.trim_end().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path, time::Duration};
+
+    use super::{FOLDER, available, find, parse};
+    use crate::declare::Profile;
+
+    const NIGHTLY: &str = r#"
+        cases = ["^ping/"]
+        launches = 20
+        measurement_time = "1m 30s"
+        [limits]
+        cpus = 2
+    "#;
+
+    #[test]
+    fn a_file_says_what_differs_from_the_default() {
+        let profile = parse(NIGHTLY, "nightly").unwrap();
+        assert_eq!(
+            (profile.name.as_str(), profile.launches, profile.rounds),
+            ("nightly", 20, 2)
+        );
+        assert_eq!(profile.measurement_time, Duration::from_secs(90));
+        assert_eq!(profile.limits.as_ref().map(|limits| limits.cpus), Some(2));
+        assert_eq!(profile.description, "20 launches of 1s warm-up and 2 rounds of 1m 30s");
+    }
+
+    #[test]
+    fn mistakes_in_a_file_are_named() {
+        let text = parse("lauches = 3", "x").unwrap_err();
+        assert!(
+            text.contains("unknown field `lauches`") && text.contains("line 1"),
+            "{text}"
+        );
+        assert!(text.contains("did you mean `launches`?"), "{text}");
+        assert!(parse("launches = 0", "x").unwrap_err().contains("`launches` is 0"));
+        assert!(parse("launches = \"many\"", "x").unwrap_err().contains("invalid type"));
+        assert!(parse("warm_up_time = \"soon\"", "x").unwrap_err().contains("line 1"));
+        assert!(
+            parse("cases = [\"(\"]", "x")
+                .unwrap_err()
+                .contains("no regular expression")
+        );
+        assert!(parse("= 1", "x").is_err());
+    }
+
+    #[test]
+    fn names_are_looked_up_in_code_then_files_then_built_in() {
+        let project = tempfile::tempdir().unwrap();
+        let folder = project.path().join(FOLDER);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("nightly.toml"), NIGHTLY).unwrap();
+        fs::write(folder.join("quick.toml"), "launches = 3").unwrap();
+        let registered = [Profile {
+            name: "default".into(),
+            launches: 9,
+            ..Profile::default()
+        }];
+        let find = |name: &str| find(name, &registered, project.path());
+        assert_eq!(find("default").unwrap().launches, 9);
+        assert_eq!(find("nightly").unwrap().launches, 20);
+        assert_eq!(find("quick").unwrap().launches, 3);
+        assert_eq!(
+            find(folder.join("nightly.toml").to_str().unwrap()).unwrap().name,
+            "nightly"
+        );
+        let names: Vec<_> = available(&registered, project.path())
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(names, ["default", "quick", "nightly"]);
+        let text = find("nihgtly").unwrap_err().to_string();
+        assert!(
+            text.contains("did you mean `nightly`?") && text.contains("profiles: default, quick, nightly"),
+            "{text}"
+        );
+        assert!(find("missing.toml").unwrap_err().to_string().contains("cannot be read"));
+        fs::write(folder.join("default.toml"), "launches = 3").unwrap();
+        assert!(find("default").unwrap_err().to_string().contains("both registered"));
+    }
+
+    #[test]
+    fn the_built_in_ones_are_there_without_anything() {
+        let nowhere = Path::new("/nonexistent");
+        assert_eq!(find("quick", &[], nowhere).unwrap(), Profile::quick());
+        assert_eq!(find("default", &[], nowhere).unwrap(), Profile::default());
+    }
+}

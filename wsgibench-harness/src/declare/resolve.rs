@@ -1,0 +1,303 @@
+//! From a declared server to what the sandbox is told on this machine. Pure: the machine is given as data.
+
+use std::path::{Path, PathBuf};
+
+use super::{Command, DeclaredServer, Limits, ServerSpec, Source, server::Service};
+
+/// What the machine and its sandbox can give a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// CPUs that are left for servers.
+    pub server_cpus: usize,
+    /// Memory, bytes.
+    pub memory: u64,
+    /// Hard limit of descriptors; `None`: any number can be set.
+    pub descriptors: Option<u64>,
+    /// `net.core.somaxconn` where the sandbox cannot set it for a server of its own.
+    pub backlog: Option<u32>,
+    /// Limit of processes where there is one.
+    pub pids: Option<u32>,
+}
+
+/// Something that a reader of the results must know about a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Name of the server.
+    pub about: String,
+    /// The text.
+    pub text: String,
+}
+
+/// The server as this machine will run it, and what was clamped for that. `limits` (of a profile) replaces the server's own.
+#[must_use]
+pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Machine) -> (ServerSpec, Vec<Remark>) {
+    let server = &declared.server;
+    let (limits, clamped) = clamp(limits.unwrap_or(&server.limits), machine);
+    let remarks = clamped.into_iter().map(|text| Remark {
+        about: declared.name.clone(),
+        text,
+    });
+    let command = match &server.command {
+        Command::Fixed(words) => words.clone(),
+        Command::PerCpus(make) => make(limits.cpus),
+    };
+    let base = &declared.manifest_dir;
+    let spec = ServerSpec {
+        name: declared.name.clone(),
+        description: declared.description.clone(),
+        source: absolute_source(base, &server.source),
+        app: server.app.as_deref().map(|app| absolute(base, app)),
+        command,
+        env: server.env.clone(),
+        port: server.port,
+        limits,
+        ready_path: server.ready_path.clone(),
+        ready_within: server.ready_within,
+        capabilities: server.capabilities.clone(),
+        tmpfs: server.tmpfs.clone(),
+        writable_root: server.writable_root,
+        user: server.user.clone(),
+        python: server.python.clone(),
+        variant: server.variant,
+        tags: server.tags.clone(),
+        notes: server.notes.clone(),
+        services: server
+            .services
+            .iter()
+            .map(|service| Service {
+                source: absolute_source(base, &service.source),
+                ..service.clone()
+            })
+            .collect(),
+    };
+    (spec, remarks.collect())
+}
+
+/// The limits as far as the machine can give them, and a sentence for each that it cannot.
+#[must_use]
+pub fn clamp(asked: &Limits, machine: &Machine) -> (Limits, Vec<String>) {
+    let mut limits = asked.clone();
+    let mut texts = Vec::new();
+    let cpus = machine.server_cpus.max(1);
+    if limits.cpus > cpus {
+        limits.cpus = cpus;
+        texts.push(format!(
+            "{} CPUs asked for, {cpus} given: the machine has no more for servers",
+            asked.cpus
+        ));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 CPUs")]
+    let most = limits.cpus as f64;
+    if let Some(quota) = asked.cpu_quota.filter(|quota| *quota > most) {
+        limits.cpu_quota = Some(most);
+        texts.push(format!(
+            "a quota of {quota} cores asked for, {most} given: the set of CPUs holds no more"
+        ));
+    }
+    if limits.memory > machine.memory {
+        limits.memory = machine.memory;
+        texts.push(format!(
+            "{} MiB of memory asked for, {} MiB given: the machine has no more",
+            asked.memory >> 20,
+            machine.memory >> 20
+        ));
+    }
+    if let Some(most) = machine.descriptors.filter(|most| limits.descriptors > *most) {
+        limits.descriptors = most;
+        texts.push(format!(
+            "{} descriptors asked for, {most} given: the hard limit here; raise `nofile` of the container engine or the shell",
+            asked.descriptors
+        ));
+    }
+    if let Some(most) = machine.backlog.filter(|most| limits.backlog > *most) {
+        limits.backlog = most;
+        texts.push(format!(
+            "a listen backlog of {} asked for, {most} given: raise `net.core.somaxconn`",
+            asked.backlog
+        ));
+    }
+    if let Some(most) = machine.pids.filter(|most| limits.pids > *most) {
+        limits.pids = most;
+        texts.push(format!(
+            "{} processes asked for, {most} given: the limit here",
+            asked.pids
+        ));
+    }
+    (limits, texts)
+}
+
+impl ServerSpec {
+    /// What is missing of the files that the server is built from, with the remedy. Looks at the file system.
+    ///
+    /// # Errors
+    /// The first folder or Dockerfile that is not there.
+    pub fn check_files(&self) -> Result<(), String> {
+        if let Source::Folder(folder) = &self.source {
+            if !folder.is_dir() {
+                return Err(format!(
+                    "server `{}`: there is no folder {}; make it or correct `Server::image(...)` (relative to the declaring crate)",
+                    self.name,
+                    folder.display()
+                ));
+            }
+            if !folder.join("Dockerfile").is_file() {
+                return Err(format!(
+                    "server `{}`: there is no Dockerfile in {}",
+                    self.name,
+                    folder.display()
+                ));
+            }
+        }
+        match &self.app {
+            Some(app) if !app.is_dir() => Err(format!(
+                "server `{}`: there is no application folder {}; make it or correct `.app(...)` (relative to the declaring crate)",
+                self.name,
+                app.display()
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn absolute_source(base: &Path, source: &Source) -> Source {
+    match source {
+        Source::Folder(folder) => Source::Folder(absolute(base, folder)),
+        other => other.clone(),
+    }
+}
+
+/// Relative to the declaring crate; `.` and `..` are resolved by name, so that messages show what people expect.
+fn absolute(base: &Path, path: &Path) -> PathBuf {
+    let mut absolute = PathBuf::new();
+    for part in base.join(path).components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir => {
+                absolute.pop();
+            }
+            other => absolute.push(other),
+        }
+    }
+    absolute
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::{Machine, clamp, resolve};
+    use crate::declare::{DeclaredServer, Limits, Location, Server, Source};
+
+    const LARGE: Machine = Machine {
+        server_cpus: 64,
+        memory: 1 << 40,
+        descriptors: None,
+        backlog: None,
+        pids: None,
+    };
+
+    fn declared(server: Server) -> DeclaredServer {
+        DeclaredServer {
+            name: "gunicorn".into(),
+            description: "Gunicorn.".into(),
+            location: Location {
+                file: "src/lib.rs",
+                line: 1,
+                column: 1,
+            },
+            manifest_dir: "/project/suites".into(),
+            server,
+        }
+    }
+
+    #[test]
+    fn folders_start_at_the_declaring_crate() {
+        let server = Server::image("images/gunicorn").app("../app");
+        let (spec, remarks) = resolve(&declared(server), None, &LARGE);
+        assert_eq!(spec.source, Source::Folder("/project/suites/images/gunicorn".into()));
+        assert_eq!(spec.app.as_deref(), Some(Path::new("/project/app")));
+        assert!(remarks.is_empty());
+        let (spec, _) = resolve(&declared(Server::image("/elsewhere/x")), None, &LARGE);
+        assert_eq!(spec.source, Source::Folder(PathBuf::from("/elsewhere/x")));
+    }
+
+    #[test]
+    fn the_command_is_made_for_the_cpus_it_gets() {
+        let server = Server::image("x")
+            .command_for_cpus(|cpus| ["gunicorn".to_owned(), format!("--workers={}", cpus + 1)])
+            .limits(Limits {
+                cpus: 3,
+                ..Limits::default()
+            });
+        let (spec, remarks) = resolve(
+            &declared(server.clone()),
+            None,
+            &Machine {
+                server_cpus: 1,
+                ..LARGE
+            },
+        );
+        assert_eq!(spec.command, ["gunicorn", "--workers=2"]);
+        assert_eq!(remarks[0].about, "gunicorn");
+        assert!(remarks[0].text.contains("3 CPUs asked for, 1 given"), "{remarks:?}");
+        let profile = Limits {
+            cpus: 2,
+            ..Limits::default()
+        };
+        assert_eq!(
+            resolve(&declared(server), Some(&profile), &LARGE).0.command,
+            ["gunicorn", "--workers=3"]
+        );
+    }
+
+    #[test]
+    fn every_limit_is_clamped_and_said() {
+        let asked = Limits {
+            cpus: 4,
+            cpu_quota: Some(3.0),
+            memory: 4 << 30,
+            descriptors: 65_536,
+            backlog: 8_192,
+            pids: 2_000,
+        };
+        let small = Machine {
+            server_cpus: 1,
+            memory: 1 << 30,
+            descriptors: Some(20_000),
+            backlog: Some(4_096),
+            pids: Some(500),
+        };
+        let (given, texts) = clamp(&asked, &small);
+        assert_eq!(
+            given,
+            Limits {
+                cpus: 1,
+                cpu_quota: Some(1.0),
+                memory: 1 << 30,
+                descriptors: 20_000,
+                backlog: 4_096,
+                pids: 500
+            }
+        );
+        assert_eq!(texts.len(), 6, "{texts:?}");
+        assert_eq!(clamp(&asked, &LARGE), (asked, vec![]));
+    }
+
+    #[test]
+    fn missing_files_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("image");
+        let (mut spec, _) = resolve(
+            &declared(Server::image(&image).app(folder.path().join("app"))),
+            None,
+            &LARGE,
+        );
+        assert!(spec.check_files().unwrap_err().contains("there is no folder"));
+        std::fs::create_dir(&image).unwrap();
+        assert!(spec.check_files().unwrap_err().contains("no Dockerfile"));
+        std::fs::write(image.join("Dockerfile"), "FROM scratch").unwrap();
+        assert!(spec.check_files().unwrap_err().contains("application folder"));
+        spec.app = None;
+        assert_eq!(spec.check_files(), Ok(()));
+    }
+}

@@ -1,0 +1,228 @@
+//! Which cases are run. Pure: arguments and cases in, cases or a clear error out.
+
+use regex::Regex;
+
+use super::{Case, Declarations, Profile, suggest};
+
+/// What was asked for on the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selector {
+    /// Regular expressions on the case id (whole ids with `exact`); a case that matches any is chosen. Empty: all.
+    pub filters: Vec<String>,
+    /// Filters are whole ids.
+    pub exact: bool,
+    /// Regular expressions on the case id (whole ids with `exact`); a case that matches any is left out.
+    pub skip: Vec<String>,
+    /// Servers by name. Empty: all.
+    pub servers: Vec<String>,
+    /// Scenarios by name. Empty: all.
+    pub scenarios: Vec<String>,
+    /// A case with any of these is chosen. Empty: all.
+    pub tags: Vec<String>,
+    /// A profile was named, so its own choice of cases applies beside filters too.
+    pub profile_named: bool,
+    /// What to do with ignored cases.
+    pub ignored: Ignored,
+}
+
+/// What to do with ignored cases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ignored {
+    /// They stay in the selection, marked; who runs it leaves them out and says so.
+    #[default]
+    Mark,
+    /// They are run like all others.
+    Include,
+    /// They alone are chosen.
+    Only,
+}
+
+/// Why there is nothing to run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    /// A server, scenario or tag that is not there.
+    #[error("there is no {what} `{name}`{}\n{what}s: {}", suggest::did_you_mean(.meant.as_deref()), .known.join(", "))]
+    Unknown {
+        /// `server`, `scenario` or `tag`.
+        what: &'static str,
+        /// What was asked for.
+        name: String,
+        /// What was probably meant.
+        meant: Option<String>,
+        /// All there are.
+        known: Vec<String>,
+    },
+    /// Not a regular expression.
+    #[error("`{pattern}` is no regular expression: {reason}")]
+    Pattern {
+        /// The text.
+        pattern: String,
+        /// Why.
+        reason: String,
+    },
+    /// A filter without a case.
+    #[error("the filter `{filter}` matches no case{}", near_text(.near))]
+    NoMatch {
+        /// The filter.
+        filter: String,
+        /// Ids that look like it.
+        near: Vec<String>,
+    },
+    /// Every choice has its cases, but no case is in all of them.
+    #[error("no case is left: {reason}")]
+    Nothing {
+        /// What was combined, and what to leave out.
+        reason: String,
+    },
+}
+
+fn near_text(ids: &[String]) -> String {
+    if ids.is_empty() {
+        "; `--list` shows all".into()
+    } else {
+        format!("; near it: {}; `--list` shows all", ids.join(", "))
+    }
+}
+
+impl Selector {
+    /// The chosen cases, in their order.
+    ///
+    /// The profile's own choice applies when the profile was named, or when neither filters nor scenarios were given; servers,
+    /// tags and `skip` only narrow.
+    ///
+    /// # Errors
+    /// An unknown name, a text that is no regular expression, a filter that matches nothing, or nothing left.
+    pub fn select(&self, declarations: &Declarations, profile: &Profile) -> Result<Vec<Case>, SelectError> {
+        let mut cases = declarations.cases();
+        self.check_names(declarations, &cases)?;
+        let filters = self.patterns(&self.filters)?;
+        let skip = self.patterns(&self.skip)?;
+        for (pattern, text) in filters.iter().zip(&self.filters) {
+            if !cases.iter().any(|case| pattern.matches(&case.id)) {
+                let near = suggest::near_ids(text, cases.iter().map(|case| case.id.as_str()));
+                return Err(SelectError::NoMatch {
+                    filter: text.clone(),
+                    near: near.into_iter().map(ToOwned::to_owned).collect(),
+                });
+            }
+        }
+        let by_profile = self.profile_named || (self.filters.is_empty() && self.scenarios.is_empty());
+        let chosen = if by_profile {
+            regexes(&profile.cases)?
+        } else {
+            Vec::new()
+        };
+        let any = |names: &[String], name: &str| names.is_empty() || names.iter().any(|n| n == name);
+        cases.retain(|case| {
+            (filters.is_empty() || filters.iter().any(|filter| filter.matches(&case.id)))
+                && !skip.iter().any(|skip| skip.matches(&case.id))
+                && (chosen.is_empty() || chosen.iter().any(|regex| regex.is_match(&case.id)))
+                && any(&self.servers, &case.server)
+                && any(&self.scenarios, &case.scenario)
+                && (self.tags.is_empty() || case.tags.iter().any(|tag| self.tags.contains(tag)))
+                && (self.ignored != Ignored::Only || case.ignored.is_some())
+        });
+        if cases.is_empty() {
+            return Err(SelectError::Nothing {
+                reason: self.why_nothing(profile, !chosen.is_empty()),
+            });
+        }
+        Ok(cases)
+    }
+
+    fn check_names(&self, declarations: &Declarations, cases: &[Case]) -> Result<(), SelectError> {
+        let servers: Vec<&str> = declarations.servers.iter().map(|server| server.name.as_str()).collect();
+        let scenarios: Vec<&str> = declarations
+            .scenarios
+            .iter()
+            .map(|scenario| scenario.name.as_str())
+            .collect();
+        let mut tags: Vec<&str> = cases.iter().flat_map(|case| &case.tags).map(String::as_str).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        for (what, asked, known) in [
+            ("server", &self.servers, servers),
+            ("scenario", &self.scenarios, scenarios),
+            ("tag", &self.tags, tags),
+        ] {
+            if let Some(name) = asked.iter().find(|name| !known.contains(&name.as_str())) {
+                return Err(SelectError::Unknown {
+                    what,
+                    name: name.clone(),
+                    meant: suggest::nearest(name, known.iter().copied()).map(ToOwned::to_owned),
+                    known: known.into_iter().map(ToOwned::to_owned).collect(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn patterns(&self, texts: &[String]) -> Result<Vec<Pattern>, SelectError> {
+        if self.exact {
+            return Ok(texts.iter().cloned().map(Pattern::Exact).collect());
+        }
+        Ok(regexes(texts)?.into_iter().map(Pattern::Regex).collect())
+    }
+
+    fn why_nothing(&self, profile: &Profile, chosen_by_profile: bool) -> String {
+        let mut parts = Vec::new();
+        for (option, values) in [
+            ("filters", &self.filters),
+            ("--skip", &self.skip),
+            ("--server", &self.servers),
+            ("--scenario", &self.scenarios),
+            ("--tag", &self.tags),
+        ] {
+            if !values.is_empty() {
+                parts.push(format!("{option} {}", values.join(" ")));
+            }
+        }
+        if self.ignored == Ignored::Only {
+            parts.push("--ignored".into());
+        }
+        if chosen_by_profile {
+            parts.push(format!(
+                "the profile `{}` with its cases {}",
+                profile.name,
+                profile.cases.join(" ")
+            ));
+        }
+        let remedy = match (parts.is_empty(), chosen_by_profile && !self.profile_named) {
+            (true, _) => return "every scenario names servers that are not there".into(),
+            (_, true) => "name a scenario or a filter to go beyond the profile",
+            (_, false) => "leave one of them out",
+        };
+        format!(
+            "no case is in all of: {}; {remedy} (`--list` shows all)",
+            parts.join("; ")
+        )
+    }
+}
+
+enum Pattern {
+    Exact(String),
+    Regex(Regex),
+}
+
+impl Pattern {
+    fn matches(&self, id: &str) -> bool {
+        match self {
+            Self::Exact(text) => text == id,
+            Self::Regex(regex) => regex.is_match(id),
+        }
+    }
+}
+
+fn regexes(texts: &[String]) -> Result<Vec<Regex>, SelectError> {
+    let regex = |text: &String| {
+        Regex::new(text).map_err(|error| SelectError::Pattern {
+            pattern: text.clone(),
+            reason: error.to_string(),
+        })
+    };
+    texts.iter().map(regex).collect()
+}
+
+#[cfg(test)]
+#[path = "select_tests.rs"]
+mod tests;

@@ -1,0 +1,219 @@
+//! What a worker notes during a round, and how the notes of all workers become one result.
+
+mod merge;
+mod second;
+
+use hdrhistogram::Histogram;
+
+pub(crate) use merge::{Circumstances, merge};
+pub(crate) use second::SecondPart;
+
+use super::{
+    clock::Nanos,
+    result::{Counts, ErrorKind, Latency},
+};
+
+/// Notes of one worker about one round.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    pub(crate) counts: Counts,
+    pub(crate) errors: [u64; ErrorKind::ALL.len()],
+    /// By number of the check.
+    pub(crate) failed_checks: Vec<u64>,
+    pub(crate) samples: Vec<Option<String>>,
+    pub(crate) response: Latency,
+    pub(crate) service: Latency,
+    pub(crate) connect: Latency,
+    pub(crate) lag: Latency,
+    pub(crate) queue: Latency,
+    pub(crate) bytes_sent: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) wanted: u64,
+    pub(crate) established: u64,
+    pub(crate) opened: u64,
+    pub(crate) fairness: Fairness,
+    /// Arrivals of the schedule in the round.
+    pub(crate) scheduled: u64,
+    pub(crate) users_arrived: u64,
+    pub(crate) users_finished: u64,
+    pub(crate) users_active: u64,
+    pub(crate) series: Vec<SecondPart>,
+    pub(crate) start: Nanos,
+    pub(crate) end: Nanos,
+    pub(crate) cpu_ns: u64,
+    pub(crate) spin_ns: u64,
+    pub(crate) delay_ns: u64,
+}
+
+/// Sums for Jain's index over the answers of each connection (or user).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Fairness {
+    pub(crate) members: u64,
+    pub(crate) served: u64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Fairness {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "answers of one connection stay far below 2^53"
+    )]
+    pub(crate) fn add(&mut self, answers: u64) {
+        self.members += 1;
+        self.served += u64::from(answers > 0);
+        self.sum += answers as f64;
+        self.squares += (answers as f64).powi(2);
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.members += other.members;
+        self.served += other.served;
+        self.sum += other.sum;
+        self.squares += other.squares;
+    }
+
+    /// Jain's index: 1 when all had the same, 1/n when one had all; 0 when nobody had anything.
+    #[expect(clippy::cast_precision_loss, reason = "connections stay far below 2^53")]
+    pub(crate) fn jain(&self) -> f64 {
+        if self.squares > 0.0 {
+            self.sum * self.sum / (self.members as f64 * self.squares)
+        } else {
+            0.0
+        }
+    }
+}
+
+impl Tally {
+    pub(crate) fn new(checks: usize) -> Self {
+        Self {
+            counts: Counts::default(),
+            errors: [0; ErrorKind::ALL.len()],
+            failed_checks: vec![0; checks],
+            samples: vec![None; checks],
+            response: Latency::new(),
+            service: Latency::new(),
+            connect: Latency::new(),
+            lag: Latency::new(),
+            queue: Latency::new(),
+            bytes_sent: 0,
+            bytes_received: 0,
+            wanted: 0,
+            established: 0,
+            opened: 0,
+            fairness: Fairness::default(),
+            scheduled: 0,
+            users_arrived: 0,
+            users_finished: 0,
+            users_active: 0,
+            series: Vec::new(),
+            start: 0,
+            end: 0,
+            cpu_ns: 0,
+            spin_ns: 0,
+            delay_ns: 0,
+        }
+    }
+}
+
+/// Takes notes while a round is on. What is noted between rounds (bytes, connections) is thrown away when the next
+/// begins; requests are noted only when they belong to a round.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    pub(crate) tally: Tally,
+    /// Response times of the running second; they join the others when it ends.
+    second: Histogram<u64>,
+    second_done: u64,
+    second_errors: u64,
+    /// 99th percentile of the last whole second, ns.
+    pub(crate) last_p99: u64,
+}
+
+impl Recorder {
+    pub(crate) fn new(checks: usize) -> Self {
+        Self {
+            tally: Tally::new(checks),
+            second: Latency::new().histogram,
+            second_done: 0,
+            second_errors: 0,
+            last_p99: 0,
+        }
+    }
+
+    /// A right answer.
+    #[inline]
+    pub(crate) fn done(&mut self, response_ns: u64, service_ns: u64) {
+        self.tally.counts.done += 1;
+        self.second_done += 1;
+        self.second.saturating_record(response_ns);
+        self.tally.service.histogram.saturating_record(service_ns);
+    }
+
+    pub(crate) fn failed(&mut self, kind: ErrorKind) {
+        self.tally.counts.failed += 1;
+        self.tally.errors[kind.index()] += 1;
+        self.second_errors += 1;
+    }
+
+    pub(crate) fn failed_check(&mut self, check: u16, kind: ErrorKind) {
+        if let Some(count) = self.tally.failed_checks.get_mut(usize::from(check)) {
+            *count += 1;
+        }
+        self.failed(kind);
+    }
+
+    /// Known only to have lasted at least so long. `service_ns` is `None` for a request that never left.
+    pub(crate) fn censored(&mut self, response_ns: u64, service_ns: Option<u64>) {
+        self.tally.counts.censored += 1;
+        self.tally.response.record_censored_ns(response_ns);
+        if let Some(ns) = service_ns {
+            self.tally.service.record_censored_ns(ns);
+        }
+    }
+
+    pub(crate) fn timed_out(&mut self, response_ns: u64, service_ns: u64) {
+        self.censored(response_ns, Some(service_ns));
+        self.tally.counts.timed_out += 1;
+        self.second_errors += 1;
+    }
+
+    /// Due and never sent.
+    pub(crate) fn unsent(&mut self, waited_ns: u64) {
+        self.tally.counts.unsent += 1;
+        self.tally.response.record_censored_ns(waited_ns);
+    }
+
+    pub(crate) fn done_or_failed(&self) -> (u64, u64) {
+        let counts = &self.tally.counts;
+        (counts.done, counts.failed + counts.timed_out)
+    }
+
+    /// Closes the running second; `at` is its start in the round.
+    pub(crate) fn end_second(&mut self, at: Nanos, active: u64) {
+        let mut part = SecondPart::new(at, self.second_done, self.second_errors, active);
+        for bucket in self.second.iter_recorded() {
+            let value = bucket.value_iterated_to();
+            let count = bucket.count_since_last_iteration();
+            // Same bounds on both sides: nothing is out of range.
+            self.tally.response.histogram.saturating_record_n(value, count);
+            part.add(value, count);
+        }
+        self.last_p99 = part.quantile(0.99);
+        self.tally.series.push(part);
+        self.second.reset();
+        self.second_done = 0;
+        self.second_errors = 0;
+    }
+
+    /// Ends the round: the notes, and an empty sheet.
+    pub(crate) fn take(&mut self) -> Tally {
+        self.second.reset();
+        self.second_done = 0;
+        self.second_errors = 0;
+        let checks = self.tally.failed_checks.len();
+        std::mem::replace(&mut self.tally, Tally::new(checks))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,363 @@
+//! A load that is under way: connections open, workers running, rounds on demand.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use mio::{Poll, Waker};
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+use super::{
+    clock::{Clock, nanos},
+    error::LoadError,
+    model::Model,
+    plan::{Plan, Stripe},
+    preflight,
+    record::{self, Circumstances, Tally},
+    result::{Counts, RoundResult},
+    watch::{Live, Watch},
+    wire::Mix,
+    worker::{Command, LiveCell, Order, Report, WAKE, Worker},
+};
+
+/// From the order to begin to the beginning: time enough for every worker to take the order.
+const LEAD: Duration = Duration::from_millis(2);
+/// How long a worker may be late with its report before it is taken for lost.
+const GRACE: Duration = Duration::from_secs(20);
+/// How long the opening of the first connections may keep the load from beginning.
+const OPENING: Duration = Duration::from_secs(5);
+
+/// An edge of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    /// The round begins now.
+    Start,
+    /// The round ends now.
+    End,
+}
+
+/// A load that is under way. Between rounds closed loops go on (unnoted), so that every round finds the server as the
+/// one before left it; open loads and users pause.
+#[derive(Debug)]
+pub struct Session {
+    plan: Arc<Plan>,
+    mix: Arc<Mix>,
+    clock: Clock,
+    watch: Watch,
+    threads: Vec<JoinHandle<()>>,
+    commands: Vec<Sender<Command>>,
+    reports: Receiver<Report>,
+}
+
+impl Session {
+    /// Checks the plan, starts the workers and opens the connections that the load begins with, a few at a time.
+    /// Returns when all are open or have failed, and after 5 s at the latest (the rest go on trying).
+    ///
+    /// # Errors
+    /// A plan that cannot be carried out here. What the server does, even if it refuses every connection, is not an
+    /// error: it shows in the results.
+    pub fn start(plan: &Plan) -> Result<Self, LoadError> {
+        plan.validate()?;
+        preflight::raise_descriptors(plan)?;
+        let plan = Arc::new(plan.clone());
+        let mix = Arc::new(Mix::new(&plan.load, &plan.target, plan.seed)?);
+        let clock = Clock::start();
+        let cpus: Vec<Option<usize>> = if plan.cpus.is_empty() {
+            vec![None]
+        } else {
+            plan.cpus.iter().copied().map(Some).collect()
+        };
+        let (report, reports) = channel();
+        let mut watched = Vec::new();
+        let mut commands = Vec::new();
+        let mut orders = Vec::new();
+        for index in 0..cpus.len() {
+            let poll = Poll::new().map_err(LoadError::system("a poll cannot be made"))?;
+            let waker = Waker::new(poll.registry(), WAKE).map_err(LoadError::system("a waker cannot be made"))?;
+            let live = Arc::new(LiveCell::default());
+            let (command, taken) = channel();
+            watched.push((Arc::clone(&live), waker));
+            commands.push(command);
+            orders.push(Order {
+                plan: Arc::clone(&plan),
+                mix: Arc::clone(&mix),
+                stripe: worker_stripe(plan.stripe, index, cpus.len()),
+                clock,
+                live,
+                commands: taken,
+                reports: report.clone(),
+                poll,
+            });
+        }
+        let mut session = Self {
+            plan,
+            mix,
+            clock,
+            watch: Watch::new(watched),
+            threads: Vec::new(),
+            commands,
+            reports,
+        };
+        for (index, (order, cpu)) in orders.into_iter().zip(cpus).enumerate() {
+            let thread = thread::Builder::new()
+                .name(format!("load-{index}"))
+                .spawn(move || work(order, cpu))
+                .map_err(LoadError::system("a worker thread cannot be started"))?;
+            session.threads.push(thread);
+        }
+        session.await_connections()?;
+        Ok(session)
+    }
+
+    /// Offers the load for a time without noting it.
+    ///
+    /// # Errors
+    /// A fault in the engine or of the system; see [`LoadError`].
+    pub fn warm_up(&mut self, length: Duration) -> Result<Counts, LoadError> {
+        Ok(self.round(length)?.counts)
+    }
+
+    /// Offers the load until so many requests have been answered, at most for a time.
+    ///
+    /// # Errors
+    /// As [`warm_up`](Self::warm_up).
+    pub fn warm_up_requests(&mut self, requests: u64, at_most: Duration) -> Result<Counts, LoadError> {
+        let (start, end) = self.begin(at_most)?;
+        let mut tallies = Vec::new();
+        let mut stopped = false;
+        thread::sleep(self.until(start));
+        while tallies.len() < self.threads.len() {
+            let patience = if stopped { GRACE } else { Duration::from_millis(1) };
+            if let Some(tally) = self.next_report(patience)? {
+                tallies.push(tally);
+            } else if stopped || self.clock.now() > end + nanos(GRACE) {
+                return Err(LoadError::silent_worker(GRACE));
+            }
+            let live = self.watch.live();
+            if !stopped && self.clock.now() > start && live.done + live.errors >= requests {
+                stopped = true;
+                self.watch.stop(end);
+            }
+        }
+        Ok(self.result(tallies)?.counts)
+    }
+
+    /// One measured round. Blocks until it has ended.
+    ///
+    /// # Errors
+    /// As [`warm_up`](Self::warm_up).
+    pub fn round(&mut self, length: Duration) -> Result<RoundResult, LoadError> {
+        self.round_observed(length, &mut |_| {})
+    }
+
+    /// The same, and calls `observe` (on this thread) as the round begins and as it ends, for whoever must read other
+    /// counters at just these moments.
+    ///
+    /// # Errors
+    /// As [`warm_up`](Self::warm_up).
+    pub fn round_observed(
+        &mut self,
+        length: Duration,
+        observe: &mut dyn FnMut(Edge),
+    ) -> Result<RoundResult, LoadError> {
+        let (start, end) = self.begin(length)?;
+        let mut tallies = Vec::new();
+        thread::sleep(self.until(start));
+        observe(Edge::Start);
+        // A report before the end means that the round was cancelled.
+        if let Some(tally) = self.next_report(self.until(end))? {
+            tallies.push(tally);
+        }
+        observe(Edge::End);
+        while tallies.len() < self.threads.len() {
+            match self.next_report(GRACE)? {
+                Some(tally) => tallies.push(tally),
+                None => return Err(LoadError::silent_worker(GRACE)),
+            }
+        }
+        self.result(tallies)
+    }
+
+    /// The figures of the round that is on, or of the last one.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        self.watch.live()
+    }
+
+    /// Looks at the session from other threads, or ends its round early (Ctrl-C).
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
+    }
+
+    /// The same as [`watch`](Self::watch): its [`cancel`](Watch::cancel) ends the round.
+    #[must_use]
+    pub fn canceller(&self) -> Watch {
+        self.watch()
+    }
+
+    /// Whether the session has been cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.watch.is_cancelled()
+    }
+
+    /// Closes all connections, so that no port of ours stays in `TIME_WAIT`, and ends the workers.
+    ///
+    /// # Errors
+    /// A worker that has panicked.
+    pub fn finish(mut self) -> Result<(), LoadError> {
+        self.end_workers()
+    }
+
+    fn end_workers(&mut self) -> Result<(), LoadError> {
+        self.commands.clear();
+        self.watch.wake();
+        let mut result = Ok(());
+        for thread in self.threads.drain(..) {
+            if let Err(panic) = thread.join() {
+                result = Err(lost(&panic));
+            }
+        }
+        result
+    }
+
+    /// Tells every worker to begin a phase; gives its edges.
+    fn begin(&mut self, length: Duration) -> Result<(u64, u64), LoadError> {
+        self.watch.reset();
+        let start = self.clock.now() + nanos(LEAD);
+        let end = start.saturating_add(nanos(length)).min(u64::MAX - 1);
+        for command in &self.commands {
+            if command.send(Command::Phase { start, end }).is_err() {
+                return Err(self.why_lost());
+            }
+        }
+        self.watch.wake();
+        Ok((start, end))
+    }
+
+    fn until(&self, moment: u64) -> Duration {
+        self.clock.instant(moment).saturating_duration_since(Instant::now())
+    }
+
+    /// The next report of a phase's end, if one comes in time.
+    fn next_report(&mut self, patience: Duration) -> Result<Option<Tally>, LoadError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // In slices, so that a worker that has panicked is noticed soon.
+            match self.reports.recv_timeout(left.min(Duration::from_millis(500))) {
+                Ok(Report::Phase(tally)) => return Ok(Some(*tally)),
+                Ok(Report::Failed(error)) => return Err(error),
+                Ok(Report::Ready) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(self.why_lost()),
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.threads.iter().any(JoinHandle::is_finished) {
+                        return Err(self.why_lost());
+                    }
+                    if Instant::now() >= deadline {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    fn await_connections(&mut self) -> Result<(), LoadError> {
+        let deadline = Instant::now() + OPENING.min(self.plan.load.connect_timeout);
+        let mut ready = 0;
+        while ready < self.threads.len() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.reports.recv_timeout(left) {
+                Ok(Report::Ready) => ready += 1,
+                Ok(Report::Phase(_)) => {}
+                Ok(Report::Failed(error)) => return Err(error),
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.why_lost()),
+            }
+        }
+        Ok(())
+    }
+
+    fn result(&self, tallies: Vec<Tally>) -> Result<RoundResult, LoadError> {
+        record::merge(
+            tallies,
+            Circumstances {
+                check_names: self.mix.check_names(),
+                open: matches!(self.plan.load.model, Model::Open { .. }),
+                users: matches!(self.plan.load.model, Model::Users { .. }),
+            },
+        )
+    }
+
+    /// A worker has ended without being told to: what it said, or that it panicked.
+    fn why_lost(&mut self) -> LoadError {
+        while let Ok(report) = self.reports.try_recv() {
+            if let Report::Failed(error) = report {
+                return error;
+            }
+        }
+        match self.end_workers() {
+            Err(error) => error,
+            Ok(()) => LoadError::WorkerLost {
+                what: "ended early".into(),
+            },
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Whoever drops a session unfinished is not interested in how its workers end.
+        let _ = self.end_workers();
+    }
+}
+
+/// Worker `index` of `workers` within a stripe of the load.
+fn worker_stripe(stripe: Stripe, index: usize, workers: usize) -> Stripe {
+    let index = u32::try_from(index).unwrap_or(0);
+    let workers = u32::try_from(workers).unwrap_or(1);
+    Stripe {
+        index: stripe.index + stripe.of * index,
+        of: stripe.of * workers,
+    }
+}
+
+/// The body of a worker's thread.
+fn work(order: Order, cpu: Option<usize>) {
+    let reports = order.reports.clone();
+    let pinned = cpu.map_or(Ok(()), pin);
+    match pinned.and_then(|()| Worker::new(order)) {
+        Ok(worker) => worker.run(),
+        Err(error) => {
+            // The session is waiting for a report, or gone.
+            let _ = reports.send(Report::Failed(error));
+        }
+    }
+}
+
+fn pin(cpu: usize) -> Result<(), LoadError> {
+    let mut set = CpuSet::new();
+    if cpu < CpuSet::MAX_CPU {
+        set.set(cpu);
+    }
+    sched_setaffinity(None, &set).map_err(|error| LoadError::Affinity {
+        cpu,
+        source: error.into(),
+    })
+}
+
+fn lost(panic: &(dyn std::any::Any + Send)) -> LoadError {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    LoadError::WorkerLost {
+        what: format!("panicked: {}", text.unwrap_or_default()),
+    }
+}

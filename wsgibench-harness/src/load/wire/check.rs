@@ -1,0 +1,214 @@
+//! Judging answers while they stream by.
+
+use super::{
+    super::{
+        http1::{Head, HeadFacts, Sink},
+        request::Check,
+    },
+    Prepared,
+};
+
+/// No check failed.
+pub(crate) const NO_CHECK: u16 = u16::MAX;
+/// Bytes of a wrong answer that are kept to show.
+const SAMPLE: usize = 512;
+/// A longer head is not worth remembering: comparing it costs as much as parsing a usual one.
+const REMEMBERED_HEAD: usize = 4096;
+
+/// The checks of one request. Each has a number that is its own in the whole mix.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    /// `None`: 200 to 399.
+    status: Option<u16>,
+    status_id: u16,
+    headers: Vec<(u16, String, String)>,
+    body: Option<(u16, Vec<u8>)>,
+    length: Option<(u16, u64)>,
+}
+
+/// How far the judging of one answer is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CheckState {
+    /// The first check that failed.
+    pub(crate) failed: u16,
+    /// This answer is being kept as the sample of that check.
+    sampling: bool,
+    /// Body bytes so far.
+    body_at: u64,
+}
+
+/// The last head of a request, so that the same bytes need not be parsed and judged again. Servers send the same
+/// head for a whole second, until their date changes.
+#[derive(Debug, Default)]
+pub(crate) struct HeadCache {
+    bytes: Vec<u8>,
+    known: Option<(HeadFacts, u16)>,
+}
+
+/// Watches one answer.
+pub(crate) struct Judge<'a> {
+    pub(crate) request: &'a Prepared,
+    pub(crate) state: &'a mut CheckState,
+    pub(crate) cache: &'a mut HeadCache,
+    /// One sample for each check of the mix, taken from the first answer that fails it.
+    pub(crate) samples: &'a mut [Option<String>],
+}
+
+impl Checks {
+    pub(super) fn new(checks: &[Check], names: &mut Vec<String>) -> Self {
+        let mut id = |name: String| {
+            names.push(name);
+            u16::try_from(names.len() - 1).unwrap_or(NO_CHECK - 1)
+        };
+        let status = checks.iter().rev().find_map(|check| match check {
+            Check::Status(status) => Some(*status),
+            _ => None,
+        });
+        let status_id = id(status.map_or("status 200 to 399".into(), |status| format!("status {status}")));
+        let mut this = Self {
+            status,
+            status_id,
+            headers: Vec::new(),
+            body: None,
+            length: None,
+        };
+        for check in checks {
+            match check {
+                Check::Status(_) => {}
+                Check::Header(name, value) => {
+                    let number = id(format!("header {name}: {value}"));
+                    this.headers.push((number, name.clone(), value.clone()));
+                }
+                Check::Body(body) => this.body = Some((id(format!("body of {} bytes", body.len())), body.clone())),
+                Check::BodyLength(length) => this.length = Some((id(format!("body length {length}")), *length)),
+            }
+        }
+        this
+    }
+
+    /// Whether this is the status check: its failures are an error of their own.
+    pub(crate) fn is_status(&self, id: u16) -> bool {
+        id == self.status_id
+    }
+
+    fn head(&self, head: &Head<'_>) -> u16 {
+        let right = match self.status {
+            Some(status) => head.status == status,
+            None => (200..400).contains(&head.status),
+        };
+        if !right {
+            return self.status_id;
+        }
+        for (id, name, value) in &self.headers {
+            let found = head
+                .headers
+                .iter()
+                .any(|header| header.name.eq_ignore_ascii_case(name) && header.value.trim_ascii() == value.as_bytes());
+            if !found {
+                return *id;
+            }
+        }
+        NO_CHECK
+    }
+}
+
+impl CheckState {
+    pub(crate) const FRESH: Self = Self {
+        failed: NO_CHECK,
+        sampling: false,
+        body_at: 0,
+    };
+}
+
+impl HeadCache {
+    /// If `bytes` begin with the head that is known: its length, facts and verdict.
+    #[inline]
+    pub(crate) fn lookup(&self, bytes: &[u8]) -> Option<(usize, HeadFacts, u16)> {
+        let (facts, failed) = self.known?;
+        bytes
+            .starts_with(&self.bytes)
+            .then_some((self.bytes.len(), facts, failed))
+    }
+
+    fn remember(&mut self, raw: &[u8], facts: HeadFacts, failed: u16) {
+        self.known = None;
+        if raw.len() <= REMEMBERED_HEAD {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(raw);
+            self.known = Some((facts, failed));
+        }
+    }
+}
+
+impl Judge<'_> {
+    /// The answer is whole: the last checks. Returns the check that failed, or [`NO_CHECK`].
+    #[inline]
+    pub(crate) fn end(&mut self) -> u16 {
+        if self.state.failed == NO_CHECK {
+            let checks = &self.request.checks;
+            if let Some((id, body)) = &checks.body
+                && self.state.body_at != body.len() as u64
+            {
+                self.fail(*id, format!("a body of {} bytes", self.state.body_at).as_bytes());
+            } else if let Some((id, length)) = checks.length
+                && self.state.body_at != length
+            {
+                self.fail(id, format!("a body of {} bytes", self.state.body_at).as_bytes());
+            }
+        }
+        self.state.failed
+    }
+
+    fn fail(&mut self, id: u16, shown: &[u8]) {
+        self.state.failed = id;
+        if let Some(sample) = self.samples.get_mut(usize::from(id))
+            && sample.is_none()
+        {
+            *sample = Some(String::new());
+            self.state.sampling = true;
+        }
+        self.show(shown);
+    }
+
+    /// Adds to the sample, if this answer is one.
+    fn show(&mut self, bytes: &[u8]) {
+        if !self.state.sampling {
+            return;
+        }
+        if let Some(Some(sample)) = self.samples.get_mut(usize::from(self.state.failed)) {
+            let room = SAMPLE.saturating_sub(sample.len());
+            let mut text = String::from_utf8_lossy(&bytes[..bytes.len().min(room)]).into_owned();
+            while text.len() > room {
+                text.pop();
+            }
+            sample.push_str(&text);
+        }
+    }
+}
+
+impl Sink for Judge<'_> {
+    fn head(&mut self, head: &Head<'_>) {
+        let failed = self.request.checks.head(head);
+        if failed != NO_CHECK {
+            self.fail(failed, head.raw);
+        }
+        self.cache.remember(head.raw, head.facts, failed);
+    }
+
+    #[inline]
+    fn body(&mut self, piece: &[u8]) {
+        if self.state.failed == NO_CHECK
+            && let Some((id, expected)) = &self.request.checks.body
+        {
+            let rest = usize::try_from(self.state.body_at)
+                .ok()
+                .and_then(|at| expected.get(at..));
+            if !rest.is_some_and(|rest| rest.starts_with(piece)) {
+                self.fail(*id, piece);
+            }
+        } else if self.state.sampling {
+            self.show(piece);
+        }
+        self.state.body_at += piece.len() as u64;
+    }
+}

@@ -1,0 +1,325 @@
+//! Requests made ready before the first is sent: bytes, checks, and the places where values go.
+
+mod check;
+mod template;
+
+use std::fmt::Write as _;
+
+use check::Checks;
+pub(crate) use check::{CheckState, HeadCache, Judge, NO_CHECK};
+pub(crate) use template::Scratch;
+use template::Template;
+
+use super::{
+    LoadError,
+    model::Load,
+    plan::Target,
+    random,
+    request::{Body, Request},
+};
+
+/// Streamed bodies go out in pieces of this size.
+const BLOCK: usize = 64 * 1024;
+/// Data bytes of one chunk of a chunked body.
+const CHUNK: usize = 16 * 1024;
+
+/// The mix: every request in both forms (connection kept, connection closed after it).
+#[derive(Debug)]
+pub(crate) struct Mix {
+    requests: Vec<Prepared>,
+    /// Running sums of the weights.
+    weights: Vec<u64>,
+    seed: u64,
+    check_names: Vec<String>,
+}
+
+/// One request of the mix.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    keep: Head,
+    close: Head,
+    stream: Stream,
+    pub(crate) to_head: bool,
+    pub(crate) checks: Checks,
+}
+
+/// The bytes up to the streamed part of the body.
+#[derive(Debug)]
+enum Head {
+    Fixed(Vec<u8>),
+    Template(Template),
+}
+
+/// A body that is never held whole: a block repeated, and a tail.
+#[derive(Debug, Default)]
+struct Stream {
+    block: Vec<u8>,
+    blocks: u64,
+    tail: Vec<u8>,
+}
+
+impl Mix {
+    pub(crate) fn new(load: &Load, target: &Target, seed: u64) -> Result<Self, LoadError> {
+        if load.requests.is_empty() {
+            return Err(invalid(
+                "the load has no request: add one, for instance .get(\"/\")".into(),
+            ));
+        }
+        let mut sum = 0;
+        let mut weights = Vec::new();
+        let mut check_names = Vec::new();
+        let mut requests = Vec::new();
+        for request in &load.requests {
+            sum += u64::from(request.weight);
+            weights.push(sum);
+            requests.push(Prepared::new(request, target, &mut check_names)?);
+        }
+        if sum == 0 {
+            return Err(invalid(
+                "every request of the mix has weight 0: give at least one a weight above 0".into(),
+            ));
+        }
+        Ok(Self {
+            requests,
+            weights,
+            seed,
+            check_names,
+        })
+    }
+
+    /// Which request is number `sequence`.
+    #[inline]
+    pub(crate) fn choose(&self, sequence: u64) -> u32 {
+        if self.requests.len() == 1 {
+            return 0;
+        }
+        let total = self.weights.last().copied().unwrap_or(0);
+        let ticket = random::below(total, random::bits(self.seed, sequence));
+        let index = self.weights.partition_point(|sum| *sum <= ticket);
+        u32::try_from(index).unwrap_or(0)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, index: u32) -> &Prepared {
+        &self.requests[index as usize]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    pub(crate) fn check_names(&self) -> &[String] {
+        &self.check_names
+    }
+
+    /// Makes the bytes of request number `sequence` ready in `scratch` where they differ from request to request.
+    #[inline]
+    pub(crate) fn render(&self, index: u32, close: bool, sequence: u64, scratch: &mut Scratch) {
+        if let Head::Template(template) = self.get(index).head(close) {
+            template.render(self.seed, sequence, scratch);
+        }
+    }
+}
+
+impl Prepared {
+    fn new(request: &Request, target: &Target, check_names: &mut Vec<String>) -> Result<Self, LoadError> {
+        validate(request)?;
+        let stream = match request.body {
+            Body::Empty | Body::Bytes(_) => Stream::default(),
+            Body::Streamed(length) => Stream::plain(length),
+            Body::Chunked(length) => Stream::chunked(length),
+        };
+        Ok(Self {
+            keep: Head::new(request, target, false),
+            close: Head::new(request, target, true),
+            stream,
+            to_head: request.method == "HEAD",
+            checks: Checks::new(&request.checks, check_names),
+        })
+    }
+
+    fn head(&self, close: bool) -> &Head {
+        if close { &self.close } else { &self.keep }
+    }
+
+    /// Whether the head differs from request to request, so that it must be rendered first.
+    #[inline]
+    pub(crate) fn is_template(&self) -> bool {
+        matches!(self.keep, Head::Template(_))
+    }
+
+    /// The bytes from `offset` on, as far as they lie together; empty at the end. `rendered` is the head of a template.
+    #[inline]
+    pub(crate) fn piece<'a>(&'a self, close: bool, rendered: &'a [u8], offset: u64) -> &'a [u8] {
+        let head: &[u8] = match self.head(close) {
+            Head::Fixed(bytes) => bytes,
+            Head::Template(_) => rendered,
+        };
+        let length = head.len() as u64;
+        if offset < length {
+            &head[usize::try_from(offset).unwrap_or(0)..]
+        } else {
+            self.stream.piece(offset - length)
+        }
+    }
+
+    /// Length of everything, head and body.
+    #[inline]
+    pub(crate) fn length(&self, close: bool, rendered: &[u8]) -> u64 {
+        let head = match self.head(close) {
+            Head::Fixed(bytes) => bytes.len(),
+            Head::Template(_) => rendered.len(),
+        };
+        head as u64 + self.stream.length()
+    }
+}
+
+impl Head {
+    fn new(request: &Request, target: &Target, close: bool) -> Self {
+        let text_body: &[u8] = match &request.body {
+            Body::Bytes(bytes) => bytes,
+            _ => b"",
+        };
+        let names: Vec<&str> = request.values.iter().map(|(name, _)| name.as_str()).collect();
+        let body_varies = template::mentions(text_body, &names);
+        let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.path);
+        let given = |name: &str| request.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+        if !given("host") {
+            line(&mut head, format_args!("Host: {}", target.host));
+        }
+        for (name, value) in &request.headers {
+            if !(close && name.eq_ignore_ascii_case("connection")) {
+                line(&mut head, format_args!("{name}: {value}"));
+            }
+        }
+        if close {
+            head.push_str("Connection: close\r\n");
+        }
+        let mut length_at = None;
+        match &request.body {
+            Body::Empty if matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") => {
+                head.push_str("Content-Length: 0\r\n");
+            }
+            Body::Empty => {}
+            Body::Bytes(_) if body_varies => {
+                head.push_str("Content-Length: ");
+                length_at = Some(head.len());
+                head.push_str("\r\n");
+            }
+            Body::Bytes(bytes) => line(&mut head, format_args!("Content-Length: {}", bytes.len())),
+            Body::Streamed(length) => line(&mut head, format_args!("Content-Length: {length}")),
+            Body::Chunked(_) => head.push_str("Transfer-Encoding: chunked\r\n"),
+        }
+        head.push_str("\r\n");
+        if template::mentions(head.as_bytes(), &names) || body_varies {
+            return Self::Template(Template::new(head.as_bytes(), length_at, text_body, &request.values));
+        }
+        let mut bytes = head.into_bytes();
+        bytes.extend_from_slice(text_body);
+        Self::Fixed(bytes)
+    }
+}
+
+impl Stream {
+    fn plain(length: u64) -> Self {
+        let blocks = length / BLOCK as u64;
+        let rest = usize::try_from(length % BLOCK as u64).unwrap_or(0);
+        Self {
+            block: if blocks > 0 { pattern(BLOCK) } else { Vec::new() },
+            blocks,
+            tail: pattern(rest),
+        }
+    }
+
+    fn chunked(length: u64) -> Self {
+        let chunk = |size: usize| {
+            let mut bytes = format!("{size:x}\r\n").into_bytes();
+            bytes.extend_from_slice(&pattern(size));
+            bytes.extend_from_slice(b"\r\n");
+            bytes
+        };
+        let blocks = length / CHUNK as u64;
+        let rest = usize::try_from(length % CHUNK as u64).unwrap_or(0);
+        let mut tail = if rest > 0 { chunk(rest) } else { Vec::new() };
+        tail.extend_from_slice(b"0\r\n\r\n");
+        Self {
+            block: if blocks > 0 { chunk(CHUNK) } else { Vec::new() },
+            blocks,
+            tail,
+        }
+    }
+
+    fn length(&self) -> u64 {
+        self.blocks * self.block.len() as u64 + self.tail.len() as u64
+    }
+
+    fn piece(&self, offset: u64) -> &[u8] {
+        let block = self.block.len() as u64;
+        let streamed = self.blocks * block;
+        let (part, at) = if offset < streamed {
+            (&self.block, offset % block)
+        } else {
+            (&self.tail, offset - streamed)
+        };
+        usize::try_from(at).ok().and_then(|at| part.get(at..)).unwrap_or(b"")
+    }
+}
+
+fn line(head: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = write!(head, "{text}\r\n");
+}
+
+/// The fixed pattern of streamed bodies.
+fn pattern(length: usize) -> Vec<u8> {
+    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n"
+        .iter()
+        .copied()
+        .cycle()
+        .take(length)
+        .collect()
+}
+
+fn invalid(text: String) -> LoadError {
+    LoadError::InvalidPlan(text)
+}
+
+/// What would make the bytes on the wire something else than the request that was declared.
+fn validate(request: &Request) -> Result<(), LoadError> {
+    let shown = format!("request {} {}", request.method, request.path);
+    let token = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    };
+    if !token(&request.method) {
+        return Err(invalid(format!(
+            "{shown}: the method is not a word of letters, such as GET"
+        )));
+    }
+    if !(request.path.starts_with('/') || request.path == "*") {
+        return Err(invalid(format!("{shown}: the path must begin with /")));
+    }
+    if request.path.bytes().any(|b| b <= b' ' || b == 0x7f) {
+        return Err(invalid(format!("{shown}: the path has a blank; write it as %20")));
+    }
+    for (name, value) in &request.headers {
+        if !token(name) {
+            return Err(invalid(format!("{shown}: {name:?} is not a header name")));
+        }
+        if value.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
+            return Err(invalid(format!("{shown}: the value of header {name} has a line break")));
+        }
+        let framing = ["content-length", "transfer-encoding"];
+        if framing.iter().any(|framing| name.eq_ignore_ascii_case(framing)) {
+            return Err(invalid(format!(
+                "{shown}: {name} follows from the body; say it with Body::Bytes, Body::Streamed or Body::Chunked"
+            )));
+        }
+    }
+    template::validate(&shown, &request.values)
+}
+
+#[cfg(test)]
+mod tests;

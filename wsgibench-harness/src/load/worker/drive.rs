@@ -1,0 +1,369 @@
+//! What the load models do differently: when a request begins, and on which connection.
+
+use std::collections::VecDeque;
+
+use super::{
+    super::{
+        clock::{NEVER, Nanos},
+        model::{Load, Model},
+        plan::Stripe,
+        result::ErrorKind,
+        schedule::{ArrivalTimes, Schedule},
+    },
+    Agent, Owner, State, Worker, is_pooled, share,
+};
+
+/// Arrivals handled in one go before the sockets have their turn.
+const BURST: u32 = 64;
+
+/// The load model at work.
+pub(super) enum Driver {
+    Closed { loops: u64 },
+    Open(Open),
+    Users(Users),
+}
+
+/// The arrivals of this worker.
+pub(super) struct Agenda {
+    schedule: Schedule,
+    stripe: Stripe,
+    times: ArrivalTimes,
+    /// Start of the phase.
+    start: Nanos,
+    /// The next arrival; `NEVER` after the last.
+    due: Nanos,
+}
+
+/// An open load: a schedule, a pool of connections, a queue for what is due while all are busy.
+pub(super) struct Open {
+    agenda: Agenda,
+    queue: VecDeque<Waiting>,
+    /// Idle connections, the longest idle first; places whose connection has gone are skipped.
+    idle: VecDeque<(usize, u32)>,
+    most: usize,
+    /// Connections of the pool: connecting, idle or busy.
+    live: usize,
+    /// Of these, those that connect with no request of their own yet.
+    pending: usize,
+}
+
+/// A request that was due while every connection was busy.
+#[derive(Clone, Copy)]
+struct Waiting {
+    due: Nanos,
+    /// When it was put in the queue: a delay up to here is ours, from here on it is the server's.
+    noticed: Nanos,
+}
+
+/// Users who arrive on a schedule.
+pub(super) struct Users {
+    agenda: Agenda,
+    requests_each: u64,
+    pub(super) active: u64,
+}
+
+impl Agenda {
+    fn new(schedule: Schedule, stripe: Stripe) -> Self {
+        Self {
+            times: schedule.arrivals(stripe),
+            schedule,
+            stripe,
+            start: 0,
+            due: NEVER,
+        }
+    }
+
+    fn restart(&mut self, start: Nanos) {
+        self.times = self.schedule.arrivals(self.stripe);
+        self.start = start;
+        self.advance();
+    }
+
+    fn advance(&mut self) {
+        self.due = self.times.next().map_or(NEVER, |at| self.start.saturating_add(at));
+    }
+
+    /// The next arrival if it is due.
+    fn pop(&mut self, now: Nanos, end: Nanos) -> Option<Nanos> {
+        let due = self.due;
+        if due <= now && due < end {
+            self.advance();
+            Some(due)
+        } else {
+            None
+        }
+    }
+}
+
+impl Driver {
+    pub(super) fn new(load: &Load, seed: u64, stripe: Stripe) -> Self {
+        match &load.model {
+            Model::Closed { connections } => Self::Closed {
+                loops: share(*connections as u64, stripe),
+            },
+            Model::Open {
+                stages,
+                max_connections,
+                seed: own,
+            } => Self::Open(Open {
+                agenda: Agenda::new(Schedule::stages(stages, seed ^ own), stripe),
+                queue: VecDeque::with_capacity(1024),
+                idle: VecDeque::with_capacity(1024),
+                most: usize::try_from(share(*max_connections as u64, stripe))
+                    .unwrap_or(usize::MAX)
+                    .max(1),
+                live: 0,
+                pending: 0,
+            }),
+            Model::Users {
+                batch,
+                every,
+                arriving_for,
+                requests_each,
+            } => Self::Users(Users {
+                agenda: Agenda::new(Schedule::batches(*batch, *every, *arriving_for), stripe),
+                requests_each: (*requests_each).max(1),
+                active: 0,
+            }),
+        }
+    }
+
+    /// Connections that are opened before the first phase. An open load begins with what its rate needs when an answer
+    /// takes 10 ms, at most 64, so that a server of several processes gets more than one; more are opened on demand.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 1..=64 before the conversion"
+    )]
+    pub(super) fn initial(&self) -> u64 {
+        match self {
+            Self::Closed { loops } => *loops,
+            Self::Open(open) => {
+                let share = open.agenda.schedule.peak_rate() / f64::from(open.agenda.stripe.of.max(1));
+                ((share * 0.01).ceil().clamp(1.0, 64.0) as u64).min(open.most as u64)
+            }
+            Self::Users(_) => 0,
+        }
+    }
+
+    fn agenda(&mut self) -> Option<&mut Agenda> {
+        match self {
+            Self::Closed { .. } => None,
+            Self::Open(open) => Some(&mut open.agenda),
+            Self::Users(users) => Some(&mut users.agenda),
+        }
+    }
+
+    /// The next arrival; `NEVER` for none.
+    pub(super) fn due(&self) -> Nanos {
+        match self {
+            Self::Closed { .. } => NEVER,
+            Self::Open(open) => open.agenda.due,
+            Self::Users(users) => users.agenda.due,
+        }
+    }
+}
+
+impl Worker {
+    /// A phase begins at `start`.
+    pub(super) fn begin_driving(&mut self, start: Nanos) {
+        if let Some(agenda) = self.driver.agenda() {
+            agenda.restart(start);
+        }
+        match &mut self.driver {
+            Driver::Closed { loops } => {
+                self.recorder.tally.wanted = *loops;
+                self.begin_loops(start);
+            }
+            Driver::Open(open) => {
+                self.recorder.tally.wanted = open.live as u64;
+            }
+            Driver::Users(_) => {}
+        }
+    }
+
+    /// All closed loops begin, or carry on with what they have in flight.
+    fn begin_loops(&mut self, start: Nanos) {
+        for idx in 0..self.conns.capacity() {
+            let Some(conn) = self.conns.get_mut(idx) else {
+                continue;
+            };
+            if !conn.agent.is_loop() {
+                continue;
+            }
+            if conn.begun {
+                conn.counted = true;
+                self.recorder.tally.counts.offered += 1;
+            } else {
+                // A loop without a socket waits in the ramp or for its next attempt, which will open it.
+                let idle = conn.state == State::Idle;
+                self.prepare(idx, start);
+                if idle {
+                    let now = self.clock.now();
+                    self.send(idx, now);
+                }
+            }
+        }
+    }
+
+    /// Offers what is due by now.
+    pub(super) fn offer_due(&mut self, now: Nanos) {
+        let Some(end) = self.phase.end() else { return };
+        let mut now = now;
+        for _ in 0..BURST {
+            let Some(due) = self.driver.agenda().and_then(|agenda| agenda.pop(now, end)) else {
+                break;
+            };
+            self.recorder.tally.scheduled += 1;
+            match &self.driver {
+                Driver::Closed { .. } => {}
+                Driver::Open(_) => self.offer_request(due, now),
+                Driver::Users(_) => self.admit_user(due, now),
+            }
+            now = self.clock.now();
+        }
+    }
+
+    fn offer_request(&mut self, due: Nanos, now: Nanos) {
+        let Driver::Open(open) = &mut self.driver else { return };
+        let lag = now.saturating_sub(due);
+        self.recorder.tally.lag.histogram.saturating_record(lag.max(1));
+        while let Some((idx, generation)) = open.idle.pop_front() {
+            let usable = self
+                .conns
+                .get(idx)
+                .is_some_and(|conn| conn.generation == generation && conn.state == State::Idle);
+            if usable {
+                self.prepare(idx, due);
+                self.send(idx, now);
+                return;
+            }
+        }
+        open.queue.push_back(Waiting { due, noticed: now });
+        self.recorder.tally.counts.offered += 1;
+    }
+
+    /// Whether requests wait for which a connection may be opened.
+    pub(super) fn may_pump(&self) -> bool {
+        match &self.driver {
+            Driver::Open(open) => open.pending < open.queue.len() && open.live < open.most,
+            Driver::Closed { .. } | Driver::Users(_) => false,
+        }
+    }
+
+    /// Opens connections for what waits in the queue of an open load, as far as the pool may grow. To be called when
+    /// the answers that have come are dealt with: what only our own lateness put in the queue needs no new connection.
+    pub(super) fn pump(&mut self) {
+        while self.may_pump() {
+            let Driver::Open(open) = &mut self.driver else { return };
+            open.live += 1;
+            open.pending += 1;
+            self.recorder.tally.wanted = self.recorder.tally.wanted.max(open.live as u64);
+            let idx = self.vacant(Agent::new(Owner::Nobody));
+            self.connect(idx);
+        }
+    }
+
+    /// A connection of the pool is free (and still open): the queue, or the bench.
+    pub(super) fn pooled_is_free(&mut self, idx: usize, now: Nanos) {
+        let Driver::Open(open) = &mut self.driver else { return };
+        if let Some(Waiting { due, noticed }) = open.queue.pop_front() {
+            let waited = now.saturating_sub(noticed);
+            self.recorder.tally.queue.histogram.saturating_record(waited.max(1));
+            self.prepare_counted(idx, due);
+            self.send(idx, now);
+        } else if let Some(conn) = self.conns.get(idx) {
+            open.idle.push_back((idx, conn.generation));
+        }
+    }
+
+    /// A connection of the pool that had no request of its own has opened, or has failed to.
+    pub(super) fn pooled_settled(&mut self) {
+        if let Driver::Open(open) = &mut self.driver {
+            open.pending = open.pending.saturating_sub(1);
+        }
+    }
+
+    /// A connection of the pool has gone, with so many answers in this round; `None` for one that never opened.
+    pub(super) fn pooled_is_gone(&mut self, answers: Option<u64>) {
+        if let Driver::Open(open) = &mut self.driver {
+            open.live = open.live.saturating_sub(1);
+            if let Some(answers) = answers {
+                self.recorder.tally.fairness.add(answers);
+            }
+        }
+    }
+
+    /// A connection for the queue could not be opened: the request it was for has failed.
+    pub(super) fn queued_has_failed(&mut self, kind: ErrorKind) {
+        let Driver::Open(open) = &mut self.driver else { return };
+        if open.queue.pop_front().is_some() {
+            self.recorder.failed(kind);
+        }
+    }
+
+    /// A connection that the load begins with joins the pool while it opens.
+    pub(super) fn pooled_is_opening(&mut self) {
+        if let Driver::Open(open) = &mut self.driver {
+            open.live += 1;
+            open.pending += 1;
+        }
+    }
+
+    fn admit_user(&mut self, due: Nanos, now: Nanos) {
+        let Driver::Users(users) = &mut self.driver else { return };
+        users.active += 1;
+        let requests = users.requests_each;
+        let lag = now.saturating_sub(due);
+        self.recorder.tally.lag.histogram.saturating_record(lag.max(1));
+        self.recorder.tally.users_arrived += 1;
+        let idx = self.vacant(Agent::new(Owner::Loop(requests)));
+        self.prepare(idx, due);
+        self.connect(idx);
+    }
+
+    /// A user has made all requests.
+    pub(super) fn user_leaves(&mut self, answers: u64) {
+        if let Driver::Users(users) = &mut self.driver {
+            users.active = users.active.saturating_sub(1);
+            self.recorder.tally.users_finished += 1;
+            self.recorder.tally.fairness.add(answers);
+        }
+    }
+
+    /// The phase ends at `end`: what was due and never left.
+    pub(super) fn end_driving(&mut self, end: Nanos) {
+        let mut arrived = 0;
+        while let Some(due) = self.driver.agenda().and_then(|agenda| agenda.pop(end, end)) {
+            arrived += 1;
+            self.recorder.tally.scheduled += 1;
+            self.recorder.tally.counts.offered += 1;
+            self.recorder.unsent(end.saturating_sub(due));
+        }
+        match &mut self.driver {
+            Driver::Closed { .. } => {}
+            Driver::Open(open) => {
+                open.agenda.due = NEVER;
+                for Waiting { due, .. } in open.queue.drain(..) {
+                    self.recorder.unsent(end.saturating_sub(due));
+                }
+            }
+            Driver::Users(users) => {
+                users.agenda.due = NEVER;
+                // A user who was due and could not be let in is a user all the same.
+                self.recorder.tally.users_arrived += arrived;
+                self.recorder.tally.users_active = users.active + arrived;
+                self.recorder.tally.wanted = self.recorder.tally.users_arrived;
+                users.active = 0;
+            }
+        }
+        for (_, conn) in &mut self.conns {
+            // A connection of the pool that nobody needed was not starved.
+            let needed = conn.agent.answers > 0 || conn.begun;
+            if conn.agent.is_loop() || (is_pooled(conn) && needed) {
+                self.recorder.tally.fairness.add(conn.agent.answers);
+                conn.agent.answers = 0;
+            }
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! The life of a request: begun, sent, answered, failed, sent again, timed out.
+
+use super::{
+    super::{
+        clock::{NEVER, Nanos},
+        plan::KeepAlive,
+        result::ErrorKind,
+        wire::{CheckState, Judge, NO_CHECK},
+    },
+    Driver, Owner, State, Worker,
+    io::Farewell,
+};
+
+/// Wait after the first failure in a row; it doubles up to the longest.
+const FIRST_BACKOFF: Nanos = 10_000_000;
+const LONGEST_BACKOFF: Nanos = 100_000_000;
+
+impl Worker {
+    /// Gives a place its next request, to start at `intended`, and counts it as offered.
+    pub(super) fn prepare(&mut self, idx: usize, intended: Nanos) {
+        if self.phase.end().is_some() {
+            self.recorder.tally.counts.offered += 1;
+        }
+        self.prepare_counted(idx, intended);
+    }
+
+    /// The same for a request that has been counted as offered while it was in the queue.
+    #[inline]
+    pub(super) fn prepare_counted(&mut self, idx: usize, intended: Nanos) {
+        let on = self.phase.end().is_some();
+        let sequence = self.next_sequence;
+        self.next_sequence += self.sequence_step;
+        let Some(conn) = self.conns.get_mut(idx) else { return };
+        if let Owner::Loop(left) = &mut conn.agent.owner
+            && *left != u64::MAX
+        {
+            *left = left.saturating_sub(1);
+        }
+        conn.begun = true;
+        conn.counted = on;
+        conn.sequence = sequence;
+        conn.request = self.mix.choose(sequence);
+        conn.intended = intended;
+        conn.sent = NEVER;
+    }
+
+    /// Sends the prepared request on an idle connection.
+    #[inline]
+    pub(super) fn send(&mut self, idx: usize, now: Nanos) {
+        let Some(conn) = self.conns.get_mut(idx) else { return };
+        let close = match self.keep_alive {
+            KeepAlive::Always => conn.agent.owner == Owner::Loop(0),
+            KeepAlive::Never => true,
+            KeepAlive::Requests(n) => conn.answers.saturating_add(1) >= n || conn.agent.owner == Owner::Loop(0),
+        };
+        self.mix.render(conn.request, close, conn.sequence, &mut self.scratch);
+        let request = self.mix.get(conn.request);
+        conn.close_asked = close;
+        conn.offset = 0;
+        conn.length = request.length(close, &self.scratch.out);
+        conn.kept = None;
+        conn.heard = false;
+        conn.write_failed = false;
+        conn.parser.reset(request.to_head);
+        conn.check = CheckState::FRESH;
+        conn.sent = now;
+        conn.deadline = now.saturating_add(self.limits.timeout);
+        conn.state = State::Busy;
+        self.write(idx);
+    }
+
+    /// Takes in `n` bytes of the buffer. True when more may be read for the same answer. `closed`: these are the last.
+    #[inline]
+    pub(super) fn take_in(&mut self, idx: usize, n: usize, closed: bool) -> bool {
+        let now = self.tick();
+        self.recorder.tally.bytes_received += n as u64;
+        let Some(conn) = self.conns.get_mut(idx) else {
+            return false;
+        };
+        if conn.state != State::Busy {
+            return self.unasked(idx);
+        }
+        conn.heard = true;
+        let bytes = &self.buffer[..n];
+        let cache = &mut self.heads[conn.request as usize];
+        let mut at = 0;
+        if conn.parser.is_fresh()
+            && let Some((length, facts, failed)) = cache.lookup(bytes)
+        {
+            conn.parser.assume_head(facts);
+            conn.check.failed = failed;
+            at = length;
+        }
+        let mut judge = Judge {
+            request: self.mix.get(conn.request),
+            state: &mut conn.check,
+            cache,
+            samples: &mut self.recorder.tally.samples,
+        };
+        let Ok(fed) = conn.parser.feed(&bytes[at..], &mut judge) else {
+            self.failed(idx, ErrorKind::Malformed);
+            return false;
+        };
+        if !fed.complete {
+            return true;
+        }
+        if at + fed.consumed < n {
+            // More than one answer, or a body longer than it was said to be: not what an answer is.
+            self.failed(idx, ErrorKind::Malformed);
+            return false;
+        }
+        self.answered(idx, now, closed);
+        false
+    }
+
+    /// The answer is whole.
+    #[inline]
+    fn answered(&mut self, idx: usize, now: Nanos, closed: bool) {
+        let Some(conn) = self.conns.get_mut(idx) else { return };
+        let request = self.mix.get(conn.request);
+        let failed = Judge {
+            request,
+            state: &mut conn.check,
+            cache: &mut self.heads[conn.request as usize],
+            samples: &mut self.recorder.tally.samples,
+        }
+        .end();
+        if conn.counted {
+            if failed == NO_CHECK {
+                self.recorder.done(now - conn.intended, now - conn.sent);
+            } else if request.checks.is_status(failed) {
+                self.recorder.failed_check(failed, ErrorKind::Status);
+            } else {
+                self.recorder.failed_check(failed, ErrorKind::CheckFailed);
+            }
+            conn.agent.answers += 1;
+        }
+        conn.begun = false;
+        conn.counted = false;
+        conn.answers += 1;
+        conn.agent.failures = 0;
+        let said_close = !conn.parser.keep_alive() || conn.close_asked;
+        if closed || said_close || !conn.all_sent() {
+            let farewell = if closed {
+                Farewell::Close
+            } else if conn.all_sent() {
+                Farewell::AfterServer
+            } else {
+                Farewell::Reset
+            };
+            self.move_on(idx, now, farewell);
+            return;
+        }
+        conn.state = State::Idle;
+        conn.deadline = NEVER;
+        match conn.agent.owner {
+            Owner::Loop(_) if self.looping => {
+                self.prepare(idx, now);
+                self.send(idx, now);
+            }
+            Owner::Loop(_) | Owner::Bystander => {}
+            Owner::Nobody => self.pooled_is_free(idx, now),
+        }
+    }
+
+    /// A connection has had its last answer; whoever used it goes on with another.
+    fn move_on(&mut self, idx: usize, now: Nanos, farewell: Farewell) {
+        let Some(conn) = self.conns.get_mut(idx) else { return };
+        let agent = conn.agent;
+        self.dismiss(idx, farewell);
+        match agent.owner {
+            Owner::Loop(0) => self.user_leaves(agent.answers),
+            Owner::Loop(_) if self.looping => {
+                let next = self.vacant(agent);
+                self.prepare(next, now);
+                self.connect(next);
+            }
+            Owner::Loop(_) | Owner::Bystander => {
+                let next = self.vacant(agent);
+                self.ramp.push_back((next, self.conns[next].generation));
+            }
+            Owner::Nobody => {
+                self.pooled_is_gone(Some(agent.answers));
+            }
+        }
+    }
+
+    /// The handshake is done.
+    pub(super) fn established(&mut self, idx: usize) {
+        let now = self.tick();
+        let Some(conn) = self.conns.get_mut(idx) else { return };
+        conn.state = State::Idle;
+        conn.deadline = NEVER;
+        let counts = conn.is_open();
+        self.connecting -= 1;
+        self.established += u64::from(counts);
+        let took = now.saturating_sub(conn.opened).max(1);
+        self.recorder.tally.connect.histogram.saturating_record(took);
+        self.recorder.tally.established = self.recorder.tally.established.max(self.established);
+        if conn.begun {
+            self.send(idx, now);
+            return;
+        }
+        match conn.agent.owner {
+            Owner::Loop(_) if self.looping => {
+                self.prepare(idx, now);
+                self.send(idx, now);
+            }
+            Owner::Loop(_) | Owner::Bystander => {}
+            Owner::Nobody => {
+                self.pooled_settled();
+                self.pooled_is_free(idx, now);
+            }
+        }
+    }
+
+    pub(super) fn connect_failed(&mut self, idx: usize, kind: ErrorKind) {
+        let Some(conn) = self.conns.get(idx) else { return };
+        if conn.begun {
+            self.failed(idx, kind);
+            return;
+        }
+        if conn.agent.owner == Owner::Nobody {
+            self.dismiss(idx, Farewell::Close);
+            self.pooled_settled();
+            self.pooled_is_gone(None);
+            self.queued_has_failed(kind);
+        } else {
+            self.strip(idx, Farewell::Close);
+            self.try_later(idx);
+        }
+    }
+
+    /// The request on this connection has failed, and the connection with it.
+    pub(super) fn failed(&mut self, idx: usize, kind: ErrorKind) {
+        let Some(conn) = self.conns.get_mut(idx) else { return };
+        if conn.counted {
+            self.recorder.failed(kind);
+        }
+        conn.begun = false;
+        conn.counted = false;
+        let agent = conn.agent;
+        match agent.owner {
+            Owner::Loop(0) => {
+                self.dismiss(idx, Farewell::Reset);
+                self.user_leaves(agent.answers);
+            }
+            Owner::Loop(_) | Owner::Bystander => {
+                self.strip(idx, Farewell::Reset);
+                self.try_later(idx);
+            }
+            Owner::Nobody => {
+                self.dismiss(idx, Farewell::Reset);
+                self.pooled_is_gone(Some(agent.answers));
+            }
+        }
+    }
+
+    /// The agent of a place without a socket tries again after a while.
+    fn try_later(&mut self, idx: usize) {
+        let now = self.clock.now();
+        let Some(conn) = self.conns.get_mut(idx) else { return };
+        let wait = (FIRST_BACKOFF << conn.agent.failures.min(8)).min(LONGEST_BACKOFF);
+        conn.agent.failures = conn.agent.failures.saturating_add(1);
+        let entry = (now.saturating_add(wait), idx, conn.generation);
+        self.backoffs.push(std::cmp::Reverse(entry));
+    }
+
+    /// The wait is over.
+    pub(super) fn try_again(&mut self, idx: usize, generation: u32) {
+        let now = self.tick();
+        let Some(conn) = self.conns.get(idx) else { return };
+        if conn.generation != generation || conn.state != State::Empty {
+            return;
+        }
+        if conn.agent.is_loop() && !conn.begun && self.looping {
+            self.prepare(idx, now);
+        }
+        self.connect(idx);
+    }
+
+    /// End of the stream.
+    pub(super) fn server_closed(&mut self, idx: usize) {
+        let now = self.tick();
+        let Some(conn) = self.conns.get_mut(idx) else { return };
+        match conn.state {
+            State::Busy if conn.parser.finish() => self.answered(idx, now, true),
+            State::Busy if conn.write_failed => self.connection_lost(idx, ErrorKind::WriteReset),
+            State::Busy => self.connection_lost(idx, ErrorKind::PrematureEnd),
+            State::Idle => self.idle_gone(idx, Farewell::Close),
+            State::Lingering => self.dismiss(idx, Farewell::Close),
+            State::Connecting | State::Empty => {}
+        }
+    }
+
+    /// The connection is gone while it was used. Before any byte of the answer, on a connection that has carried an
+    /// answer before, it may just have been idle for too long: the request is sent again, once, on a new connection.
+    pub(super) fn connection_lost(&mut self, idx: usize, kind: ErrorKind) {
+        let Some(conn) = self.conns.get_mut(idx) else { return };
+        match conn.state {
+            State::Busy if !conn.heard && conn.answers > 0 => {
+                if conn.counted {
+                    self.recorder.tally.counts.retried += 1;
+                }
+                self.strip(idx, Farewell::Close);
+                self.connect(idx);
+            }
+            State::Busy => {
+                let kind = if conn.write_failed { ErrorKind::WriteReset } else { kind };
+                self.failed(idx, kind);
+            }
+            State::Idle => self.idle_gone(idx, Farewell::Close),
+            State::Lingering => self.dismiss(idx, Farewell::Close),
+            State::Connecting => self.connect_failed(idx, ErrorKind::ConnectReset),
+            State::Empty => {}
+        }
+    }
+
+    /// Bytes that no request asked for. True when more are to be read.
+    fn unasked(&mut self, idx: usize) -> bool {
+        let Some(conn) = self.conns.get(idx) else { return false };
+        match conn.state {
+            // Whatever follows the last answer is dropped until the server closes.
+            State::Lingering => true,
+            State::Idle => {
+                // A server that ends an idle connection may say so first (408); nothing may be sent on it any more.
+                self.idle_gone(idx, Farewell::Reset);
+                false
+            }
+            State::Busy | State::Connecting | State::Empty => false,
+        }
+    }
+
+    fn idle_gone(&mut self, idx: usize, farewell: Farewell) {
+        let Some(conn) = self.conns.get(idx) else { return };
+        let agent = conn.agent;
+        if agent.owner == Owner::Nobody {
+            self.dismiss(idx, farewell);
+            self.pooled_is_gone(Some(agent.answers));
+        } else {
+            self.strip(idx, farewell);
+            self.try_later(idx);
+        }
+    }
+
+    /// What the connection was doing has lasted too long.
+    pub(super) fn timed_out(&mut self, idx: usize) {
+        let now = self.tick();
+        let Some(conn) = self.conns.get_mut(idx) else { return };
+        match conn.state {
+            State::Connecting => self.connect_failed(idx, ErrorKind::ConnectTimeout),
+            State::Lingering => self.dismiss(idx, Farewell::Reset),
+            State::Busy => {
+                if conn.counted {
+                    self.recorder.timed_out(now - conn.intended, now - conn.sent);
+                }
+                conn.begun = false;
+                conn.counted = false;
+                self.move_on(idx, now, Farewell::Reset);
+            }
+            State::Idle | State::Empty => {}
+        }
+    }
+
+    /// Closes the connections of users whose phase is over.
+    pub(super) fn sweep_users(&mut self) {
+        self.sweep = false;
+        if !matches!(self.driver, Driver::Users(_)) {
+            return;
+        }
+        for idx in 0..self.conns.capacity() {
+            if self.conns.get(idx).is_some_and(|conn| conn.agent.is_loop()) {
+                self.dismiss(idx, Farewell::Reset);
+            }
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Sockets: opening, reading, writing, closing. Every error becomes an [`ErrorKind`] here.
+
+use std::{
+    io::{self, Read, Write},
+    time::Duration,
+};
+
+use mio::{Interest, Token, net::TcpStream};
+use rustix::{io::Errno, net::sockopt::set_socket_linger};
+
+use super::{
+    super::{
+        clock::{NEVER, nanos},
+        result::ErrorKind,
+    },
+    Agent, LINGER, Owner, State, TURN, Worker,
+};
+
+/// How a connection is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// The server has closed already.
+    Close,
+    /// The server said, or was asked, that it will close: it shall be first.
+    AfterServer,
+    /// At once, with a reset: whatever is still to come is of no use, and no port stays in `TIME_WAIT`.
+    Reset,
+}
+
+impl Worker {
+    /// Opens a socket for a place that has none.
+    pub(super) fn connect(&mut self, idx: usize) {
+        let opened = self.tick();
+        let generation = self.next_generation.wrapping_add(1);
+        self.next_generation = generation;
+        let Some(conn) = self.conns.get_mut(idx) else { return };
+        conn.generation = generation;
+        conn.answers = 0;
+        conn.opened = opened;
+        conn.deadline = opened.saturating_add(self.limits.connect_timeout);
+        conn.state = State::Connecting;
+        self.connecting += 1;
+        match open_socket(self.plan.target.address, self.poll.registry(), token(idx, generation)) {
+            Ok(stream) => {
+                self.recorder.tally.opened += 1;
+                conn.stream = Some(stream);
+            }
+            Err(error) => self.connect_failed(idx, connect_error(&error)),
+        }
+    }
+
+    /// The handshake has ended, one way or the other.
+    pub(super) fn connect_event(&mut self, idx: usize, failed: bool) {
+        let Some(stream) = self.conns.get(idx).and_then(|conn| conn.stream.as_ref()) else {
+            return;
+        };
+        if failed && let Ok(Some(error)) = stream.take_error() {
+            self.connect_failed(idx, connect_error(&error));
+            return;
+        }
+        self.established(idx);
+    }
+
+    /// Reads all there is (or as much as one turn allows). `closed`: the server will send no more.
+    pub(super) fn read(&mut self, idx: usize, closed: bool) {
+        let mut turn = 0;
+        loop {
+            let Some(stream) = self.conns.get_mut(idx).and_then(|conn| conn.stream.as_mut()) else {
+                return;
+            };
+            match stream.read(&mut self.buffer) {
+                Ok(0) => return self.server_closed(idx),
+                Ok(n) => {
+                    let emptied = n < self.buffer.len();
+                    if !self.take_in(idx, n, closed && emptied) || (emptied && !closed) {
+                        return;
+                    }
+                    turn += 1;
+                    if turn >= TURN {
+                        self.go_on_later(idx);
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.conns.get(idx).is_some_and(|conn| conn.write_failed) {
+                        self.connection_lost(idx, ErrorKind::WriteReset);
+                    }
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.connection_lost(idx, ErrorKind::ReadReset),
+            }
+        }
+    }
+
+    /// Sends what is left of the request (or as much as one turn allows).
+    pub(super) fn write(&mut self, idx: usize) {
+        let mut turn = 0;
+        loop {
+            let Some(conn) = self.conns.get_mut(idx) else { return };
+            let Some(stream) = conn.stream.as_mut() else { return };
+            let request = self.mix.get(conn.request);
+            let rendered = conn.kept.as_deref().unwrap_or(&self.scratch.out);
+            let piece = request.piece(conn.close_asked, rendered, conn.offset);
+            if piece.is_empty() {
+                return;
+            }
+            match stream.write(piece) {
+                Ok(n) => {
+                    conn.offset += n as u64;
+                    self.recorder.tally.bytes_sent += n as u64;
+                    if conn.all_sent() {
+                        conn.kept = None;
+                        return;
+                    }
+                    turn += 1;
+                    if turn >= TURN {
+                        self.keep_rendered(idx);
+                        self.go_on_later(idx);
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.keep_rendered(idx),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    // The answer may have come before the whole request was wanted (413, say): read it if so.
+                    conn.write_failed = true;
+                    return self.read(idx, true);
+                }
+            }
+        }
+    }
+
+    /// A rendered head that could not leave at once must outlive the buffer it was rendered into.
+    fn keep_rendered(&mut self, idx: usize) {
+        if let Some(conn) = self.conns.get_mut(idx)
+            && conn.kept.is_none()
+            && self.mix.get(conn.request).is_template()
+        {
+            conn.kept = Some(self.scratch.out.as_slice().into());
+        }
+    }
+
+    /// There may be more to read or write, of which no event will tell.
+    fn go_on_later(&mut self, idx: usize) {
+        if let Some(conn) = self.conns.get(idx) {
+            self.again.push_back((idx, conn.generation));
+        }
+    }
+
+    /// Ends a connection; an agent that was on it must have been noted by the caller.
+    pub(super) fn dismiss(&mut self, idx: usize, farewell: Farewell) {
+        let now = self.clock.now();
+        let Some(conn) = self.conns.get_mut(idx) else { return };
+        if conn.is_open() {
+            self.established -= 1;
+        }
+        if conn.state == State::Connecting {
+            self.connecting -= 1;
+        }
+        if farewell == Farewell::AfterServer && conn.stream.is_some() {
+            conn.state = State::Lingering;
+            conn.agent = Agent::new(Owner::Nobody);
+            conn.begun = false;
+            conn.counted = false;
+            conn.deadline = now.saturating_add(nanos(LINGER));
+            return;
+        }
+        let conn = self.conns.remove(idx);
+        if let Some(stream) = conn.stream {
+            close(stream, farewell);
+        }
+    }
+
+    /// Takes the socket from a place that is to be used again.
+    pub(super) fn strip(&mut self, idx: usize, farewell: Farewell) {
+        let Some(conn) = self.conns.get_mut(idx) else { return };
+        if conn.is_open() {
+            self.established -= 1;
+        }
+        if conn.state == State::Connecting {
+            self.connecting -= 1;
+        }
+        conn.state = State::Empty;
+        conn.deadline = NEVER;
+        conn.kept = None;
+        conn.write_failed = false;
+        // Events of the old socket must not reach the next one.
+        self.next_generation = self.next_generation.wrapping_add(1);
+        conn.generation = self.next_generation;
+        if let Some(stream) = conn.stream.take() {
+            close(stream, farewell);
+        }
+    }
+}
+
+pub(super) fn close(stream: TcpStream, farewell: Farewell) {
+    if farewell != Farewell::Close {
+        // If this is refused the port stays busy for a minute; there is nothing better to do about it.
+        let _ = set_socket_linger(&stream, Some(Duration::ZERO));
+    }
+    drop(stream);
+}
+
+/// Place and generation in one word of the poll.
+pub(super) fn token(idx: usize, generation: u32) -> Token {
+    Token(idx | (generation as usize) << 32)
+}
+
+fn open_socket(address: std::net::SocketAddr, registry: &mio::Registry, token: Token) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(address)?;
+    // Bodies leave in several writes: none of them may wait for the acknowledgement of the one before.
+    stream.set_nodelay(true)?;
+    registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+    Ok(stream)
+}
+
+fn connect_error(error: &io::Error) -> ErrorKind {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => ErrorKind::NoDescriptors,
+        Some(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE | Errno::AGAIN) => ErrorKind::NoPorts,
+        Some(Errno::TIMEDOUT) => ErrorKind::ConnectTimeout,
+        Some(Errno::CONNRESET | Errno::CONNABORTED | Errno::PIPE) => ErrorKind::ConnectReset,
+        Some(Errno::HOSTUNREACH | Errno::NETUNREACH | Errno::NETDOWN | Errno::HOSTDOWN) => ErrorKind::Unreachable,
+        _ => ErrorKind::Refused,
+    }
+}

@@ -1,0 +1,159 @@
+//! Phases: the intervals in which load is offered by the plan and noted.
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{
+    super::clock::{NEVER, Nanos},
+    Driver, Report, Worker,
+};
+
+/// One second, ns.
+const SECOND: Nanos = 1_000_000_000;
+
+/// Where a worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// No phase. Closed loops go on, unnoted, once they have begun.
+    Off,
+    /// One will begin.
+    Waiting { start: Nanos, end: Nanos },
+    /// One is on.
+    On {
+        start: Nanos,
+        end: Nanos,
+        /// Start of the running second.
+        second: Nanos,
+        /// The worker's CPU time and run-queue delay when it began, ns.
+        cpu: u64,
+        delay: u64,
+    },
+}
+
+impl Phase {
+    /// When the phase that is on will end.
+    pub(super) fn end(self) -> Option<Nanos> {
+        match self {
+            Self::On { end, .. } => Some(end),
+            _ => None,
+        }
+    }
+
+    /// When the phase that is awaited will begin.
+    pub(super) fn awaited(self) -> Nanos {
+        match self {
+            Self::Waiting { start, .. } => start,
+            _ => NEVER,
+        }
+    }
+}
+
+impl Worker {
+    /// Reads the clock; what lies beyond an edge belongs to what comes after it.
+    #[inline]
+    pub(super) fn tick(&mut self) -> Nanos {
+        let now = self.clock.now();
+        if now >= self.edge {
+            self.cross(now);
+        }
+        now
+    }
+
+    pub(super) fn await_phase(&mut self, start: Nanos, end: Nanos) {
+        self.phase = Phase::Waiting { start, end };
+        self.edge = start;
+    }
+
+    #[cold]
+    fn cross(&mut self, now: Nanos) {
+        loop {
+            match self.phase {
+                Phase::Waiting { start, end } if now >= start => self.begin_phase(start, end),
+                Phase::On { end, .. } if now >= end => self.end_phase(end),
+                Phase::On { start, second, .. } if now >= second + SECOND => {
+                    let active = self.active();
+                    self.recorder.end_second(second - start, active);
+                    self.next_second();
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn next_second(&mut self) {
+        if let Phase::On { second, end, .. } = &mut self.phase {
+            *second += SECOND;
+            self.edge = (*second + SECOND).min(*end);
+            self.live
+                .p99_ns
+                .store(self.recorder.last_p99, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    fn begin_phase(&mut self, start: Nanos, end: Nanos) {
+        // What was noted between phases goes.
+        let _ = self.recorder.take();
+        self.recorder.tally.start = start;
+        self.recorder.tally.established = self.established;
+        self.phase = Phase::On {
+            start,
+            end,
+            second: start,
+            cpu: thread_cpu(),
+            delay: run_queue_delay(),
+        };
+        self.edge = (start + SECOND).min(end);
+        self.looping = true;
+        self.begin_driving(start);
+    }
+
+    /// Ends the phase that is on, at `end`.
+    pub(super) fn end_phase(&mut self, end: Nanos) {
+        let Phase::On {
+            start,
+            second,
+            cpu,
+            delay,
+            ..
+        } = self.phase
+        else {
+            return;
+        };
+        self.publish();
+        self.phase = Phase::Off;
+        self.edge = NEVER;
+        let active = self.active();
+        if end > second {
+            self.recorder.end_second(second - start, active);
+        }
+        self.end_driving(end);
+        for (_, conn) in &mut self.conns {
+            if conn.begun && conn.counted {
+                let service = (conn.sent != NEVER).then(|| end.saturating_sub(conn.sent));
+                self.recorder.censored(end.saturating_sub(conn.intended), service);
+            }
+            conn.counted = false;
+        }
+        self.sweep = matches!(self.driver, Driver::Users(_));
+        let mut tally = self.recorder.take();
+        tally.end = end;
+        tally.cpu_ns = thread_cpu().saturating_sub(cpu);
+        tally.delay_ns = run_queue_delay().saturating_sub(delay);
+        // A session that is gone wants no report.
+        let _ = self.reports.send(Report::Phase(Box::new(tally)));
+    }
+}
+
+/// CPU time of this thread, ns.
+fn thread_cpu() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds * SECOND + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+/// Time this thread was runnable and did not run, ns; 0 where the kernel does not say.
+fn run_queue_delay() -> u64 {
+    std::fs::read_to_string("/proc/thread-self/schedstat")
+        .ok()
+        .and_then(|text| text.split_ascii_whitespace().nth(1)?.parse().ok())
+        .unwrap_or(0)
+}

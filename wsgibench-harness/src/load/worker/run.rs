@@ -1,0 +1,294 @@
+//! The loop of a worker: wait, take events, offer what is due, look after what waits.
+
+use std::{cmp::Reverse, io, sync::atomic::Ordering, sync::mpsc::TryRecvError, time::Duration};
+
+use mio::{Events, Token, event::Event};
+
+use super::{
+    super::{
+        clock::{NEVER, Nanos},
+        error::LoadError,
+    },
+    Command, Owner, RAMP_WINDOW, Report, State, TIMER, WAKE, Worker,
+    io::Farewell,
+};
+
+/// Longest turn of the loop that can be spinning, ns; one that finds nothing takes about one microsecond.
+const SPIN_TURN: Nanos = 20_000;
+
+/// How to wait for the next thing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// Not at all: a moment is near and must not be missed.
+    Spin,
+    /// For events, at most so long.
+    AtMost(Duration),
+}
+
+impl Worker {
+    /// Works until told to finish.
+    pub(crate) fn run(mut self) {
+        if let Err(error) = self.work() {
+            // A session that is gone needs no explanation.
+            let _ = self.reports.send(Report::Failed(error));
+        }
+    }
+
+    fn work(&mut self) -> Result<(), LoadError> {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            let now = self.tick();
+            self.offer_due(now);
+            let wait = self.wait(now)?;
+            let timeout = match wait {
+                Wait::Spin => Duration::ZERO,
+                Wait::AtMost(timeout) => timeout,
+            };
+            match self.poll.poll(&mut events, Some(timeout)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(LoadError::system("waiting for sockets")(error)),
+            }
+            let woken = self.tick();
+            if wait == Wait::Spin && events.is_empty() {
+                // A longer turn was no spinning: the thread did not run.
+                self.recorder.tally.spin_ns += (woken - now).min(SPIN_TURN);
+            }
+            let mut told = false;
+            for event in &events {
+                match event.token() {
+                    WAKE => told = true,
+                    TIMER => self.pacer.fired(woken),
+                    Token(_) => self.socket_event(event),
+                }
+                if self.driver.due() != NEVER {
+                    let now = self.tick();
+                    if self.driver.due() <= now {
+                        self.offer_due(now);
+                    }
+                }
+            }
+            self.go_on();
+            self.pump();
+            self.look_after(woken);
+            if told && self.obey()? {
+                self.finish();
+                return Ok(());
+            }
+            if let Some(end) = self.phase.end()
+                && self.live.stop.load(Ordering::Relaxed) >= end
+            {
+                let now = self.tick();
+                self.end_phase(now);
+            }
+            if self.sweep {
+                self.sweep_users();
+            }
+            self.publish();
+        }
+    }
+
+    #[inline]
+    fn socket_event(&mut self, event: &Event) {
+        let Token(token) = event.token();
+        let idx = token & 0xffff_ffff;
+        let generation = token >> 32;
+        let Some(conn) = self.conns.get(idx) else { return };
+        if conn.generation as usize != generation {
+            return;
+        }
+        match conn.state {
+            State::Busy => {
+                if event.is_writable() && !conn.all_sent() {
+                    self.write(idx);
+                }
+                let closed = event.is_read_closed() || event.is_error();
+                if event.is_readable() || closed {
+                    self.read_if_same(idx, generation, closed);
+                }
+            }
+            State::Connecting => {
+                self.connect_event(idx, event.is_error() || event.is_read_closed());
+                if event.is_readable() {
+                    self.read_if_same(idx, generation, event.is_read_closed());
+                }
+            }
+            // All that is awaited is the end of the stream, and this is it.
+            State::Lingering if event.is_read_closed() => self.dismiss(idx, Farewell::Close),
+            State::Idle | State::Lingering => {
+                let closed = event.is_read_closed() || event.is_error();
+                if event.is_readable() || closed {
+                    self.read_if_same(idx, generation, closed);
+                }
+            }
+            State::Empty => {}
+        }
+    }
+
+    /// Reads unless what came before has put another connection in this place.
+    #[inline]
+    fn read_if_same(&mut self, idx: usize, generation: usize, closed: bool) {
+        let same = self
+            .conns
+            .get(idx)
+            .is_some_and(|conn| conn.generation as usize == generation && conn.stream.is_some());
+        if same {
+            self.read(idx, closed);
+        }
+    }
+
+    /// Connections whose turn had ended.
+    fn go_on(&mut self) {
+        for _ in 0..self.again.len() {
+            let Some((idx, generation)) = self.again.pop_front() else {
+                return;
+            };
+            let Some(conn) = self.conns.get(idx) else { continue };
+            if conn.generation != generation {
+                continue;
+            }
+            if conn.state == State::Busy && !conn.all_sent() {
+                self.write(idx);
+            }
+            self.read_if_same(idx, generation as usize, false);
+        }
+    }
+
+    /// Everything that happens rarely: attempts whose wait is over, the ramp, what has lasted too long.
+    fn look_after(&mut self, now: Nanos) {
+        while let Some(Reverse((at, idx, generation))) = self.backoffs.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.backoffs.pop();
+            self.try_again(idx, generation);
+        }
+        if !self.ramp.is_empty() {
+            self.climb(now);
+        }
+        if !self.ready_reported && self.is_empty_ramp() {
+            self.ready_reported = true;
+            let _ = self.reports.send(Report::Ready);
+        }
+        if now >= self.next_scan {
+            self.next_scan = now + self.limits.scan_every;
+            self.scan(now);
+        }
+    }
+
+    /// Opens what the load begins with, a few at a time: a burst would overflow the server's backlog.
+    fn climb(&mut self, now: Nanos) {
+        // Handshakes that never end must not keep the rest from trying.
+        if now >= self.ramp_grows {
+            self.ramp_grows = now + 100_000_000;
+            if self.connecting >= self.ramp_window {
+                self.ramp_window += RAMP_WINDOW;
+            }
+        }
+        while self.connecting < self.ramp_window {
+            let Some((idx, generation)) = self.ramp.pop_front() else {
+                return;
+            };
+            let Some(conn) = self.conns.get(idx) else { continue };
+            if conn.generation != generation || conn.state != State::Empty {
+                continue;
+            }
+            if conn.agent.owner == Owner::Nobody {
+                self.pooled_is_opening();
+            }
+            self.connect(idx);
+        }
+    }
+
+    fn scan(&mut self, now: Nanos) {
+        let mut expired = std::mem::take(&mut self.expired);
+        expired.clear();
+        expired.extend(
+            self.conns
+                .iter()
+                .filter(|(_, conn)| conn.deadline <= now)
+                .map(|(idx, _)| idx),
+        );
+        for idx in expired.drain(..) {
+            self.timed_out(idx);
+        }
+        self.expired = expired;
+    }
+
+    /// Takes commands; true when it is time to end.
+    fn obey(&mut self) -> Result<bool, LoadError> {
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Phase { start, end }) => {
+                    if self.sweep {
+                        self.sweep_users();
+                    }
+                    self.await_phase(start, end);
+                }
+                Err(TryRecvError::Disconnected) => return Ok(true),
+                Err(TryRecvError::Empty) => return Ok(false),
+            }
+        }
+    }
+
+    fn wait(&mut self, now: Nanos) -> Result<Wait, LoadError> {
+        if !self.again.is_empty() || self.may_pump() || (!self.ramp.is_empty() && self.connecting < self.ramp_window) {
+            return Ok(Wait::AtMost(Duration::ZERO));
+        }
+        let moment = self.driver.due().min(self.phase.awaited());
+        if moment != NEVER && self.phase.end().is_none_or(|end| moment < end) {
+            if self.pacer.is_near(moment, now) {
+                return Ok(Wait::Spin);
+            }
+            self.pacer
+                .arm(moment, now)
+                .map_err(LoadError::system("setting a timer"))?;
+        }
+        let mut until = self.edge.min(self.next_scan);
+        if let Some(Reverse((at, ..))) = self.backoffs.peek() {
+            until = until.min(*at);
+        }
+        if !self.ramp.is_empty() {
+            until = until.min(self.ramp_grows);
+        }
+        Ok(Wait::AtMost(Duration::from_nanos(until.saturating_sub(now))))
+    }
+
+    /// Closes everything. Connections that the server is about to close are given a moment to do so.
+    fn finish(&mut self) {
+        self.looping = false;
+        let closing = |worker: &Self| worker.conns.iter().any(|(_, conn)| conn.state == State::Lingering);
+        for idx in 0..self.conns.capacity() {
+            if self.conns.get(idx).is_some_and(|conn| conn.state != State::Lingering) {
+                self.dismiss(idx, Farewell::Reset);
+            }
+        }
+        self.backoffs.clear();
+        self.ramp.clear();
+        self.again.clear();
+        let mut events = Events::with_capacity(1024);
+        let give_up = self.clock.now() + 1_000_000_000;
+        while closing(self) && self.clock.now() < give_up {
+            if self.poll.poll(&mut events, Some(Duration::from_millis(20))).is_err() {
+                break;
+            }
+            for event in &events {
+                if !matches!(event.token(), WAKE | TIMER) {
+                    self.socket_event(event);
+                }
+            }
+            self.scan(self.clock.now());
+        }
+        for idx in 0..self.conns.capacity() {
+            if self.conns.contains(idx) {
+                self.dismiss(idx, Farewell::Reset);
+            }
+        }
+        debug_assert!(self.conns.is_empty(), "a connection was left behind");
+        debug_assert_eq!(
+            (self.connecting, self.established),
+            (0, 0),
+            "connections are miscounted"
+        );
+    }
+}

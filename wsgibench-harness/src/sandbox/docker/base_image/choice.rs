@@ -1,0 +1,74 @@
+//! Which images can be the base for a Python. Pure.
+
+/// Repository of the base images that are made here.
+pub(crate) const BASE_REPOSITORY: &str = "wsgibench-base";
+
+/// What to look for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Environment variable that names an image outright.
+    pub(super) variable: String,
+    /// The official image.
+    pub(super) official: String,
+    /// Our own, made with debootstrap.
+    pub(super) own: String,
+    /// Debian release that has this Python; `None` where none has.
+    pub(super) release: Option<&'static str>,
+}
+
+impl Wanted {
+    /// For a Python `3.x`, or any.
+    pub(super) fn new(python: Option<&str>) -> Result<Self, String> {
+        let Some(python) = python else {
+            return Ok(Self::with("WSGIBENCH_BASE_IMAGE", "3.12", "bookworm", Some("bookworm")));
+        };
+        let minor = python.strip_prefix("3.").and_then(|minor| minor.parse::<u8>().ok());
+        let minor = minor.ok_or_else(|| {
+            format!("`{python}` is no version of Python that a base image can be chosen by; write it like 3.9")
+        })?;
+        let (release, with_official) = match minor {
+            9 => (Some("bullseye"), "bullseye"),
+            11 => (Some("bookworm"), "bookworm"),
+            13 => (Some("trixie"), "trixie"),
+            ..9 => (None, "bullseye"),
+            10 | 12 => (None, "bookworm"),
+            14.. => (None, "trixie"),
+        };
+        // An image that somebody names for all servers need not have this Python: it has a variable of its own.
+        let variable = format!("WSGIBENCH_BASE_IMAGE_{}", python.replace('.', "_"));
+        Ok(Self::with(&variable, python, with_official, release))
+    }
+
+    fn with(variable: &str, python: &str, official: &str, release: Option<&'static str>) -> Self {
+        Self {
+            variable: variable.to_owned(),
+            official: format!("python:{python}-slim-{official}"),
+            own: format!("{BASE_REPOSITORY}:{}", release.unwrap_or("none")),
+            release,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_python_and_a_named_one() {
+        let any = Wanted::new(None).unwrap();
+        assert_eq!(
+            (any.official.as_str(), any.own.as_str()),
+            ("python:3.12-slim-bookworm", "wsgibench-base:bookworm")
+        );
+        let old = Wanted::new(Some("3.9")).unwrap();
+        assert_eq!(
+            (old.official.as_str(), old.own.as_str()),
+            ("python:3.9-slim-bullseye", "wsgibench-base:bullseye")
+        );
+        assert_eq!(old.variable, "WSGIBENCH_BASE_IMAGE_3_9");
+        assert_eq!(Wanted::new(Some("3.12")).unwrap().release, None);
+        for wrong in ["2.7", "3", "3.x", "latest"] {
+            assert!(Wanted::new(Some(wrong)).unwrap_err().contains(wrong));
+        }
+    }
+}

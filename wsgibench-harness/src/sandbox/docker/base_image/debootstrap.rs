@@ -1,0 +1,297 @@
+//! A base image from Debian's packages, where no image registry can be reached.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use testcontainers::bollard::{body_try_stream, query_parameters::CreateImageOptionsBuilder};
+use tokio::{
+    io::AsyncReadExt,
+    process::{ChildStdout, Command},
+};
+
+use super::host;
+use crate::sandbox::{
+    docker::engine::{Engine, reason},
+    error::last_lines,
+    group::Group,
+    owner::{Owner, VARIABLE},
+    temp::TempFolder,
+};
+
+/// The longest that a step may take.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// Programs of the administrator are not on every user's path.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What images need but nobody reads.
+const DISPENSABLE: [&str; 6] = [
+    "var/cache/apt/archives",
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/info",
+    "usr/share/locale",
+    "var/lib/apt/lists",
+];
+/// Files of the machine that made it, or of the making.
+const LEFT_OVERS: [&str; 6] = [
+    "etc/resolv.conf",
+    "etc/hostname",
+    "var/log/bootstrap.log",
+    "var/log/dpkg.log",
+    "var/cache/apt/pkgcache.bin",
+    "var/cache/apt/srcpkgcache.bin",
+];
+
+/// Makes the image `reference` (`name:tag`) of a Debian release.
+///
+/// # Errors
+/// A sentence with the remedy.
+pub(super) async fn make(
+    engine: &Engine,
+    temporary: &Path,
+    release: &str,
+    reference: &str,
+    say: impl Fn(&str),
+) -> Result<(), String> {
+    if !cfg!(target_os = "linux") {
+        return Err("debootstrap, which can make one, needs Linux: name an image with WSGIBENCH_BASE_IMAGE".into());
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Err(
+            "debootstrap can make one (`apt-get install debootstrap`), but that needs root: run this once as root, or name an image \
+             with WSGIBENCH_BASE_IMAGE"
+                .into(),
+        );
+    }
+    if find("debootstrap").is_none() {
+        say("installs debootstrap with apt");
+        run(&["apt-get", "update"]).await?;
+        run(&[
+            "apt-get",
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "debootstrap",
+            "debian-archive-keyring",
+        ])
+        .await?;
+    }
+    let folder = TempFolder::create(temporary, "base").map_err(|error| format!("temporary folder: {error}"))?;
+    let root = folder.root();
+    say(&format!(
+        "makes {reference} from Debian {release} with debootstrap: about a minute"
+    ));
+    let root_text = root.display().to_string();
+    let mirror = host::mirror(&read("/etc/os-release"), &apt_sources());
+    let mut words = vec![
+        "debootstrap",
+        "--variant=minbase",
+        "--include=ca-certificates,python3,python3-venv",
+        release,
+        &root_text,
+    ];
+    words.extend(mirror.as_deref());
+    run(&words).await?;
+    configure(&root).await?;
+    say(&format!("imports {reference}"));
+    import(engine, &root, reference).await?;
+    // Half a gigabyte of small files: not on the runtime's own thread.
+    let _ = tokio::task::spawn_blocking(move || drop(folder)).await;
+    Ok(())
+}
+
+/// Carries this machine's certificates and its ways to packages over, and removes what an image does not need.
+async fn configure(root: &Path) -> Result<(), String> {
+    let io = |error: io::Error| format!("the new root: {error}");
+    let own = root.join("usr/local/share/ca-certificates");
+    fs::create_dir_all(&own).map_err(io)?;
+    for file in fs::read_dir("/usr/local/share/ca-certificates")
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+    {
+        if file.path().extension().is_some_and(|extension| extension == "crt") {
+            fs::copy(file.path(), own.join(file.file_name())).map_err(io)?;
+        }
+    }
+    // Both: the single files outlast an update of the bundle, the bundle has what this machine has nowhere else.
+    run(&["chroot", &root.display().to_string(), "update-ca-certificates"]).await?;
+    if let Some(bundle) = bundle() {
+        fs::copy(bundle, root.join(host::BUNDLE.trim_start_matches('/'))).map_err(io)?;
+    }
+    let put = |path: &str, text: &str| fs::write(root.join(path), text).map_err(io);
+    put(
+        "etc/apt/apt.conf.d/99host",
+        &host::apt_configuration(&output(&["apt-config", "dump"]).await),
+    )?;
+    put(
+        "etc/pip.conf",
+        &host::pip_configuration(&output(&["python3", "-m", "pip", "config", "list"]).await),
+    )?;
+    // As official images have it: installing a server's package does not start the server.
+    put("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n")?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(root.join("usr/sbin/policy-rc.d"), executable).map_err(io)?;
+    }
+    put("etc/machine-id", "")?;
+    for folder in DISPENSABLE {
+        for entry in fs::read_dir(root.join(folder))
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+        {
+            let path = entry.path();
+            let _ = if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                fs::remove_dir_all(path)
+            } else {
+                fs::remove_file(path)
+            };
+        }
+    }
+    for file in LEFT_OVERS {
+        let _ = fs::remove_file(root.join(file));
+    }
+    Ok(())
+}
+
+/// Hands the root to the engine as an image.
+async fn import(engine: &Engine, root: &Path, reference: &str) -> Result<(), String> {
+    let mut tar = Command::new("tar");
+    tar.arg("-C").arg(root).args([
+        "--numeric-owner",
+        "--one-file-system",
+        "--sort=name",
+        "--mtime=@0",
+        "-c",
+        ".",
+    ]);
+    tar.stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let mut tar = tar.spawn().map_err(|error| format!("tar: {error}"))?;
+    let bytes = tar.stdout.take().ok_or("tar has no output")?;
+    let (name, tag) = reference.split_once(':').unwrap_or((reference, "latest"));
+    // An imported image has no environment at all. One instruction: the engine is given one.
+    let environment = format!("ENV PATH={PATH} LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive");
+    let options = CreateImageOptionsBuilder::new()
+        .from_src("-")
+        .repo(name)
+        .tag(tag)
+        .changes(vec![environment])
+        .build();
+    let mut messages = engine
+        .api
+        .create_image(Some(options), Some(body_try_stream(pieces(bytes))), None);
+    while let Some(message) = messages.next().await {
+        message.map_err(|error| format!("the engine does not import {reference}: {}", reason(&error)))?;
+    }
+    let status = tar.wait().await.map_err(|error| format!("tar: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("tar failed ({status}): {reference} is not whole"))
+    }
+}
+
+fn pieces(output: ChildStdout) -> impl futures_util::Stream<Item = io::Result<Bytes>> + Send + 'static {
+    stream::unfold(output, |mut output| async move {
+        let mut piece = vec![0; 256 * 1024];
+        match output.read(&mut piece).await {
+            Ok(0) => None,
+            Ok(read) => {
+                piece.truncate(read);
+                Some((Ok(Bytes::from(piece)), output))
+            }
+            Err(error) => Some((Err(error), output)),
+        }
+    })
+}
+
+fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(words[0]);
+    command
+        .args(&words[1..])
+        .env("PATH", PATH)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("LC_ALL", "C");
+    command.env(VARIABLE, Owner::this().to_string());
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    #[cfg(unix)]
+    command.process_group(0);
+    command
+}
+
+/// Runs to the end, in a process group that does not outlive this call.
+async fn run(words: &[&str]) -> Result<(), String> {
+    let told = |why: String| format!("`{}` {why}", words[..words.len().min(3)].join(" "));
+    let child = command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.map_err(|error| told(format!("could not be started: {error}")))?;
+    let _group = child.id().map(Group::new);
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+    let output = output.map_err(|_| told(format!("was not done after {} s", PATIENCE.as_secs())))?;
+    let output = output.map_err(|error| told(error.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Err(told(format!("failed ({}):\n{}", output.status, last_lines(&said, 10))))
+}
+
+/// What a program prints; nothing where there is no such program.
+async fn output(words: &[&str]) -> String {
+    let mut command = Command::new(words[0]);
+    let output = command.args(&words[1..]).stdin(Stdio::null()).output().await;
+    output
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default()
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    PATH.split(':')
+        .map(|folder| Path::new(folder).join(program))
+        .find(|path| path.is_file())
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn apt_sources() -> Vec<String> {
+    let folder = fs::read_dir("/etc/apt/sources.list.d")
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    let files = folder.map(|file| file.path()).filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "list" || extension == "sources")
+    });
+    std::iter::once(PathBuf::from("/etc/apt/sources.list"))
+        .chain(files)
+        .map(read)
+        .collect()
+}
+
+/// This machine's certificates in one file.
+fn bundle() -> Option<PathBuf> {
+    let named = ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "PIP_CERT"]
+        .into_iter()
+        .filter_map(std::env::var_os);
+    let usual = [
+        host::BUNDLE,
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+    ];
+    named
+        .map(PathBuf::from)
+        .chain(usual.map(PathBuf::from))
+        .find(|path| path.is_file())
+}

@@ -1,0 +1,123 @@
+//! The base image of the servers, in this order: `WSGIBENCH_BASE_IMAGE`; a local image; a pull; one made with debootstrap.
+
+mod choice;
+mod debootstrap;
+mod host;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::sync::Mutex;
+
+pub(crate) use self::choice::BASE_REPOSITORY;
+use self::choice::Wanted;
+use super::{engine::Engine, pull::Pulls};
+use crate::sandbox::context::Context;
+
+/// A base image that the engine has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Base {
+    /// Name to build from.
+    pub(super) reference: String,
+    /// Its id: the hash of its content.
+    pub(super) id: String,
+}
+
+/// The names that are looked for where any Python will do: what `WSGIBENCH_BASE_IMAGE` says, or the official image and our own.
+pub(crate) fn looked_for() -> Vec<String> {
+    let Ok(wanted) = Wanted::new(None) else {
+        return Vec::new();
+    };
+    std::env::var(&wanted.variable).map_or_else(|_| vec![wanted.official, wanted.own], |named| vec![named])
+}
+
+/// Finds base images, each once in a run.
+pub(super) struct BaseImages {
+    engine: Engine,
+    context: Arc<Context>,
+    pulls: Pulls,
+    /// What was found, or why nothing was, by wanted Python.
+    known: Mutex<BTreeMap<Option<String>, Result<Base, String>>>,
+}
+
+impl BaseImages {
+    pub(super) fn new(engine: Engine, context: Arc<Context>) -> Self {
+        Self {
+            pulls: Pulls::new(engine.clone()),
+            engine,
+            context,
+            known: Mutex::default(),
+        }
+    }
+
+    pub(super) fn pulls(&self) -> &Pulls {
+        &self.pulls
+    }
+
+    /// The base image for a Python (`3.9`), or for any.
+    pub(super) async fn get(&self, python: Option<&str>) -> Result<Base, String> {
+        let key = python.map(str::to_owned);
+        let mut known = self.known.lock().await;
+        if let Some(known) = known.get(&key) {
+            return known.clone();
+        }
+        let found = self.find(python).await;
+        known.insert(key, found.clone());
+        found
+    }
+
+    async fn find(&self, python: Option<&str>) -> Result<Base, String> {
+        let wanted = Wanted::new(python)?;
+        let say = |line: &str| self.context.say("base image", line);
+        if let Some(reference) = std::env::var(&wanted.variable).ok().filter(|name| !name.is_empty()) {
+            self.pulls
+                .find_or_pull(&reference)
+                .await
+                .map_err(|why| format!("{} names it, but {why}", wanted.variable))?;
+            say(&format!("{reference}, as {} says", wanted.variable));
+            return self.base(&reference).await;
+        }
+        for reference in [&wanted.official, &wanted.own] {
+            if let Ok(base) = self.base(reference).await {
+                say(&format!("{reference}, a local image"));
+                return Ok(base);
+            }
+        }
+        say(&format!("no local image; pulls {}", wanted.official));
+        match self.pulls.pull(&wanted.official).await {
+            Ok(()) => {
+                say(&format!("{}, pulled", wanted.official));
+                self.base(&wanted.official).await
+            }
+            Err(why) => {
+                say(&why);
+                let Some(release) = wanted.release else {
+                    return Err(format!(
+                        "{why}; Debian has no release with this Python: name an image with {}",
+                        wanted.variable
+                    ));
+                };
+                let temporary = self.context.folder("tmp");
+                debootstrap::make(&self.engine, &temporary, release, &wanted.own, say)
+                    .await
+                    .map_err(|error| format!("{why}; {error}"))?;
+                self.base(&wanted.own).await
+            }
+        }
+    }
+
+    async fn base(&self, reference: &str) -> Result<Base, String> {
+        let image = self
+            .engine
+            .api
+            .inspect_image(reference)
+            .await
+            .map_err(|error| super::engine::reason(&error))?;
+        let id = image
+            .id
+            .ok_or_else(|| format!("the engine tells no id of {reference}"))?;
+        Ok(Base {
+            reference: reference.to_owned(),
+            id,
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! Companions of a server (a database, a cache): started first, on the same network, found by name.
+
+use std::time::{Duration, Instant};
+
+use testcontainers::{
+    GenericImage, ImageExt,
+    bollard::{models::HostConfig, query_parameters::InspectContainerOptions},
+    core::{Host, IntoContainerPort},
+};
+
+use super::{DockerSandbox, container::split_reference, engine::reason, eye::Eye, guard::Guarded, labels};
+use crate::{
+    declare::{ServerSpec, server::Service},
+    sandbox::{
+        cpus,
+        error::{SHOWN_LINES, last_lines},
+        place,
+        ready::{self, NotReady},
+    },
+};
+
+/// A companion may take this long to accept connections.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// A name and the address that it stands for.
+pub(super) type Name = (String, std::net::IpAddr);
+
+/// Starts a server's companions in order; each knows those before it by name.
+pub(super) async fn start_all(
+    sandbox: &DockerSandbox,
+    spec: &ServerSpec,
+    images: &[String],
+) -> Result<(Vec<Guarded>, Vec<Name>), String> {
+    let (mut running, mut hosts) = (Vec::new(), Vec::new());
+    for (service, image) in spec.services.iter().zip(images) {
+        let (container, address) = start(sandbox, service, image, &hosts)
+            .await
+            .map_err(|error| format!("its companion `{}` did not start: {error}", service.name))?;
+        hosts.push((service.name.clone(), address));
+        running.push(container);
+    }
+    Ok((running, hosts))
+}
+
+async fn start(
+    sandbox: &DockerSandbox,
+    service: &Service,
+    image: &str,
+    hosts: &[Name],
+) -> Result<(Guarded, std::net::IpAddr), String> {
+    let (name, tag) = split_reference(image);
+    // The CPUs that the servers share, never the load engine's.
+    let cpus = cpus::format_list(&sandbox.context.options.server_cpus);
+    let mut request = GenericImage::new(name, tag)
+        .with_exposed_port(service.port.tcp())
+        .with_network(sandbox.network.name.clone())
+        .with_labels(labels(&sandbox.context.options.run_id))
+        .with_label("wsgibench.service", service.name.clone())
+        .with_security_opt("no-new-privileges")
+        .with_host_config_modifier(move |host: &mut HostConfig| {
+            host.cpuset_cpus = Some(cpus.clone());
+            host.publish_all_ports = Some(false);
+        });
+    if !service.command.is_empty() {
+        request = request.with_cmd(service.command.iter().map(|word| place(word, "0.0.0.0", service.port)));
+    }
+    for (name, value) in &service.env {
+        request = request.with_env_var(name.clone(), place(value, "0.0.0.0", service.port));
+    }
+    for (name, address) in hosts {
+        request = request.with_host(name.clone(), Host::Addr(*address));
+    }
+    let deadline = Instant::now() + READY_WITHIN;
+    let container = Guarded::start(&sandbox.engine, request).await?;
+    let inspected = sandbox
+        .engine
+        .api
+        .inspect_container(container.id(), None::<InspectContainerOptions>)
+        .await
+        .map_err(|error| reason(&error))?;
+    let pid = inspected.state.and_then(|state| state.pid);
+    let eye = Eye::open(&sandbox.engine, container.id(), pid).map_err(|error| error.to_string())?;
+    let address = inspected
+        .network_settings
+        .and_then(|settings| settings.networks?.remove(&sandbox.network.name)?.ip_address)
+        .and_then(|address| address.parse().ok());
+    let why = match address {
+        None => NotReady::Died,
+        Some(address) => {
+            let accepting = wait_until_accepting(sandbox, &container, address, service.port, deadline, &eye).await;
+            match accepting {
+                Ok(()) => return Ok((container, address)),
+                Err(why) => why,
+            }
+        }
+    };
+    let said = last_lines(&container.output().await, SHOWN_LINES);
+    let why = match why {
+        NotReady::Died => "it ended".to_owned(),
+        NotReady::Deadline(last) => format!("nothing accepted connections on its port {} ({last})", service.port),
+    };
+    Err(format!("{why}; it printed last:\n{said}"))
+}
+
+/// Connects from here where there is a route; else the container itself is asked whether something listens.
+async fn wait_until_accepting(
+    sandbox: &DockerSandbox,
+    container: &Guarded,
+    address: std::net::IpAddr,
+    port: u16,
+    deadline: Instant,
+    eye: &Eye,
+) -> Result<(), NotReady> {
+    if sandbox.network.has_route {
+        return ready::wait_until_accepting((address, port).into(), deadline, || eye.is_alive()).await;
+    }
+    loop {
+        if !eye.is_alive() {
+            return Err(NotReady::Died);
+        }
+        if Instant::now() > deadline {
+            return Err(NotReady::Deadline("nothing listens there".into()));
+        }
+        let tables = container
+            .exec(&["cat", "/proc/net/tcp", "/proc/net/tcp6"])
+            .await
+            .map(|output| output.stdout);
+        if tables.is_ok_and(|tables| listens(&String::from_utf8_lossy(&tables), port)) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Whether a table of `/proc/net/tcp` has a listener on `port`.
+fn listens(table: &str, port: u16) -> bool {
+    let wanted = format!(":{port:04X}");
+    table.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let local = fields.next().is_some_and(|address| address.ends_with(&wanted));
+        local && fields.nth(1) == Some("0A")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_in_the_table() {
+        let table = "  sl  local_address rem_address   st tx_queue\n\
+               0: 0100007F:1F40 00000000:0000 0A 00000000:00000000\n\
+               1: 00000000:0050 0200007F:1F41 01 00000000:00000000\n";
+        assert!(listens(table, 8000));
+        assert!(!listens(table, 80), "a connection, not a listener");
+        assert!(!listens(table, 8001));
+    }
+}

@@ -1,0 +1,154 @@
+//! From a server's limits to a request for a container.
+
+use std::collections::HashMap;
+
+use testcontainers::{
+    ContainerRequest, GenericImage, ImageExt,
+    bollard::models::{HostConfig, HostConfigLogConfig, PortBinding},
+    core::{Host, IntoContainerPort},
+};
+
+use super::{
+    labels,
+    network::{Network, Route},
+};
+use crate::{
+    declare::ServerSpec,
+    sandbox::{context::Context, place},
+};
+
+/// Bytes of a container's `/dev/shm`.
+const SHARED_MEMORY: u64 = 256 << 20;
+/// An output above this is rolled over by the engine: two files of this size are kept.
+const LOG_FILE: &str = "32m";
+
+/// What differs between launches of the same server.
+pub(crate) struct Shape<'a> {
+    pub(crate) image: &'a str,
+    pub(crate) network: &'a Network,
+    /// Descriptor limit to ask for; `None` leaves the engine's.
+    pub(crate) descriptors: Option<u64>,
+    /// Its companions.
+    pub(crate) hosts: &'a [super::companion::Name],
+}
+
+/// The request for a server's container.
+pub(crate) fn server(context: &Context, spec: &ServerSpec, shape: &Shape<'_>) -> ContainerRequest<GenericImage> {
+    let (name, tag) = split_reference(shape.image);
+    let image = GenericImage::new(name, tag).with_exposed_port(spec.port.tcp());
+    let mut request = image
+        .with_network(shape.network.name.clone())
+        .with_labels(labels(&context.options.run_id))
+        .with_label("wsgibench.server", spec.name.clone())
+        .with_cap_drop("ALL")
+        .with_security_opt("no-new-privileges")
+        .with_user(spec.user.clone())
+        .with_readonly_rootfs(!spec.writable_root)
+        .with_shm_size(SHARED_MEMORY);
+    for capability in &spec.capabilities {
+        request = request.with_cap_add(capability.clone());
+    }
+    if !spec.command.is_empty() {
+        request = request.with_cmd(spec.command.iter().map(|word| place(word, "0.0.0.0", spec.port)));
+    }
+    for (name, value) in &spec.env {
+        request = request.with_env_var(name.clone(), place(value, "0.0.0.0", spec.port));
+    }
+    for (name, address) in shape.hosts {
+        request = request.with_host(name.clone(), Host::Addr(*address));
+    }
+    if let Some(descriptors) = shape.descriptors {
+        let limit = i64::try_from(descriptors).unwrap_or(i64::MAX);
+        request = request.with_ulimit("nofile", limit, Some(limit));
+    }
+    let modify = host_config(context, spec, shape.network.route);
+    request.with_host_config_modifier(modify)
+}
+
+/// The limits that testcontainers has no setter for.
+fn host_config(context: &Context, spec: &ServerSpec, route: Route) -> impl Fn(&mut HostConfig) + Send + Sync + 'static {
+    let limits = spec.limits.clone();
+    let cpus = crate::sandbox::cpus::format_list(context.cpus(limits.cpus));
+    let memory = i64::try_from(limits.memory).unwrap_or(i64::MAX);
+    let port = format!("{}/tcp", spec.port);
+    let writable: HashMap<String, String> = std::iter::once("/tmp".to_owned())
+        .chain(spec.tmpfs.iter().cloned())
+        .map(|folder| (folder, "rw,nosuid,nodev,exec,mode=1777".to_owned()))
+        .collect();
+    move |host: &mut HostConfig| {
+        host.cpuset_cpus = Some(cpus.clone());
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a quota is a few cores, 10^9 nano-CPUs each"
+        )]
+        {
+            host.nano_cpus = limits.cpu_quota.map(|cores| (cores * 1e9) as i64);
+        }
+        host.memory = Some(memory);
+        // The same value: no swap.
+        host.memory_swap = Some(memory);
+        host.pids_limit = Some(i64::from(limits.pids));
+        host.sysctls = Some(HashMap::from([(
+            "net.core.somaxconn".to_owned(),
+            limits.backlog.to_string(),
+        )]));
+        host.tmpfs = Some(writable.clone());
+        host.log_config = Some(HostConfigLogConfig {
+            typ: Some("json-file".into()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), LOG_FILE.to_owned()),
+                ("max-file".to_owned(), "2".to_owned()),
+            ])),
+        });
+        host.publish_all_ports = Some(false);
+        host.port_bindings = match route {
+            Route::Bridge => None,
+            Route::PublishedPort => Some(HashMap::from([(
+                port.clone(),
+                Some(vec![PortBinding {
+                    host_ip: Some(published_on().to_owned()),
+                    host_port: Some(String::new()),
+                }]),
+            )])),
+        };
+    }
+}
+
+/// Published to this machine only, unless the engine is on another one (or we are in a container ourselves).
+fn published_on() -> &'static str {
+    let elsewhere =
+        std::env::var("DOCKER_HOST").is_ok_and(|host| !host.starts_with("unix:") && !host.starts_with("npipe:"));
+    if elsewhere || std::path::Path::new("/.dockerenv").exists() {
+        "0.0.0.0"
+    } else {
+        "127.0.0.1"
+    }
+}
+
+/// Name and tag of a reference: `registry:5000/name` has no tag, `name@sha256:abc` has its digest in that place.
+pub(crate) fn split_reference(reference: &str) -> (String, String) {
+    match reference.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name.to_owned(), tag.to_owned()),
+        _ => (reference.to_owned(), "latest".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references() {
+        let split = |reference| split_reference(reference);
+        assert_eq!(split("python:3.12"), ("python".into(), "3.12".into()));
+        assert_eq!(split("python"), ("python".into(), "latest".into()));
+        assert_eq!(split("host:5000/a/b"), ("host:5000/a/b".into(), "latest".into()));
+        assert_eq!(split("a@sha256:abc"), ("a@sha256".into(), "abc".into()));
+    }
+
+    #[test]
+    fn places_are_filled() {
+        assert_eq!(place("{host}:{port}", "0.0.0.0", 8000), "0.0.0.0:8000");
+        assert_eq!(place("{other}", "0.0.0.0", 8000), "{other}");
+    }
+}

@@ -1,0 +1,248 @@
+//! Starting a server's container, waiting until it answers, and its end.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use testcontainers::bollard::query_parameters::{InspectContainerOptions, KillContainerOptionsBuilder};
+use tokio::sync::Mutex;
+
+use super::{
+    DockerSandbox, companion,
+    container::{self, Shape},
+    engine::{Engine, reason},
+    eye::{self, Eye},
+    guard::{Guarded, write_log},
+};
+use crate::{
+    declare::ServerSpec,
+    sandbox::{
+        ExecOutput, LaunchError, Prepared, Signal, StopInfo, Usage,
+        error::{SHOWN_LINES, last_lines},
+        ready::{self, NotReady},
+    },
+};
+
+/// The highest descriptor limit that the engine grants, once it has refused one.
+#[derive(Debug, Default)]
+pub(super) struct DescriptorLimit(Mutex<Option<u64>>);
+
+/// A server that runs in a container and has answered.
+pub(crate) struct DockerLaunch {
+    engine: Engine,
+    server: Guarded,
+    /// Removed after the server.
+    companions: Vec<Guarded>,
+    address: SocketAddr,
+    start_up: Duration,
+    eye: Eye,
+    log: PathBuf,
+}
+
+pub(super) async fn launch(
+    sandbox: &DockerSandbox,
+    prepared: &Prepared,
+    log: &Path,
+) -> Result<DockerLaunch, LaunchError> {
+    let spec = &prepared.spec;
+    let fail = |reason: String| LaunchError::not_started(&spec.name, reason);
+    let (companions, hosts) = companion::start_all(sandbox, spec, &prepared.services)
+        .await
+        .map_err(fail)?;
+
+    let order = Instant::now();
+    let mut server = start_server(sandbox, spec, &prepared.image, &hosts)
+        .await
+        .map_err(fail)?;
+    server.log = Some(log.to_owned());
+    let state = inspect(&sandbox.engine, server.id()).await.map_err(fail)?;
+    let eye = Eye::open(&sandbox.engine, server.id(), state.pid).map_err(|error| fail(error.to_string()))?;
+    let address = match server.address(sandbox.network.route, spec.port).await {
+        Ok(address) => Ok(address),
+        // One that has ended by now has no address any more: its end is what to tell.
+        Err(_) if !state.running || !eye.is_alive() => Err(NotReady::Died),
+        Err(error) => return Err(fail(error)),
+    };
+    let mut launch = DockerLaunch {
+        engine: sandbox.engine.clone(),
+        server,
+        companions,
+        address: address.clone().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0))),
+        start_up: Duration::ZERO,
+        eye,
+        log: log.to_owned(),
+    };
+    let deadline = order + spec.ready_within;
+    let outcome = match address {
+        Ok(address) => ready::wait_until_ready(address, &spec.ready_path, deadline, || launch.is_alive()).await,
+        Err(died) => Err(died),
+    };
+    launch.start_up = order.elapsed();
+    match outcome {
+        Ok(()) => Ok(launch),
+        Err(why) => Err(launch.explain(spec, why).await),
+    }
+}
+
+/// Starts the container, with the descriptor limit clamped to the engine's own where it refuses the one asked for.
+async fn start_server(
+    sandbox: &DockerSandbox,
+    spec: &ServerSpec,
+    image: &str,
+    hosts: &[companion::Name],
+) -> Result<Guarded, String> {
+    let start = async |descriptors| {
+        let shape = Shape {
+            image,
+            network: &sandbox.network,
+            descriptors,
+            hosts,
+        };
+        Guarded::start(&sandbox.engine, container::server(&sandbox.context, spec, &shape)).await
+    };
+    let granted = *sandbox.descriptors.0.lock().await;
+    let asked = granted.map_or(spec.limits.descriptors, |most| most.min(spec.limits.descriptors));
+    match start(Some(asked)).await {
+        Err(error) if granted.is_none() && error.contains("rlimit") => {
+            let most = hard_limit(&sandbox.engine, start(None).await?).await?;
+            *sandbox.descriptors.0.lock().await = Some(most);
+            sandbox.context.notice(
+                "",
+                &format!(
+                    "the engine grants a container at most {most} descriptors, {asked} were asked for: clamped (raise the engine's \
+                     own limit, LimitNOFILE of its service)"
+                ),
+            );
+            start(Some(most.min(asked))).await
+        }
+        outcome => outcome,
+    }
+}
+
+/// The hard descriptor limit of a container that was started without one.
+async fn hard_limit(engine: &Engine, probe: Guarded) -> Result<u64, String> {
+    let state = inspect(engine, probe.id()).await?;
+    let limits = match eye::near_pid(probe.id(), state.pid) {
+        Some(pid) => fs::read_to_string(format!("/proc/{pid}/limits")).map_err(|error| error.to_string())?,
+        None => String::from_utf8_lossy(&probe.exec(&["cat", "/proc/1/limits"]).await?.stdout).into_owned(),
+    };
+    probe.remove().await;
+    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    line.and_then(|line| line.split_ascii_whitespace().nth(4)?.parse().ok())
+        .ok_or_else(|| {
+            "the engine refused the descriptor limit and does not tell its own; lower Limits::descriptors".to_owned()
+        })
+}
+
+/// What the engine knows of a container's process.
+struct State {
+    pid: Option<i64>,
+    running: bool,
+    exit: Option<i64>,
+    oom_killed: bool,
+}
+
+async fn inspect(engine: &Engine, id: &str) -> Result<State, String> {
+    let container = engine
+        .api
+        .inspect_container(id, None::<InspectContainerOptions>)
+        .await
+        .map_err(|error| reason(&error))?;
+    let state = container.state.unwrap_or_default();
+    Ok(State {
+        pid: state.pid,
+        running: state.running.unwrap_or(false),
+        exit: state.exit_code,
+        oom_killed: state.oom_killed.unwrap_or(false),
+    })
+}
+
+impl DockerLaunch {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn start_up(&self) -> Duration {
+        self.start_up
+    }
+
+    pub(crate) fn usage(&self) -> io::Result<Usage> {
+        self.eye.usage()
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.eye.is_alive()
+    }
+
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.eye.pids()
+    }
+
+    pub(crate) async fn exec(&self, command: &[&str]) -> io::Result<ExecOutput> {
+        self.server.exec(command).await.map_err(io::Error::other)
+    }
+
+    pub(crate) async fn signal(&self, signal: Signal) -> io::Result<()> {
+        let options = KillContainerOptionsBuilder::new().signal(signal.name()).build();
+        let sent = self.engine.api.kill_container(self.server.id(), Some(options)).await;
+        sent.map_err(|error| io::Error::other(reason(&error)))
+    }
+
+    /// Kills it, writes what it printed to its log, removes it and its companions.
+    pub(crate) async fn stop(self) -> io::Result<StopInfo> {
+        let (info, output) = self.end().await;
+        let written = write_log(&self.log, &output);
+        self.server.remove().await;
+        for companion in self.companions {
+            companion.remove().await;
+        }
+        written.map(|()| info)
+    }
+
+    /// Kills it; its ending and all that it printed.
+    async fn end(&self) -> (StopInfo, Vec<u8>) {
+        let oom_kills = self.usage().map_or(0, |usage| usage.oom_kills);
+        let mut state = inspect(&self.engine, self.server.id()).await;
+        // The engine learns of an end a moment after the kernel does, on a busy machine a long moment.
+        for _ in 0..100 {
+            if self.is_alive() || !state.as_ref().is_ok_and(|state| state.running) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            state = inspect(&self.engine, self.server.id()).await;
+        }
+        let running = state.as_ref().is_ok_and(|state| state.running);
+        if running {
+            let _ = self.signal(Signal::Kill).await;
+        }
+        let info = state.map_or(StopInfo::default(), |state| StopInfo {
+            exit: state.exit.filter(|_| !running),
+            oom_killed: state.oom_killed || oom_kills > 0,
+        });
+        (info, self.server.output().await)
+    }
+
+    /// Ends a server that did not get ready, and tells why.
+    async fn explain(self, spec: &ServerSpec, why: NotReady) -> LaunchError {
+        let (info, output) = self.end().await;
+        let last_lines = last_lines(&output, SHOWN_LINES);
+        let server = spec.name.clone();
+        match why {
+            NotReady::Died => LaunchError::Died {
+                server,
+                exit: info.exit,
+                oom_killed: info.oom_killed,
+                last_lines,
+            },
+            NotReady::Deadline(last) => LaunchError::NotReady {
+                server,
+                within: spec.ready_within,
+                last,
+                last_lines,
+            },
+        }
+    }
+}

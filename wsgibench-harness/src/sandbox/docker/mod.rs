@@ -1,0 +1,128 @@
+//! Servers in containers, started by testcontainers.
+//!
+//! What testcontainers leaves to its users is added here: an internal network, limits, readiness at the container's own address,
+//! and a clean-up that holds on every way out (it removes a container only when its handle is dropped inside a runtime, and leaks
+//! one whose start failed).
+
+mod base_image;
+mod blocking;
+mod build;
+mod companion;
+mod container;
+mod context_files;
+mod engine;
+mod eye;
+mod guard;
+mod launch;
+mod network;
+mod prepare;
+mod pull;
+mod reap;
+mod remote;
+mod trim;
+mod versions;
+
+use std::{path::Path, sync::Arc};
+
+pub(crate) use base_image::{BASE_REPOSITORY, looked_for as base_images};
+pub(crate) use engine::{Engine, reason};
+pub(crate) use launch::DockerLaunch;
+pub(crate) use prepare::IMAGE_LABEL;
+pub(crate) use reap::{emergency_cleanup, reap_quietly};
+
+use self::{
+    base_image::BaseImages,
+    network::{Network, Route},
+};
+use super::{LaunchError, PrepareError, Prepared, SandboxError, context::Context, owner};
+use crate::declare::ServerSpec;
+
+/// Label of everything of one run.
+const RUN_LABEL: &str = "wsgibench.run";
+
+/// Labels of everything that this process makes in the engine.
+fn labels(run_id: &str) -> [(String, String); 2] {
+    [
+        (owner::LABEL.to_owned(), owner::Owner::this().to_string()),
+        (RUN_LABEL.to_owned(), run_id.to_owned()),
+    ]
+}
+
+/// An engine, a base image and the run's network.
+pub(crate) struct DockerSandbox {
+    context: Arc<Context>,
+    engine: Engine,
+    network: Network,
+    bases: BaseImages,
+    descriptors: launch::DescriptorLimit,
+    tags: prepare::Tags,
+}
+
+impl DockerSandbox {
+    /// Connects, removes what dead runs left, finds a base image (`need_base`), makes the network.
+    pub(crate) async fn open(context: Arc<Context>) -> Result<Self, SandboxError> {
+        let engine = Engine::connect().await?;
+        reap::mark_used();
+        reap::reap_dead(&engine, &context).await;
+        let bases = BaseImages::new(engine.clone(), context.clone());
+        bases.get(None).await.map_err(SandboxError::NoBaseImage)?;
+        let network = Network::create(&engine, &context).await?;
+        if network.route == Route::PublishedPort {
+            context.notice(
+                "",
+                "the containers' own addresses are not used: the load goes through published ports, which cost a fast server more \
+                 than half of its throughput; read such figures as suspect",
+            );
+        }
+        Ok(Self {
+            context,
+            engine,
+            network,
+            bases,
+            descriptors: launch::DescriptorLimit::default(),
+            tags: prepare::Tags::default(),
+        })
+    }
+
+    pub(crate) fn engine(&self) -> &str {
+        &self.engine.version
+    }
+
+    pub(crate) fn cgroup(&self) -> Option<&str> {
+        self.engine.cgroup.as_deref()
+    }
+
+    pub(crate) fn path(&self) -> &'static str {
+        match self.network.route {
+            Route::Bridge => "bridge",
+            Route::PublishedPort => "published port",
+        }
+    }
+
+    pub(crate) async fn prepare(&self, spec: &ServerSpec) -> Result<Prepared, PrepareError> {
+        prepare::prepare(self, spec).await
+    }
+
+    pub(crate) async fn launch(&self, prepared: &Prepared, log: &Path) -> Result<DockerLaunch, LaunchError> {
+        launch::launch(self, prepared, log).await
+    }
+
+    /// Removes the network.
+    pub(crate) async fn close(self) {
+        if let Err(error) = self.network.remove(&self.engine).await {
+            self.context.say(
+                "sandbox",
+                &format!("the network {} could not be removed: {error}", self.network.name),
+            );
+        }
+    }
+}
+
+impl Drop for DockerSandbox {
+    fn drop(&mut self) {
+        let (engine, network) = (self.engine.clone(), self.network.clone());
+        blocking::run(async move {
+            let _ = network.remove(&engine).await;
+        });
+    }
+}

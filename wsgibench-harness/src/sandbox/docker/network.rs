@@ -1,0 +1,101 @@
+//! One network a run, internal: its containers reach each other and us, and nothing else.
+
+use std::{collections::HashMap, path::Path};
+
+use testcontainers::bollard::{
+    models::{NetworkCreateRequest, NetworkDisconnectRequest},
+    query_parameters::ListContainersOptionsBuilder,
+};
+
+use super::{engine::Engine, engine::reason, labels};
+use crate::sandbox::{SandboxError, context::Context};
+
+/// How the load reaches a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// At its own address.
+    Bridge,
+    /// Through the engine's port proxy.
+    PublishedPort,
+}
+
+/// The run's network.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    pub(crate) name: String,
+    id: String,
+    pub(crate) route: Route,
+    /// Addresses of its containers can be reached from here.
+    pub(crate) has_route: bool,
+}
+
+impl Network {
+    /// Makes the network: internal where its addresses can be reached from here, else plain.
+    pub(crate) async fn create(engine: &Engine, context: &Context) -> Result<Self, SandboxError> {
+        // The engine takes the same name twice, and then finds neither by it.
+        let name = format!("wsgibench-{}-{:08x}", context.options.run_id, rand::random::<u32>());
+        let internal = !context.options.published_port;
+        let mut id = make(engine, context, &name, internal).await?;
+        let has_route = has_route(&id);
+        if internal && !has_route {
+            // No internal network publishes a port.
+            let _ = engine.api.remove_network(&id).await;
+            id = make(engine, context, &name, false).await?;
+        }
+        let route = if internal && has_route {
+            Route::Bridge
+        } else {
+            Route::PublishedPort
+        };
+        Ok(Self {
+            name,
+            id,
+            route,
+            has_route,
+        })
+    }
+
+    /// Removes it, and before that takes out a container whose handle lives longer than the sandbox.
+    pub(crate) async fn remove(&self, engine: &Engine) -> Result<(), String> {
+        let filters = HashMap::from([("network".to_owned(), vec![self.id.clone()])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        for container in engine.api.list_containers(Some(options)).await.unwrap_or_default() {
+            let container = container.id.unwrap_or_default();
+            let request = NetworkDisconnectRequest {
+                container,
+                force: Some(true),
+            };
+            // The engine's refusal to remove the network tells more than this one would.
+            let _ = engine.api.disconnect_network(&self.id, request).await;
+        }
+        match engine.api.remove_network(&self.id).await {
+            Err(error) if !super::engine::is_not_found(&error) => Err(reason(&error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn make(engine: &Engine, context: &Context, name: &str, internal: bool) -> Result<String, SandboxError> {
+    let labels: HashMap<String, String> = labels(&context.options.run_id).into_iter().collect();
+    let request = NetworkCreateRequest {
+        name: name.to_owned(),
+        driver: Some("bridge".into()),
+        internal: Some(internal),
+        labels: Some(labels),
+        ..NetworkCreateRequest::default()
+    };
+    let answer = engine
+        .api
+        .create_network(request)
+        .await
+        .map_err(|error| SandboxError::Engine(reason(&error)))?;
+    Ok(answer.id)
+}
+
+/// The network's bridge is an interface of ours: its containers can be reached at their own addresses. Not so with an engine in a
+/// virtual machine (Docker Desktop), on another machine, or in another network namespace (rootless).
+fn has_route(network_id: &str) -> bool {
+    network_id
+        .get(..12)
+        .is_some_and(|id| Path::new("/sys/class/net").join(format!("br-{id}")).exists())
+}

@@ -1,0 +1,281 @@
+//! A server's image, and those of its companions: built, or found, or pulled.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use super::{
+    DockerSandbox,
+    build::{self, Build},
+    context_files::ContextFiles,
+    trim, versions,
+};
+use crate::{
+    declare::{ServerSpec, Source},
+    sandbox::{PrepareError, Prepared},
+};
+
+/// Repositories of our images are below this name.
+pub(super) const REPOSITORY: &str = "wsgibench";
+/// Label of a built image: the folder or server that it was built for.
+pub(crate) const IMAGE_LABEL: &str = "wsgibench.image";
+
+/// Tags that this run uses: never trimmed.
+#[derive(Debug, Default)]
+pub(super) struct Tags(Mutex<Vec<String>>);
+
+impl Tags {
+    fn add(&self, tag: &str) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(tag.to_owned());
+    }
+
+    pub(super) fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What an image is made of.
+struct Recipe<'a> {
+    /// What errors and lines are about.
+    name: &'a str,
+    source: &'a Source,
+    app: Option<&'a Path>,
+    python: Option<&'a str>,
+}
+
+pub(super) async fn prepare(sandbox: &DockerSandbox, spec: &ServerSpec) -> Result<Prepared, PrepareError> {
+    let recipe = Recipe {
+        name: &spec.name,
+        source: &spec.source,
+        app: spec.app.as_deref(),
+        python: spec.python.as_deref(),
+    };
+    let image = image(sandbox, &recipe).await?;
+    let mut services = Vec::new();
+    for service in &spec.services {
+        let recipe = Recipe {
+            name: &service.name,
+            source: &service.source,
+            app: None,
+            python: None,
+        };
+        services.push(self::image(sandbox, &recipe).await.map_err(|error| {
+            let of = |text| format!("its companion `{}`: {text}", service.name);
+            match error {
+                PrepareError::NotAvailable(text) => PrepareError::NotAvailable(of(text)),
+                PrepareError::Failed(text) => PrepareError::Failed(of(text)),
+            }
+        })?);
+    }
+    let inspected = sandbox.engine.api.inspect_image(&image).await.map_err(|error| {
+        PrepareError::Failed(format!(
+            "the image {image} is not there: {}",
+            super::engine::reason(&error)
+        ))
+    })?;
+    let versions = match &inspected.id {
+        Some(id) => versions::of_image(sandbox, &image, id).await,
+        None => BTreeMap::new(),
+    };
+    Ok(Prepared {
+        spec: spec.clone(),
+        image,
+        digest: inspected.id,
+        bytes: inspected.size.and_then(|size| u64::try_from(size).ok()),
+        versions,
+        services,
+        environment: None,
+    })
+}
+
+async fn image(sandbox: &DockerSandbox, recipe: &Recipe<'_>) -> Result<String, PrepareError> {
+    let failed = |text: String| PrepareError::Failed(format!("`{}`: {text}", recipe.name));
+    match recipe.source {
+        Source::Image(reference) => {
+            sandbox
+                .bases
+                .pulls()
+                .find_or_pull(reference)
+                .await
+                .map_err(PrepareError::NotAvailable)?;
+            Ok(reference.clone())
+        }
+        Source::Running(address) => Err(failed(format!(
+            "{address} is a server that runs already: no companion can be one"
+        ))),
+        Source::Folder(folder) => {
+            let files = folder_context(folder, recipe.app).map_err(failed)?;
+            let repository = folder
+                .file_name()
+                .map_or(recipe.name.into(), std::ffi::OsStr::to_string_lossy);
+            built(sandbox, recipe, &repository, files).await
+        }
+        Source::Requirements(lines) => {
+            let files = requirements_context(lines, recipe.app).map_err(failed)?;
+            built(sandbox, recipe, recipe.name, files).await
+        }
+    }
+}
+
+/// The image of a context, built unless one of the same content is there.
+async fn built(
+    sandbox: &DockerSandbox,
+    recipe: &Recipe<'_>,
+    name: &str,
+    files: ContextFiles,
+) -> Result<String, PrepareError> {
+    let base = sandbox
+        .bases
+        .get(recipe.python)
+        .await
+        .map_err(PrepareError::NotAvailable)?;
+    let repository = format!("{REPOSITORY}/{}", repository_name(name));
+    let tag = format!("{repository}:{}", files.hash(&[&base.id]));
+    sandbox.tags.add(&tag);
+    if sandbox.engine.api.inspect_image(&tag).await.is_ok() {
+        return Ok(tag);
+    }
+    sandbox
+        .context
+        .say(recipe.name, &format!("builds its image {tag} from {}", base.reference));
+    let failed = |text: String| PrepareError::Failed(format!("the image of `{}` does not build: {text}", recipe.name));
+    let build = Build {
+        tag: &tag,
+        base: &base.reference,
+        context: files.tar().map_err(|error| failed(error.to_string()))?,
+        labels: HashMap::from([(IMAGE_LABEL.to_owned(), name.to_owned())]),
+        log: sandbox
+            .context
+            .options
+            .run_dir
+            .join("logs")
+            .join(format!("build-{}.log", repository_name(name))),
+    };
+    build::build(&sandbox.engine, build, |step| sandbox.context.say(recipe.name, step))
+        .await
+        .map_err(failed)?;
+    trim::trim(&sandbox.engine, &repository, &sandbox.tags.all()).await;
+    Ok(tag)
+}
+
+/// A folder with a Dockerfile, and the application.
+fn folder_context(folder: &Path, app: Option<&Path>) -> Result<ContextFiles, String> {
+    if !folder.is_dir() {
+        return Err(format!(
+            "there is no folder {}; Server::image names one relative to the crate",
+            folder.display()
+        ));
+    }
+    let mut files = ContextFiles::default();
+    files
+        .add_folder(folder, "")
+        .map_err(|error| format!("{} cannot be read: {error}", folder.display()))?;
+    if !files.contains("Dockerfile") {
+        return Err(format!(
+            "{} has no Dockerfile; write one, or use Server::python",
+            folder.display()
+        ));
+    }
+    add_app(&mut files, app, folder)?;
+    Ok(files)
+}
+
+/// A Dockerfile of ours for requirement lines.
+fn requirements_context(lines: &[String], app: Option<&Path>) -> Result<ContextFiles, String> {
+    let mut files = ContextFiles::default();
+    let copy = if app.is_some() {
+        "COPY app /app\n"
+    } else {
+        "RUN mkdir /app\n"
+    };
+    files.add(
+        "Dockerfile",
+        format!(
+            "ARG BASE_IMAGE\nFROM ${{BASE_IMAGE}}\n\
+             ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONHASHSEED=0\n\
+             RUN python3 -m venv /opt/venv\n\
+             COPY requirements.txt /opt/\n\
+             RUN pip install --no-cache-dir -r /opt/requirements.txt\n\
+             {copy}WORKDIR /app\nUSER 65534:65534\n"
+        ),
+    );
+    files.add("requirements.txt", lines.join("\n") + "\n");
+    add_app(&mut files, app, Path::new("the generated context"))?;
+    Ok(files)
+}
+
+fn add_app(files: &mut ContextFiles, app: Option<&Path>, folder: &Path) -> Result<(), String> {
+    let Some(app) = app else { return Ok(()) };
+    if !app.is_dir() {
+        return Err(format!(
+            "there is no application folder {}; Server::app names one relative to the crate",
+            app.display()
+        ));
+    }
+    if files.has_folder("app") {
+        return Err(format!(
+            "{} has a folder `app` of its own, where Server::app is to be put",
+            folder.display()
+        ));
+    }
+    files
+        .add_folder(app, "app/")
+        .map_err(|error| format!("{} cannot be read: {error}", app.display()))
+}
+
+/// A name as the engine allows it in a repository.
+fn repository_name(name: &str) -> String {
+    let name: String = name
+        .to_lowercase()
+        .chars()
+        .map(|c| {
+            if c.is_ascii_lowercase() || c.is_ascii_digit() {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    let name = name
+        .split('-')
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("-");
+    if name.is_empty() { "server".into() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_the_engine_allows() {
+        assert_eq!(repository_name("mod_wsgi"), "mod-wsgi");
+        assert_eq!(repository_name("--A..B--"), "a-b");
+        assert_eq!(repository_name("é"), "server");
+    }
+
+    #[test]
+    fn a_users_slip_is_named_with_its_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = folder_context(&folder.path().join("none"), None).unwrap_err();
+        assert!(
+            error.contains("there is no folder") && error.contains("none"),
+            "{error}"
+        );
+        let error = folder_context(folder.path(), None).unwrap_err();
+        assert!(error.contains("has no Dockerfile"), "{error}");
+        std::fs::write(folder.path().join("Dockerfile"), "FROM x").unwrap();
+        let error = folder_context(folder.path(), Some(&folder.path().join("app"))).unwrap_err();
+        assert!(error.contains("no application folder"), "{error}");
+        std::fs::create_dir(folder.path().join("app")).unwrap();
+        std::fs::write(folder.path().join("app/a.py"), "").unwrap();
+        let error = folder_context(folder.path(), Some(&folder.path().join("app"))).unwrap_err();
+        assert!(error.contains("`app` of its own"), "{error}");
+    }
+}

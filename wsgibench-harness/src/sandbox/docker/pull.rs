@@ -1,0 +1,147 @@
+//! Pulling an image, with a time limit, and remembering a refusal for the run.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use docker_credential::DockerCredential;
+use futures_util::StreamExt;
+use testcontainers::bollard::{auth::DockerCredentials, query_parameters::CreateImageOptionsBuilder};
+use tokio::{sync::Mutex, time::timeout};
+
+use super::{
+    container::split_reference,
+    engine::{Engine, reason},
+};
+
+/// A registry that does not answer for so long, at the start or in between, is given up.
+const SILENCE: Duration = Duration::from_secs(20);
+/// The longest that a pull may take.
+const WHOLE: Duration = Duration::from_secs(600);
+
+/// Stands for the registry of names without one.
+const OWN_REGISTRY: &str = "the engine's own registry";
+
+/// Pulls images; what was refused once is not tried again.
+pub(crate) struct Pulls {
+    engine: Engine,
+    /// Reasons by image, or by registry where the registry itself could not be reached.
+    refused: Mutex<BTreeMap<String, String>>,
+}
+
+impl Pulls {
+    pub(super) fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            refused: Mutex::default(),
+        }
+    }
+
+    /// Makes sure that an image is in the engine.
+    pub(super) async fn find_or_pull(&self, reference: &str) -> Result<(), String> {
+        if self.engine.api.inspect_image(reference).await.is_ok() {
+            return Ok(());
+        }
+        self.pull(reference).await
+    }
+
+    /// Pulls an image.
+    pub(super) async fn pull(&self, reference: &str) -> Result<(), String> {
+        let registry = registry(reference);
+        let mut refused = self.refused.lock().await;
+        if let Some(why) = refused.get(reference).or_else(|| refused.get(registry)) {
+            return Err(why.clone());
+        }
+        let outcome = timeout(WHOLE, self.try_pull(reference)).await;
+        let (key, why) = match outcome {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err((Refusal::Image, why))) => (reference, why),
+            Ok(Err((Refusal::Registry, why))) => (registry, why),
+            Err(_) => (registry, format!("it was not complete after {} s", WHOLE.as_secs())),
+        };
+        let why = format!("{reference} cannot be pulled: {why}");
+        refused.insert(key.to_owned(), why.clone());
+        Err(why)
+    }
+
+    async fn try_pull(&self, reference: &str) -> Result<(), (Refusal, String)> {
+        let (name, tag) = split_reference(reference);
+        let options = if let Some(name) = name.strip_suffix("@sha256") {
+            CreateImageOptionsBuilder::new()
+                .from_image(&format!("{name}@sha256:{tag}"))
+                .build()
+        } else {
+            CreateImageOptionsBuilder::new().from_image(&name).tag(&tag).build()
+        };
+        let server = match registry(reference) {
+            OWN_REGISTRY => self.engine.registry.clone(),
+            named => Some(named.to_owned()),
+        };
+        let credentials = match server {
+            Some(server) => credentials(server).await,
+            None => None,
+        };
+        let mut messages = self.engine.api.create_image(Some(options), None, credentials);
+        loop {
+            match timeout(SILENCE, messages.next()).await {
+                Err(_) => return Err((Refusal::Registry, format!("no answer within {} s", SILENCE.as_secs()))),
+                Ok(None) => return Ok(()),
+                Ok(Some(Ok(_))) => {}
+                Ok(Some(Err(error))) => {
+                    let why = reason(&error);
+                    let unknown =
+                        super::engine::is_not_found(&error) || why.contains("manifest") || why.contains("denied");
+                    return Err((if unknown { Refusal::Image } else { Refusal::Registry }, why));
+                }
+            }
+        }
+    }
+}
+
+/// What the user's docker configuration has for a registry.
+async fn credentials(server: String) -> Option<DockerCredentials> {
+    // It may run a helper program.
+    let found = {
+        let server = server.clone();
+        tokio::task::spawn_blocking(move || docker_credential::get_credential(&server).ok())
+            .await
+            .ok()??
+    };
+    Some(match found {
+        DockerCredential::IdentityToken(token) => DockerCredentials {
+            identitytoken: Some(token),
+            serveraddress: Some(server),
+            ..DockerCredentials::default()
+        },
+        DockerCredential::UsernamePassword(username, password) => DockerCredentials {
+            username: Some(username),
+            password: Some(password),
+            serveraddress: Some(server),
+            ..DockerCredentials::default()
+        },
+    })
+}
+
+/// What was refused.
+enum Refusal {
+    Image,
+    Registry,
+}
+
+/// The registry of a reference: its first part, if that looks like a host; else the engine's own.
+fn registry(reference: &str) -> &str {
+    match reference.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
+        _ => OWN_REGISTRY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registries() {
+        assert_eq!(registry("python:3.12"), registry("library/python"));
+        assert_eq!(registry("example.org:5000/a/b:1"), "example.org:5000");
+        assert_eq!(registry("localhost/a"), "localhost");
+    }
+}

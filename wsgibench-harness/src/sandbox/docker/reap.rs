@@ -1,0 +1,100 @@
+//! Removing what dead runs left, and, in an emergency, what this run has.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use testcontainers::bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
+};
+
+use super::{blocking, engine::Engine};
+use crate::sandbox::{
+    context::Context,
+    owner::{LABEL, Owner},
+};
+
+/// Whether this process has used the engine at all.
+static USED: AtomicBool = AtomicBool::new(false);
+/// Set by an emergency: nothing may be started any more.
+static CLOSING: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn mark_used() {
+    USED.store(true, Ordering::SeqCst);
+}
+
+pub(super) fn is_closing() -> bool {
+    CLOSING.load(Ordering::SeqCst)
+}
+
+/// Removes containers and networks whose owner is proven dead.
+pub(super) async fn reap_dead(engine: &Engine, context: &Context) {
+    let removed = sweep(engine, LABEL, |label| {
+        Owner::parse(label).is_some_and(|owner| owner.is_proven_dead())
+    })
+    .await;
+    if removed > 0 {
+        context.say(
+            "sandbox",
+            &format!("removed {removed} containers and networks that a killed run had left"),
+        );
+    }
+}
+
+/// The same where no engine is needed otherwise, and none may be there.
+pub(crate) async fn reap_quietly(context: &Context, patience: Duration) {
+    if let Ok(Ok(engine)) = tokio::time::timeout(patience, Engine::connect()).await {
+        reap_dead(&engine, context).await;
+    }
+}
+
+/// Removes containers (and networks) with the label `name` where its value satisfies `belongs`; returns how many.
+pub(super) async fn sweep(engine: &Engine, name: &str, belongs: impl Fn(&str) -> bool) -> usize {
+    let filters = HashMap::from([("label".to_owned(), vec![name.to_owned()])]);
+    let belongs = |labels: Option<HashMap<String, String>>| {
+        labels
+            .and_then(|labels| labels.get(name).map(|value| belongs(value)))
+            .unwrap_or(false)
+    };
+    let mut removed = 0;
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+    for container in engine.api.list_containers(Some(options)).await.unwrap_or_default() {
+        if let (true, Some(id)) = (belongs(container.labels), container.id) {
+            removed += usize::from(remove(engine, &id).await);
+        }
+    }
+    let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+    for network in engine.api.list_networks(Some(options)).await.unwrap_or_default() {
+        if let (true, Some(id)) = (belongs(network.labels), network.id) {
+            removed += usize::from(engine.api.remove_network(&id).await.is_ok());
+        }
+    }
+    removed
+}
+
+/// Kills and removes a container with its volumes; `true` when it did.
+pub(super) async fn remove(engine: &Engine, id: &str) -> bool {
+    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+    engine.api.remove_container(id, Some(options)).await.is_ok()
+}
+
+/// Removes all containers and networks of this process. A start that is under way may still make one: so it looks again until
+/// nothing is left.
+pub(crate) fn emergency_cleanup() {
+    CLOSING.store(true, Ordering::SeqCst);
+    if !USED.load(Ordering::SeqCst) {
+        return;
+    }
+    blocking::run(async {
+        let Ok(engine) = Engine::connect().await else { return };
+        let mine = Owner::this().to_string();
+        let mut quiet = 0;
+        while quiet < 2 {
+            let removed = sweep(&engine, LABEL, |label| label == mine).await;
+            quiet = if removed == 0 { quiet + 1 } else { 0 };
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+    });
+}

@@ -1,0 +1,183 @@
+//! A container whose processes cannot be seen from here (Docker Desktop, an engine elsewhere): the engine is asked.
+//!
+//! The callers are not asynchronous and may sit on a runtime of their own, so a thread does the asking. An answer takes some
+//! milliseconds, where reading a control group takes some microseconds.
+
+use std::{
+    io,
+    sync::mpsc::{self, SyncSender},
+    time::Duration,
+};
+
+use futures_util::StreamExt;
+use testcontainers::bollard::{
+    models::ContainerStatsResponse,
+    query_parameters::{InspectContainerOptions, StatsOptionsBuilder},
+};
+
+use super::engine::{Engine, reason};
+use crate::sandbox::Usage;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+enum Question {
+    Usage(SyncSender<io::Result<Usage>>),
+    Running(SyncSender<bool>),
+}
+
+/// Asks the engine about one container.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    questions: mpsc::Sender<Question>,
+}
+
+impl Remote {
+    pub(crate) fn new(engine: &Engine, id: &str) -> io::Result<Self> {
+        let (questions, inbox) = mpsc::channel();
+        let (engine, id) = (engine.clone(), id.to_owned());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new()
+            .name("wsgibench-engine-stats".into())
+            .spawn(move || {
+                for question in inbox {
+                    runtime.block_on(async {
+                        // A caller that has given up is no reason to stop.
+                        let _ = match question {
+                            Question::Usage(answer) => answer.send(usage(&engine, &id).await).is_ok(),
+                            Question::Running(answer) => answer.send(is_running(&engine, &id).await).is_ok(),
+                        };
+                    });
+                }
+            })?;
+        Ok(Self { questions })
+    }
+
+    pub(crate) fn usage(&self) -> io::Result<Usage> {
+        let (answer, inbox) = mpsc::sync_channel(1);
+        self.questions.send(Question::Usage(answer)).map_err(io::Error::other)?;
+        inbox
+            .recv_timeout(PATIENCE)
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        let (answer, inbox) = mpsc::sync_channel(1);
+        self.questions.send(Question::Running(answer)).is_ok() && inbox.recv_timeout(PATIENCE).unwrap_or(true)
+    }
+}
+
+async fn usage(engine: &Engine, id: &str) -> io::Result<Usage> {
+    let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
+    let mut stats = std::pin::pin!(engine.api.stats(id, Some(options)));
+    match stats.next().await {
+        Some(Ok(stats)) => from_stats(&stats),
+        Some(Err(error)) => Err(io::Error::other(reason(&error))),
+        None => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+    }
+}
+
+async fn is_running(engine: &Engine, id: &str) -> bool {
+    match engine.api.inspect_container(id, None::<InspectContainerOptions>).await {
+        Ok(container) => container.state.and_then(|state| state.running).unwrap_or(false),
+        Err(error) => !super::engine::is_not_found(&error),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "2^53 ns are 104 days of CPU time")]
+fn from_stats(stats: &ContainerStatsResponse) -> io::Result<Usage> {
+    let seconds = |nanoseconds: Option<u64>| nanoseconds.unwrap_or(0) as f64 / 1e9;
+    let cpu = stats
+        .cpu_stats
+        .as_ref()
+        .ok_or_else(|| io::Error::other("the engine sent no CPU figures"))?;
+    let time = cpu.cpu_usage.clone().unwrap_or_default();
+    let memory = stats.memory_stats.clone().unwrap_or_default();
+    let parts = memory.stats.unwrap_or_default();
+    let part = |name: &str| parts.get(name).copied();
+    // `cache` with version 1, `file` with version 2; files in memory are the server's own.
+    let cache = part("total_cache").or_else(|| part("file")).unwrap_or(0);
+    let own = part("total_shmem").or_else(|| part("shmem")).unwrap_or(0);
+    Ok(Usage {
+        cpu_user_seconds: seconds(time.usage_in_usermode),
+        cpu_system_seconds: seconds(time.usage_in_kernelmode),
+        cpu_total_seconds: seconds(time.total_usage),
+        throttled_seconds: seconds(cpu.throttling_data.as_ref().and_then(|data| data.throttled_time)),
+        memory_bytes: memory.usage.unwrap_or(0).saturating_sub(cache.saturating_sub(own)),
+        memory_peak_bytes: memory.max_usage,
+        // The engine does not count them; `StopInfo` tells whether one ended the server.
+        oom_kills: 0,
+        pids: stats.pids_stats.as_ref().and_then(|pids| pids.current).unwrap_or(0),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use testcontainers::{GenericImage, ImageExt, bollard::query_parameters::InspectContainerOptions};
+
+    use super::*;
+    use crate::sandbox::docker::{container::split_reference, eye::Eye, guard::Guarded, reap};
+
+    /// Any image with Python that the engine has.
+    async fn image_with_python(engine: &Engine) -> Option<String> {
+        let filters = HashMap::from([(
+            "reference".to_owned(),
+            vec!["python".to_owned(), "wsgibench-base".to_owned()],
+        )]);
+        let options = testcontainers::bollard::query_parameters::ListImagesOptionsBuilder::new()
+            .filters(&filters)
+            .build();
+        let images = engine.api.list_images(Some(options)).await.ok()?;
+        images.into_iter().flat_map(|image| image.repo_tags).next()
+    }
+
+    #[tokio::test]
+    async fn the_engine_tells_what_the_control_group_tells() {
+        let required = std::env::var("WSGIBENCH_REQUIRE_DOCKER").is_ok_and(|value| value == "1");
+        let engine = match Engine::connect().await {
+            Ok(engine) => engine,
+            Err(error) if required => panic!("{error}"),
+            Err(error) => return println!("skipped: {error}"),
+        };
+        let Some(image) = image_with_python(&engine).await else {
+            return println!("skipped: no image with Python");
+        };
+        reap::mark_used();
+        let (name, tag) = split_reference(&image);
+        let script =
+            "import time; [sum(range(1000)) for _ in range(50_000)]; print('done', flush=True); time.sleep(600)";
+        let request = GenericImage::new(name, tag)
+            .with_cmd(["python3", "-c", script])
+            .with_network("none");
+        let container = Guarded::start(&engine, request).await.unwrap();
+        let inspected = engine
+            .api
+            .inspect_container(container.id(), None::<InspectContainerOptions>)
+            .await
+            .unwrap();
+        let near = Eye::open(&engine, container.id(), inspected.state.and_then(|state| state.pid)).unwrap();
+        let remote = Remote::new(&engine, container.id()).unwrap();
+        while !container.output().await.starts_with(b"done") {
+            assert!(near.is_alive());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let (told, read) = (remote.usage().unwrap(), near.usage().unwrap());
+        assert!(remote.is_running());
+        assert!(
+            told.cpu_total_seconds > 0.1 && told.memory_bytes > 1 << 20 && told.pids >= 1,
+            "{told:?}"
+        );
+        // It sleeps: only where the engine is in a virtual machine are both asked the same way.
+        assert!(
+            (told.cpu_total_seconds - read.cpu_total_seconds).abs() < 0.1,
+            "{told:?} {read:?}"
+        );
+        assert!(
+            told.memory_bytes.abs_diff(read.memory_bytes) < 4 << 20,
+            "{told:?} {read:?}"
+        );
+        container.remove().await;
+        assert!(!remote.is_running());
+    }
+}

@@ -1,0 +1,207 @@
+//! A server that runs and has answered.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+#[cfg(feature = "docker")]
+use super::docker::DockerLaunch;
+use super::{Usage, process::ProcessLaunch, running::RunningServer};
+
+/// A running server. Dropping it kills and removes it, blocking; [`stop`](Self::stop) does so in an orderly way.
+pub struct Launch(Kind);
+
+enum Kind {
+    #[cfg(feature = "docker")]
+    Docker(Box<DockerLaunch>),
+    Process(Box<ProcessLaunch>),
+    Running(RunningServer),
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StopInfo {
+    /// Its exit status, where it had ended before it was stopped; 128 + n for signal n.
+    pub exit: Option<i64>,
+    /// Its memory limit has killed it or one of its processes.
+    pub oom_killed: bool,
+}
+
+/// What a command printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecOutput {
+    /// Exit status, where it is known.
+    pub status: Option<i64>,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// A signal for a server's first process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Hang up: many servers reload.
+    Hup,
+    /// Interrupt.
+    Int,
+    /// Terminate in an orderly way.
+    Term,
+    /// Kill.
+    Kill,
+    /// Freeze.
+    Stop,
+    /// Go on.
+    Cont,
+    /// The server's own meaning.
+    Usr1,
+    /// The server's own meaning.
+    Usr2,
+}
+
+impl Signal {
+    /// `SIGHUP` and so on.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hup => "SIGHUP",
+            Self::Int => "SIGINT",
+            Self::Term => "SIGTERM",
+            Self::Kill => "SIGKILL",
+            Self::Stop => "SIGSTOP",
+            Self::Cont => "SIGCONT",
+            Self::Usr1 => "SIGUSR1",
+            Self::Usr2 => "SIGUSR2",
+        }
+    }
+
+    pub(crate) fn unix(self) -> rustix::process::Signal {
+        use rustix::process::Signal;
+        match self {
+            Self::Hup => Signal::HUP,
+            Self::Int => Signal::INT,
+            Self::Term => Signal::TERM,
+            Self::Kill => Signal::KILL,
+            Self::Stop => Signal::STOP,
+            Self::Cont => Signal::CONT,
+            Self::Usr1 => Signal::USR1,
+            Self::Usr2 => Signal::USR2,
+        }
+    }
+}
+
+impl Launch {
+    /// Where to send requests.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        match &self.0 {
+            #[cfg(feature = "docker")]
+            Kind::Docker(launch) => launch.address(),
+            Kind::Process(launch) => launch.address(),
+            Kind::Running(server) => server.address(),
+        }
+    }
+
+    /// From the order to start until the first answer.
+    #[must_use]
+    pub fn start_up(&self) -> Duration {
+        match &self.0 {
+            #[cfg(feature = "docker")]
+            Kind::Docker(launch) => launch.start_up(),
+            Kind::Process(launch) => launch.start_up(),
+            Kind::Running(server) => server.start_up(),
+        }
+    }
+
+    /// What it has used since its start. Some small files are read: about 50 microseconds; where the engine must be asked (Docker
+    /// Desktop), some milliseconds. It does not await.
+    ///
+    /// # Errors
+    /// The server is gone, or its figures cannot be had.
+    pub fn usage(&self) -> io::Result<Usage> {
+        match &self.0 {
+            #[cfg(feature = "docker")]
+            Kind::Docker(launch) => launch.usage(),
+            Kind::Process(launch) => launch.usage(),
+            Kind::Running(server) => server.usage(),
+        }
+    }
+
+    /// Its first process runs. As cheap as [`usage`](Self::usage).
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "docker")]
+            Kind::Docker(launch) => launch.is_alive(),
+            Kind::Process(launch) => launch.is_alive(),
+            Kind::Running(server) => server.is_alive(),
+        }
+    }
+
+    /// Pids of its processes as this machine has them; none where they cannot be seen.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        match &self.0 {
+            #[cfg(feature = "docker")]
+            Kind::Docker(launch) => launch.pids(),
+            Kind::Process(launch) => launch.pids(),
+            Kind::Running(server) => server.pids(),
+        }
+    }
+
+    /// Runs a command beside the server: in its container, or in its environment and folder.
+    ///
+    /// # Errors
+    /// It cannot be started. A command that fails is no error.
+    pub async fn exec(&self, command: &[&str]) -> io::Result<ExecOutput> {
+        match &self.0 {
+            #[cfg(feature = "docker")]
+            Kind::Docker(launch) => launch.exec(command).await,
+            Kind::Process(launch) => launch.exec(command).await,
+            Kind::Running(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "the server is not ours")),
+        }
+    }
+
+    /// Sends a signal to its first process.
+    ///
+    /// # Errors
+    /// It has ended, or is not ours.
+    pub async fn signal(&self, signal: Signal) -> io::Result<()> {
+        match &self.0 {
+            #[cfg(feature = "docker")]
+            Kind::Docker(launch) => launch.signal(signal).await,
+            Kind::Process(launch) => launch.signal(signal),
+            Kind::Running(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "the server is not ours")),
+        }
+    }
+
+    /// Kills it, writes all that it printed to its log, and removes it. A server that ran already is left as it is.
+    ///
+    /// # Errors
+    /// Its log cannot be written; it is gone nevertheless.
+    pub async fn stop(self) -> io::Result<StopInfo> {
+        match self.0 {
+            #[cfg(feature = "docker")]
+            Kind::Docker(launch) => launch.stop().await,
+            Kind::Process(launch) => Ok(launch.stop()),
+            Kind::Running(_) => Ok(StopInfo::default()),
+        }
+    }
+}
+
+#[cfg(feature = "docker")]
+impl From<DockerLaunch> for Launch {
+    fn from(launch: DockerLaunch) -> Self {
+        Self(Kind::Docker(Box::new(launch)))
+    }
+}
+
+impl From<ProcessLaunch> for Launch {
+    fn from(launch: ProcessLaunch) -> Self {
+        Self(Kind::Process(Box::new(launch)))
+    }
+}
+
+impl From<RunningServer> for Launch {
+    fn from(server: RunningServer) -> Self {
+        Self(Kind::Running(server))
+    }
+}

@@ -1,0 +1,358 @@
+//! Starting a server as a process group, waiting until it answers, and its end.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::process::{CommandExt, ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{
+    environment, limits,
+    remains::{LAUNCH_VARIABLE, Remains},
+};
+use crate::{
+    declare::ServerSpec,
+    sandbox::{
+        ExecOutput, LaunchError, Prepared, Signal, StopInfo, Usage,
+        cgroup::Cgroup,
+        context::Context,
+        error::{SHOWN_LINES, last_lines},
+        group,
+        owner::{Owner, VARIABLE},
+        place,
+        ready::{self, NotReady},
+        temp::TempFolder,
+        tree,
+    },
+};
+
+/// Waits for a line before it becomes the server, so that limits hold from the server's first instruction on.
+const GATE: &str = "read -r _ && exec \"$@\" </dev/null";
+
+/// A server that runs as a process group and has answered.
+pub(crate) struct ProcessLaunch {
+    child: Mutex<Child>,
+    pid: u32,
+    address: SocketAddr,
+    start_up: Duration,
+    meter: Meter,
+    remains: Arc<Remains>,
+    environment: Vec<(OsString, OsString)>,
+    directory: PathBuf,
+    log: PathBuf,
+    /// Its home; removed after it.
+    _home: TempFolder,
+}
+
+/// How its figures are had.
+#[derive(Debug)]
+enum Meter {
+    Cgroup(Cgroup),
+    /// The sum over the process tree.
+    Tree,
+}
+
+pub(super) async fn launch(context: &Context, prepared: &Prepared, log: &Path) -> Result<ProcessLaunch, LaunchError> {
+    let spec = &prepared.spec;
+    let order = Instant::now();
+    let mut launch = start(context, prepared, log).map_err(|reason| LaunchError::not_started(&spec.name, reason))?;
+    let deadline = order + spec.ready_within;
+    let outcome = ready::wait_until_ready(launch.address, &spec.ready_path, deadline, || launch.is_alive()).await;
+    launch.start_up = order.elapsed();
+    match outcome {
+        Ok(()) => Ok(launch),
+        Err(why) => Err(launch.explain(spec, why)),
+    }
+}
+
+fn start(context: &Context, prepared: &Prepared, log: &Path) -> Result<ProcessLaunch, String> {
+    let spec = &prepared.spec;
+    let venv = prepared
+        .environment
+        .as_deref()
+        .ok_or("it was prepared for another sandbox")?;
+    let port = port(spec)?;
+    let words: Vec<String> = spec.command.iter().map(|word| place(word, "127.0.0.1", port)).collect();
+    let home =
+        TempFolder::create(&context.folder("tmp"), "home").map_err(|error| format!("temporary folder: {error}"))?;
+    let token = format!("{}#{}", Owner::this(), home.root().display());
+    let environment = variables(spec, venv, &home.root(), port, &token);
+    let directory = directory(spec);
+
+    if let Some(folder) = log.parent() {
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    let output = fs::File::create(log).map_err(|error| format!("{}: {error}", log.display()))?;
+    let errors = output.try_clone().map_err(|error| error.to_string())?;
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", GATE, "sh"])
+        .args(&words)
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(&directory)
+        .stdin(Stdio::piped())
+        .stdout(output)
+        .stderr(errors)
+        .process_group(0)
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let pid = child.id();
+    // From here on it goes whatever happens: the handle kills it.
+    let (meter, cgroups) = limit(context, spec, pid);
+    let gate = child.stdin.take();
+    let launch = ProcessLaunch {
+        child: Mutex::new(child),
+        pid,
+        address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
+        start_up: Duration::ZERO,
+        meter,
+        remains: Remains {
+            token,
+            group: pid,
+            cgroups,
+        }
+        .keep(),
+        environment,
+        directory,
+        log: log.to_owned(),
+        _home: home,
+    };
+    let opened = gate
+        .ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))
+        .and_then(|mut gate| {
+            use io::Write;
+            gate.write_all(b"\n")
+        });
+    opened.map_err(|error| format!("its shell ended at once: {error}"))?;
+    Ok(launch)
+}
+
+/// A free port for `{port}`; a literal one in the command must be free.
+fn port(spec: &ServerSpec) -> Result<u16, String> {
+    let chooses = spec
+        .command
+        .iter()
+        .chain(spec.env.iter().map(|(_, value)| value))
+        .any(|word| word.contains("{port}"));
+    let wanted = if chooses { 0 } else { spec.port };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).map_err(|error| {
+        format!("port {wanted} is not free ({error}); write {{port}} in its command, and a free one is chosen")
+    })?;
+    listener
+        .local_addr()
+        .map(|address| address.port())
+        .map_err(|error| error.to_string())
+}
+
+/// The environment that the images of the suite set up, with this machine's folders.
+fn variables(spec: &ServerSpec, venv: &Path, home: &Path, port: u16, token: &str) -> Vec<(OsString, OsString)> {
+    let home = home.display().to_string();
+    let own = [
+        ("PATH", environment::search_path(venv)),
+        ("PYTHONPATH", environment::module_path(spec)),
+        ("HOME", home.clone()),
+        ("TMPDIR", home),
+        ("LANG", "C.UTF-8".into()),
+        ("PYTHONDONTWRITEBYTECODE", "1".into()),
+        ("PYTHONUNBUFFERED", "1".into()),
+        ("PYTHONHASHSEED", "0".into()),
+        (VARIABLE, Owner::this().to_string()),
+        (LAUNCH_VARIABLE, token.to_owned()),
+    ];
+    let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let theirs = spec
+        .env
+        .iter()
+        .map(|(name, value)| (name.clone(), place(value, "127.0.0.1", port)));
+    own.chain(theirs)
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
+}
+
+fn directory(spec: &ServerSpec) -> PathBuf {
+    use crate::declare::Source;
+    match (&spec.app, &spec.source) {
+        (Some(app), _) => app.clone(),
+        (None, Source::Folder(folder)) => folder.clone(),
+        (None, _) => std::env::temp_dir(),
+    }
+}
+
+/// Sets CPUs and limits; says what the machine does not grant.
+fn limit(context: &Context, spec: &ServerSpec, pid: u32) -> (Meter, Vec<PathBuf>) {
+    let cpus = context.cpus(spec.limits.cpus);
+    let Some(process) = group::pid(pid) else {
+        return (Meter::Tree, Vec::new());
+    };
+    #[cfg(target_os = "linux")]
+    {
+        let mut set = rustix::thread::CpuSet::new();
+        for cpu in cpus {
+            set.set(*cpu);
+        }
+        if let Err(error) = rustix::thread::sched_setaffinity(Some(process), &set) {
+            context.notice("", &format!("servers cannot be kept to their CPUs: {error}"));
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    context.notice(
+        "",
+        &format!("servers cannot be kept to their {} CPUs on this system", cpus.len()),
+    );
+    match limits::descriptors(process, spec.limits.descriptors) {
+        Ok(got) if got < spec.limits.descriptors => context.notice(
+            "",
+            &format!(
+                "a server may have at most {got} descriptors here, {} were asked for: clamped (raise `ulimit -Hn`)",
+                spec.limits.descriptors
+            ),
+        ),
+        Ok(_) => {}
+        Err(error) => context.notice("", &format!("the descriptor limit of servers cannot be set: {error}")),
+    }
+    let backlog = fs::read_to_string("/proc/sys/net/core/somaxconn")
+        .ok()
+        .and_then(|text| text.trim().parse::<u32>().ok());
+    if let Some(backlog) = backlog.filter(|backlog| *backlog < spec.limits.backlog) {
+        context.notice(
+            "",
+            &format!(
+                "a listen backlog is at most {backlog} here, {} was asked for (raise net.core.somaxconn)",
+                spec.limits.backlog
+            ),
+        );
+    }
+    match limits::group(pid, &spec.limits) {
+        Ok(group) => (Meter::Cgroup(group.cgroup), group.folders),
+        Err(why) => {
+            let limited = limits::data(process, spec.limits.memory);
+            context.notice(
+                "",
+                &format!(
+                    "no control group can be made for servers ({why}): their figures are sums over the process tree in clock ticks, \
+                     and memory is limited {}",
+                    if limited.is_ok() { "for each process alone" } else { "not at all" }
+                ),
+            );
+            (Meter::Tree, Vec::new())
+        }
+    }
+}
+
+impl ProcessLaunch {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn start_up(&self) -> Duration {
+        self.start_up
+    }
+
+    pub(crate) fn usage(&self) -> io::Result<Usage> {
+        match &self.meter {
+            Meter::Cgroup(cgroup) => cgroup.usage(),
+            Meter::Tree => tree::usage(self.pid),
+        }
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        matches!(self.lock().try_wait(), Ok(None))
+    }
+
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        match &self.meter {
+            Meter::Cgroup(cgroup) => cgroup.processes(),
+            Meter::Tree => tree::members(self.pid),
+        }
+    }
+
+    /// Runs a command in its environment and folder.
+    pub(crate) async fn exec(&self, command: &[&str]) -> io::Result<ExecOutput> {
+        let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let output = tokio::process::Command::new("/bin/sh")
+            .args(["-c", "exec \"$@\"", "sh", program])
+            .args(arguments)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await?;
+        Ok(ExecOutput {
+            status: status(output.status),
+            stdout: output.stdout,
+            stderr: output.stderr,
+        })
+    }
+
+    /// Sends a signal to its first process.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        if !self.is_alive() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the server has ended"));
+        }
+        let pid = group::pid(self.pid).ok_or(io::ErrorKind::NotFound)?;
+        Ok(rustix::process::kill_process(pid, signal.unix())?)
+    }
+
+    /// Kills all of it.
+    pub(crate) fn stop(self) -> StopInfo {
+        self.end()
+    }
+
+    fn end(&self) -> StopInfo {
+        let oom_kills = self.usage().map_or(0, |usage| usage.oom_kills);
+        let exit = self.lock().try_wait().ok().flatten().and_then(status);
+        self.remains.clear();
+        let _ = self.lock().wait();
+        StopInfo {
+            exit,
+            oom_killed: oom_kills > 0,
+        }
+    }
+
+    /// Ends a server that did not get ready, and tells why.
+    fn explain(self, spec: &ServerSpec, why: NotReady) -> LaunchError {
+        let info = self.end();
+        let last_lines = last_lines(&fs::read(&self.log).unwrap_or_default(), SHOWN_LINES);
+        let server = spec.name.clone();
+        match why {
+            NotReady::Died => LaunchError::Died {
+                server,
+                exit: info.exit,
+                oom_killed: info.oom_killed,
+                last_lines,
+            },
+            NotReady::Deadline(last) => LaunchError::NotReady {
+                server,
+                within: spec.ready_within,
+                last,
+                last_lines,
+            },
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for ProcessLaunch {
+    fn drop(&mut self) {
+        self.remains.clear();
+        let _ = self.lock().wait();
+    }
+}
+
+/// Exit status; 128 + n for signal n.
+fn status(status: ExitStatus) -> Option<i64> {
+    status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .map(i64::from)
+}

@@ -1,0 +1,57 @@
+//! Servers as local processes, for machines without a container engine.
+//!
+//! Each server has a virtual environment; each launch a process group, CPUs, and limits as far as the machine lets us set them.
+//! Nothing is isolated: a server runs as the user does, on the machine's own network.
+
+mod environment;
+mod launch;
+mod limits;
+mod remains;
+
+use std::{path::Path, sync::Arc};
+
+pub(crate) use launch::ProcessLaunch;
+pub(crate) use remains::emergency_cleanup;
+
+use super::{LaunchError, PrepareError, Prepared, SandboxError, context::Context};
+use crate::declare::ServerSpec;
+
+/// Local processes.
+pub(crate) struct ProcessSandbox {
+    context: Arc<Context>,
+}
+
+impl ProcessSandbox {
+    /// Finds a Python and removes what dead runs left.
+    pub(crate) async fn open(context: Arc<Context>) -> Result<Self, SandboxError> {
+        if !cfg!(unix) {
+            return Err(SandboxError::NoProcesses("it needs Linux or another Unix".into()));
+        }
+        environment::python(None).await.map_err(SandboxError::NoProcesses)?;
+        context.notice(
+            "",
+            "the process sandbox isolates nothing: servers run as you do, beside all else, and loopback is not a network; \
+             compare its figures only with each other",
+        );
+        Ok(Self { context })
+    }
+
+    pub(crate) async fn prepare(&self, spec: &ServerSpec) -> Result<Prepared, PrepareError> {
+        environment::prepare(&self.context, spec).await
+    }
+
+    pub(crate) async fn launch(&self, prepared: &Prepared, log: &Path) -> Result<ProcessLaunch, LaunchError> {
+        launch::launch(&self.context, prepared, log).await
+    }
+}
+
+/// Removes processes, control groups and folders of runs that are proven dead.
+pub(crate) fn reap_dead(context: &Context) {
+    let removed = remains::sweep(&context.folder("tmp"), super::owner::Owner::is_proven_dead);
+    if removed > 0 {
+        context.say(
+            "sandbox",
+            &format!("removed {removed} processes, control groups and folders that a killed run had left"),
+        );
+    }
+}

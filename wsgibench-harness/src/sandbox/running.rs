@@ -1,0 +1,152 @@
+//! A server that runs already: accounted as far as it can be, and never ended by us.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use super::{
+    LaunchError, PrepareError, Prepared, Usage, proc,
+    ready::{self, NotReady},
+    tree,
+};
+use crate::declare::ServerSpec;
+
+/// A server that is not ours.
+pub(crate) struct RunningServer {
+    address: SocketAddr,
+    start_up: Duration,
+    /// The topmost process that listens there, where it is one of this machine's that we may see.
+    process: Option<(u32, u64)>,
+}
+
+pub(crate) async fn prepare(spec: &ServerSpec, address: &str) -> Result<Prepared, PrepareError> {
+    resolve(address).await.map_err(PrepareError::Failed)?;
+    Ok(Prepared {
+        spec: spec.clone(),
+        image: address.to_owned(),
+        digest: None,
+        bytes: None,
+        versions: BTreeMap::new(),
+        services: Vec::new(),
+        environment: None,
+    })
+}
+
+pub(crate) async fn launch(spec: &ServerSpec, address: &str) -> Result<RunningServer, LaunchError> {
+    let address = resolve(address)
+        .await
+        .map_err(|error| LaunchError::not_started(&spec.name, error))?;
+    let begun = Instant::now();
+    match ready::wait_until_ready(address, &spec.ready_path, begun + spec.ready_within, || true).await {
+        Ok(()) => Ok(RunningServer {
+            address,
+            start_up: begun.elapsed(),
+            process: listener(address),
+        }),
+        Err(why) => {
+            let last = match why {
+                NotReady::Deadline(last) => last,
+                NotReady::Died => String::new(),
+            };
+            let within = spec.ready_within;
+            Err(LaunchError::NotReady {
+                server: spec.name.clone(),
+                within,
+                last,
+                last_lines: String::new(),
+            })
+        }
+    }
+}
+
+async fn resolve(address: &str) -> Result<SocketAddr, String> {
+    let mut found = tokio::net::lookup_host(address).await.map_err(|error| {
+        format!("`{address}` is no address that can be reached ({error}); write it like localhost:8000")
+    })?;
+    found.next().ok_or_else(|| format!("`{address}` has no address"))
+}
+
+impl RunningServer {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn start_up(&self) -> Duration {
+        self.start_up
+    }
+
+    pub(crate) fn usage(&self) -> io::Result<Usage> {
+        match self.process {
+            Some((pid, _)) => tree::usage(pid),
+            None => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the server's processes cannot be seen from here",
+            )),
+        }
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.process
+            .is_none_or(|(pid, start)| proc::stat(pid).is_some_and(|stat| stat.start == start && stat.is_running()))
+    }
+
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.process.map(|(pid, _)| tree::members(pid)).unwrap_or_default()
+    }
+}
+
+/// The topmost of the processes that hold a socket listening at `address`.
+fn listener(address: SocketAddr) -> Option<(u32, u64)> {
+    if !address.ip().is_loopback() {
+        return None;
+    }
+    let tables = ["tcp", "tcp6"].map(|table| fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default());
+    let sockets: Vec<String> = tables
+        .iter()
+        .flat_map(|table| inodes(table, address.port()))
+        .map(|inode| format!("socket:[{inode}]"))
+        .collect();
+    let processes = proc::all();
+    let holds = |pid: u32| {
+        let open = fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok);
+        open.filter_map(|file| fs::read_link(file.path()).ok()).any(|target| {
+            target
+                .to_str()
+                .is_some_and(|target| sockets.iter().any(|socket| socket == target))
+        })
+    };
+    let holders: Vec<u32> = processes.keys().copied().filter(|pid| holds(*pid)).collect();
+    let top = holders.iter().find(|pid| !holders.contains(&processes[pid].parent))?;
+    Some((*top, processes[top].start))
+}
+
+/// Inodes of the sockets that listen on `port`, in the text of `/proc/net/tcp`.
+fn inodes(table: &str, port: u16) -> Vec<u64> {
+    let wanted = format!(":{port:04X}");
+    let listening = table.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let found = fields.get(1)?.ends_with(&wanted) && *fields.get(3)? == "0A";
+        if found { fields.get(9)?.parse().ok() } else { None }
+    });
+    listening.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_listener_on_a_port_of_ours_is_this_process() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let found = super::listener(listener.local_addr().unwrap());
+        assert_eq!(found.map(|(pid, _)| pid), Some(std::process::id()));
+        assert!(
+            super::listener(([192, 0, 2, 1], 80).into()).is_none(),
+            "not on this machine"
+        );
+    }
+}

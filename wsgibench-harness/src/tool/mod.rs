@@ -1,0 +1,53 @@
+//! The `wsgibench` command: `new`, `doctor`, `compare`, `list`, `clean`.
+//!
+//! It measures nothing: that is `cargo bench`.
+
+mod arguments;
+mod clean;
+mod compare;
+mod doctor;
+mod error;
+mod figures;
+mod list;
+mod new;
+mod target;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::{
+    arguments::{Arguments, ColorWhen, Command},
+    error::ToolError,
+};
+use crate::store::Store;
+
+/// Reads the arguments, does what they ask for, and tells how it ended: 0 well, 1 not done, 2 wrong usage.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.color {
+        ColorWhen::Auto => {}
+        ColorWhen::Always => console::set_colors_enabled(true),
+        ColorWhen::Never => console::set_colors_enabled(false),
+    }
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{} {error}", console::style("error:").red().bold().for_stderr());
+            error.exit_code()
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
+    let store = || target::folder(arguments.target_dir.as_deref()).map(|folder| Store::new(&folder));
+    match &arguments.command {
+        Command::New(options) => new::run(options),
+        Command::Doctor => Ok(doctor::run(arguments.target_dir.as_deref())),
+        Command::Compare(options) => compare::run(options, &store()?),
+        Command::List => Ok(list::run(&store()?)),
+        Command::Clean(options) => clean::run(options, &store()?),
+    }
+}

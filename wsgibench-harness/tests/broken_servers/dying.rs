@@ -1,0 +1,150 @@
+//! Servers that are not there, or not for long.
+
+use std::{
+    io::Write,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
+use wsgibench_harness::load::{ErrorKind, Load};
+
+use super::server::{Server, assert_idle, assert_only, count, read_request, reset, round};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK";
+
+/// An address at which nobody listens.
+fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap()
+}
+
+#[test]
+fn a_refusing_server() {
+    let closed = round(nobody(), Load::closed(8).get("/"), 0.6);
+    assert_only(&closed, ErrorKind::Refused);
+    assert_idle(&closed);
+    assert_eq!(closed.connections.established, 0);
+    // Every loop waits between attempts: 8 loops, an attempt every 10 to 100 ms.
+    assert!(closed.counts.offered <= 8 * 60, "{:?}", closed.counts);
+
+    let open = round(nobody(), Load::rate(100).get("/"), 0.6);
+    assert_only(&open, ErrorKind::Refused);
+    assert_eq!(open.counts.offered, 60);
+
+    let users = Load::users(3)
+        .every(Duration::from_millis(100))
+        .arriving_for(Duration::from_millis(200))
+        .requests_each(2)
+        .get("/");
+    let users = round(nobody(), users, 0.8);
+    assert_only(&users, ErrorKind::Refused);
+    let who = users.users.unwrap();
+    assert_eq!((who.arrived, who.finished, who.active), (6, 6, 0));
+    assert_eq!(users.counts.offered, 12);
+}
+
+#[test]
+fn a_full_backlog_is_a_connect_timeout() {
+    let listener = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&listener, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    listen(&listener, 0).unwrap();
+    let address = SocketAddr::try_from(getsockname(&listener).unwrap()).unwrap();
+    // Fills the queue; nobody ever accepts.
+    let fillers: Vec<_> = (0..4)
+        .filter_map(|_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok())
+        .collect();
+    let mut load = Load::closed(4).get("/");
+    load.connect_timeout = Duration::from_millis(200);
+    let round = round(address, load, 1.0);
+    assert!(count(&round, ErrorKind::ConnectTimeout) > 0, "{:?}", round.errors);
+    assert_eq!(round.counts.done, 0);
+    assert_idle(&round);
+    drop(fillers);
+}
+
+/// A server that answers until it is told to die; then its connections are reset.
+struct Mortal {
+    server: Server,
+    dead: Arc<AtomicBool>,
+    streams: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Mortal {
+    fn on(address: SocketAddr) -> Self {
+        let dead = Arc::new(AtomicBool::new(false));
+        let streams = Arc::new(Mutex::new(Vec::new()));
+        let (is_dead, kept) = (Arc::clone(&dead), Arc::clone(&streams));
+        let server = Server::on(address, move |mut stream| {
+            kept.lock().unwrap().push(stream.try_clone()?);
+            while !is_dead.load(Ordering::Relaxed) && read_request(&mut stream)? {
+                // Slowly enough for the engine to have little to do.
+                thread::sleep(Duration::from_millis(2));
+                stream.write_all(OK)?;
+            }
+            Ok(())
+        });
+        Self { server, dead, streams }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    fn die(self) {
+        self.dead.store(true, Ordering::Relaxed);
+        drop(self.server);
+        for stream in self.streams.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+            reset(stream);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_dies_for_good() {
+    for open in [false, true] {
+        let server = Mortal::on((Ipv4Addr::LOCALHOST, 0).into());
+        let address = server.address();
+        let killer = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(600));
+            server.die();
+        });
+        let load = if open { Load::rate(200) } else { Load::closed(8) };
+        let round = round(address, load.get("/"), 1.5);
+        killer.join().unwrap();
+        assert!(round.counts.done > 0, "{:?}", round.counts);
+        assert!(count(&round, ErrorKind::Refused) > 0, "{:?}", round.errors);
+        assert_idle(&round);
+    }
+}
+
+#[test]
+fn a_server_that_comes_back_after_two_seconds() {
+    for open in [false, true] {
+        let server = Mortal::on((Ipv4Addr::LOCALHOST, 0).into());
+        let address = server.address();
+        let life = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(500));
+            server.die();
+            thread::sleep(Duration::from_secs(2));
+            let again = Mortal::on(address);
+            thread::sleep(Duration::from_millis(2500));
+            again.die();
+        });
+        let load = if open { Load::rate(200) } else { Load::closed(8) };
+        let round = round(address, load.get("/"), 4.0);
+        life.join().unwrap();
+        assert!(count(&round, ErrorKind::Refused) > 0, "{:?}", round.errors);
+        let done: Vec<u64> = round.series.iter().map(|second| second.done).collect();
+        assert!(done[0] > 0 && done[3] > 0, "{done:?}");
+        // Dead from 0.5 s to 2.5 s: the second from 1 s to 2 s has no answer (a slow machine may shift a few).
+        assert!(done[1] < done[0].max(10), "{done:?}");
+        assert_idle(&round);
+    }
+}

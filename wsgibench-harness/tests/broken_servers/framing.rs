@@ -1,0 +1,232 @@
+//! Answers in every right form and in the wrong ones.
+
+use std::{io::Write, thread, time::Duration};
+
+use wsgibench_harness::load::{ErrorKind, KeepAlive, Load, Request};
+
+use super::server::{Server, answering, assert_fine, assert_idle, assert_only, count, read_request, reset, round};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nOK";
+
+fn checked(connections: usize) -> Load {
+    Load::closed(connections).get("/").expect_status(200).expect_body("OK")
+}
+
+#[test]
+fn keep_alive_opens_each_connection_once() {
+    let server = Server::start(answering(OK, false));
+    let round = round(server.address, checked(8), 0.5);
+    assert_fine(&round);
+    assert_eq!((round.connections.wanted, round.connections.established), (8, 8));
+    assert_eq!((round.connections.opened, round.connections.served), (0, 8));
+    assert!(round.counts.done > 16);
+}
+
+#[test]
+fn answers_in_every_right_form() {
+    let answers: [(&str, &[u8], bool); 8] = [
+        ("close-delimited", b"HTTP/1.1 200 OK\r\n\r\nOK", true),
+        ("HTTP/1.0", b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nOK", true),
+        ("HTTP/1.0 close-delimited", b"HTTP/1.0 200 OK\r\n\r\nOK", true),
+        ("HTTP/1.0 kept", b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nOK", false),
+        ("Connection: close", b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nOK", true),
+        ("interim answers", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", false),
+        ("chunked", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;x=\"y\"\r\nO\r\n01\r\nK\r\n0;z\r\nX-Sum: 7\r\nY: z\r\n\r\n", false),
+        ("chunked and closed", b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\n0\r\n\r\n", true),
+    ];
+    for (name, answer, close) in answers {
+        let server = Server::start(answering(answer, close));
+        let round = round(server.address, checked(4), 0.4);
+        assert!(round.counts.done > 0, "{name}: {:?} {:?}", round.counts, round.errors);
+        assert_fine(&round);
+        // A server that says that it will close, and closes, costs no retry.
+        assert_eq!(round.counts.retried, 0, "{name}");
+        assert_eq!(round.connections.opened > 0, close, "{name}: {:?}", round.connections);
+    }
+}
+
+#[test]
+fn answers_without_a_body() {
+    for (status, method) in [(204, "GET"), (304, "GET"), (200, "HEAD")] {
+        let length = if status == 204 { "" } else { "Content-Length: 1234\r\n" };
+        let server = Server::start(answering(format!("HTTP/1.1 {status} x\r\n{length}\r\n"), false));
+        let load = Load::closed(2).request(Request::new(method, "/")).expect_status(status);
+        let round = round(server.address, load, 0.3);
+        assert_fine(&round);
+        assert!(round.counts.done > 2, "{status} {method}: {:?}", round.counts);
+        assert_eq!(round.connections.opened, 0, "{status} {method}");
+    }
+}
+
+#[test]
+fn a_silent_close_after_each_answer_costs_a_retry_not_a_failure() {
+    let server = Server::start(|mut stream| {
+        read_request(&mut stream)?;
+        stream.write_all(OK)?;
+        // The next request is on its way by the time this closes.
+        thread::sleep(Duration::from_millis(3));
+        Ok(())
+    });
+    let round = round(server.address, checked(4), 0.6);
+    assert_fine(&round);
+    assert!(round.counts.retried > 0, "{:?}", round.counts);
+    assert!(round.counts.retried <= round.counts.offered, "{:?}", round.counts);
+    assert_idle(&round);
+}
+
+#[test]
+fn a_close_without_an_answer_is_a_failure() {
+    let server = Server::start(|mut stream| read_request(&mut stream).map(drop));
+    let round = round(server.address, checked(4), 0.5);
+    assert_only(&round, ErrorKind::PrematureEnd);
+    assert_eq!(round.counts.retried, 0);
+    assert_idle(&round);
+}
+
+#[test]
+fn a_reset_in_the_middle_of_a_body() {
+    let server = Server::start(|mut stream| {
+        read_request(&mut stream)?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")?;
+        thread::sleep(Duration::from_millis(2));
+        reset(stream);
+        Ok(())
+    });
+    let round = round(server.address, Load::closed(4).get("/"), 0.5);
+    assert_only(&round, ErrorKind::ReadReset);
+    assert_idle(&round);
+}
+
+#[test]
+fn answers_that_are_not_what_they_say() {
+    let mut long_head = b"HTTP/1.1 200 OK\r\n".to_vec();
+    while long_head.len() < 1024 * 1024 {
+        long_head.extend_from_slice(b"X-Filler: 0123456789012345678901234567890123456789\r\n");
+    }
+    long_head.extend_from_slice(b"Content-Length: 2\r\n\r\nOK");
+    let answers: [(&str, Vec<u8>, ErrorKind); 7] = [
+        (
+            "length too long",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nOK".to_vec(),
+            ErrorKind::PrematureEnd,
+        ),
+        (
+            "length too short",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nOK".to_vec(),
+            ErrorKind::Malformed,
+        ),
+        (
+            "cut in the head",
+            b"HTTP/1.1 200 OK\r\nContent-Len".to_vec(),
+            ErrorKind::PrematureEnd,
+        ),
+        ("head of 1 MB", long_head, ErrorKind::Malformed),
+        ("two answers", [OK, OK].concat(), ErrorKind::Malformed),
+        (
+            "garbage",
+            b"\x16\x03\x01 this is no HTTP\n".to_vec(),
+            ErrorKind::Malformed,
+        ),
+        (
+            "bad chunk",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n".to_vec(),
+            ErrorKind::Malformed,
+        ),
+    ];
+    for (name, answer, kind) in answers {
+        let server = Server::start(answering(answer, true));
+        for load in [Load::closed(3).get("/"), Load::rate(50).get("/")] {
+            let round = round(server.address, load, 0.5);
+            assert!(count(&round, kind) > 0, "{name}: {:?} {:?}", round.counts, round.errors);
+            assert_only(&round, kind);
+            assert_idle(&round);
+        }
+    }
+}
+
+#[test]
+fn a_wrong_answer_is_told_from_a_broken_one() {
+    let server = Server::start(answering(
+        &b"HTTP/1.1 500 Oh\r\nContent-Length: 4\r\n\r\nboom"[..],
+        false,
+    ));
+    let refused = round(server.address, checked(2), 0.3);
+    assert_only(&refused, ErrorKind::Status);
+    assert_eq!(refused.failed_checks.len(), 1);
+    assert_eq!(refused.failed_checks[0].name, "status 200");
+    assert_eq!(refused.failed_checks[0].count, refused.counts.failed);
+    assert!(refused.failed_checks[0].sample.contains("boom"));
+
+    let other = round(
+        server.address,
+        Load::closed(2).get("/").expect_status(500).expect_body("bang"),
+        0.3,
+    );
+    assert_only(&other, ErrorKind::CheckFailed);
+    assert_eq!(other.failed_checks[0].sample, "boom");
+}
+
+#[test]
+fn connections_that_are_not_kept_are_closed_by_the_server() {
+    // A right server: closes after `Connection: close`, and only then.
+    let server = Server::start(|mut stream| {
+        use std::io::Read;
+        let mut buffer = [0; 2048];
+        loop {
+            let n = stream.read(&mut buffer)?;
+            if n == 0 {
+                return Ok(());
+            }
+            let text = String::from_utf8_lossy(&buffer[..n]).to_ascii_lowercase();
+            if text.contains("connection: close") {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nOK")?;
+                return Ok(());
+            }
+            stream.write_all(OK)?;
+        }
+    });
+    for (keep_alive, per_connection) in [(KeepAlive::Never, 1), (KeepAlive::Requests(3), 3)] {
+        for load in [checked(4), Load::rate(200).get("/").expect_body("OK")] {
+            let round = round(server.address, load.keep_alive(keep_alive), 0.5);
+            assert_fine(&round);
+            assert_eq!(round.counts.retried, 0);
+            let opened = round.connections.opened * per_connection;
+            assert!(
+                opened + 8 * per_connection >= round.counts.done,
+                "{:?} {:?}",
+                round.connections,
+                round.counts
+            );
+            assert!(
+                opened <= round.counts.done + 32 * per_connection,
+                "{:?} {:?}",
+                round.connections,
+                round.counts
+            );
+        }
+    }
+    // Passive close everywhere: nothing of ours (the side whose peer is the server's port) is left waiting.
+    let waiting = time_wait_towards(server.address.port());
+    assert_eq!(waiting, 0, "connections of ours in TIME_WAIT");
+}
+
+/// Sockets in `TIME_WAIT` whose remote port is this one.
+fn time_wait_towards(port: u16) -> usize {
+    let wanted = format!(":{port:04X}");
+    std::fs::read_to_string("/proc/net/tcp")
+        .unwrap()
+        .lines()
+        .filter(|line| {
+            let mut fields = line.split_ascii_whitespace().skip(2);
+            fields.next().is_some_and(|remote| remote.ends_with(&wanted)) && fields.next() == Some("06")
+        })
+        .count()
+}
+
+#[test]
+fn kept_connections_leave_nothing_behind() {
+    let server = Server::start(answering(OK, false));
+    let round = round(server.address, checked(50), 0.3);
+    assert_fine(&round);
+    assert_eq!(time_wait_towards(server.address.port()), 0);
+}

@@ -1,0 +1,153 @@
+//! A scripted server, and a load against it.
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use wsgibench_harness::load::{self, ErrorKind, Load, Plan, RoundResult, Target};
+
+/// What a server does with one connection.
+pub(crate) type Script = dyn Fn(TcpStream) -> std::io::Result<()> + Send + Sync;
+
+/// A server that plays a script on each connection, each in a thread of its own.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    pub(crate) fn start(script: impl Fn(TcpStream) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
+        Self::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), script)
+    }
+
+    pub(crate) fn on(
+        address: SocketAddr,
+        script: impl Fn(TcpStream) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let script: Arc<Script> = Arc::new(script);
+        let stopped = Arc::clone(&stop);
+        let accepting = thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
+                let script = Arc::clone(&script);
+                // What the client does to the script is not the server's concern here.
+                thread::spawn(move || drop(script(stream)));
+            }
+        });
+        Self {
+            address,
+            stop,
+            accepting: Some(accepting),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.accepting.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Reads one request without a body; false at the end of the stream.
+pub(crate) fn read_request(stream: &mut TcpStream) -> std::io::Result<bool> {
+    let mut seen = Vec::new();
+    let mut byte = [0; 512];
+    while !seen.ends_with(b"\r\n\r\n") {
+        let n = stream.read(&mut byte)?;
+        if n == 0 {
+            return Ok(false);
+        }
+        seen.extend_from_slice(&byte[..n]);
+    }
+    Ok(true)
+}
+
+/// Answers every request on a connection with these bytes, then closes if told to.
+pub(crate) fn answering(answer: impl Into<Vec<u8>>, close: bool) -> impl Fn(TcpStream) -> std::io::Result<()> {
+    let answer = answer.into();
+    move |mut stream| {
+        while read_request(&mut stream)? {
+            stream.write_all(&answer)?;
+            if close {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ends a connection with a reset.
+pub(crate) fn reset(stream: TcpStream) {
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+    drop(stream);
+}
+
+pub(crate) fn plan(address: SocketAddr, load: Load, seconds: f64) -> Plan {
+    let mut plan = Plan::new(
+        Target {
+            address,
+            host: "broken.test".into(),
+        },
+        load,
+    );
+    plan.measurement_time = Duration::from_secs_f64(seconds);
+    plan
+}
+
+/// One round; checks what holds for every server: it ends in time, adds up, and did not spin.
+pub(crate) fn round(address: SocketAddr, load: Load, seconds: f64) -> RoundResult {
+    let begun = Instant::now();
+    let round = load::run(&plan(address, load, seconds)).unwrap().rounds.remove(0);
+    // Opening takes 5 s at the most; the rest is for a busy machine.
+    assert!(begun.elapsed().as_secs_f64() < seconds + 15.0, "the engine hung");
+    assert!(round.counts.adds_up(), "{:?}", round.counts);
+    assert_eq!(round.errors.iter().map(|(_, n)| n).sum::<u64>(), round.counts.failed);
+    assert!(round.counts.offered > 0);
+    round
+}
+
+/// No server in these tests answers quickly, so an engine that uses much CPU time is spinning.
+pub(crate) fn assert_idle(round: &RoundResult) {
+    let cpu = round.engine_cpu_seconds - round.engine_spin_seconds;
+    assert!(cpu < 0.5 * round.seconds, "{cpu} s of CPU time in {} s", round.seconds);
+}
+
+pub(crate) fn count(round: &RoundResult, kind: ErrorKind) -> u64 {
+    round.errors.iter().find(|(k, _)| *k == kind).map_or(0, |(_, n)| *n)
+}
+
+/// All that failed, failed in this way.
+pub(crate) fn assert_only(round: &RoundResult, kind: ErrorKind) {
+    assert!(
+        count(round, kind) > 0,
+        "no {kind:?}: {:?} {:?}",
+        round.counts,
+        round.errors
+    );
+    assert_eq!(count(round, kind), round.counts.failed, "{:?}", round.errors);
+    assert_eq!(round.counts.done, 0, "{:?}", round.counts);
+}
+
+/// Everything was answered, but for what was in flight at the end.
+pub(crate) fn assert_fine(round: &RoundResult) {
+    assert!(round.counts.done > 0, "{:?} {:?}", round.counts, round.errors);
+    assert_eq!(round.counts.failed, 0, "{:?} {:?}", round.errors, round.failed_checks);
+    assert_eq!(round.counts.timed_out, 0, "{:?}", round.counts);
+}

@@ -1,0 +1,342 @@
+//! The process sandbox, with real processes.
+#![cfg(unix)]
+
+mod sandbox_support;
+
+use sandbox_support::{Bench, eventually, get, gunicorn_spec, helper, of_helper, read};
+use wsgibench_harness::{
+    declare::Source,
+    sandbox::{LaunchError, PrepareError, Sandbox, SandboxChoice, SandboxKind, Signal},
+};
+
+async fn open(bench: &Bench) -> Sandbox {
+    Sandbox::open(bench.options(SandboxChoice::Process)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_server_from_start_to_end() {
+    let bench = Bench::new();
+    let sandbox = open(&bench).await;
+    assert_eq!((sandbox.kind(), sandbox.path()), (SandboxKind::Process, "loopback"));
+    let prepared = sandbox.prepare(&bench.process_spec("wsgiref")).await.unwrap();
+    assert!(prepared.versions["python"].starts_with('3'), "{:?}", prepared.versions);
+    let log = bench.path("run/logs/one.log");
+    let launch = sandbox.launch(&prepared, &log).await.unwrap();
+    assert!(get(launch.address(), "/").ends_with("\r\n\r\nOK"));
+    assert!(launch.is_alive() && launch.start_up().as_nanos() > 0);
+
+    let before = launch.usage().unwrap();
+    get(launch.address(), "/burn");
+    let after = launch.usage().unwrap();
+    assert!(
+        after.cpu_total_seconds > before.cpu_total_seconds + 0.05,
+        "{before:?} {after:?}"
+    );
+    assert!(after.memory_bytes > 1 << 20 && after.pids >= 1, "{after:?}");
+
+    let pids = launch.pids();
+    assert!(!pids.is_empty());
+    if cfg!(target_os = "linux") {
+        let status = read(format!("/proc/{}/status", pids[0]).as_ref());
+        assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
+        let limits = read(format!("/proc/{}/limits", pids[0]).as_ref());
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let soft: u64 = line.split_ascii_whitespace().nth(3).unwrap().parse().unwrap();
+        let clamped = format!("{:?}", sandbox.notices()).contains(&format!("at most {soft} descriptors"));
+        assert!(soft == prepared.spec.limits.descriptors || clamped, "{line}");
+    }
+    let output = launch
+        .exec(&["python", "-c", "import os; print(os.environ['MARK'], os.getcwd())"])
+        .await
+        .unwrap();
+    let wanted = format!(
+        "on {} {}\n",
+        launch.address().port(),
+        bench.path("app").canonicalize().unwrap().display()
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout), wanted);
+    assert_eq!(output.status, Some(0));
+
+    let info = launch.stop().await.unwrap();
+    assert_eq!((info.exit, info.oom_killed), (None, false));
+    assert!(read(&log).contains("serving on port"));
+    assert_gone(&pids);
+    assert_eq!(
+        std::fs::read_dir(bench.path("target/wsgibench/tmp")).unwrap().count(),
+        0,
+        "its folder is gone"
+    );
+    sandbox.close().await;
+}
+
+fn assert_gone(pids: &[u32]) {
+    for pid in pids {
+        // A zombie is dead: it waits for whoever inherited it to take notice.
+        let stat = read(format!("/proc/{pid}/stat").as_ref());
+        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    }
+}
+
+#[tokio::test]
+async fn dropped_it_takes_its_children_with_it_wherever_they_went() {
+    let bench = Bench::new();
+    let sandbox = open(&bench).await;
+    let mut spec = bench.process_spec("forks");
+    // A child in a session of its own, as a server that makes itself a daemon has it.
+    let script = format!(
+        "setsid sleep 300 & exec python {} {{port}}",
+        bench.path("image/serve.py").display()
+    );
+    spec.command = vec!["sh".into(), "-c".into(), script];
+    let prepared = sandbox.prepare(&spec).await.unwrap();
+    let launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
+    let pids = launch.pids();
+    assert!(pids.len() >= 2, "{pids:?}");
+    drop(launch);
+    assert_gone(&pids);
+
+    // And when its start is cancelled half-way.
+    spec.command = vec!["sleep".into(), "300".into()];
+    let prepared = sandbox.prepare(&spec).await.unwrap();
+    let soon = std::time::Duration::from_millis(100);
+    assert!(
+        tokio::time::timeout(soon, sandbox.launch(&prepared, &bench.path("log")))
+            .await
+            .is_err()
+    );
+    let target = bench.path("target").display().to_string();
+    assert_eq!(processes_with("WSGIBENCH_LAUNCH", &target), [] as [u32; 0]);
+}
+
+#[tokio::test]
+async fn a_kill_from_outside_is_seen_and_told() {
+    let bench = Bench::new();
+    let sandbox = open(&bench).await;
+    let prepared = sandbox.prepare(&bench.process_spec("killed")).await.unwrap();
+    let launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
+    launch.signal(Signal::Kill).await.unwrap();
+    eventually("it is seen to be dead", || !launch.is_alive()).await;
+    assert_eq!(launch.stop().await.unwrap().exit, Some(128 + 9));
+}
+
+#[tokio::test]
+async fn one_that_dies_at_start_or_never_answers_is_told_with_what_it_printed() {
+    let bench = Bench::new();
+    let sandbox = open(&bench).await;
+    let mut spec = bench.process_spec("dies");
+    spec.command = [
+        "python",
+        "-c",
+        "import sys; print('no such setting', file=sys.stderr); sys.exit(7)",
+    ]
+    .map(Into::into)
+    .into();
+    spec.port = free_port();
+    let prepared = sandbox.prepare(&spec).await.unwrap();
+    let error = sandbox.launch(&prepared, &bench.path("log")).await.err().unwrap();
+    assert!(matches!(&error, LaunchError::Died { exit: Some(7), .. }), "{error}");
+    assert!(error.to_string().contains("no such setting"), "{error}");
+
+    let mut spec = bench.process_spec("mute");
+    spec.command = [
+        "python",
+        "-c",
+        "import time; print('thinking', flush=True); time.sleep(300)",
+    ]
+    .map(Into::into)
+    .into();
+    spec.port = free_port();
+    spec.ready_within = std::time::Duration::from_secs(3);
+    let prepared = sandbox.prepare(&spec).await.unwrap();
+    let error = sandbox.launch(&prepared, &bench.path("log")).await.err().unwrap();
+    assert!(
+        matches!(error, LaunchError::NotReady { .. }) && error.to_string().contains("thinking"),
+        "{error}"
+    );
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+#[tokio::test]
+async fn a_literal_port_that_is_taken_is_told() {
+    let bench = Bench::new();
+    let sandbox = open(&bench).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut spec = bench.process_spec("taken");
+    spec.env.clear();
+    spec.port = taken.local_addr().unwrap().port();
+    spec.command = vec!["python".into(), "serve.py".into(), spec.port.to_string()];
+    let prepared = sandbox.prepare(&spec).await.unwrap();
+    let error = sandbox.launch(&prepared, &bench.path("log")).await.err().unwrap();
+    assert!(error.to_string().contains("is not free"), "{error}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_had_here_is_told_as_such() {
+    let bench = Bench::new();
+    let sandbox = open(&bench).await;
+    let mut spec = bench.process_spec("missing");
+    spec.source = Source::Requirements(vec!["./nowhere/none".into()]);
+    let Err(PrepareError::NotAvailable(reason)) = sandbox.prepare(&spec).await else {
+        panic!("it is available")
+    };
+    assert!(
+        reason.starts_with("pip failed") && reason.contains("nowhere"),
+        "{reason}"
+    );
+
+    let mut spec = bench.process_spec("image");
+    spec.source = Source::Image("python:3".into());
+    assert!(matches!(
+        sandbox.prepare(&spec).await,
+        Err(PrepareError::NotAvailable(_))
+    ));
+
+    let mut spec = bench.process_spec("slip");
+    spec.app = Some(bench.path("none"));
+    let Err(PrepareError::Failed(reason)) = sandbox.prepare(&spec).await else {
+        panic!("it was prepared")
+    };
+    assert!(reason.contains("no application folder"), "{reason}");
+}
+
+/// Launches a server, says so, and waits to be killed.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn helper_that_is_killed() {
+    let bench = Bench::new();
+    let sandbox = Sandbox::open(of_helper(bench.options(SandboxChoice::Process)))
+        .await
+        .unwrap();
+    let prepared = sandbox.prepare(&bench.process_spec("left")).await.unwrap();
+    let launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
+    println!("READY {:?}", launch.pids());
+    std::thread::sleep(std::time::Duration::from_secs(120));
+}
+
+#[tokio::test]
+async fn what_a_killed_run_left_goes_at_the_next_start_and_a_live_run_stays() {
+    let bench = Bench::new();
+    let sandbox = open(&bench).await;
+    let prepared = sandbox.prepare(&bench.process_spec("alive")).await.unwrap();
+    let alive = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
+
+    let mut helper = helper("helper_that_is_killed", &bench);
+    let folders = || std::fs::read_dir(bench.path("target/wsgibench/tmp")).unwrap().count();
+    assert_eq!(folders(), 2);
+    let mine = |name: &str| processes_with(name, &bench.path("target").display().to_string());
+    let left = mine("WSGIBENCH_LAUNCH");
+    assert_eq!(left.len(), 2, "{left:?}");
+    helper.kill().unwrap();
+    helper.wait().unwrap();
+
+    let second = open(&bench).await;
+    assert!(bench.said().contains("that a killed run had left"), "{}", bench.said());
+    eventually("its server is gone", || mine("WSGIBENCH_LAUNCH").len() == 1).await;
+    assert_eq!(folders(), 1);
+    assert!(alive.is_alive() && get(alive.address(), "/").ends_with("OK"));
+    second.close().await;
+    alive.stop().await.unwrap();
+}
+
+/// Opens whatever can be had where no engine answers, and says what it took.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn helper_without_an_engine() {
+    let bench = Bench::new();
+    let sandbox = Sandbox::open(bench.options(SandboxChoice::Auto)).await.unwrap();
+    println!("READY {:?} {}", sandbox.kind(), sandbox.reason());
+    let error = Sandbox::open(bench.options(SandboxChoice::Docker)).await.err().unwrap();
+    println!("ERROR {error}");
+}
+
+#[tokio::test]
+async fn auto_takes_processes_where_no_engine_answers() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["helper_without_an_engine", "--exact", "--ignored", "--nocapture"])
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("READY Process docker cannot be had"), "{said}");
+    assert!(said.contains("ERROR ") && said.contains("--sandbox process"), "{said}");
+}
+
+/// Launches a server, and cleans up when it is told to.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn helper_with_an_emergency() {
+    let bench = Bench::new();
+    let sandbox = Sandbox::open(of_helper(bench.options(SandboxChoice::Process)))
+        .await
+        .unwrap();
+    let prepared = sandbox.prepare(&bench.process_spec("left")).await.unwrap();
+    let _launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
+    println!("READY");
+    let told = std::thread::spawn(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).unwrap();
+        Sandbox::emergency_cleanup();
+        std::process::exit(130);
+    });
+    told.join().unwrap();
+}
+
+#[tokio::test]
+async fn an_emergency_leaves_nothing() {
+    let bench = Bench::new();
+    let mut helper = helper("helper_with_an_emergency", &bench);
+    let target = bench.path("target").display().to_string();
+    assert_eq!(processes_with("WSGIBENCH_LAUNCH", &target).len(), 1);
+    drop(helper.stdin.take());
+    assert_eq!(helper.wait().unwrap().code(), Some(130));
+    assert_eq!(processes_with("WSGIBENCH_LAUNCH", &target), [] as [u32; 0]);
+    assert_eq!(
+        std::fs::read_dir(bench.path("target/wsgibench/tmp")).unwrap().count(),
+        0,
+        "its folder is gone"
+    );
+}
+
+/// Processes whose environment has a variable with `text` in its value.
+fn processes_with(variable: &str, text: &str) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &u32| {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let environ = String::from_utf8_lossy(&environ).into_owned();
+        environ
+            .split('\0')
+            .any(|entry| entry.starts_with(variable) && entry.contains(text))
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn gunicorn_comes_from_the_package_index_once() {
+    let bench = Bench::new();
+    let sandbox = open(&bench).await;
+    let spec = gunicorn_spec(&bench);
+    let prepared = match sandbox.prepare(&spec).await {
+        Ok(prepared) => prepared,
+        // No index can be reached: that is told as it should be, and no more can be tried.
+        Err(error) => return println!("skipped: {error}"),
+    };
+    assert_eq!(prepared.versions["gunicorn"], "27.0.1");
+    sandbox.prepare(&spec).await.unwrap();
+    assert_eq!(bench.said().matches("makes its virtual environment").count(), 1);
+    let launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
+    assert!(get(launch.address(), "/").ends_with("OK"));
+    // It answers as soon as its first worker does.
+    eventually("a master and two workers run", || launch.pids().len() == 3).await;
+    let pids = launch.pids();
+    launch.stop().await.unwrap();
+    assert_gone(&pids);
+}

@@ -1,0 +1,21 @@
+//! What is not measured cannot be compared with.
+#![allow(unused_variables, unused_imports, dead_code)]
+
+use wsgibench_harness::prelude::*;
+
+#[server]
+fn gunicorn() -> Server {
+    Server::image("x")
+}
+
+#[server]
+fn uwsgi() -> Server {
+    Server::image("x")
+}
+
+#[scenario(servers = [gunicorn], baseline = uwsgi)]
+fn ping() -> Load {
+    Load::closed(1)
+}
+
+fn main() {}

@@ -1,0 +1,21 @@
+//! What is no option at all; what follows a mistake is still read.
+#![allow(unused_variables, unused_imports, dead_code)]
+
+use wsgibench_harness::prelude::*;
+
+#[scenario([64, 100])]
+fn bare_list(connections: usize) -> Load {
+    Load::closed(connections)
+}
+
+#[scenario(connections =, size = [1] [2], colour = "red")]
+fn torn(connections: usize, size: u64) -> Load {
+    Load::closed(connections)
+}
+
+#[scenario(connections: [64])]
+fn colon(connections: usize) -> Load {
+    Load::closed(connections)
+}
+
+fn main() {}

@@ -1,0 +1,28 @@
+//! Unknown options name the choices and what was probably meant.
+#![allow(unused_variables, unused_imports, dead_code)]
+
+use wsgibench_harness::prelude::*;
+
+#[scenario(conections = [64])]
+fn typo(connections: usize) -> Load {
+    Load::closed(connections)
+}
+
+#[scenario(sevrers = [x], tag = ["a"], colour = "red")]
+fn several() -> Load {
+    Load::closed(1)
+}
+
+#[scenario(connections = [64])]
+fn list_without_parameter() -> Load {
+    Load::closed(1)
+}
+
+#[scenario(users = [64])]
+fn model_of_a_script() -> Load {
+    Load::closed(1)
+}
+
+fn main() {
+    let _ = (typo(1), several());
+}

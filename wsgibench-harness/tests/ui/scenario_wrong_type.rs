@@ -1,0 +1,11 @@
+//! Another type called `Load` is not ours.
+#![allow(unused_variables, unused_imports, dead_code)]
+
+struct Load;
+
+#[wsgibench_harness::scenario]
+fn ping() -> Load {
+    Load
+}
+
+fn main() {}

@@ -1,0 +1,24 @@
+//! `#[server]` stands on a function.
+#![allow(unused_variables, unused_imports, dead_code)]
+
+use wsgibench_harness::prelude::*;
+
+/// A struct.
+#[server]
+pub struct Gunicorn;
+
+#[server]
+mod gunicorn {}
+
+#[server]
+static UWSGI: u8 = 0;
+
+trait Declared {
+    #[server]
+    fn bjoern() -> Server;
+}
+
+// The items are kept, so these are no further errors.
+fn main() {
+    let _ = (Gunicorn, UWSGI);
+}

@@ -1,0 +1,20 @@
+//! `#[server]` stands on a free function.
+#![allow(unused_variables, unused_imports, dead_code)]
+
+use wsgibench_harness::prelude::*;
+
+struct Suite;
+
+impl Suite {
+    #[server]
+    fn gunicorn(&self) -> Server {
+        Server::image("x")
+    }
+
+    #[scenario]
+    fn ping(self) -> Load {
+        Load::closed(1).get("/")
+    }
+}
+
+fn main() {}

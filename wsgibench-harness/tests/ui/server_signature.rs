@@ -1,0 +1,48 @@
+//! `#[server]` functions take nothing and return `Server`.
+#![allow(unused_variables, unused_imports, dead_code)]
+
+use wsgibench_harness::prelude::*;
+
+#[server]
+fn parameters(workers: usize, threads: usize) -> Server {
+    Server::image("x")
+}
+
+#[server]
+fn nothing() {}
+
+#[server]
+fn other() -> Load {
+    Load::closed(1)
+}
+
+#[server]
+async fn awaited() -> Server {
+    Server::image("x")
+}
+
+#[server]
+unsafe fn dangerous() -> Server {
+    Server::image("x")
+}
+
+#[server]
+extern "C" fn foreign() -> Server {
+    Server::image("x")
+}
+
+#[server]
+fn generic<T: Default>() -> Server
+where
+    T: Clone,
+{
+    Server::image("x")
+}
+
+// Several at once.
+#[server(tags = ["a"])]
+async unsafe fn all_at_once(workers: usize) {}
+
+fn main() {
+    let _ = other();
+}

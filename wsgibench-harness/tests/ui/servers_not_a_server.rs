@@ -1,0 +1,38 @@
+//! Paths of what is no server.
+#![allow(unused_variables, unused_imports, dead_code)]
+
+use wsgibench_harness::prelude::*;
+
+fn without_attribute() -> Server {
+    Server::image("x")
+}
+
+fn of_another_type(_workers: usize) -> u8 {
+    0
+}
+
+struct Gunicorn;
+
+const UWSGI: u8 = 0;
+
+#[scenario(servers = [without_attribute])]
+fn function() -> Load {
+    Load::closed(1)
+}
+
+#[scenario(servers = [of_another_type], baseline = of_another_type)]
+fn other_function() -> Load {
+    Load::closed(1)
+}
+
+#[scenario(servers = [Gunicorn])]
+fn a_type() -> Load {
+    Load::closed(1)
+}
+
+#[scenario(servers = [UWSGI])]
+fn a_constant() -> Load {
+    Load::closed(1)
+}
+
+fn main() {}

@@ -1,0 +1,31 @@
+//! A server path that does not exist: the compiler knows what is near.
+#![allow(unused_variables, unused_imports, dead_code)]
+
+use wsgibench_harness::prelude::*;
+
+mod servers {
+    use wsgibench_harness::prelude::*;
+
+    #[server]
+    pub fn gunicorn() -> Server {
+        Server::image("x")
+    }
+}
+use servers::gunicorn;
+
+#[scenario(servers = [gunicron])]
+fn typo() -> Load {
+    Load::closed(1)
+}
+
+#[scenario(servers = [servers::gunicron, gunicorn])]
+fn typo_in_path() -> Load {
+    Load::closed(1)
+}
+
+#[scenario(baseline = sevrers::gunicorn)]
+fn typo_in_module() -> Load {
+    Load::closed(1)
+}
+
+fn main() {}

@@ -1,0 +1,106 @@
+//! What both attributes ask of the function they stand on.
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::{GenericParam, ItemFn, ReturnType, Safety, Signature, Type, parse2};
+
+use crate::errors::Errors;
+
+/// Parses the item; anything but a function with a body is refused on the word that tells what it is instead.
+pub(crate) fn parse(attribute: &str, shape: &str, item: &TokenStream) -> Result<ItemFn, syn::Error> {
+    if let Ok(function) = parse2::<ItemFn>(item.clone()) {
+        return Ok(function);
+    }
+    // The keyword (`struct`, `mod`) is the token to point at: doc comments and visibility say nothing of the mistake.
+    let keyword = parse2::<syn::Item>(item.clone()).ok().map(|item| keyword(&item));
+    let text = match &keyword {
+        Some((_, word)) => format!("`#[{attribute}]` stands on a function, and this is {word}; write `{shape}`"),
+        None => format!("`#[{attribute}]` stands on a function with a body; write `{shape}`"),
+    };
+    Err(match keyword {
+        Some((Some(tokens), _)) => syn::Error::new_spanned(tokens, text),
+        _ => syn::Error::new_spanned(item, text),
+    })
+}
+
+fn keyword(item: &syn::Item) -> (Option<TokenStream>, &'static str) {
+    use syn::Item;
+    match item {
+        Item::Struct(i) => (Some(i.ident.to_token_stream()), "a struct"),
+        Item::Enum(i) => (Some(i.ident.to_token_stream()), "an enum"),
+        Item::Union(i) => (Some(i.ident.to_token_stream()), "a union"),
+        Item::Const(i) => (Some(i.ident.to_token_stream()), "a constant"),
+        Item::Static(i) => (Some(i.ident.to_token_stream()), "a static"),
+        Item::Mod(i) => (Some(i.ident.to_token_stream()), "a module"),
+        Item::Trait(i) => (Some(i.ident.to_token_stream()), "a trait"),
+        Item::Type(i) => (Some(i.ident.to_token_stream()), "a type alias"),
+        Item::Impl(i) => (Some(i.impl_token.to_token_stream()), "an impl block"),
+        Item::Use(i) => (Some(i.use_token.to_token_stream()), "an import"),
+        _ => (None, "another item"),
+    }
+}
+
+/// Refuses what neither attribute can call: generics, `self`, `unsafe`, `extern`, variadics.
+pub(crate) fn check(attribute: &str, signature: &Signature, errors: &mut Errors) {
+    if let Safety::Unsafe(token) = &signature.safety {
+        errors.at(
+            token,
+            format!("`#[{attribute}]` functions are called by the harness and cannot be `unsafe`; use an `unsafe` block inside"),
+        );
+    }
+    if let Some(abi) = &signature.abi {
+        errors.at(
+            abi,
+            format!("`#[{attribute}]` functions are plain Rust functions; remove the `extern`"),
+        );
+    }
+    if let Some(dots) = &signature.variadic {
+        errors.at(dots, format!("`#[{attribute}]` functions take no `...`"));
+    }
+    if let Some(receiver) = signature.receiver() {
+        errors.at(
+            receiver,
+            format!("`#[{attribute}]` stands on a free function; move it out of the `impl` block and remove `self`"),
+        );
+    }
+    for parameter in &signature.generics.params {
+        match parameter {
+            // `async fn f<'a>(user: &'a mut User)` says nothing but what the elided form says.
+            GenericParam::Lifetime(lifetime) if lifetime.bounds.is_empty() && signature.asyncness.is_some() => {}
+            other => errors.at(
+                other,
+                format!(
+                    "`#[{attribute}]` functions cannot be generic: the harness would not know what to call them with"
+                ),
+            ),
+        }
+    }
+    if let Some(clause) = &signature.generics.where_clause {
+        errors.at(
+            clause,
+            format!("`#[{attribute}]` functions cannot have a `where` clause"),
+        );
+    }
+}
+
+/// Whether the type is written as a path that ends with `name`.
+pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
+    match ty {
+        Type::Path(path) => path.path.segments.last().is_some_and(|last| last.ident == name),
+        Type::Paren(inner) => is_named(&inner.elem, name),
+        _ => false,
+    }
+}
+
+/// The return type as written, if any.
+pub(crate) fn returned(signature: &Signature) -> Option<&Type> {
+    match &signature.output {
+        ReturnType::Default => None,
+        ReturnType::Type(_, ty) => Some(ty),
+    }
+}
+
+/// The tokens to point at for a wrong return type: the type itself, or the name of the function that has none.
+pub(crate) fn return_tokens(signature: &Signature) -> TokenStream {
+    returned(signature).map_or_else(|| signature.ident.to_token_stream(), ToTokens::to_token_stream)
+}

@@ -1,0 +1,365 @@
+//! The attribute: known options, parameter lists, cases and the load model of a script.
+
+use proc_macro2::Span;
+use quote::ToTokens;
+use syn::{Expr, ExprArray, ExprLit, Lit, Path, ext::IdentExt};
+
+use super::{
+    cases::{self, Case},
+    form::Form,
+};
+use crate::{
+    errors::{Errors, list, nearest},
+    options::{self, Opt, Value},
+};
+
+/// Options that every scenario has.
+const OPTIONS: [&str; 8] = [
+    "servers", "baseline", "tags", "ignore", "setup", "teardown", "cases", "crate",
+];
+/// Load models of a scripted user, of which it has exactly one.
+const MODELS: [&str; 3] = ["users", "rate", "load"];
+
+/// The attribute, checked.
+pub(crate) struct Attribute {
+    pub(crate) krate: Path,
+    pub(crate) servers: Vec<Path>,
+    pub(crate) baseline: Option<Path>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) ignore: String,
+    pub(crate) setup: Option<Path>,
+    pub(crate) teardown: Option<Path>,
+    pub(crate) axes: Vec<Axis>,
+    pub(crate) cases: Vec<Case>,
+    pub(crate) model: Option<Model>,
+}
+
+/// Values by name.
+pub(crate) struct Axis {
+    pub(crate) name: String,
+    pub(crate) values: Expr,
+}
+
+/// The load model of a script; `users` and `rate` are an [`Axis`] too.
+#[derive(Clone)]
+pub(crate) enum Model {
+    Users,
+    Rate,
+    Load(Expr),
+}
+
+/// Reads and checks the options against the function.
+pub(crate) fn read(options: Vec<Opt>, form: &Form, errors: &mut Errors) -> Attribute {
+    let mut attribute = Attribute {
+        krate: options::default_crate(),
+        servers: Vec::new(),
+        baseline: None,
+        tags: Vec::new(),
+        ignore: String::new(),
+        setup: None,
+        teardown: None,
+        axes: Vec::new(),
+        cases: Vec::new(),
+        model: None,
+    };
+    for param in &form.params {
+        let name = param.name();
+        if OPTIONS.contains(&name.as_str()) || (form.scripted && name == "load") {
+            errors.at(
+                &param.ident,
+                format!("a parameter cannot be called `{name}`, `#[scenario]` has an option of that name"),
+            );
+        }
+    }
+    let mut seen: Vec<String> = Vec::new();
+    for option in options {
+        let name = option.name.unraw().to_string();
+        if seen.contains(&name) {
+            errors.at(&option.name, format!("`{name}` is given twice; join both into one"));
+            continue;
+        }
+        attribute.take(&option, &name, form, errors);
+        seen.push(name);
+    }
+    attribute.check_parameters(form, &seen, errors);
+    let named = |model: &&str| seen.iter().any(|s| s == *model) || meant(model, &seen, form);
+    if form.scripted && attribute.model.is_none() && !MODELS.iter().any(named) {
+        errors.at(
+            &form.ident,
+            "a scripted scenario needs a load model: `users = [10, 100]` (so many at once), `rate = [50]` (so many arrive \
+             every second) or `load = <a Load without requests>`",
+        );
+    }
+    attribute
+}
+
+impl Attribute {
+    fn take(&mut self, option: &Opt, name: &str, form: &Form, errors: &mut Errors) {
+        match name {
+            "servers" => self.servers = paths(option, errors),
+            "baseline" => {
+                self.baseline = path(
+                    option,
+                    "the path of a `#[server]` function, e.g. `baseline = gunicorn`",
+                    errors,
+                );
+            }
+            "setup" => self.setup = path(option, HOOK, errors),
+            "teardown" => self.teardown = path(option, HOOK, errors),
+            "crate" => {
+                let krate = path(
+                    option,
+                    "the path of the harness, e.g. `crate = my_crate::wsgibench_harness`",
+                    errors,
+                );
+                self.krate = krate.unwrap_or_else(options::default_crate);
+            }
+            "tags" => self.tags = tags(option, errors),
+            "ignore" => self.ignore = reason(option, errors),
+            "cases" => self.cases = cases::read(option, form, errors),
+            "load" if form.scripted => self.load(option, errors),
+            "users" | "rate" if form.scripted => {
+                let model = if name == "users" { Model::Users } else { Model::Rate };
+                self.set_model(option, model, errors);
+                self.axis(option, name, errors);
+            }
+            _ if form.param(name).is_some() => self.axis(option, name, errors),
+            _ => errors.at(&option.name, unknown(name, form)),
+        }
+    }
+
+    fn load(&mut self, option: &Opt, errors: &mut Errors) {
+        match &option.value {
+            Value::Expr(Expr::Lit(_) | Expr::Array(_)) | Value::Flag | Value::List(_) => errors.at(
+                option,
+                "`load` wants a `Load` without requests, e.g. `load = Load::users(5).every(secs(1)).arriving_for(secs(60))`",
+            ),
+            Value::Expr(value) => self.set_model(option, Model::Load(value.clone()), errors),
+        }
+    }
+
+    fn set_model(&mut self, option: &Opt, model: Model, errors: &mut Errors) {
+        if self.model.is_some() {
+            errors.at(
+                &option.name,
+                "a scripted scenario has one load model: `users`, `rate` or `load`",
+            );
+        } else {
+            self.model = Some(model);
+        }
+    }
+
+    fn axis(&mut self, option: &Opt, name: &str, errors: &mut Errors) {
+        let example = match name {
+            "connections" => "connections = [64, 100]".to_owned(),
+            "users" => "users = [10, 100]".to_owned(),
+            "rate" => "rate = [500, 2_000]".to_owned(),
+            other => format!("{other} = [value, ...]"),
+        };
+        match &option.value {
+            Value::Expr(Expr::Array(array)) if array.elems.is_empty() => {
+                errors.at(
+                    array,
+                    format!("the list of `{name}` is empty, so there would be no case; write `{example}`"),
+                );
+            }
+            Value::Expr(value @ (Expr::Lit(_) | Expr::Tuple(_))) => {
+                errors.at(value, format!("`{name}` wants a list of values; write `{example}`"));
+            }
+            Value::Expr(value) => self.axes.push(Axis {
+                name: name.to_owned(),
+                values: value.clone(),
+            }),
+            Value::Flag | Value::List(_) => {
+                errors.at(option, format!("`{name}` wants a list of values; write `{example}`"));
+            }
+        }
+    }
+
+    /// Each parameter has its values from exactly one place, and all cases give the same parameters.
+    fn check_parameters(&self, form: &Form, seen: &[String], errors: &mut Errors) {
+        for param in &form.params {
+            let name = param.name();
+            let giving = self.cases.iter().find(|case| case.value(&name).is_some());
+            match (seen.contains(&name), giving) {
+                (true, Some(case)) => errors.at(
+                    &case.name,
+                    format!("`{name}` has a list of its own already; leave it out of the cases or remove the list"),
+                ),
+                (false, Some(_)) => {
+                    for case in self.cases.iter().filter(|case| case.value(&name).is_none()) {
+                        errors.at(
+                            &case.name,
+                            format!("the case `{}` gives no `{name}`, as others do", case.name),
+                        );
+                    }
+                }
+                // A mistake in `cases`, or in the name of the option, is told already.
+                (false, None)
+                    if (seen.iter().any(|s| s == "cases") && self.cases.is_empty()) || meant(&name, seen, form) => {}
+                (false, None) if form.scripted && matches!(name.as_str(), "users" | "rate") => errors.at(
+                    &param.ident,
+                    format!(
+                        "the parameter `{name}` has no values; write `{name} = [...]`, which is the load model too"
+                    ),
+                ),
+                (false, None) => errors.at(
+                    &param.ident,
+                    format!("the parameter `{name}` has no values; write `#[scenario({name} = [value, ...])]`"),
+                ),
+                (true, None) => {}
+            }
+        }
+    }
+}
+
+/// Whether an unknown option was probably meant to be this one.
+fn meant(name: &str, seen: &[String], form: &Form) -> bool {
+    let choices = choices(form);
+    seen.iter()
+        .any(|s| !choices.contains(s) && nearest(s, choices.iter().map(String::as_str)) == Some(name))
+}
+
+/// All that can stand before a `=`.
+fn choices(form: &Form) -> Vec<String> {
+    let models: &[&str] = if form.scripted { &MODELS } else { &[] };
+    let params = form.params.iter().map(super::form::Param::name);
+    let options = OPTIONS.iter().chain(models).map(|&option| option.to_owned());
+    params.chain(options).collect()
+}
+
+const HOOK: &str = "the path of an `async fn(ctx: &mut SetupContext) -> Result<()>`, e.g. `setup = fill_database`";
+
+fn unknown(name: &str, form: &Form) -> String {
+    let choices = choices(form);
+    let (params, options) = choices.split_at(form.params.len());
+    let hint = match nearest(name, choices.iter().map(String::as_str)) {
+        Some(meant) => format!("; did you mean `{meant}`?"),
+        None if !form.scripted && MODELS.contains(&name) => {
+            "; it is the load model of a scripted user, while a declared scenario says it in the `Load` that it returns"
+                .into()
+        }
+        None => String::new(),
+    };
+    format!(
+        "neither a parameter of `{}` nor an option of `#[scenario]` is called `{name}`{hint}\nparameters: {}\noptions: {}",
+        form.ident,
+        list(params.iter().map(String::as_str)),
+        list(options.iter().map(String::as_str))
+    )
+}
+
+fn array<'a>(option: &'a Opt, wanted: &str, errors: &mut Errors) -> Option<&'a ExprArray> {
+    match &option.value {
+        Value::Expr(Expr::Array(array)) if array.elems.is_empty() => {
+            errors.at(array, format!("the list of `{}` is empty; {wanted}", option.name));
+            None
+        }
+        Value::Expr(Expr::Array(array)) => Some(array),
+        Value::Expr(other) => {
+            errors.at(other, format!("`{}` wants a list: {wanted}", option.name));
+            None
+        }
+        Value::Flag | Value::List(_) => {
+            errors.at(option, format!("`{}` wants a list: {wanted}", option.name));
+            None
+        }
+    }
+}
+
+fn paths(option: &Opt, errors: &mut Errors) -> Vec<Path> {
+    const WANTED: &str = "paths of `#[server]` functions, e.g. `servers = [gunicorn, other::uwsgi]`; without it the scenario is for all servers";
+    let mut paths: Vec<Path> = Vec::new();
+    let Some(array) = array(option, WANTED, errors) else {
+        return paths;
+    };
+    for element in &array.elems {
+        match element {
+            Expr::Path(path) if path.qself.is_none() => {
+                let text = path.path.to_token_stream().to_string();
+                if paths.iter().any(|other| other.to_token_stream().to_string() == text) {
+                    errors.at(element, "this server is in the list twice");
+                } else {
+                    paths.push(path.path.clone());
+                }
+            }
+            Expr::Lit(ExprLit {
+                lit: Lit::Str(text), ..
+            }) => {
+                let name = text.value();
+                errors.at(element, format!("a server is named by its path, so that the compiler can check it; write `{name}` without quotes"));
+            }
+            Expr::Call(call) => errors.at(
+                element,
+                format!(
+                    "name the function, do not call it; write `{}`",
+                    call.func.to_token_stream()
+                ),
+            ),
+            _ => errors.at(element, format!("expected {WANTED}")),
+        }
+    }
+    paths
+}
+
+fn path(option: &Opt, wanted: &str, errors: &mut Errors) -> Option<Path> {
+    match &option.value {
+        Value::Expr(Expr::Path(path)) if path.qself.is_none() => Some(path.path.clone()),
+        Value::Expr(Expr::Array(array)) => {
+            errors.at(array, format!("`{}` wants one path and no list: {wanted}", option.name));
+            None
+        }
+        Value::Expr(other) => {
+            errors.at(other, format!("`{}` wants {wanted}", option.name));
+            None
+        }
+        Value::Flag | Value::List(_) => {
+            errors.at(option, format!("`{}` wants {wanted}", option.name));
+            None
+        }
+    }
+}
+
+fn tags(option: &Opt, errors: &mut Errors) -> Vec<String> {
+    const WANTED: &str = "texts, e.g. `tags = [\"study\", \"fast\"]`";
+    let mut tags: Vec<String> = Vec::new();
+    let Some(array) = array(option, WANTED, errors) else {
+        return tags;
+    };
+    for element in &array.elems {
+        match element {
+            Expr::Lit(ExprLit {
+                lit: Lit::Str(text), ..
+            }) if text.value().trim().is_empty() => errors.at(element, "a tag cannot be empty"),
+            Expr::Lit(ExprLit {
+                lit: Lit::Str(text), ..
+            }) if tags.contains(&text.value()) => errors.at(element, "this tag is in the list twice"),
+            Expr::Lit(ExprLit {
+                lit: Lit::Str(text), ..
+            }) => tags.push(text.value()),
+            Expr::Path(_) => errors.at(
+                element,
+                format!("a tag is a text; write `\"{}\"`", element.to_token_stream()),
+            ),
+            _ => errors.at(element, format!("`tags` wants {WANTED}")),
+        }
+    }
+    tags
+}
+
+fn reason(option: &Opt, errors: &mut Errors) -> String {
+    const WANTED: &str = "`ignore` wants the reason as a text, e.g. `ignore = \"needs an hour\"`";
+    match &option.value {
+        Value::Expr(Expr::Lit(ExprLit {
+            lit: Lit::Str(text), ..
+        })) if !text.value().trim().is_empty() => return text.value(),
+        Value::Expr(value) => errors.at(value, WANTED),
+        Value::Flag | Value::List(_) => errors.at(option, WANTED),
+    }
+    String::new()
+}
+
+/// The span of the call that makes the options known to the compiler.
+pub(crate) fn span_of(path: &Path) -> Span {
+    syn::spanned::Spanned::span(path)
+}

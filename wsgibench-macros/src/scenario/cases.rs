@@ -1,0 +1,103 @@
+//! `cases(small(connections = 10, size = 1), ...)`.
+
+use proc_macro2::Ident;
+use syn::{Expr, ext::IdentExt};
+
+use super::form::Form;
+use crate::{
+    errors::{Errors, list, nearest},
+    options::{self, Opt, Value},
+};
+
+const WANTED: &str =
+    "named cases, e.g. `cases(small(connections = 10, size = 1), large(connections = 100, size = 64))`";
+
+/// A named combination of values.
+pub(crate) struct Case {
+    pub(crate) name: Ident,
+    values: Vec<(String, Expr)>,
+}
+
+impl Case {
+    /// What it gives for a parameter.
+    pub(crate) fn value(&self, name: &str) -> Option<&Expr> {
+        self.values
+            .iter()
+            .find(|(given, _)| given == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Its name, as it stands in ids.
+    pub(crate) fn id(&self) -> String {
+        self.name.unraw().to_string()
+    }
+}
+
+/// Reads the cases; every mistake in them is reported.
+pub(crate) fn read(option: &Opt, form: &Form, errors: &mut Errors) -> Vec<Case> {
+    let Value::List(tokens) = &option.value else {
+        errors.at(option, format!("`cases` wants {WANTED}"));
+        return Vec::new();
+    };
+    let mut cases: Vec<Case> = Vec::new();
+    let inner = options::parse(tokens.clone(), errors);
+    if inner.is_empty() && tokens.is_empty() {
+        errors.at(option, format!("`cases` is empty; it wants {WANTED}"));
+    }
+    for case in inner {
+        let Value::List(values) = &case.value else {
+            errors.at(&case, format!("a case is a name with values in parentheses: {WANTED}"));
+            continue;
+        };
+        if cases.iter().any(|other| other.name == case.name) {
+            errors.at(&case.name, format!("there are two cases `{}`", case.name));
+            continue;
+        }
+        let mut read = Case {
+            name: case.name.clone(),
+            values: Vec::new(),
+        };
+        let given = options::parse(values.clone(), errors);
+        if given.is_empty() && values.is_empty() {
+            errors.at(&case, format!("the case `{}` gives no values", case.name));
+        }
+        for pair in given {
+            value(&mut read, &pair, form, errors);
+        }
+        cases.push(read);
+    }
+    cases
+}
+
+fn value(case: &mut Case, pair: &Opt, form: &Form, errors: &mut Errors) {
+    let name = pair.name.unraw().to_string();
+    if form.param(&name).is_none() {
+        let params: Vec<String> = form.params.iter().map(super::form::Param::name).collect();
+        let choices = || params.iter().map(String::as_str);
+        let meant = nearest(&name, choices()).map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+        errors.at(
+            &pair.name,
+            format!(
+                "`{}` has no parameter `{name}`{meant}\nparameters: {}",
+                form.ident,
+                list(choices())
+            ),
+        );
+        return;
+    }
+    if case.value(&name).is_some() {
+        errors.at(
+            &pair.name,
+            format!("`{name}` is given twice in the case `{}`", case.name),
+        );
+        return;
+    }
+    match &pair.value {
+        Value::Expr(Expr::Array(array)) => {
+            // A parameter may well be an array; then the compiler has nothing against it.
+            case.values.push((name, Expr::Array(array.clone())));
+        }
+        Value::Expr(value) => case.values.push((name, value.clone())),
+        Value::Flag | Value::List(_) => errors.at(pair, format!("`{name}` wants a value: `{name} = value`")),
+    }
+}

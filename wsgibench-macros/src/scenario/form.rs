@@ -1,0 +1,160 @@
+//! The function: declared or scripted, and its parameters.
+
+use quote::ToTokens;
+use syn::{FnArg, Ident, Pat, PatType, Signature, Type, ext::IdentExt};
+
+use crate::{errors::Errors, function};
+
+pub(crate) const DECLARED_SHAPE: &str = "fn name(parameters...) -> Load { ... }";
+pub(crate) const SCRIPTED_SHAPE: &str = "async fn name(user: &mut User, parameters...) -> Result<()> { ... }";
+
+/// What the signature says.
+pub(crate) struct Form {
+    /// Name of the function, to point at.
+    pub(crate) ident: Ident,
+    /// `async fn` with a `User`.
+    pub(crate) scripted: bool,
+    /// Its parameters without the user.
+    pub(crate) params: Vec<Param>,
+}
+
+/// One parameter.
+pub(crate) struct Param {
+    pub(crate) ident: Ident,
+    pub(crate) ty: Type,
+}
+
+impl Param {
+    pub(crate) fn name(&self) -> String {
+        self.ident.unraw().to_string()
+    }
+}
+
+impl Form {
+    pub(crate) fn param(&self, name: &str) -> Option<&Param> {
+        self.params.iter().find(|param| param.name() == name)
+    }
+}
+
+/// Reads and checks the signature.
+pub(crate) fn read(signature: &Signature, errors: &mut Errors) -> Form {
+    function::check("scenario", signature, errors);
+    let scripted = signature.asyncness.is_some();
+    check_return(signature, scripted, errors);
+    let mut typed: Vec<&PatType> = signature
+        .inputs
+        .iter()
+        .filter_map(|input| match input {
+            FnArg::Typed(parameter) => Some(parameter),
+            FnArg::Receiver(_) => None,
+        })
+        .collect();
+    if scripted && check_user(signature, &typed, errors) {
+        typed.remove(0);
+    }
+    let params = typed
+        .into_iter()
+        .filter_map(|parameter| param(parameter, scripted, errors))
+        .collect();
+    Form {
+        ident: signature.ident.clone(),
+        scripted,
+        params,
+    }
+}
+
+fn check_return(signature: &Signature, scripted: bool, errors: &mut Errors) {
+    let returned = function::returned(signature);
+    let is = |name| returned.is_some_and(|ty| function::is_named(ty, name));
+    let tokens = || function::return_tokens(signature);
+    match (scripted, is("Load"), is("Result")) {
+        (true, false, true) | (false, true, false) => {}
+        (true, true, _) => errors.at(
+            signature.asyncness,
+            format!(
+                "a declared load is a value and nothing to await; remove `async`, or script a user: `{SCRIPTED_SHAPE}`"
+            ),
+        ),
+        (true, false, false) => errors.at(
+            tokens(),
+            format!("a scripted scenario returns `Result<()>`; write `{SCRIPTED_SHAPE}`"),
+        ),
+        (false, _, _) => errors.at(
+            tokens(),
+            format!(
+                "a `#[scenario]` function returns `Load`: `{DECLARED_SHAPE}`; a scripted user is `{SCRIPTED_SHAPE}`"
+            ),
+        ),
+    }
+}
+
+/// Whether the first parameter is the user, rightly written or not: then it is no parameter that wants a list.
+fn check_user(signature: &Signature, typed: &[&PatType], errors: &mut Errors) -> bool {
+    let Some(first) = typed.first() else {
+        if signature.receiver().is_none() {
+            errors.at(
+                &signature.ident,
+                format!("an `async` scenario scripts a user and takes it first: `{SCRIPTED_SHAPE}`"),
+            );
+        }
+        return false;
+    };
+    if is_user(&first.ty) {
+        return true;
+    }
+    let meant = match &*first.ty {
+        Type::Reference(reference) => function::is_named(&reference.elem, "User"),
+        other => function::is_named(other, "User"),
+    };
+    if meant {
+        errors.at(&first.ty, "the user is taken as `&mut User`");
+    } else {
+        errors.at(
+            first,
+            format!("the first parameter of an `async` scenario is `user: &mut User`: `{SCRIPTED_SHAPE}`"),
+        );
+    }
+    meant
+}
+
+fn is_user(ty: &Type) -> bool {
+    matches!(ty, Type::Reference(reference) if reference.mutability.is_some() && function::is_named(&reference.elem, "User"))
+}
+
+fn mentions_user(ty: &Type) -> bool {
+    match ty {
+        Type::Reference(reference) => function::is_named(&reference.elem, "User"),
+        other => function::is_named(other, "User"),
+    }
+}
+
+fn param(parameter: &PatType, scripted: bool, errors: &mut Errors) -> Option<Param> {
+    if mentions_user(&parameter.ty) {
+        let text = if scripted {
+            "the user is the first parameter, and there is one only".to_owned()
+        } else {
+            format!("only a scripted scenario has a user; make it `async`: `{SCRIPTED_SHAPE}`")
+        };
+        errors.at(parameter, text);
+        return None;
+    }
+    if matches!(&*parameter.ty, Type::ImplTrait(_)) {
+        errors.at(
+            &parameter.ty,
+            "a parameter needs a type of its own, its values are made from the attribute's list",
+        );
+    }
+    match &*parameter.pat {
+        Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => Some(Param {
+            ident: pat.ident.clone(),
+            ty: (*parameter.ty).clone(),
+        }),
+        other => {
+            errors.at(
+                other.to_token_stream(),
+                "a parameter needs a plain name: the attribute gives its values under that name",
+            );
+            None
+        }
+    }
+}
