@@ -1,2 +1,4 @@
 //! The main job.
-fn main() {}
+use wsgibench_suites as _;
+
+wsgibench_harness::main!();

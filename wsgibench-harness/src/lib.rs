@@ -6,11 +6,14 @@
 //! The rooms, each knowing only those below it: `cli`, `report`, `measure`, [`stats`], `store`, `sandbox`,
 //! `declare`, [`load`].
 
+pub mod against;
+pub mod cli;
 pub mod declare;
 pub mod load;
 pub mod measure;
 pub mod null_server;
 pub mod prelude;
+pub mod report;
 pub mod sandbox;
 pub mod stats;
 pub mod store;

@@ -1,4 +1,33 @@
-//! All that a file with servers and scenarios needs: `use wsgibench_harness::prelude::*;`
+//! All that a file with servers and scenarios needs.
+//!
+//! ```standalone_crate
+//! use wsgibench_harness::prelude::*;
+//!
+//! /// Gunicorn, two workers a core.
+//! #[server]
+//! fn gunicorn() -> Server {
+//!     Server::image("images/gunicorn")
+//!         .app("app")
+//!         .command_for_cpus(|cpus| ["gunicorn".into(), format!("--workers={}", 2 * cpus), "app:application".into()])
+//!         .port(8000)
+//! }
+//!
+//! /// Ping-pong.
+//! #[scenario(connections = [64, 100], servers = [gunicorn], tags = ["fast"])]
+//! fn ping(connections: usize) -> Load {
+//!     Load::closed(connections).get("/").expect_status(200).expect_body("OK")
+//! }
+//!
+//! /// More and more, until it breaks.
+//! #[scenario(ignore = "a minute a case")]
+//! fn ramp() -> Load {
+//!     Load::ramp(100..=5_000, secs(60)).get("/").expect_status(200)
+//! }
+//!
+//! let declared = wsgibench_harness::declare::Declarations::collect().unwrap();
+//! let ids: Vec<_> = declared.cases().into_iter().map(|case| case.id).collect();
+//! assert_eq!(ids, ["ping/gunicorn/c64", "ping/gunicorn/c100", "ramp/gunicorn/default"]);
+//! ```
 
 pub use std::time::Duration;
 

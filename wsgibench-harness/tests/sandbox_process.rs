@@ -36,6 +36,15 @@ async fn a_server_from_start_to_end() {
 
     let pids = launch.pids();
     assert!(!pids.is_empty());
+    if cfg!(target_os = "linux") {
+        let status = read(format!("/proc/{}/status", pids[0]).as_ref());
+        assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
+        let limits = read(format!("/proc/{}/limits", pids[0]).as_ref());
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let soft: u64 = line.split_ascii_whitespace().nth(3).unwrap().parse().unwrap();
+        let clamped = format!("{:?}", sandbox.notices()).contains(&format!("at most {soft} descriptors"));
+        assert!(soft == prepared.spec.limits.descriptors || clamped, "{line}");
+    }
     let output = launch
         .exec(&["python", "-c", "import os; print(os.environ['MARK'], os.getcwd())"])
         .await
@@ -85,6 +94,18 @@ async fn dropped_it_takes_its_children_with_it_wherever_they_went() {
     assert!(pids.len() >= 2, "{pids:?}");
     drop(launch);
     assert_gone(&pids);
+
+    // And when its start is cancelled half-way.
+    spec.command = vec!["sleep".into(), "300".into()];
+    let prepared = sandbox.prepare(&spec).await.unwrap();
+    let soon = std::time::Duration::from_millis(100);
+    assert!(
+        tokio::time::timeout(soon, sandbox.launch(&prepared, &bench.path("log")))
+            .await
+            .is_err()
+    );
+    let target = bench.path("target").display().to_string();
+    assert_eq!(processes_with("WSGIBENCH_LAUNCH", &target), [] as [u32; 0]);
 }
 
 #[tokio::test]
@@ -222,6 +243,66 @@ async fn what_a_killed_run_left_goes_at_the_next_start_and_a_live_run_stays() {
     assert!(alive.is_alive() && get(alive.address(), "/").ends_with("OK"));
     second.close().await;
     alive.stop().await.unwrap();
+}
+
+/// Opens whatever can be had where no engine answers, and says what it took.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn helper_without_an_engine() {
+    let bench = Bench::new();
+    let sandbox = Sandbox::open(bench.options(SandboxChoice::Auto)).await.unwrap();
+    println!("READY {:?} {}", sandbox.kind(), sandbox.reason());
+    let error = Sandbox::open(bench.options(SandboxChoice::Docker)).await.err().unwrap();
+    println!("ERROR {error}");
+}
+
+#[tokio::test]
+async fn auto_takes_processes_where_no_engine_answers() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["helper_without_an_engine", "--exact", "--ignored", "--nocapture"])
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("READY Process docker cannot be had"), "{said}");
+    assert!(said.contains("ERROR ") && said.contains("--sandbox process"), "{said}");
+}
+
+/// Launches a server, and cleans up when it is told to.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn helper_with_an_emergency() {
+    let bench = Bench::new();
+    let sandbox = Sandbox::open(of_helper(bench.options(SandboxChoice::Process)))
+        .await
+        .unwrap();
+    let prepared = sandbox.prepare(&bench.process_spec("left")).await.unwrap();
+    let _launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
+    println!("READY");
+    let told = std::thread::spawn(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).unwrap();
+        Sandbox::emergency_cleanup();
+        std::process::exit(130);
+    });
+    told.join().unwrap();
+}
+
+#[tokio::test]
+async fn an_emergency_leaves_nothing() {
+    let bench = Bench::new();
+    let mut helper = helper("helper_with_an_emergency", &bench);
+    let target = bench.path("target").display().to_string();
+    assert_eq!(processes_with("WSGIBENCH_LAUNCH", &target).len(), 1);
+    drop(helper.stdin.take());
+    assert_eq!(helper.wait().unwrap().code(), Some(130));
+    assert_eq!(processes_with("WSGIBENCH_LAUNCH", &target), [] as [u32; 0]);
+    assert_eq!(
+        std::fs::read_dir(bench.path("target/wsgibench/tmp")).unwrap().count(),
+        0,
+        "its folder is gone"
+    );
 }
 
 /// Processes whose environment has a variable with `text` in its value.

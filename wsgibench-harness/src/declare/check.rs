@@ -1,7 +1,9 @@
 //! Checks of single values that their functions return.
 
+use std::net::Ipv4Addr;
+
 use super::{Limits, Profile, Server, Source, Work};
-use crate::load::{Load, Model};
+use crate::load::{Load, Plan, Target};
 
 /// Smallest memory limit that a container engine accepts, bytes.
 const LEAST_MEMORY: u64 = 6 << 20;
@@ -101,7 +103,7 @@ pub(crate) fn profile(profile: &Profile) -> Vec<String> {
 pub(crate) fn work(work: &Work) -> Vec<String> {
     match work {
         Work::Load(load) => {
-            let mut problems = model(load);
+            let mut problems = engine(load);
             if load.requests.is_empty() {
                 problems.push("its load asks for nothing; add a request, e.g. `.get(\"/\")`".into());
             } else if load.requests.iter().all(|request| request.weight == 0) {
@@ -112,56 +114,16 @@ pub(crate) fn work(work: &Work) -> Vec<String> {
     }
 }
 
-fn model(load: &Load) -> Vec<String> {
-    let mut problems = Vec::new();
-    match &load.model {
-        Model::Closed { connections } => {
-            if !(1..=100_000).contains(connections) {
-                problems.push(format!("{connections} connections; 1 to 100,000 are possible"));
-            }
-        }
-        Model::Open {
-            stages,
-            max_connections,
-            ..
-        } => {
-            if *max_connections == 0 {
-                problems.push("`max_connections` is 0".into());
-            }
-            if stages.is_empty() {
-                problems.push("its schedule has no stages".into());
-            }
-            let bad = |rate: f64| !rate.is_finite() || rate < 0.0;
-            if let Some(stage) = stages.iter().find(|stage| bad(stage.from) || bad(stage.to)) {
-                problems.push(format!(
-                    "a rate must be 0 or more requests per second, not {} to {}",
-                    stage.from, stage.to
-                ));
-            } else if !stages.is_empty() && stages.iter().all(|stage| stage.from == 0.0 && stage.to == 0.0) {
-                problems.push("all rates of its schedule are 0".into());
-            }
-            if stages.iter().rev().skip(1).any(|stage| stage.lasting.is_none()) {
-                problems.push("only the last stage may last until the round ends; give the others a length".into());
-            }
-        }
-        Model::Users {
-            batch,
-            every,
-            requests_each,
-            ..
-        } => {
-            if *batch == 0 || *requests_each == 0 {
-                problems.push("users need a batch and requests of at least 1".into());
-            }
-            if every.is_zero() {
-                problems.push("users arrive every 0 s; say how often with `.every(secs(1))`".into());
-            }
-        }
-    }
-    if load.timeout.is_zero() {
-        problems.push("its timeout is 0".into());
-    }
-    if load.measurement_time.is_some_and(|time| time.is_zero()) {
+/// What the load engine has against a load on any machine.
+fn engine(load: &Load) -> Vec<String> {
+    // Nobody is asked at this address: only the load is looked at.
+    let target = Target {
+        address: (Ipv4Addr::LOCALHOST, 80).into(),
+        host: "localhost".into(),
+    };
+    let plan = Plan::new(target, load.clone());
+    let mut problems: Vec<String> = plan.validate().err().iter().map(ToString::to_string).collect();
+    if plan.round_length().is_zero() {
         problems.push("it fixes a round of 0 s".into());
     }
     problems
@@ -201,13 +163,13 @@ mod tests {
     fn each_mistake_is_told() {
         assert!(about(Load::closed(64)).contains(".get("));
         assert!(about(Load::closed(0).get("/")).contains("0 connections"));
-        assert!(about(Load::rate(0).get("/")).contains("rates of its schedule are 0"));
+        assert!(about(Load::rate(0).get("/")).contains("no arrivals"));
         assert!(about(Load::rate(f64::NAN).get("/")).contains("a rate must be"));
         assert!(about(Load::rate(1).max_connections(0).get("/")).contains("max_connections"));
         let open_ended = [Stage::constant(1.0, None), Stage::constant(2.0, None)];
         assert!(about(Load::stages(open_ended).get("/")).contains("only the last stage"));
-        assert!(about(Load::users(1).every(Duration::ZERO).get("/")).contains("every 0 s"));
-        assert!(about(Load::users(1).requests_each(0).get("/")).contains("at least 1"));
+        assert!(about(Load::users(1).every(Duration::ZERO).get("/")).contains("time between arrivals above 0"));
+        assert!(about(Load::users(1).requests_each(0).get("/")).contains("0 requests"));
         assert!(about(Load::closed(1).timeout(Duration::ZERO).get("/")).contains("timeout"));
         assert!(server(&Server::running("somewhere")).join("").contains("host:port"));
         assert!(

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     plan::KeepAlive,
-    request::{Check, Request},
+    request::{Body, Check, Request, Values},
 };
 
 /// When requests are due.
@@ -231,6 +231,66 @@ impl Load {
         self.request(Request::new("POST", path))
     }
 
+    /// The last request of the mix: another header. `{name}` in the value is replaced per request, see
+    /// [`values`](Self::values).
+    #[must_use]
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.change_last(|request| request.headers.push((name.into(), value.into())))
+    }
+
+    /// The last request of the mix: its body, with a content-length. `{name}` in it is replaced per request.
+    #[must_use]
+    pub fn body(self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.change_last(|request| request.body = Body::Bytes(bytes.into()))
+    }
+
+    /// The last request of the mix: a body of so many bytes, streamed and never held whole.
+    #[must_use]
+    pub fn streamed_body(self, length: u64) -> Self {
+        self.change_last(|request| request.body = Body::Streamed(length))
+    }
+
+    /// The same with chunked transfer coding in place of a content-length.
+    #[must_use]
+    pub fn chunked_body(self, length: u64) -> Self {
+        self.change_last(|request| request.body = Body::Chunked(length))
+    }
+
+    /// The last request of the mix: its share, relative to the others (1 unless told).
+    #[must_use]
+    pub fn weight(self, weight: u32) -> Self {
+        self.change_last(|request| request.weight = weight)
+    }
+
+    /// The last request of the mix: what `{name}` in its path, headers and body stands for, request by request.
+    ///
+    /// ```
+    /// use wsgibench_harness::load::{Load, Values};
+    /// let load = Load::closed(8).get("/item/{id}").values("id", Values::Random { low: 1, high: 1000 });
+    /// ```
+    #[must_use]
+    pub fn values(self, name: impl Into<String>, values: Values) -> Self {
+        self.change_last(|request| request.values.push((name.into(), values)))
+    }
+
+    /// A connection that is not established in so long counts as a connect timeout.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Changes the last request of the mix; without one yet, a GET of `/` is added first.
+    fn change_last(mut self, change: impl FnOnce(&mut Request)) -> Self {
+        if self.requests.is_empty() {
+            self = self.get("/");
+        }
+        if let Some(last) = self.requests.last_mut() {
+            change(last);
+        }
+        self
+    }
+
     /// How long connections live.
     #[must_use]
     pub fn keep_alive(mut self, keep_alive: KeepAlive) -> Self {
@@ -272,14 +332,8 @@ impl Load {
 
     /// Adds a check to the last request of the mix; without one yet, a GET of `/` is added first.
     #[must_use]
-    pub fn expect(mut self, check: Check) -> Self {
-        if self.requests.is_empty() {
-            self = self.get("/");
-        }
-        if let Some(last) = self.requests.last_mut() {
-            last.checks.push(check);
-        }
-        self
+    pub fn expect(self, check: Check) -> Self {
+        self.change_last(|request| request.checks.push(check))
     }
 }
 

@@ -32,9 +32,9 @@ pub struct RoundResult {
     pub service_time: Latency,
     /// Connection asked for to connection established.
     pub connect_time: Latency,
-    /// Due and a connection free, yet sent late: the engine's fault.
+    /// Due and noticed late: the engine's fault.
     pub client_lag: Latency,
-    /// Due and every connection busy: the server's fault, part of response time.
+    /// Due (and noticed) while every connection was busy, until one was free: the server's fault, part of response time.
     pub queue_wait: Latency,
     /// Bytes sent.
     pub bytes_sent: u64,
@@ -117,7 +117,8 @@ pub struct Latency {
 /// Connections of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Connections {
-    /// Asked for by the load model.
+    /// Asked for by the load model (idle ones beside the load are counted nowhere here). Under `users`: users who
+    /// arrived; under an open load: the most that were needed at one time.
     pub wanted: u64,
     /// Established at most at one time.
     pub established: u64,
@@ -375,7 +376,10 @@ mod wire {
         type Error = String;
 
         fn try_from(wire: LatencyWire) -> Result<Self, String> {
+            // Sized by what is in it: at its full range each of a run's many histograms would hold 270 KB.
             let mut latency = Self::new();
+            latency.histogram = hdrhistogram::Histogram::new(3).map_err(|e| format!("no histogram: {e:?}"))?;
+            latency.histogram.auto(true);
             if !wire.hdr.is_empty() {
                 let bytes = STANDARD
                     .decode(&wire.hdr)

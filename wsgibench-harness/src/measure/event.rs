@@ -4,6 +4,15 @@ use std::time::Duration;
 
 use crate::store::record::{CaseRecord, LaunchRecord, Notice, RoundRecord, RunRecord};
 
+/// What a baseline says of one case.
+#[derive(Clone, Debug)]
+pub struct Advised {
+    /// Case id.
+    pub case: String,
+    /// Metric by metric.
+    pub advice: Vec<crate::stats::Advice>,
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -80,6 +89,30 @@ pub enum Event {
     CaseDone {
         /// The case.
         case: Box<CaseRecord>,
+    },
+    /// The figures were held against a baseline of another day.
+    Advised {
+        /// Its name.
+        baseline: String,
+        /// Case by case.
+        advised: Vec<Advised>,
+    },
+    /// The machine was checked by identical arms.
+    SelfChecked {
+        /// What it gave.
+        check: Box<crate::stats::SelfCheck>,
+    },
+    /// The report for people is written.
+    Reported {
+        /// Where.
+        path: std::path::PathBuf,
+    },
+    /// A comparison has been decided.
+    Compared {
+        /// The whole of `verdict.json`.
+        verdict: Box<serde_json::Value>,
+        /// Per case and metric.
+        outcomes: Vec<crate::stats::Outcome>,
     },
     /// The run has ended and is on disk.
     Finished {

@@ -1,3 +1,21 @@
 //! The conductor: what is run, in which order, and what it says while it runs.
 
+pub mod comparison;
+mod conductor;
+mod conformance;
+pub mod environment;
 pub mod event;
+pub mod gate;
+mod interrupt;
+mod job;
+mod launch;
+mod metrics;
+mod order;
+mod reference;
+mod sampler;
+pub mod validity;
+
+pub use conductor::{Conductor, Fixed, Policy};
+pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
+pub use job::{BASE, CANDIDATE, Job, Order};
+pub use reference::Reference;

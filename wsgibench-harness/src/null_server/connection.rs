@@ -1,97 +1,116 @@
-//! What one connection has sent so far, and how many answers it has earned.
+//! One connection as a state machine over bytes: no socket, no clock.
 
-use memchr::memmem;
+use super::{
+    answer,
+    head::{Head, Heads, Parsed},
+};
 
-/// Bytes of a request head that arrived in pieces, and of a body still to come.
+/// What the connection wants next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// More bytes.
+    Bytes,
+    /// A whole request has been read; these bytes answer it, and then the connection may end.
+    Answer {
+        /// The answer.
+        bytes: &'static [u8],
+        /// The connection ends with it.
+        close: bool,
+    },
+}
+
+/// The reading side of a connection.
 #[derive(Debug, Default)]
-pub(super) struct Incoming {
-    /// A head whose end has not arrived.
-    partial: Vec<u8>,
-    /// Body bytes still to swallow.
+pub(super) struct Reading {
+    /// The request whose body is still coming.
+    body_of: Option<Head>,
+    /// Bytes of that body still to come.
     body_left: u64,
 }
 
-/// A head longer than this is no request of ours.
-const HEAD_LIMIT: usize = 64 * 1024;
-
-impl Incoming {
-    /// Takes received bytes; gives the number of requests that are now whole, `None` for what is no request.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Option<usize> {
-        if self.partial.is_empty() {
-            return self.whole_requests(bytes);
-        }
-        let mut all = std::mem::take(&mut self.partial);
-        all.extend_from_slice(bytes);
-        self.whole_requests(&all)
-    }
-
-    fn whole_requests(&mut self, mut bytes: &[u8]) -> Option<usize> {
-        let mut whole = 0;
-        loop {
-            if self.body_left > 0 {
-                let taken = usize::try_from(self.body_left).unwrap_or(usize::MAX).min(bytes.len());
-                self.body_left -= taken as u64;
-                bytes = &bytes[taken..];
-                if self.body_left > 0 {
-                    return Some(whole);
+impl Reading {
+    /// Consumes from the front of `bytes`; says how many it took and what it wants.
+    pub(super) fn advance(&mut self, heads: &mut Heads, bytes: &[u8]) -> (usize, Wants) {
+        let (mut taken, head) = match self.body_of {
+            Some(head) => (0, head),
+            None if bytes.is_empty() => return (0, Wants::Bytes),
+            None => match heads.read(bytes) {
+                Parsed::Partial => return (0, Wants::Bytes),
+                Parsed::Bad(status) => {
+                    let bytes_of_answer = answer::bad(status);
+                    return (
+                        bytes.len(),
+                        Wants::Answer {
+                            bytes: bytes_of_answer,
+                            close: true,
+                        },
+                    );
                 }
-                whole += 1;
-            }
-            if bytes.is_empty() {
-                return Some(whole);
-            }
-            let Some(end) = memmem::find(bytes, b"\r\n\r\n") else {
-                if bytes.len() > HEAD_LIMIT {
-                    return None;
+                Parsed::Whole(head) => {
+                    self.body_left = head.body;
+                    (head.length, head)
                 }
-                self.partial.extend_from_slice(bytes);
-                return Some(whole);
-            };
-            let (head, rest) = bytes.split_at(end + 4);
-            bytes = rest;
-            self.body_left = content_length(head)?;
-            if self.body_left == 0 {
-                whole += 1;
-            }
+            },
+        };
+        let here = (bytes.len() - taken) as u64;
+        let of_body = self.body_left.min(here);
+        self.body_left -= of_body;
+        // `of_body` is at most the length of a slice.
+        taken += usize::try_from(of_body).unwrap_or(usize::MAX);
+        if self.body_left > 0 {
+            self.body_of = Some(head);
+            return (taken, Wants::Bytes);
         }
+        self.body_of = None;
+        let wants = Wants::Answer {
+            bytes: answer::good(head.bodiless, head.close),
+            close: head.close,
+        };
+        (taken, wants)
     }
-}
-
-/// The body's length; 0 without one. Only requests that are not a GET are searched: the fast path stays one comparison.
-fn content_length(head: &[u8]) -> Option<u64> {
-    if head.starts_with(b"GET ") {
-        return Some(0);
-    }
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut request = httparse::Request::new(&mut headers);
-    request.parse(head).ok()?;
-    request
-        .headers
-        .iter()
-        .find(|h| h.name.eq_ignore_ascii_case("content-length"))
-        .map_or(Some(0), |h| std::str::from_utf8(h.value).ok()?.trim().parse().ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TEXT: &[u8] =
-        b"GET / HTTP/1.1\r\nHost: a\r\n\r\nPOST /x HTTP/1.1\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\n\r\n";
+    /// Feeds `bytes` in pieces of `piece` and counts the answers.
+    fn answers(bytes: &[u8], piece: usize) -> usize {
+        let (mut reading, mut heads) = (Reading::default(), Heads::default());
+        let (mut held, mut count) = (Vec::new(), 0);
+        for part in bytes.chunks(piece) {
+            held.extend_from_slice(part);
+            loop {
+                let (taken, wants) = reading.advance(&mut heads, &held);
+                held.drain(..taken);
+                match wants {
+                    Wants::Bytes => break,
+                    Wants::Answer { .. } => count += 1,
+                }
+            }
+        }
+        assert!(held.is_empty());
+        count
+    }
 
     #[test]
-    fn requests_are_counted_wherever_the_bytes_are_split() {
-        for at in 0..=TEXT.len() {
-            let mut incoming = Incoming::default();
-            let first = incoming.take(&TEXT[..at]).unwrap();
-            let second = incoming.take(&TEXT[at..]).unwrap();
-            assert_eq!(first + second, 3, "split at {at}");
+    fn every_request_is_answered_once_however_the_bytes_are_cut() {
+        let bytes = b"GET / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\n\r\n";
+        for piece in 1..=bytes.len() {
+            assert_eq!(answers(bytes, piece), 3, "pieces of {piece}");
         }
     }
 
     #[test]
-    fn what_is_no_request_is_refused() {
-        assert_eq!(Incoming::default().take(&vec![b'a'; HEAD_LIMIT + 1]), None);
-        assert_eq!(Incoming::default().take(b"\x00\x01\r\n\r\n"), None);
+    fn a_large_body_is_swallowed_and_never_held() {
+        let (mut reading, mut heads) = (Reading::default(), Heads::default());
+        let head = b"PUT / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n";
+        assert_eq!(reading.advance(&mut heads, head), (head.len(), Wants::Bytes));
+        for _ in 0..9 {
+            assert_eq!(reading.advance(&mut heads, &vec![0; 100_000]), (100_000, Wants::Bytes));
+        }
+        let (taken, wants) = reading.advance(&mut heads, &vec![0; 100_001]);
+        assert_eq!(taken, 100_000);
+        assert!(matches!(wants, Wants::Answer { close: false, .. }));
     }
 }

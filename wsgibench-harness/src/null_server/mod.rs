@@ -1,16 +1,28 @@
-//! A server that does as little as a server can: the engine's ceiling, and the fixed reference that tells a machine
-//! that changed speed from a server that did.
+//! A server that costs next to nothing: the wall that load engines are measured against.
 //!
-//! It answers any request head with the same 200 `OK`, keeps connections alive, swallows bodies by content-length, and
-//! runs as one thread on mio. As a process of its own (the running executable, started again) it can be pinned, frozen and
-//! accounted for apart.
+//! It answers every request with the same 200 `OK`, keeps connections alive, and does it on one thread. What a client
+//! reaches against it is the client's own ceiling; how long it takes to answer is known, so a client's figures can be
+//! checked against arithmetic. It knows nothing of the rest of the crate.
+//!
+//! Three ways to have one:
+//! - [`NullServer::start`]: a thread of this process, for tests;
+//! - [`NullServerProcess::spawn`]: a process of its own, whose CPU time is its own and which can be pinned and frozen.
+//!   It is this very program run again, so `main` must begin with [`maybe_serve`];
+//! - [`DelayServerProcess::spawn`]: the same, but each answer waits for a drawn time, and how long each really took is
+//!   recorded: the truth that a client's latencies are held against.
 
+mod answer;
 mod connection;
+mod delay;
+mod head;
 mod process;
 mod serve;
+mod thread;
 
-pub use process::{NullServerProcess, maybe_serve};
-pub use serve::NullServer;
+pub use delay::Delays;
+pub(crate) use process::detached_order;
+pub use process::{DelayServerProcess, NullServerProcess, maybe_serve};
+pub use thread::NullServer;
 
-/// The answer to everything.
+/// The answer to every good request on a connection that lives on.
 pub const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nOK";

@@ -1,246 +1,288 @@
-//! The event loop.
+//! The event loop: one thread, edge-triggered, one read and one write per request.
 
 use std::{
-    io::{self, ErrorKind, Read as _, Write as _},
+    io::{self, ErrorKind, Read, Write},
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
+use hdrhistogram::Histogram;
 use mio::{
     Events, Interest, Poll, Token, Waker,
     net::{TcpListener, TcpStream},
 };
 use slab::Slab;
 
-use super::{ANSWER, connection::Incoming};
+use super::{
+    connection::{Reading, Wants},
+    delay::{Delayer, Delays},
+    head::{Heads, LONGEST_HEAD},
+};
 
 const LISTENER: Token = Token(usize::MAX);
-const WAKER: Token = Token(usize::MAX - 1);
-/// Answers written at once to a client that pipelines.
-const BATCH: usize = 32;
+const STOP: Token = Token(usize::MAX - 1);
 
-/// A null server on a thread of this process. Dropping it stops it.
+/// A server that has bound its address and does not answer yet.
 #[derive(Debug)]
-pub struct NullServer {
-    address: SocketAddr,
-    stop: Arc<AtomicBool>,
-    waker: Arc<Waker>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl NullServer {
-    /// Listens on `address` (port 0: any free one) and serves on a thread, pinned to `cpu` if one is given.
-    ///
-    /// # Errors
-    /// When the address cannot be listened on.
-    pub fn start(address: SocketAddr, cpu: Option<usize>) -> io::Result<Self> {
-        let mut server = Server::bind(address)?;
-        let address = server.listener.local_addr()?;
-        let waker = Arc::new(Waker::new(server.poll.registry(), WAKER)?);
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopping = Arc::clone(&stop);
-        let thread = thread::Builder::new().name("null-server".to_owned()).spawn(move || {
-            pin(cpu);
-            // A poll that fails ends the server; its clients see refused connections.
-            let _ = server.run(&stopping);
-        })?;
-        Ok(Self {
-            address,
-            stop,
-            waker,
-            thread: Some(thread),
-        })
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-impl Drop for NullServer {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let _ = self.waker.wake();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Serves for ever on this thread; `ready` is told the address.
-pub(super) fn serve(address: SocketAddr, ready: impl FnOnce(SocketAddr)) -> io::Result<()> {
-    let mut server = Server::bind(address)?;
-    ready(server.listener.local_addr()?);
-    server.run(&AtomicBool::new(false))
-}
-
-/// Pins this thread; where the system does not let us, it runs anywhere.
-pub(super) fn pin(cpu: Option<usize>) {
-    if let Some(cpu) = cpu {
-        let mut set = rustix::thread::CpuSet::new();
-        set.set(cpu);
-        let _ = rustix::thread::sched_setaffinity(None, &set);
-    }
-}
-
-struct Client {
-    stream: TcpStream,
-    incoming: Incoming,
-    /// Answer bytes that the socket would not take yet.
-    unsent: Vec<u8>,
-}
-
-struct Server {
+pub(super) struct Server {
     poll: Poll,
     listener: TcpListener,
-    clients: Slab<Client>,
+    connections: Slab<Connection>,
+    heads: Heads,
+    delayer: Option<Delayer>,
+    /// Shared by all connections: a request that arrives whole is never copied.
     buffer: Vec<u8>,
-    answers: Vec<u8>,
+    /// Counts connections, so that an answer never goes to a later one in the same place.
+    generation: u64,
+    /// The last `accept` failed for want of descriptors; edges are not repeated, so it is tried again after a close.
+    starved: bool,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    generation: u64,
+    reading: Reading,
+    /// Bytes read and not yet understood; empty unless a head came in pieces or an answer waits.
+    held: Vec<u8>,
+    /// Bytes of answers that the socket would not take.
+    unwritten: Vec<u8>,
+    /// Set while an answer waits for its time.
+    waits: Option<(&'static [u8], bool)>,
+    /// Ends once all is written.
+    closing: bool,
+}
+
+/// What became of a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Lives,
+    Ends,
 }
 
 impl Server {
-    fn bind(address: SocketAddr) -> io::Result<Self> {
-        use rustix::net::{AddressFamily, SocketType, bind, listen, socket, sockopt};
-        let family = if address.is_ipv4() {
-            AddressFamily::INET
-        } else {
-            AddressFamily::INET6
-        };
-        let socket = socket(family, SocketType::STREAM, None)?;
-        sockopt::set_socket_reuseaddr(&socket, true)?;
-        bind(&socket, &address)?;
-        // The standard library listens with a backlog of 128 (4,096 in newer ones): a burst of connections needs more.
-        listen(&socket, 65_535)?;
-        let listener: std::net::TcpListener = socket.into();
-        listener.set_nonblocking(true)?;
+    /// Binds `address`; with `delays`, answers wait.
+    pub(super) fn bind(address: SocketAddr, delays: Option<Delays>) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut listener = TcpListener::from_std(listener);
+        let mut listener = TcpListener::bind(address)?;
+        // The default backlog is too short for 10,000 clients that arrive at once.
+        rustix::net::listen(&listener, 65_535)?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         Ok(Self {
             poll,
             listener,
-            clients: Slab::new(),
-            buffer: vec![0; 64 * 1024],
-            answers: ANSWER.repeat(BATCH),
+            connections: Slab::with_capacity(1024),
+            heads: Heads::default(),
+            delayer: delays.map(Delayer::new),
+            buffer: vec![0; LONGEST_HEAD],
+            generation: 0,
+            starved: false,
         })
     }
 
-    fn run(&mut self, stop: &AtomicBool) -> io::Result<()> {
-        let mut events = Events::with_capacity(1_024);
-        while !stop.load(Ordering::Relaxed) {
-            match self.poll.poll(&mut events, None) {
+    /// Where it listens.
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// What ends [`run`](Self::run) from another thread.
+    pub(super) fn stopper(&self) -> io::Result<Waker> {
+        Waker::new(self.poll.registry(), STOP)
+    }
+
+    /// Serves until stopped; gives the record of how long answers took, if they were delayed.
+    pub(super) fn run(mut self) -> io::Result<Option<Histogram<u64>>> {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            let sleep = self.delayer.as_ref().and_then(|d| d.may_sleep(Instant::now()));
+            match self.poll.poll(&mut events, sleep) {
+                Ok(()) => {}
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                other => other?,
+                Err(e) => return Err(e),
             }
             for event in &events {
                 match event.token() {
-                    LISTENER => self.accept(),
-                    WAKER => {}
-                    Token(key) => {
-                        if self.clients.contains(key) && self.drive(key).is_none() {
-                            self.clients.remove(key);
-                        }
-                    }
+                    STOP => return Ok(self.delayer.map(Delayer::into_record)),
+                    LISTENER => self.accept()?,
+                    Token(key) => self.attend(key, event.is_readable(), event.is_writable()),
                 }
             }
-        }
-        Ok(())
-    }
-
-    fn accept(&mut self) {
-        // Out of descriptors ends the round as an empty queue does: the next event tries again.
-        while let Ok((mut stream, _)) = self.listener.accept() {
-            let _ = stream.set_nodelay(true);
-            let entry = self.clients.vacant_entry();
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            if self
-                .poll
-                .registry()
-                .register(&mut stream, Token(entry.key()), interest)
-                .is_ok()
-            {
-                entry.insert(Client {
-                    stream,
-                    incoming: Incoming::default(),
-                    unsent: Vec::new(),
-                });
+            self.release();
+            if self.starved {
+                self.accept()?;
             }
         }
     }
 
-    /// Reads what there is and answers. `None` when the connection is over.
-    fn drive(&mut self, key: usize) -> Option<()> {
-        let client = &mut self.clients[key];
-        if !client.unsent.is_empty() {
-            let unsent = std::mem::take(&mut client.unsent);
-            client.write(&unsent)?;
-        }
+    fn accept(&mut self) -> io::Result<()> {
+        self.starved = false;
         loop {
-            match client.stream.read(&mut self.buffer) {
-                Ok(0) => return None,
-                Ok(read) => {
-                    let mut left = client.incoming.take(&self.buffer[..read])?;
-                    while left > 0 {
-                        let batch = left.min(BATCH);
-                        client.write(&self.answers[..batch * ANSWER.len()])?;
-                        left -= batch;
-                    }
-                    // A short read has emptied the socket: with edge-triggered events no other read is due.
-                    if read < self.buffer.len() {
-                        return Some(());
-                    }
+            let mut stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
+                // A client that went away before it was accepted.
+                Err(e) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => continue,
+                Err(e) if no_descriptors(&e) => {
+                    self.starved = true;
+                    // Without any connection of ours to wait for, waiting is all that can be done.
+                    std::thread::sleep(Duration::from_millis(1));
+                    return Ok(());
                 }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Some(()),
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return None,
+                Err(e) => return Err(e),
+            };
+            // Without it the second of two pipelined answers could wait for a delayed acknowledgement.
+            let _ = stream.set_nodelay(true);
+            let entry = self.connections.vacant_entry();
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            let token = Token(entry.key());
+            self.poll.registry().register(&mut stream, token, interest)?;
+            self.generation += 1;
+            entry.insert(Connection {
+                stream,
+                generation: self.generation,
+                reading: Reading::default(),
+                held: Vec::new(),
+                unwritten: Vec::new(),
+                waits: None,
+                closing: false,
+            });
+        }
+    }
+
+    /// Deals with one event of one connection.
+    fn attend(&mut self, key: usize, readable: bool, writable: bool) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let mut fate = Fate::Lives;
+        if writable && !connection.unwritten.is_empty() {
+            fate = connection.flush();
+        }
+        if fate == Fate::Lives && readable {
+            fate = connection.read(key, &mut self.buffer, &mut self.heads, self.delayer.as_mut());
+        }
+        if fate == Fate::Ends {
+            // Dropping the stream closes it and takes it out of the poller.
+            self.connections.remove(key);
+        }
+    }
+
+    /// Writes the answers whose time has come.
+    fn release(&mut self) {
+        let Some(delayer) = self.delayer.as_mut() else {
+            return;
+        };
+        while let Some(((key, generation), read)) = delayer.next_due(Instant::now()) {
+            let Some(connection) = self.connections.get_mut(key).filter(|c| c.generation == generation) else {
+                continue;
+            };
+            let Some((answer, close)) = connection.waits.take() else {
+                continue;
+            };
+            connection.closing |= close;
+            let mut fate = connection.write(answer);
+            delayer.record(read.elapsed());
+            if fate == Fate::Lives {
+                let held = std::mem::take(&mut connection.held);
+                fate = connection.understand(key, held.as_slice(), &mut self.heads, Some(delayer));
+            }
+            if fate == Fate::Ends {
+                self.connections.remove(key);
             }
         }
     }
 }
 
-impl Client {
-    fn write(&mut self, mut bytes: &[u8]) -> Option<()> {
-        if !self.unsent.is_empty() {
-            self.unsent.extend_from_slice(bytes);
-            return Some(());
-        }
-        while !bytes.is_empty() {
-            match self.stream.write(bytes) {
-                Ok(0) => return None,
-                Ok(written) => bytes = &bytes[written..],
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    self.unsent.extend_from_slice(bytes);
-                    break;
-                }
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return None,
+impl Connection {
+    /// Reads until the socket is empty, answering what is whole.
+    fn read(&mut self, key: usize, buffer: &mut [u8], heads: &mut Heads, mut delayer: Option<&mut Delayer>) -> Fate {
+        loop {
+            let count = match self.stream.read(buffer) {
+                Ok(0) => return Fate::Ends,
+                Ok(count) => count,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Fate::Lives,
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return Fate::Ends,
+            };
+            let fate = if self.held.is_empty() && self.waits.is_none() {
+                self.understand(key, &buffer[..count], heads, delayer.as_deref_mut())
+            } else {
+                let mut held = std::mem::take(&mut self.held);
+                held.extend_from_slice(&buffer[..count]);
+                self.understand(key, &held, heads, delayer.as_deref_mut())
+            };
+            // A short read emptied the socket: what comes later is a new edge, and so is the end of the stream.
+            if fate == Fate::Ends || count < buffer.len() {
+                return fate;
             }
         }
-        Some(())
+    }
+
+    /// Answers every whole request in `bytes`; keeps the rest.
+    fn understand(
+        &mut self,
+        key: usize,
+        mut bytes: &[u8],
+        heads: &mut Heads,
+        mut delayer: Option<&mut Delayer>,
+    ) -> Fate {
+        while self.waits.is_none() && !self.closing {
+            let (taken, wants) = self.reading.advance(heads, bytes);
+            bytes = &bytes[taken..];
+            let Wants::Answer { bytes: answer, close } = wants else {
+                break;
+            };
+            if let Some(delayer) = delayer.as_deref_mut() {
+                delayer.hold((key, self.generation), Instant::now());
+                self.waits = Some((answer, close));
+                break;
+            }
+            self.closing |= close;
+            if self.write(answer) == Fate::Ends {
+                return Fate::Ends;
+            }
+        }
+        if !self.closing {
+            self.held.extend_from_slice(bytes);
+        }
+        Fate::Lives
+    }
+
+    fn write(&mut self, answer: &[u8]) -> Fate {
+        if !self.unwritten.is_empty() {
+            self.unwritten.extend_from_slice(answer);
+            return Fate::Lives;
+        }
+        let written = match self.stream.write(answer) {
+            Ok(written) => written,
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => 0,
+            Err(_) => return Fate::Ends,
+        };
+        if written < answer.len() {
+            self.unwritten.extend_from_slice(&answer[written..]);
+            return self.flush();
+        }
+        self.end_if_closing()
+    }
+
+    fn flush(&mut self) -> Fate {
+        while !self.unwritten.is_empty() {
+            match self.stream.write(&self.unwritten) {
+                Ok(written) => drop(self.unwritten.drain(..written)),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Fate::Lives,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Fate::Ends,
+            }
+        }
+        self.end_if_closing()
+    }
+
+    fn end_if_closing(&self) -> Fate {
+        if self.closing { Fate::Ends } else { Fate::Lives }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_answers_and_keeps_the_connection() {
-        let server = NullServer::start(([127, 0, 0, 1], 0).into(), None).unwrap();
-        let mut stream = std::net::TcpStream::connect(server.address()).unwrap();
-        for requests in [1, 100] {
-            stream
-                .write_all(&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(requests))
-                .unwrap();
-            let mut answers = vec![0; ANSWER.len() * requests];
-            stream.read_exact(&mut answers).unwrap();
-            assert_eq!(answers, ANSWER.repeat(requests));
-        }
-    }
+fn no_descriptors(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code == Some(rustix::io::Errno::MFILE.raw_os_error()) || code == Some(rustix::io::Errno::NFILE.raw_os_error())
 }

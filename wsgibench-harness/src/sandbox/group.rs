@@ -1,14 +1,36 @@
 //! A process group that ends with its handle.
 
+use std::sync::{Mutex, PoisonError};
+
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+/// Groups whose handles live, for an emergency.
+static LIVE: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
 /// Kills the group of this id when dropped.
 #[derive(Debug)]
-pub(crate) struct Group(pub(crate) u32);
+pub(crate) struct Group(u32);
+
+impl Group {
+    pub(crate) fn new(group: u32) -> Self {
+        LIVE.lock().unwrap_or_else(PoisonError::into_inner).push(group);
+        Self(group)
+    }
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
         kill_group(self.0);
+        LIVE.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|group| *group != self.0);
+    }
+}
+
+/// Kills all groups whose handles live.
+pub(crate) fn emergency_cleanup() {
+    for group in LIVE.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        kill_group(group);
     }
 }
 

@@ -25,7 +25,7 @@ mod tree;
 pub mod usage;
 mod versions;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 pub use context::{SandboxChoice, SandboxOptions, Say};
 pub use error::{LaunchError, PrepareError, SandboxError};
@@ -212,10 +212,12 @@ impl Sandbox {
         }
     }
 
-    /// Removes all containers, networks, processes and control groups of this process, from any thread, blocking for at most half a
+    /// Removes all containers, networks, processes, control groups and temporary folders of this process, from any thread, blocking for at most half a
     /// minute; nothing can be started afterwards. For the thread of a signal that ends the process.
     pub fn emergency_cleanup() {
+        group::emergency_cleanup();
         process::emergency_cleanup();
+        temp::emergency_cleanup();
         #[cfg(feature = "docker")]
         docker::emergency_cleanup();
     }
@@ -223,7 +225,7 @@ impl Sandbox {
 
 async fn open_process(context: &Arc<Context>) -> Result<Inner, SandboxError> {
     #[cfg(feature = "docker")]
-    docker::reap_quietly(context, Duration::from_secs(2)).await;
+    docker::reap_quietly(context, std::time::Duration::from_secs(2)).await;
     process::ProcessSandbox::open(context.clone()).await.map(Inner::Process)
 }
 

@@ -18,6 +18,7 @@ pub struct Prepared {
     /// Versions inside, by package, and `python`.
     pub versions: BTreeMap<String, String>,
     /// Images of its companions, in the order of `spec.services`.
+    #[cfg_attr(not(feature = "docker"), expect(dead_code, reason = "companions need containers"))]
     pub(crate) services: Vec<String>,
     /// The virtual environment (process sandbox).
     pub(crate) environment: Option<PathBuf>,

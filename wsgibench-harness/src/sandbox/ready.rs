@@ -34,6 +34,7 @@ pub(crate) async fn wait_until_ready(
 }
 
 /// Connects until it is accepted.
+#[cfg(feature = "docker")]
 pub(crate) async fn wait_until_accepting(
     address: SocketAddr,
     deadline: Instant,

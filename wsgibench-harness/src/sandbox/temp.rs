@@ -3,10 +3,16 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::owner::{LABEL, Owner};
+
+/// Folders whose handles live, for an emergency.
+static LIVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// A folder under `<target>/wsgibench/tmp`, removed when dropped.
 #[derive(Debug)]
@@ -24,6 +30,7 @@ impl TempFolder {
         remove(&path);
         fs::create_dir_all(path.join("root"))?;
         fs::write(path.join(LABEL), Owner::this().to_string())?;
+        LIVE.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
         Ok(Self { path })
     }
 
@@ -36,6 +43,16 @@ impl TempFolder {
 impl Drop for TempFolder {
     fn drop(&mut self) {
         remove(&self.path);
+        LIVE.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|path| *path != self.path);
+    }
+}
+
+/// Removes all folders whose handles live. What writes to them must have ended.
+pub(crate) fn emergency_cleanup() {
+    for path in LIVE.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        remove(&path);
     }
 }
 

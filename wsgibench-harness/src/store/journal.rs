@@ -68,7 +68,8 @@ pub fn fold(entries: impl IntoIterator<Item = Entry>) -> Option<RunRecord> {
 /// Applies one entry; one that names an unknown case changes nothing.
 pub(super) fn apply(run: &mut RunRecord, entry: Entry) {
     match entry {
-        Entry::Run(_) => {}
+        // Stated again after the sandbox was opened: a later statement stands for the earlier one.
+        Entry::Run(again) => *run = *again,
         Entry::Notice(notice) => run.notices.push(notice),
         Entry::Server(server) => run.servers.push(*server),
         Entry::Ceiling(ceiling) => run.ceiling = Some(ceiling),

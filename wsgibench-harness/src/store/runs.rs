@@ -129,6 +129,14 @@ impl Store {
         Ok(writer)
     }
 
+    /// Writes a finished run's record again, after something was concluded from it.
+    ///
+    /// # Errors
+    /// When the disk says no; the old record is untouched then.
+    pub fn rewrite(&self, run: &RunRecord) -> Result<(), StoreError> {
+        write_record(&self.run_dir(&run.id), run)
+    }
+
     /// Ids of the finished runs, oldest first.
     #[must_use]
     pub fn finished(&self) -> Vec<String> {
@@ -234,6 +242,15 @@ impl RunWriter {
         Ok(())
     }
 
+    /// Writes the record as it stands to the journal again: what [`amend`](Self::amend) changed is in it then.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn restate(&mut self) -> Result<(), StoreError> {
+        let entry = Entry::Run(Box::new(self.run.clone()));
+        self.append(&entry)
+    }
+
     /// Changes what only the end of a run knows (validity of cases, the comparison).
     pub fn amend(&mut self, change: impl FnOnce(&mut RunRecord)) {
         change(&mut self.run);
@@ -303,6 +320,10 @@ fn write_run(dir: &Path, run: &RunRecord) -> Result<(), StoreError> {
             }
         }
     }
+    write_record(dir, run)
+}
+
+fn write_record(dir: &Path, run: &RunRecord) -> Result<(), StoreError> {
     let path = dir.join("run.json");
     let json = serde_json::to_vec_pretty(run).map_err(|e| StoreError::Damaged {
         path: path.clone(),

@@ -82,10 +82,12 @@ pub(crate) fn read(options: Vec<Opt>, form: &Form, errors: &mut Errors) -> Attri
         seen.push(name);
     }
     attribute.check_parameters(form, &seen, errors);
-    if form.scripted && attribute.model.is_none() && !MODELS.iter().any(|model| seen.iter().any(|s| s == model)) {
+    let named = |model: &&str| seen.iter().any(|s| s == *model) || meant(model, &seen, form);
+    if form.scripted && attribute.model.is_none() && !MODELS.iter().any(named) {
         errors.at(
             &form.ident,
-            "a scripted scenario needs a load model: `users = [10, 100]` (so many at once), `rate = [50]` (so many arrive every second) or `load = <a Load without requests>`",
+            "a scripted scenario needs a load model: `users = [10, 100]` (so many at once), `rate = [50]` (so many arrive \
+             every second) or `load = <a Load without requests>`",
         );
     }
     attribute
@@ -211,27 +213,27 @@ impl Attribute {
     }
 }
 
-/// Whether an unknown option was probably meant to be the list of this parameter.
-fn meant(param: &str, seen: &[String], form: &Form) -> bool {
-    let names: Vec<String> = form.params.iter().map(super::form::Param::name).collect();
-    let choices = || names.iter().map(String::as_str).chain(OPTIONS);
+/// Whether an unknown option was probably meant to be this one.
+fn meant(name: &str, seen: &[String], form: &Form) -> bool {
+    let choices = choices(form);
     seen.iter()
-        .any(|s| !choices().any(|choice| choice == s) && nearest(s, choices()) == Some(param))
+        .any(|s| !choices.contains(s) && nearest(s, choices.iter().map(String::as_str)) == Some(name))
+}
+
+/// All that can stand before a `=`.
+fn choices(form: &Form) -> Vec<String> {
+    let models: &[&str] = if form.scripted { &MODELS } else { &[] };
+    let params = form.params.iter().map(super::form::Param::name);
+    let options = OPTIONS.iter().chain(models).map(|&option| option.to_owned());
+    params.chain(options).collect()
 }
 
 const HOOK: &str = "the path of an `async fn(ctx: &mut SetupContext) -> Result<()>`, e.g. `setup = fill_database`";
 
 fn unknown(name: &str, form: &Form) -> String {
-    let params: Vec<String> = form.params.iter().map(super::form::Param::name).collect();
-    let models: &[&str] = if form.scripted { &MODELS } else { &[] };
-    let choices = || {
-        params
-            .iter()
-            .map(String::as_str)
-            .chain(OPTIONS)
-            .chain(models.iter().copied())
-    };
-    let hint = match nearest(name, choices()) {
+    let choices = choices(form);
+    let (params, options) = choices.split_at(form.params.len());
+    let hint = match nearest(name, choices.iter().map(String::as_str)) {
         Some(meant) => format!("; did you mean `{meant}`?"),
         None if !form.scripted && MODELS.contains(&name) => {
             "; it is the load model of a scripted user, while a declared scenario says it in the `Load` that it returns"
@@ -243,7 +245,7 @@ fn unknown(name: &str, form: &Form) -> String {
         "neither a parameter of `{}` nor an option of `#[scenario]` is called `{name}`{hint}\nparameters: {}\noptions: {}",
         form.ident,
         list(params.iter().map(String::as_str)),
-        list(OPTIONS.iter().copied().chain(models.iter().copied()))
+        list(options.iter().map(String::as_str))
     )
 }
 

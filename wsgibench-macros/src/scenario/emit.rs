@@ -8,14 +8,14 @@ use super::{
     attribute::{Attribute, Axis, Model, span_of},
     form::Form,
 };
-use crate::doc;
+use crate::{doc, function};
 
 /// Writes the registration as a struct literal, so that the compiler checks it against the harness in use.
-pub(crate) fn registration(function: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
+pub(crate) fn registration(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
     let krate = &attribute.krate;
     let name = form.ident.unraw().to_string();
-    let description = doc::description(&function.attrs);
-    let conditions = doc::conditions(&function.attrs);
+    let description = doc::description(&item.attrs);
+    let conditions = doc::conditions(&item.attrs);
     let servers = attribute.servers.iter().map(|path| server_name(krate, path));
     let baseline = attribute
         .baseline
@@ -30,7 +30,7 @@ pub(crate) fn registration(function: &ItemFn, form: &Form, attribute: &Attribute
         .iter()
         .chain(&attribute.baseline)
         .map(|path| quote_spanned!(span_of(path)=> const _: () = #krate::__private::assert_server(&#path);));
-    let sets = sets(function, form, attribute);
+    let sets = sets(item, form, attribute);
     quote! {
         #(#conditions)*
         const _: () = {
@@ -97,8 +97,9 @@ fn hook(krate: &Path, path: Option<&Path>) -> TokenStream {
 }
 
 /// The nested loops over cases and lists, each value evaluated once.
-fn sets(function: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
+fn sets(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
     let krate = &attribute.krate;
+    let ident = &form.ident;
     let axes: Vec<AxisCode> = attribute
         .axes
         .iter()
@@ -108,7 +109,7 @@ fn sets(function: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
     let lists = axes.iter().map(|axis| &axis.list);
     let (case_list, case_open, case_name) = cases(form, attribute);
     let values = values(form, attribute);
-    let work = work(function, form, attribute);
+    let work = work(item, form, attribute);
     // Read from the inside: the innermost body, wrapped by one loop for each list, in the order of the options.
     let body = quote! {
         let __values: ::std::vec::Vec<(::std::string::String, ::std::string::String)> = ::std::vec![#(#values),*];
@@ -123,6 +124,8 @@ fn sets(function: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
         None => looped,
     };
     quote! {
+        // Under a name of our own: a parameter may be called as the function is.
+        let __function = #ident;
         let mut __sets = ::std::vec::Vec::new();
         #(#lists)*
         #case_list
@@ -212,9 +215,8 @@ fn values(form: &Form, attribute: &Attribute) -> Vec<TokenStream> {
 }
 
 /// What a set of values asks for.
-fn work(function: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
+fn work(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
     let krate = &attribute.krate;
-    let ident = &form.ident;
     let arguments: Vec<_> = form.params.iter().map(|param| &param.ident).collect();
     let copies = |of: &[&syn::Ident]| -> Vec<TokenStream> {
         of.iter()
@@ -222,10 +224,10 @@ fn work(function: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
             .collect()
     };
     // Spanned on the return type: where it is another `Load` or `Result`, that is the token to look at.
-    let span = function.sig.output.span();
+    let span = function::returned(&item.sig).map_or_else(Span::call_site, Spanned::span);
     if !form.scripted {
         let copies = copies(&arguments);
-        let call = quote_spanned!(span=> #ident(#(#copies),*));
+        let call = quote_spanned!(span=> __function(#(#copies),*));
         return quote!(#krate::declare::Work::Load(#call));
     }
     let load = match &attribute.model {
@@ -244,7 +246,7 @@ fn work(function: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
     };
     let outer = copies(&arguments);
     let inner = copies(&arguments);
-    let call = quote_spanned!(span=> #ident(__user, #(#arguments),*));
+    let call = quote_spanned!(span=> __function(__user, #(#arguments),*));
     quote! {
         #krate::declare::Work::Script {
             load: #load,

@@ -143,7 +143,6 @@ fn param(parameter: &PatType, scripted: bool, errors: &mut Errors) -> Option<Par
             &parameter.ty,
             "a parameter needs a type of its own, its values are made from the attribute's list",
         );
-        return None;
     }
     match &*parameter.pat {
         Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => Some(Param {

@@ -12,6 +12,9 @@ pub use head::{Framing, Head, HeadFacts};
 /// Longest head that is accepted, bytes; anything longer is [`Malformed`].
 pub const HEAD_LIMIT: usize = 64 * 1024;
 
+/// Largest buffer for heads in pieces that is kept for the next one, bytes.
+const KEPT_BUFFER: usize = 4096;
+
 /// The bytes are not an HTTP/1.x answer. The text says what was wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed answer: {0}")]
@@ -72,9 +75,7 @@ impl Parser {
         self.state = State::Head;
         self.to_head = to_head;
         self.keep_alive = false;
-        if !self.partial.is_empty() {
-            self.partial = Vec::new();
-        }
+        self.partial.clear();
     }
 
     /// Whether the connection may carry another request: meaningful once the answer is complete.
@@ -186,8 +187,13 @@ impl Parser {
             head::plausible(&self.partial)?;
             return Ok(fresh.len());
         };
-        let whole = std::mem::take(&mut self.partial);
+        let mut whole = std::mem::take(&mut self.partial);
         self.whole_head(&whole[..end], sink)?;
+        // A server that sends its heads in pieces will do so again: a small buffer is worth keeping.
+        if whole.capacity() <= KEPT_BUFFER {
+            whole.clear();
+            self.partial = whole;
+        }
         Ok(end - kept)
     }
 

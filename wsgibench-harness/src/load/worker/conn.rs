@@ -135,8 +135,8 @@ impl Conn {
         self.offset == self.length
     }
 
-    /// The socket is one of those that count as established.
+    /// The socket is one of those that count as established (a bystander's is not).
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.state, State::Idle | State::Busy)
+        matches!(self.state, State::Idle | State::Busy) && self.agent.owner != Owner::Bystander
     }
 }

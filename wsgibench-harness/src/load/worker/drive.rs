@@ -37,7 +37,7 @@ pub(super) struct Agenda {
 /// An open load: a schedule, a pool of connections, a queue for what is due while all are busy.
 pub(super) struct Open {
     agenda: Agenda,
-    queue: VecDeque<Nanos>,
+    queue: VecDeque<Waiting>,
     /// Idle connections, the longest idle first; places whose connection has gone are skipped.
     idle: VecDeque<(usize, u32)>,
     most: usize,
@@ -45,6 +45,14 @@ pub(super) struct Open {
     live: usize,
     /// Of these, those that connect with no request of their own yet.
     pending: usize,
+}
+
+/// A request that was due while every connection was busy.
+#[derive(Clone, Copy)]
+struct Waiting {
+    due: Nanos,
+    /// When it was put in the queue: a delay up to here is ours, from here on it is the server's.
+    noticed: Nanos,
 }
 
 /// Users who arrive on a schedule.
@@ -214,35 +222,40 @@ impl Worker {
             }
             now = self.clock.now();
         }
-        self.pump();
     }
 
     fn offer_request(&mut self, due: Nanos, now: Nanos) {
         let Driver::Open(open) = &mut self.driver else { return };
+        let lag = now.saturating_sub(due);
+        self.recorder.tally.lag.histogram.saturating_record(lag.max(1));
         while let Some((idx, generation)) = open.idle.pop_front() {
             let usable = self
                 .conns
                 .get(idx)
                 .is_some_and(|conn| conn.generation == generation && conn.state == State::Idle);
             if usable {
-                let lag = now.saturating_sub(due);
-                self.recorder.tally.lag.histogram.saturating_record(lag.max(1));
                 self.prepare(idx, due);
                 self.send(idx, now);
                 return;
             }
         }
-        open.queue.push_back(due);
+        open.queue.push_back(Waiting { due, noticed: now });
         self.recorder.tally.counts.offered += 1;
     }
 
-    /// Opens connections for what waits in the queue of an open load, as far as the pool may grow.
+    /// Whether requests wait for which a connection may be opened.
+    pub(super) fn may_pump(&self) -> bool {
+        match &self.driver {
+            Driver::Open(open) => open.pending < open.queue.len() && open.live < open.most,
+            Driver::Closed { .. } | Driver::Users(_) => false,
+        }
+    }
+
+    /// Opens connections for what waits in the queue of an open load, as far as the pool may grow. To be called when
+    /// the answers that have come are dealt with: what only our own lateness put in the queue needs no new connection.
     pub(super) fn pump(&mut self) {
-        loop {
+        while self.may_pump() {
             let Driver::Open(open) = &mut self.driver else { return };
-            if open.pending >= open.queue.len() || open.live >= open.most {
-                return;
-            }
             open.live += 1;
             open.pending += 1;
             self.recorder.tally.wanted = self.recorder.tally.wanted.max(open.live as u64);
@@ -254,8 +267,8 @@ impl Worker {
     /// A connection of the pool is free (and still open): the queue, or the bench.
     pub(super) fn pooled_is_free(&mut self, idx: usize, now: Nanos) {
         let Driver::Open(open) = &mut self.driver else { return };
-        if let Some(due) = open.queue.pop_front() {
-            let waited = now.saturating_sub(due);
+        if let Some(Waiting { due, noticed }) = open.queue.pop_front() {
+            let waited = now.saturating_sub(noticed);
             self.recorder.tally.queue.histogram.saturating_record(waited.max(1));
             self.prepare_counted(idx, due);
             self.send(idx, now);
@@ -331,7 +344,7 @@ impl Worker {
             Driver::Closed { .. } => {}
             Driver::Open(open) => {
                 open.agenda.due = NEVER;
-                for due in open.queue.drain(..) {
+                for Waiting { due, .. } in open.queue.drain(..) {
                     self.recorder.unsent(end.saturating_sub(due));
                 }
             }

@@ -7,7 +7,7 @@ use super::{
         result::ErrorKind,
         wire::{CheckState, Judge, NO_CHECK},
     },
-    Agent, Driver, Owner, State, Worker,
+    Driver, Owner, State, Worker,
     io::Farewell,
 };
 
@@ -166,7 +166,7 @@ impl Worker {
     /// A connection has had its last answer; whoever used it goes on with another.
     fn move_on(&mut self, idx: usize, now: Nanos, farewell: Farewell) {
         let Some(conn) = self.conns.get_mut(idx) else { return };
-        let agent = std::mem::replace(&mut conn.agent, Agent::new(Owner::Nobody));
+        let agent = conn.agent;
         self.dismiss(idx, farewell);
         match agent.owner {
             Owner::Loop(0) => self.user_leaves(agent.answers),
@@ -181,7 +181,6 @@ impl Worker {
             }
             Owner::Nobody => {
                 self.pooled_is_gone(Some(agent.answers));
-                self.pump();
             }
         }
     }
@@ -192,8 +191,9 @@ impl Worker {
         let Some(conn) = self.conns.get_mut(idx) else { return };
         conn.state = State::Idle;
         conn.deadline = NEVER;
+        let counts = conn.is_open();
         self.connecting -= 1;
-        self.established += 1;
+        self.established += u64::from(counts);
         let took = now.saturating_sub(conn.opened).max(1);
         self.recorder.tally.connect.histogram.saturating_record(took);
         self.recorder.tally.established = self.recorder.tally.established.max(self.established);

@@ -13,7 +13,7 @@ use super::{
         clock::{NEVER, nanos},
         result::ErrorKind,
     },
-    LINGER, Owner, State, TURN, Worker,
+    Agent, LINGER, Owner, State, TURN, Worker,
 };
 
 /// How a connection is to end.
@@ -148,7 +148,7 @@ impl Worker {
         }
     }
 
-    /// Ends a connection. Its agent, if it has one, must have been taken from it.
+    /// Ends a connection; an agent that was on it must have been noted by the caller.
     pub(super) fn dismiss(&mut self, idx: usize, farewell: Farewell) {
         let now = self.clock.now();
         let Some(conn) = self.conns.get_mut(idx) else { return };
@@ -160,7 +160,7 @@ impl Worker {
         }
         if farewell == Farewell::AfterServer && conn.stream.is_some() {
             conn.state = State::Lingering;
-            conn.agent.owner = Owner::Nobody;
+            conn.agent = Agent::new(Owner::Nobody);
             conn.begun = false;
             conn.counted = false;
             conn.deadline = now.saturating_add(nanos(LINGER));

@@ -13,6 +13,9 @@ use super::{
     io::Farewell,
 };
 
+/// Longest turn of the loop that can be spinning, ns; one that finds nothing takes about one microsecond.
+const SPIN_TURN: Nanos = 20_000;
+
 /// How to wait for the next thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
@@ -48,7 +51,8 @@ impl Worker {
             }
             let woken = self.tick();
             if wait == Wait::Spin && events.is_empty() {
-                self.recorder.tally.spin_ns += woken - now;
+                // A longer turn was no spinning: the thread did not run.
+                self.recorder.tally.spin_ns += (woken - now).min(SPIN_TURN);
             }
             let mut told = false;
             for event in &events {
@@ -65,6 +69,7 @@ impl Worker {
                 }
             }
             self.go_on();
+            self.pump();
             self.look_after(woken);
             if told && self.obey()? {
                 self.finish();
@@ -97,8 +102,9 @@ impl Worker {
                 if event.is_writable() && !conn.all_sent() {
                     self.write(idx);
                 }
-                if event.is_readable() || event.is_error() {
-                    self.read_if_same(idx, generation, event.is_read_closed() || event.is_error());
+                let closed = event.is_read_closed() || event.is_error();
+                if event.is_readable() || closed {
+                    self.read_if_same(idx, generation, closed);
                 }
             }
             State::Connecting => {
@@ -110,8 +116,9 @@ impl Worker {
             // All that is awaited is the end of the stream, and this is it.
             State::Lingering if event.is_read_closed() => self.dismiss(idx, Farewell::Close),
             State::Idle | State::Lingering => {
-                if event.is_readable() || event.is_error() {
-                    self.read_if_same(idx, generation, event.is_read_closed() || event.is_error());
+                let closed = event.is_read_closed() || event.is_error();
+                if event.is_readable() || closed {
+                    self.read_if_same(idx, generation, closed);
                 }
             }
             State::Empty => {}
@@ -225,7 +232,7 @@ impl Worker {
     }
 
     fn wait(&mut self, now: Nanos) -> Result<Wait, LoadError> {
-        if !self.again.is_empty() || (!self.ramp.is_empty() && self.connecting < self.ramp_window) {
+        if !self.again.is_empty() || self.may_pump() || (!self.ramp.is_empty() && self.connecting < self.ramp_window) {
             return Ok(Wait::AtMost(Duration::ZERO));
         }
         let moment = self.driver.due().min(self.phase.awaited());

@@ -3,20 +3,30 @@
 //! The build goes to the engine's builder (`BuildKit`) through the client of testcontainers, but not through its builder: that one passes on
 //! neither the progress nor the output of a step, and a failing step's output is what the user needs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    time::Duration,
+};
 
 use futures_util::StreamExt;
 use testcontainers::bollard::{
     body_full,
+    moby::buildkit::v1::StatusResponse,
     models::BuildInfoAux,
     query_parameters::{BuildImageOptionsBuilder, BuilderVersion},
 };
 
-use super::engine::{Engine, reason};
+use super::{
+    engine::{Engine, reason},
+    guard::write_log,
+};
 use crate::sandbox::error::last_lines;
 
 /// Lines of a failing step's output that are shown.
 const SHOWN_LINES: usize = 40;
+/// The longest that the engine may take to begin.
+const SILENCE: Duration = Duration::from_secs(600);
 /// Variables that a build may need to reach the outside; the engine knows them and keeps them out of the image.
 const PROXIES: [&str; 8] = [
     "HTTP_PROXY",
@@ -35,6 +45,8 @@ pub(super) struct Build<'a> {
     pub(super) base: &'a str,
     pub(super) context: Vec<u8>,
     pub(super) labels: HashMap<String, String>,
+    /// Where all that the steps printed is written.
+    pub(super) log: PathBuf,
 }
 
 /// What is known of one step.
@@ -43,7 +55,8 @@ struct Step {
     name: String,
     output: Vec<u8>,
     error: String,
-    said: bool,
+    /// Position among the steps that have begun.
+    begun: Option<usize>,
 }
 
 /// The steps of a build, by digest, as its messages tell of them.
@@ -51,6 +64,50 @@ struct Step {
 struct Steps(BTreeMap<String, Step>);
 
 impl Steps {
+    /// All that was printed, step by step, in the order of their beginning.
+    fn log(&self) -> Vec<u8> {
+        let mut steps: Vec<&Step> = self
+            .0
+            .values()
+            .filter(|step| !step.output.is_empty() || !step.error.is_empty())
+            .collect();
+        steps.sort_by_key(|step| step.begun);
+        let texts = steps.into_iter().flat_map(|step| {
+            let error = if step.error.is_empty() {
+                String::new()
+            } else {
+                format!("{}\n", step.error)
+            };
+            [
+                format!("==> {}\n", step.name).into_bytes(),
+                step.output.clone(),
+                error.into_bytes(),
+                b"\n".to_vec(),
+            ]
+        });
+        texts.flatten().collect()
+    }
+
+    /// Takes a message; `say` hears of each step of the Dockerfile that begins.
+    fn take(&mut self, status: StatusResponse, say: impl Fn(&str)) {
+        let mut begun = self.0.values().filter(|step| step.begun.is_some()).count();
+        for vertex in status.vertexes {
+            let step = self.0.entry(vertex.digest).or_default();
+            step.name = vertex.name;
+            step.error = vertex.error;
+            if step.begun.is_none() && vertex.started.is_some() {
+                step.begun = Some(begun);
+                begun += 1;
+                if !vertex.cached && vertex.completed.is_none() && is_own_step(&step.name) {
+                    say(&shortened(&step.name));
+                }
+            }
+        }
+        for log in status.logs {
+            self.0.entry(log.vertex).or_default().output.extend_from_slice(&log.msg);
+        }
+    }
+
     /// The step that failed, with the end of its output.
     fn failure(&self) -> Option<String> {
         let failed = |step: &&Step| !step.error.is_empty() && !step.error.contains("context canceled");
@@ -88,37 +145,32 @@ pub(super) async fn build(engine: &Engine, build: Build<'_>, say: impl Fn(&str))
         .session(&session)
         .build();
     let mut steps = Steps::default();
-    let mut messages = engine
-        .api
-        .build_image(options, None, Some(body_full(build.context.into())));
+    // The engine answers with the first message; what comes before that may be a slow registry.
+    let api = engine.api.clone().with_timeout(SILENCE);
+    let mut messages = api.build_image(options, None, Some(body_full(build.context.into())));
+    let mut outcome = Ok(());
     while let Some(message) = messages.next().await {
         match message {
             Ok(message) => {
                 if let Some(BuildInfoAux::BuildKit(status)) = message.aux {
-                    for vertex in status.vertexes {
-                        let step = steps.0.entry(vertex.digest).or_default();
-                        step.name = vertex.name;
-                        step.error = vertex.error;
-                        let begun = vertex.started.is_some() && vertex.completed.is_none();
-                        if begun && !vertex.cached && !step.said && is_own_step(&step.name) {
-                            step.said = true;
-                            say(&shortened(&step.name));
-                        }
-                    }
-                    for log in status.logs {
-                        steps
-                            .0
-                            .entry(log.vertex)
-                            .or_default()
-                            .output
-                            .extend_from_slice(&log.msg);
-                    }
+                    steps.take(status, &say);
                 }
             }
-            Err(error) => return Err(steps.failure().unwrap_or_else(|| reason(&error))),
+            Err(error) => {
+                outcome = Err(steps.failure().unwrap_or_else(|| reason(&error)));
+                break;
+            }
         }
     }
-    Ok(())
+    // Beside the run's other logs; a build that worked is not undone because this cannot be written.
+    let written = write_log(&build.log, &steps.log());
+    outcome.map_err(|why| {
+        if written.is_ok() {
+            format!("{why}\n(all of it in {})", build.log.display())
+        } else {
+            why
+        }
+    })
 }
 
 /// A step of the Dockerfile (`[2/5] RUN ...`) that does something, not one of the builder's own.
@@ -146,7 +198,7 @@ mod tests {
             name: name.into(),
             output: output.as_bytes().to_vec(),
             error: error.into(),
-            said: false,
+            begun: None,
         };
         let steps = Steps(BTreeMap::from([
             ("1".into(), step("[1/2] RUN ok", "much output, but no failure\n", "")),

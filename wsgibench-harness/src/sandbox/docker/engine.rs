@@ -15,6 +15,8 @@ pub(crate) struct Engine {
     pub(crate) version: String,
     /// Its cgroup version, `v1` or `v2`, where it tells.
     pub(crate) cgroup: Option<String>,
+    /// The registry of names without one, as the engine and the user's docker configuration call it.
+    pub(crate) registry: Option<String>,
 }
 
 impl Engine {
@@ -36,6 +38,7 @@ impl Engine {
                     "{name} {}",
                     version.version.unwrap_or_else(|| "of unknown version".into())
                 ),
+                registry: info.index_server_address.filter(|address| !address.is_empty()),
                 cgroup: info
                     .cgroup_version
                     .map(|version| format!("v{version}"))

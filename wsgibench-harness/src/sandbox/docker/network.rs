@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, path::Path};
 
-use testcontainers::bollard::models::NetworkCreateRequest;
+use testcontainers::bollard::{
+    models::{NetworkCreateRequest, NetworkDisconnectRequest},
+    query_parameters::ListContainersOptionsBuilder,
+};
 
 use super::{engine::Engine, engine::reason, labels};
 use crate::sandbox::{SandboxError, context::Context};
@@ -52,7 +55,19 @@ impl Network {
         })
     }
 
+    /// Removes it, and before that takes out a container whose handle lives longer than the sandbox.
     pub(crate) async fn remove(&self, engine: &Engine) -> Result<(), String> {
+        let filters = HashMap::from([("network".to_owned(), vec![self.id.clone()])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        for container in engine.api.list_containers(Some(options)).await.unwrap_or_default() {
+            let container = container.id.unwrap_or_default();
+            let request = NetworkDisconnectRequest {
+                container,
+                force: Some(true),
+            };
+            // The engine's refusal to remove the network tells more than this one would.
+            let _ = engine.api.disconnect_network(&self.id, request).await;
+        }
         match engine.api.remove_network(&self.id).await {
             Err(error) if !super::engine::is_not_found(&error) => Err(reason(&error)),
             _ => Ok(()),

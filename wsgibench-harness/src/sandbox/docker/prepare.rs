@@ -149,6 +149,12 @@ async fn built(
         base: &base.reference,
         context: files.tar().map_err(|error| failed(error.to_string()))?,
         labels: HashMap::from([(IMAGE_LABEL.to_owned(), name.to_owned())]),
+        log: sandbox
+            .context
+            .options
+            .run_dir
+            .join("logs")
+            .join(format!("build-{}.log", repository_name(name))),
     };
     build::build(&sandbox.engine, build, |step| sandbox.context.say(recipe.name, step))
         .await

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use docker_credential::DockerCredential;
 use futures_util::StreamExt;
-use testcontainers::bollard::query_parameters::CreateImageOptionsBuilder;
+use testcontainers::bollard::{auth::DockerCredentials, query_parameters::CreateImageOptionsBuilder};
 use tokio::{sync::Mutex, time::timeout};
 
 use super::{
@@ -15,6 +16,9 @@ use super::{
 const SILENCE: Duration = Duration::from_secs(20);
 /// The longest that a pull may take.
 const WHOLE: Duration = Duration::from_secs(600);
+
+/// Stands for the registry of names without one.
+const OWN_REGISTRY: &str = "the engine's own registry";
 
 /// Pulls images; what was refused once is not tried again.
 pub(crate) struct Pulls {
@@ -67,7 +71,15 @@ impl Pulls {
         } else {
             CreateImageOptionsBuilder::new().from_image(&name).tag(&tag).build()
         };
-        let mut messages = self.engine.api.create_image(Some(options), None, None);
+        let server = match registry(reference) {
+            OWN_REGISTRY => self.engine.registry.clone(),
+            named => Some(named.to_owned()),
+        };
+        let credentials = match server {
+            Some(server) => credentials(server).await,
+            None => None,
+        };
+        let mut messages = self.engine.api.create_image(Some(options), None, credentials);
         loop {
             match timeout(SILENCE, messages.next()).await {
                 Err(_) => return Err((Refusal::Registry, format!("no answer within {} s", SILENCE.as_secs()))),
@@ -84,6 +96,30 @@ impl Pulls {
     }
 }
 
+/// What the user's docker configuration has for a registry.
+async fn credentials(server: String) -> Option<DockerCredentials> {
+    // It may run a helper program.
+    let found = {
+        let server = server.clone();
+        tokio::task::spawn_blocking(move || docker_credential::get_credential(&server).ok())
+            .await
+            .ok()??
+    };
+    Some(match found {
+        DockerCredential::IdentityToken(token) => DockerCredentials {
+            identitytoken: Some(token),
+            serveraddress: Some(server),
+            ..DockerCredentials::default()
+        },
+        DockerCredential::UsernamePassword(username, password) => DockerCredentials {
+            username: Some(username),
+            password: Some(password),
+            serveraddress: Some(server),
+            ..DockerCredentials::default()
+        },
+    })
+}
+
 /// What was refused.
 enum Refusal {
     Image,
@@ -94,7 +130,7 @@ enum Refusal {
 fn registry(reference: &str) -> &str {
     match reference.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
-        _ => "the engine's own registry",
+        _ => OWN_REGISTRY,
     }
 }
 

@@ -109,3 +109,75 @@ fn from_stats(stats: &ContainerStatsResponse) -> io::Result<Usage> {
         pids: stats.pids_stats.as_ref().and_then(|pids| pids.current).unwrap_or(0),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use testcontainers::{GenericImage, ImageExt, bollard::query_parameters::InspectContainerOptions};
+
+    use super::*;
+    use crate::sandbox::docker::{container::split_reference, eye::Eye, guard::Guarded, reap};
+
+    /// Any image with Python that the engine has.
+    async fn image_with_python(engine: &Engine) -> Option<String> {
+        let filters = HashMap::from([(
+            "reference".to_owned(),
+            vec!["python".to_owned(), "wsgibench-base".to_owned()],
+        )]);
+        let options = testcontainers::bollard::query_parameters::ListImagesOptionsBuilder::new()
+            .filters(&filters)
+            .build();
+        let images = engine.api.list_images(Some(options)).await.ok()?;
+        images.into_iter().flat_map(|image| image.repo_tags).next()
+    }
+
+    #[tokio::test]
+    async fn the_engine_tells_what_the_control_group_tells() {
+        let required = std::env::var("WSGIBENCH_REQUIRE_DOCKER").is_ok_and(|value| value == "1");
+        let engine = match Engine::connect().await {
+            Ok(engine) => engine,
+            Err(error) if required => panic!("{error}"),
+            Err(error) => return println!("skipped: {error}"),
+        };
+        let Some(image) = image_with_python(&engine).await else {
+            return println!("skipped: no image with Python");
+        };
+        reap::mark_used();
+        let (name, tag) = split_reference(&image);
+        let script =
+            "import time; [sum(range(1000)) for _ in range(50_000)]; print('done', flush=True); time.sleep(600)";
+        let request = GenericImage::new(name, tag)
+            .with_cmd(["python3", "-c", script])
+            .with_network("none");
+        let container = Guarded::start(&engine, request).await.unwrap();
+        let inspected = engine
+            .api
+            .inspect_container(container.id(), None::<InspectContainerOptions>)
+            .await
+            .unwrap();
+        let near = Eye::open(&engine, container.id(), inspected.state.and_then(|state| state.pid)).unwrap();
+        let remote = Remote::new(&engine, container.id()).unwrap();
+        while !container.output().await.starts_with(b"done") {
+            assert!(near.is_alive());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let (told, read) = (remote.usage().unwrap(), near.usage().unwrap());
+        assert!(remote.is_running());
+        assert!(
+            told.cpu_total_seconds > 0.1 && told.memory_bytes > 1 << 20 && told.pids >= 1,
+            "{told:?}"
+        );
+        // It sleeps: only where the engine is in a virtual machine are both asked the same way.
+        assert!(
+            (told.cpu_total_seconds - read.cpu_total_seconds).abs() < 0.1,
+            "{told:?} {read:?}"
+        );
+        assert!(
+            told.memory_bytes.abs_diff(read.memory_bytes) < 4 << 20,
+            "{told:?} {read:?}"
+        );
+        container.remove().await;
+        assert!(!remote.is_running());
+    }
+}

@@ -89,9 +89,14 @@ pub(super) async fn prepare(context: &Context, spec: &ServerSpec) -> Result<Prep
     let python = python(spec.python.as_deref())
         .await
         .map_err(PrepareError::NotAvailable)?;
-    let path = context
-        .folder("venvs")
-        .join(folder_name(&spec.name, &requirements, &python));
+    // Servers of the same folder share one.
+    let name = match &spec.source {
+        Source::Folder(folder) => folder
+            .file_name()
+            .map_or(spec.name.as_str().into(), std::ffi::OsStr::to_string_lossy),
+        _ => spec.name.as_str().into(),
+    };
+    let path = context.folder("venvs").join(folder_name(&name, &requirements, &python));
     // Two runs at once must not make the same environment; the one that comes later finds it made.
     let lock = lock(&path)
         .await
@@ -214,7 +219,7 @@ async fn run(mut command: Command, output: &fs::File) -> Result<(), String> {
     let mut child = command
         .spawn()
         .map_err(|error| format!("could not be started: {error}"))?;
-    let _group = child.id().map(crate::sandbox::group::Group);
+    let _group = child.id().map(crate::sandbox::group::Group::new);
     match tokio::time::timeout(PATIENCE, child.wait()).await {
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(format!("failed ({status})")),
@@ -224,8 +229,42 @@ async fn run(mut command: Command, output: &fs::File) -> Result<(), String> {
 }
 
 fn tell(what: &str, why: &str, log: &Path) -> String {
-    let said = last_lines(&fs::read(log).unwrap_or_default(), SHOWN_LINES);
+    let output = fs::read(log).unwrap_or_default();
+    let reasons = reasons(&String::from_utf8_lossy(&output));
+    let said = if reasons.is_empty() {
+        last_lines(&output, SHOWN_LINES)
+    } else {
+        last_lines(reasons.as_bytes(), SHOWN_LINES)
+    };
     format!("{what} {why} (all of it in {}):\n{said}", log.display())
+}
+
+/// The lines of an output that tell why: pip wraps a compiler's error in pages of its own.
+fn reasons(output: &str) -> String {
+    const TELLING: [&str; 6] = [
+        "fatal error:",
+        "error: ",
+        "Error: ",
+        "ERROR: ",
+        "command not found",
+        "not installed",
+    ];
+    const IDLE: [&str; 5] = [
+        "subprocess-exited-with-error",
+        "metadata-generation-failed",
+        "returned non-zero exit status",
+        "note: ",
+        "Failed building wheel",
+    ];
+    let mut found: Vec<&str> = Vec::new();
+    for line in output.lines().map(str::trim) {
+        let tells = TELLING.iter().any(|word| line.contains(word)) && !IDLE.iter().any(|word| line.contains(word));
+        if tells && !found.contains(&line) {
+            found.push(line);
+        }
+    }
+    found.truncate(4);
+    found.join("\n")
 }
 
 async fn versions_in(path: &Path) -> BTreeMap<String, String> {
@@ -271,6 +310,18 @@ mod tests {
     fn comments_ask_for_nothing() {
         assert!(!asks_for_packages("# wsgiref is part of Python\n\n  # nothing\n"));
         assert!(asks_for_packages("# pinned\ngunicorn==27.0.1\n"));
+    }
+
+    #[test]
+    fn the_reason_is_found_in_pips_pages() {
+        let output = "Collecting bjoern\n  error: subprocess-exited-with-error\n  x.h:6:10: fatal error: ev.h: No such file or directory\n\
+            compilation terminated.\n  error: Command '['gcc', '-g']' returned non-zero exit status 1.\n  note: This error is not of pip\n\
+            ERROR: Failed building wheel for bjoern\n";
+        assert_eq!(
+            reasons(output),
+            "x.h:6:10: fatal error: ev.h: No such file or directory"
+        );
+        assert_eq!(reasons("all is well\n"), "");
     }
 
     #[test]

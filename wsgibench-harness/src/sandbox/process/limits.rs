@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Pid, Resource};
 
 use crate::{
     declare::Limits,
@@ -117,7 +117,7 @@ impl Made {
     fn make(&mut self, parent: &Path, name: &str) -> Result<PathBuf, String> {
         let folder = parent.join(name);
         if !self.0.contains(&folder) {
-            fs::create_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+            fs::create_dir(&folder).map_err(|error| format!("{}: {error}", parent.display()))?;
             self.0.push(folder.clone());
         }
         Ok(folder)
@@ -194,38 +194,40 @@ fn v2(parent: &Path, name: &str, pid: u32, limits: &Limits) -> Result<Group, Str
 
 /// Sets the descriptor limit of a process; what it got, where the system grants less.
 pub(super) fn descriptors(pid: Pid, wanted: u64) -> io::Result<u64> {
-    let set = |most| {
-        prlimit(
-            Some(pid),
-            Resource::Nofile,
-            Rlimit {
-                current: Some(most),
-                maximum: Some(most),
-            },
-        )
-    };
-    if set(wanted).is_ok() {
+    if set(pid, Resource::Nofile, wanted).is_ok() {
         return Ok(wanted);
     }
     let hard = rustix::process::getrlimit(Resource::Nofile)
         .maximum
         .unwrap_or(wanted)
         .min(wanted);
-    set(hard)?;
+    set(pid, Resource::Nofile, hard)?;
     Ok(hard)
 }
 
 /// Limits the data of one process, where no control group limits all of a server's together.
 pub(super) fn data(pid: Pid, bytes: u64) -> io::Result<()> {
+    set(pid, Resource::Data, bytes)
+}
+
+#[cfg(target_os = "linux")]
+fn set(pid: Pid, resource: Resource, most: u64) -> io::Result<()> {
+    use rustix::process::{Rlimit, prlimit};
     prlimit(
         Some(pid),
-        Resource::Data,
+        resource,
         Rlimit {
-            current: Some(bytes),
-            maximum: Some(bytes),
+            current: Some(most),
+            maximum: Some(most),
         },
     )?;
     Ok(())
+}
+
+/// Other systems let a process set its own limits only.
+#[cfg(not(target_os = "linux"))]
+fn set(_: Pid, _: Resource, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]
@@ -238,6 +240,97 @@ mod tests {
         assert_eq!(owner_of(&name).as_ref(), Some(Owner::this()));
         for other in ["docker", "wsgibench-", "wsgibench-x-1-n-0"] {
             assert_eq!(owner_of(other), None, "{other}");
+        }
+    }
+
+    /// What is written into a group's files, which in a plain folder are made by the writing.
+    fn written(folder: &Path, file: &str) -> String {
+        fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+    }
+
+    fn limits() -> Limits {
+        Limits {
+            cpu_quota: Some(1.5),
+            memory: 5_000_000,
+            pids: 7,
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn version_2_limits() {
+        let parent = tempfile::tempdir().unwrap();
+        let group = v2(parent.path(), "wsgibench-1-2-n-0", 4242, &limits()).unwrap();
+        let folder = parent.path().join("wsgibench-1-2-n-0");
+        assert_eq!(group.folders, std::slice::from_ref(&folder));
+        assert_eq!(group.cgroup, Cgroup::V2(folder.clone()));
+        let files = ["memory.max", "memory.swap.max", "pids.max", "cpu.max", "cgroup.procs"];
+        assert_eq!(
+            files.map(|file| written(&folder, file)),
+            ["5000000", "0", "7", "150000 100000", "4242"]
+        );
+        assert_eq!(members(&folder), [4242]);
+    }
+
+    #[test]
+    fn version_1_limits() {
+        let parent = tempfile::tempdir().unwrap();
+        let controller = |name: &str| {
+            let path = parent.path().join(name);
+            fs::create_dir(&path).unwrap();
+            Some(path)
+        };
+        let both = controller("cpu,cpuacct");
+        let own = V1Folders {
+            cpuacct: both.clone(),
+            cpu: both,
+            memory: controller("memory"),
+            pids: controller("pids"),
+        };
+        let group = v1(&own, "g", 4242, &limits()).unwrap();
+        assert_eq!(
+            group.folders.len(),
+            3,
+            "one folder for controllers that share a hierarchy"
+        );
+        let at = |name: &str| parent.path().join(name).join("g");
+        assert_eq!(written(&at("memory"), "memory.limit_in_bytes"), "5000000");
+        assert_eq!(written(&at("pids"), "pids.max"), "7");
+        assert_eq!(written(&at("cpu,cpuacct"), "cpu.cfs_quota_us"), "150000");
+        assert!(
+            group
+                .folders
+                .iter()
+                .all(|folder| written(folder, "cgroup.procs") == "4242")
+        );
+        let without = V1Folders { memory: None, ..own };
+        assert!(v1(&without, "h", 4242, &limits()).is_err());
+        assert!(
+            !at("cpu,cpuacct").with_file_name("h").exists(),
+            "what was begun is undone"
+        );
+    }
+
+    #[test]
+    fn without_a_group_a_process_has_limits_of_its_own() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = crate::sandbox::group::pid(child.id()).unwrap();
+        let got = descriptors(pid, 1 << 40).unwrap();
+        data(pid, 64 << 20).unwrap();
+        let limits = fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap_or_default();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let hard = |name: &str| {
+            let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()
+        };
+        if !limits.is_empty() {
+            assert!(got < 1 << 40, "no system grants so many");
+            assert_eq!(
+                (hard("Max open files"), hard("Max data size")),
+                (Some(got), Some(64 << 20)),
+                "{limits}"
+            );
         }
     }
 }

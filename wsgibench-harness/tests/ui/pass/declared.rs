@@ -66,6 +66,12 @@ fn named(kind: &str, rate: u32, size: u64) -> Load {
     Load::rate(rate).post(format!("/{kind}/{size}"))
 }
 
+/// A parameter may be called as its function is.
+#[scenario(idle = [10])]
+fn idle(idle: usize) -> Load {
+    Load::closed(1).get("/").idle_connections(idle)
+}
+
 async fn fill(ctx: &mut SetupContext) -> Result<()> {
     ctx.run(["true"]).await?;
     Ok(())
@@ -118,7 +124,7 @@ fn main() {
         ["c100-wait=1s", "c100-wait=1s500ms", "c500-wait=1s", "c500-wait=1s500ms"]
     );
     assert_eq!(ids("named"), ["small-r1", "small-r2", "large-r1", "large-r2"]);
-    assert_eq!(declared.scenarios.len(), 4);
+    assert_eq!(declared.scenarios.len(), 5);
 
     let crossed = declared.scenarios.iter().find(|s| s.name == "crossed").unwrap();
     assert_eq!(crossed.servers.as_deref().unwrap(), ["gunicorn", "bjoern", "type"]);

@@ -235,7 +235,7 @@ async fn run(words: &[&str]) -> Result<(), String> {
     let told = |why: String| format!("`{}` {why}", words[..words.len().min(3)].join(" "));
     let child = command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.map_err(|error| told(format!("could not be started: {error}")))?;
-    let _group = child.id().map(Group);
+    let _group = child.id().map(Group::new);
     let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
     let output = output.map_err(|_| told(format!("was not done after {} s", PATIENCE.as_secs())))?;
     let output = output.map_err(|error| told(error.to_string()))?;

@@ -68,7 +68,7 @@ impl BaseImages {
     async fn find(&self, python: Option<&str>) -> Result<Base, String> {
         let wanted = Wanted::new(python)?;
         let say = |line: &str| self.context.say("base image", line);
-        if let Ok(reference) = std::env::var(&wanted.variable) {
+        if let Some(reference) = std::env::var(&wanted.variable).ok().filter(|name| !name.is_empty()) {
             self.pulls
                 .find_or_pull(&reference)
                 .await

@@ -1,0 +1,89 @@
+//! The load engine as a process of its own: this program run again with a plan.
+
+use std::{io::Write, net::SocketAddr, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use wsgibench_harness::load::{self, Load, LoadResult, Plan, Stripe, Target};
+
+use crate::clients::Work;
+
+/// Marks the command line of the engine's process.
+const FLAG: &str = "--versus-engine";
+
+/// What the engine's process prints.
+#[derive(Debug, Serialize, Deserialize)]
+struct Report {
+    requests: u64,
+    seconds: f64,
+    failed: u64,
+}
+
+/// A plan for one load core without warm-up: one round.
+pub(crate) fn plan(address: SocketAddr, load: Load, length: Duration, cpu: usize) -> Plan {
+    Plan {
+        target: Target {
+            address,
+            host: address.to_string(),
+        },
+        load,
+        warm_up: Duration::ZERO,
+        rounds: 1,
+        measurement_time: length,
+        cpus: vec![cpu],
+        seed: 1,
+        stripe: Stripe::default(),
+    }
+}
+
+/// A closed loop of GETs.
+pub(crate) fn closed(address: SocketAddr, connections: usize, seconds: u32, cpu: usize) -> Plan {
+    let load = Load::closed(connections).get("/").expect_status(200);
+    plan(address, load, Duration::from_secs(seconds.into()), cpu)
+}
+
+/// The command that carries out `plan` in a process of its own.
+pub(crate) fn command(plan: &Plan, script: bool) -> Result<(String, Vec<String>)> {
+    let program = std::env::current_exe()?;
+    let program = program.to_str().context("this program's path is not UTF-8")?.to_owned();
+    let kind = if script { "script" } else { "declared" };
+    Ok((program, vec![FLAG.into(), kind.into(), serde_json::to_string(plan)?]))
+}
+
+/// Reads what that process printed.
+pub(crate) fn work(output: &str) -> Option<Work> {
+    let report: Report = serde_json::from_str(output.trim()).ok()?;
+    Some(Work {
+        requests: report.requests,
+        seconds: report.seconds,
+    })
+}
+
+/// Does the work if this process was started to be the engine's.
+pub(crate) fn maybe_run() -> Option<Result<()>> {
+    let mut arguments = std::env::args().skip(1);
+    (arguments.next()? == FLAG).then(|| {
+        let kind = arguments.next().context("no kind")?;
+        let plan: Plan = serde_json::from_str(&arguments.next().context("no plan")?)?;
+        ensure!(kind == "declared", "unknown kind `{kind}`");
+        let result = load::run(&plan)?;
+        let report = report(&result);
+        ensure!(
+            report.failed == 0,
+            "{} requests failed: {:?}",
+            report.failed,
+            result.rounds[0].errors
+        );
+        writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?;
+        Ok(())
+    })
+}
+
+fn report(result: &LoadResult) -> Report {
+    let rounds = &result.rounds;
+    Report {
+        requests: rounds.iter().map(|round| round.counts.done).sum(),
+        seconds: rounds.iter().map(|round| round.seconds).sum(),
+        failed: rounds.iter().map(|round| round.counts.failed).sum(),
+    }
+}

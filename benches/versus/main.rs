@@ -1,0 +1,100 @@
+//! The load engine beside wrk, oha and h2load, all against the same null server on the same path.
+//!
+//!     cargo bench --bench versus                                        the comparison, about ten minutes
+//!     cargo bench --bench versus -- --repetitions 3 --seconds 1         a glance
+//!     cargo bench --bench versus -- --script                            with the cost of scripted users beside it
+//!     cargo bench --bench versus -- --oracles                           latencies held against the truth instead
+//!
+//! Every client is a process of its own on one core (so that all are accounted alike: user and system time and peak
+//! memory of the whole process, as the kernel counted them), the server is one on another. Repetitions are interleaved and
+//! in random order. The table and `target/wsgibench/versus.json` give medians; a client that is missing is an error.
+
+mod clients;
+mod compare;
+mod engine;
+mod oracles;
+mod output;
+mod runner;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use clients::Client;
+
+/// Compares the load engine with wrk, oha and h2load against the same null server.
+#[derive(Debug, Parser)]
+#[command(name = "versus")]
+struct Options {
+    /// Runs of each client at each number of connections.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    repetitions: u32,
+    /// Length of a run, whole seconds.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
+    /// Numbers of connections.
+    #[arg(long, value_delimiter = ',', default_values_t = [64, 1_000, 10_000])]
+    connections: Vec<usize>,
+    /// Clients to compare.
+    #[arg(long, value_delimiter = ',', default_values_t = Client::PEERS_AND_US)]
+    clients: Vec<Client>,
+    /// Measure scripted users, too.
+    #[arg(long)]
+    script: bool,
+    /// CPU of the null server.
+    #[arg(long, default_value_t = 0)]
+    server_cpu: usize,
+    /// CPU of the client.
+    #[arg(long, default_value_t = 1)]
+    client_cpu: usize,
+    /// Seed of the order of the runs.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Hold the engine's latencies against what is known to be true, instead of comparing clients.
+    #[arg(long)]
+    oracles: bool,
+    /// The oracles whose names contain this (lag, freeze, censored, delays, memory); all by default.
+    #[arg(long, requires = "oracles", default_value = "")]
+    only: String,
+    /// Given by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> ExitCode {
+    // This program is also the null server, the engine's process and the runner that accounts for clients.
+    wsgibench_harness::null_server::maybe_serve();
+    let outcome = match engine::maybe_run().or_else(runner::maybe_run) {
+        Some(outcome) => outcome.map(|()| true),
+        None => run(&Options::parse()),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("versus: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<bool> {
+    if !options.bench {
+        // `cargo test` starts bench targets, too; a measurement has no place among tests.
+        println!("versus measures only under `cargo bench --bench versus`");
+        return Ok(true);
+    }
+    ensure!(
+        options.connections.iter().all(|&n| n > 0),
+        "--connections must be at least 1"
+    );
+    let cpus = std::thread::available_parallelism()?.get();
+    ensure!(
+        options.server_cpu != options.client_cpu,
+        "server and client need a CPU each; this machine has {cpus} (choose with --server-cpu and --client-cpu)"
+    );
+    if options.oracles {
+        return oracles::run(options);
+    }
+    compare::run(options).map(|()| true)
+}

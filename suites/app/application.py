@@ -1,0 +1,45 @@
+"""The application that every server of the suite serves: plain WSGI (PEP 3333), one route a scenario.
+
+`application:application` and `application:app` name the same callable. A request costs one dictionary
+look-up before its handler runs, so that `/`, the two-byte ping of both studies, measures the server and not us.
+"""
+
+import faults
+import messages
+import transfer
+import work
+
+
+def ping(environ, start_response):
+    # A fresh list each time: PEP 3333 lets a server change the one it is given.
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
+    return [b"OK"]
+
+
+def not_found(environ, start_response):
+    return messages.text(start_response, "404 Not Found", "no such route\n")
+
+
+ROUTES = {
+    "/": work.planted(ping),
+    "/json": messages.json_answer,
+    "/headers": messages.headers,
+    "/echo": messages.echo,
+    "/download": transfer.download,
+    "/stream": transfer.stream,
+    "/upload": transfer.upload,
+    "/cpu": work.cpu,
+    "/sleep": work.sleep,
+    "/pid": faults.pid,
+    "/leak": faults.leak,
+    "/raise": faults.raise_error,
+    "/exit": faults.exit_worker,
+    "/wrong-type": faults.wrong_type,
+}
+
+
+def application(environ, start_response):
+    return ROUTES.get(environ.get("PATH_INFO"), not_found)(environ, start_response)
+
+
+app = application

@@ -1,0 +1,221 @@
+"""`python3 -m unittest` in this folder: each route through the standard library's PEP 3333 validator."""
+
+import hashlib
+import importlib
+import io
+import json
+import os
+import time
+import unittest
+from unittest import mock
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
+
+import application
+import faults
+import messages
+import transfer
+import work
+
+
+class Pieces(io.BytesIO):
+    """A body that remembers the largest piece it was asked for."""
+
+    largest = 0
+
+    def read(self, size=-1):
+        self.largest = max(self.largest, size)
+        return super().read(size)
+
+
+def ask(path, method="GET", query="", body=None, checked=True, app=None, **environ):
+    environ.update(SCRIPT_NAME="", PATH_INFO=path, REQUEST_METHOD=method, QUERY_STRING=query)
+    if body is not None:
+        environ["wsgi.input"] = body if hasattr(body, "read") else io.BytesIO(body)
+    setup_testing_defaults(environ)
+    answer = {}
+
+    def start_response(status, headers, exc_info=None):
+        answer.update(status=status, headers=dict(headers), count=len(headers))
+        return lambda data: None
+
+    app = app or application.application
+    chunks = (validator(app) if checked else app)(environ, start_response)
+    try:
+        answer["pieces"] = list(chunks)
+    finally:
+        if hasattr(chunks, "close"):
+            chunks.close()
+    answer["body"] = b"".join(answer["pieces"]) if checked else answer["pieces"]
+    return answer
+
+
+class Ping(unittest.TestCase):
+    def test_is_the_ping_of_the_studies(self):
+        answer = ask("/")
+        self.assertEqual(answer["status"], "200 OK")
+        self.assertEqual(answer["headers"], {"Content-Type": "text/plain", "Content-Length": "2"})
+        self.assertEqual(answer["body"], b"OK")
+
+    def test_both_names_are_the_same_callable(self):
+        self.assertIs(application.app, application.application)
+
+    def test_gives_a_fresh_header_list_each_time(self):
+        seen = []
+        for _ in range(2):
+            application.ping({}, lambda status, headers: seen.append(headers))
+        self.assertIsNot(seen[0], seen[1])
+
+    def test_runs_bare_when_no_work_is_planted(self):
+        self.assertIs(application.ROUTES["/"], application.ping)
+
+    def test_planted_work_slows_it_and_changes_nothing_else(self):
+        with mock.patch.dict(os.environ, {work.PLANTED_WORK: "200000"}):
+            slowed = work.planted(application.ping)
+        start = time.process_time()
+        answer = ask("/", app=slowed)
+        self.assertEqual(answer["body"], b"OK")
+        self.assertGreater(time.process_time() - start, 0.001)
+
+    def test_zero_and_empty_plant_nothing(self):
+        for value in ("0", ""):
+            with mock.patch.dict(os.environ, {work.PLANTED_WORK: value}):
+                self.assertIs(work.planted(application.ping), application.ping)
+
+    def test_an_unknown_route_is_not_found(self):
+        self.assertEqual(ask("/nowhere")["status"], "404 Not Found")
+
+
+class Messages(unittest.TestCase):
+    def test_json(self):
+        answer = ask("/json")
+        self.assertEqual(json.loads(answer["body"]), messages.JSON_VALUE)
+        self.assertEqual(answer["headers"]["Content-Length"], str(len(answer["body"])))
+
+    def test_thirty_headers_in_and_out(self):
+        answer = ask("/headers", **{f"HTTP_X_IN_{n:02}": f"v{n}" for n in range(1, 31)})
+        self.assertEqual((answer["status"], answer["body"]), ("200 OK", b"30"))
+        for n in range(1, 31):
+            self.assertEqual(answer["headers"][f"X-Out-{n:02}"], f"v{n}")
+
+    def test_a_missing_header_is_named(self):
+        answer = ask("/headers", **{f"HTTP_X_IN_{n:02}": "v" for n in range(1, 30)})
+        self.assertEqual(answer["status"], "400 Bad Request")
+        self.assertIn(b"HTTP_X_IN_30", answer["body"])
+
+    def test_echo(self):
+        answer = ask("/echo", "POST", "a=b", b"hello", CONTENT_LENGTH="5", CONTENT_TYPE="text/x")
+        self.assertEqual(answer["body"], b"hello")
+        self.assertEqual(answer["headers"]["Content-Type"], "text/x")
+        self.assertEqual((answer["headers"]["X-Method"], answer["headers"]["X-Query"]), ("POST", "a=b"))
+
+    def test_echo_of_nothing(self):
+        self.assertEqual(ask("/echo")["headers"]["Content-Length"], "0")
+
+
+class Transfer(unittest.TestCase):
+    def test_download_is_a_mebibyte_with_its_digest(self):
+        answer = ask("/download")
+        self.assertEqual(len(answer["body"]), 1024 * 1024)
+        self.assertEqual(answer["headers"]["X-Body-Sha256"], hashlib.sha256(answer["body"]).hexdigest())
+        # The same bytes on every Python and in every run.
+        self.assertTrue(transfer.DOWNLOAD_SHA256.startswith("446ac463ebaff50a"))
+
+    def test_stream_has_pieces_and_no_length(self):
+        answer = ask("/stream")
+        self.assertEqual([len(piece) for piece in answer["pieces"]], [4096] * 16)
+        self.assertNotIn("Content-Length", answer["headers"])
+        self.assertEqual(answer["headers"]["X-Body-Sha256"], hashlib.sha256(answer["body"]).hexdigest())
+
+    def test_upload_reads_in_small_pieces(self):
+        data = os.urandom(1024 * 1024 + 1)
+        body = Pieces(data)
+        answer = ask("/upload", "POST", body=body, CONTENT_LENGTH=str(len(data)))
+        self.assertEqual(
+            json.loads(answer["body"]), {"length": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        )
+        self.assertEqual(body.largest, 64 * 1024)
+
+    def test_upload_never_reads_beyond_its_length(self):
+        body = Pieces(b"0123456789")
+        self.assertEqual(json.loads(ask("/upload", "POST", body=body, CONTENT_LENGTH="4")["body"])["length"], 4)
+        self.assertEqual(body.read(100), b"456789")
+
+    def test_upload_of_a_chunked_request(self):
+        answer = ask("/upload", "POST", body=b"x" * 100_000, HTTP_TRANSFER_ENCODING="chunked")
+        self.assertEqual(json.loads(answer["body"])["length"], 100_000)
+
+    def test_upload_where_the_server_ends_the_input(self):
+        answer = ask("/upload", "POST", body=b"abc", **{"wsgi.input_terminated": True})
+        self.assertEqual(json.loads(answer["body"])["length"], 3)
+
+    def test_upload_without_length_reads_nothing(self):
+        body = Pieces(b"rest of the connection")
+        self.assertEqual(json.loads(ask("/upload", "POST", body=body)["body"])["length"], 0)
+        self.assertEqual(body.largest, 0)
+
+    def test_a_body_that_ends_early_is_counted_as_it_came(self):
+        self.assertEqual(json.loads(ask("/upload", "POST", body=b"abc", CONTENT_LENGTH="9")["body"])["length"], 3)
+
+    def test_upload_wants_a_body(self):
+        self.assertEqual(ask("/upload")["status"], "405 Method Not Allowed")
+
+
+class Work(unittest.TestCase):
+    def test_cpu_answers_the_same_figure_everywhere(self):
+        self.assertEqual(ask("/cpu")["body"], b"1221129777")
+
+    def test_sleep_waits_as_asked(self):
+        start = time.monotonic()
+        self.assertEqual(ask("/sleep", query="ms=30")["body"], b"30")
+        self.assertGreaterEqual(time.monotonic() - start, 0.03)
+
+    def test_sleep_waits_ten_milliseconds_unless_told(self):
+        for query in ("", "ms=", "ms=soon"):
+            self.assertEqual(ask("/sleep", query=query)["body"], b"10")
+
+    def test_sleep_has_an_end(self):
+        with mock.patch("time.sleep") as slept:
+            ask("/sleep", query="ms=99999999")
+        slept.assert_called_once_with(10.0)
+
+
+class Faults(unittest.TestCase):
+    def test_pid(self):
+        self.assertEqual(ask("/pid")["body"], str(os.getpid()).encode())
+
+    def test_leak_adds_up(self):
+        self.addCleanup(faults.LEAKED.clear)
+        self.assertEqual(ask("/leak", query="bytes=1000")["body"], b"1000")
+        self.assertEqual(ask("/leak", query="bytes=500")["body"], b"1500")
+
+    def test_raise(self):
+        with self.assertRaises(RuntimeError):
+            ask("/raise")
+
+    def test_exit(self):
+        with self.assertRaises(SystemExit):
+            ask("/exit")
+
+    def test_hard_exit(self):
+        with mock.patch("os._exit", side_effect=SystemExit) as ended, self.assertRaises(SystemExit):
+            ask("/exit", query="hard=1")
+        ended.assert_called_once_with(faults.EXIT_STATUS)
+
+    def test_wrong_type_is_wrong(self):
+        self.assertEqual(ask("/wrong-type", checked=False)["body"], ["OK"])
+        with self.assertRaises(AssertionError):
+            ask("/wrong-type")
+
+
+class Environment(unittest.TestCase):
+    def test_the_module_reads_the_planted_work_at_import(self):
+        self.addCleanup(importlib.reload, application)
+        with mock.patch.dict(os.environ, {work.PLANTED_WORK: "10"}):
+            importlib.reload(application)
+        self.assertIsNot(application.ROUTES["/"], application.ping)
+        self.assertEqual(ask("/")["body"], b"OK")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,7 @@
+//! What the servers are asked. Each answer is checked: a wrong one gets no number.
+
+pub mod bodies;
+pub mod connections;
+pub mod messages;
+pub mod studies;
+pub mod work;

@@ -1,0 +1,22 @@
+//! gevent's own server.
+
+use wsgibench_harness::prelude::*;
+
+use super::{BACKLOG, image, launcher};
+
+/// gevent's pywsgi: a process a core, a greenlet a connection, keep-alive, no Nagle delay.
+#[server]
+pub fn gevent() -> Server {
+    image("gevent")
+        .command_for_cpus(|cpus| launcher(&format!("--workers {cpus} --backlog {BACKLOG} --no-delay")))
+        .tag("study")
+}
+
+/// gevent's pywsgi as it comes: one process, a backlog of 256, an access log, head and body sent apart.
+#[server]
+pub fn gevent_default() -> Server {
+    image("gevent")
+        .command(launcher("--access-log"))
+        .as_it_comes()
+        .note("Nagle's delay and delayed acknowledgements cost some 40 ms a request")
+}

@@ -1,0 +1,72 @@
+//! Gunicorn with its worker classes.
+
+use wsgibench_harness::prelude::*;
+
+use super::{BACKLOG, CONNECTIONS, KEEP_ALIVE, THREADS, image, words};
+
+const APPLICATION: &str = "application:application";
+
+/// What every class is given: its heartbeat file in memory, and no control socket, which needs a writable home.
+fn tuned(class: &str, workers: usize, more: &str) -> Vec<String> {
+    words(&format!(
+        "gunicorn --worker-class {class} --workers {workers} --bind {{host}}:{{port}} --backlog {BACKLOG} \
+         --no-control-socket --worker-tmp-dir /dev/shm {more} {APPLICATION}"
+    ))
+}
+
+/// Keep-alive for many connections a worker.
+fn keep_alive() -> String {
+    format!("--keep-alive {KEEP_ALIVE} --worker-connections {CONNECTIONS}")
+}
+
+fn as_it_comes(options: &str) -> Server {
+    image("gunicorn")
+        .command(words(&format!(
+            "gunicorn {options} --bind {{host}}:{{port}} {APPLICATION}"
+        )))
+        .as_it_comes()
+}
+
+/// Gunicorn, sync workers: one request at a time each, every connection closed (it never keeps one alive), 2 N + 1 workers as
+/// its documentation says.
+#[server]
+pub fn gunicorn_sync() -> Server {
+    image("gunicorn")
+        .command_for_cpus(|cpus| tuned("sync", 2 * cpus + 1, ""))
+        .tag("study")
+        .note("closes every connection: made to stand behind a proxy that buffers")
+}
+
+/// Gunicorn, sync worker as it comes: one worker, a backlog of 2,048.
+#[server]
+pub fn gunicorn_sync_default() -> Server {
+    as_it_comes("")
+}
+
+/// Gunicorn, threaded workers: a process a core with 4 threads each, keep-alive.
+#[server]
+pub fn gunicorn_gthread() -> Server {
+    image("gunicorn")
+        .command_for_cpus(|cpus| tuned("gthread", cpus, &format!("--threads {THREADS} {}", keep_alive())))
+        .tag("study")
+}
+
+/// Gunicorn, threaded worker as it comes: one worker, here with 4 threads, keep-alive of 2 s, 1,000 connections.
+#[server]
+pub fn gunicorn_gthread_default() -> Server {
+    as_it_comes("--worker-class gthread --threads 4")
+}
+
+/// Gunicorn, gevent workers: a process a core, a greenlet a connection, keep-alive.
+#[server]
+pub fn gunicorn_gevent() -> Server {
+    image("gunicorn")
+        .command_for_cpus(|cpus| tuned("gevent", cpus, &keep_alive()))
+        .tag("study")
+}
+
+/// Gunicorn, gevent worker as it comes: one worker, keep-alive of 2 s, 1,000 connections.
+#[server]
+pub fn gunicorn_gevent_default() -> Server {
+    as_it_comes("--worker-class gevent")
+}

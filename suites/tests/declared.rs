@@ -1,0 +1,115 @@
+//! The suite as a whole: it expands, every file it names is there, and each profile chooses what it promises.
+
+use std::collections::BTreeSet;
+
+use wsgibench_harness::declare::{Declarations, Machine, Profile, Selector, resolve};
+use wsgibench_suites as _;
+
+const MACHINE: Machine = Machine {
+    server_cpus: 3,
+    memory: 1 << 40,
+    descriptors: None,
+    backlog: None,
+    pids: None,
+};
+
+const STUDY: [&str; 10] = [
+    "bjoern",
+    "cherrypy",
+    "gevent",
+    "gunicorn_gevent",
+    "gunicorn_gthread",
+    "gunicorn_sync",
+    "meinheld",
+    "mod_wsgi",
+    "uwsgi",
+    "wsgiref",
+];
+
+fn declarations() -> Declarations {
+    match Declarations::collect() {
+        Ok(declarations) => declarations,
+        Err(errors) => panic!("{errors}"),
+    }
+}
+
+fn chosen(declarations: &Declarations, name: &str) -> (Profile, Vec<String>) {
+    let profile = declarations.profiles.iter().find(|profile| profile.name == name);
+    let profile = profile.unwrap_or_else(|| panic!("there is no profile {name}")).clone();
+    let selector = Selector {
+        profile_named: true,
+        ..Selector::default()
+    };
+    let cases = selector
+        .select(declarations, &profile)
+        .unwrap_or_else(|error| panic!("{error}"));
+    (profile, cases.into_iter().map(|case| case.id).collect())
+}
+
+#[test]
+fn every_folder_that_a_server_names_is_there() {
+    for declared in &declarations().servers {
+        let (spec, _) = resolve(declared, None, &MACHINE);
+        assert_eq!(spec.check_files(), Ok(()));
+        assert!(
+            !spec.command.is_empty() && !spec.description.is_empty(),
+            "{}",
+            spec.name
+        );
+        assert!(spec.limits.pids >= 1_024);
+    }
+}
+
+#[test]
+fn the_default_profile_pings_every_server_of_the_studies() {
+    let declarations = declarations();
+    for name in ["default", "quick"] {
+        let (profile, ids) = chosen(&declarations, name);
+        let expected: BTreeSet<_> = STUDY.iter().map(|server| format!("ping/{server}/c64")).collect();
+        assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), expected, "{name}");
+        assert_eq!(
+            (profile.launches, profile.rounds),
+            if name == "default" { (6, 2) } else { (2, 1) }
+        );
+    }
+}
+
+#[test]
+fn the_studies_are_profiles() {
+    let declarations = declarations();
+    let (appdynamics, ids) = chosen(&declarations, "appdynamics");
+    assert_eq!(ids.len(), 7 * 5, "{ids:?}");
+    let limits = appdynamics.limits.unwrap();
+    assert_eq!((limits.cpus, limits.memory, limits.descriptors), (3, 1 << 30, 10_240));
+    assert_eq!((appdynamics.launches, appdynamics.rounds), (2, 1));
+    let (_, ids) = chosen(&declarations, "kubeup");
+    assert!(ids.iter().all(|id| id.starts_with("kubeup/")) && ids.contains(&"kubeup/bjoern/default".into()));
+    let (_, all) = chosen(&declarations, "full");
+    assert_eq!(all.len(), declarations.cases().len());
+}
+
+#[test]
+fn command_lines_follow_the_cores() {
+    let declarations = declarations();
+    let command = |name: &str| {
+        resolve(declarations.server(name).unwrap(), None, &MACHINE)
+            .0
+            .command
+            .join(" ")
+    };
+    // The limits' own single core, not the machine's three: nothing else was asked for.
+    assert!(
+        command("gunicorn_sync")
+            .starts_with("gunicorn --worker-class sync --workers 3 --bind {host}:{port} --backlog 4096")
+    );
+    assert!(
+        command("bjoern").starts_with("python -m wsgibench_serve --port {port} --workers 1 --backlog 4096 application")
+    );
+    for server in &declarations.servers {
+        assert!(
+            command(&server.name).contains("{port}"),
+            "{} would not listen where it is told",
+            server.name
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! `--save-baseline`, `--baseline`, `--baseline-lenient`, `--load-baseline`: another day's figures, as advice.
+
+use std::collections::BTreeMap;
+
+use super::{Failure, args::Args, run::Listeners};
+use crate::{
+    measure::{
+        CANDIDATE,
+        comparison::of_launch,
+        event::{Advised, Event},
+    },
+    stats::{Advice, advise, metric::Metric},
+    store::{BaselineRun, Store, record::RunRecord},
+};
+
+/// Reads what is compared with before anything is measured, so that a mistyped name costs no time.
+pub(super) fn read(store: &Store, args: &Args) -> Result<Option<Vec<BaselineRun>>, Failure> {
+    let name = args.baseline.as_ref().or(args.baseline_lenient.as_ref());
+    Ok(name.map(|name| store.read_baseline(name)).transpose()?)
+}
+
+/// The figures of a run's candidate launches.
+pub(super) fn population(run: &RunRecord) -> BaselineRun {
+    BaselineRun::of(run, |run, id| {
+        let launches = run.cases.iter().filter(|c| c.id == id).flat_map(|c| &c.launches);
+        let launches: Vec<_> = launches.filter(|l| l.arm == CANDIDATE).collect();
+        Metric::ALL
+            .into_iter()
+            .filter_map(|metric| {
+                let values: Vec<f64> = launches.iter().filter_map(|l| of_launch(l, metric)).collect();
+                (!values.is_empty()).then(|| (metric.id().to_owned(), values))
+            })
+            .collect::<BTreeMap<_, _>>()
+    })
+}
+
+/// Keeps, and compares, as asked. `earlier` was read before the run.
+pub(super) fn conclude(
+    store: &Store,
+    args: &Args,
+    earlier: Option<&[BaselineRun]>,
+    new: &BaselineRun,
+    listeners: &Listeners,
+) -> Result<(), Failure> {
+    if let Some(earlier) = earlier {
+        let name = args
+            .baseline
+            .as_deref()
+            .or(args.baseline_lenient.as_deref())
+            .unwrap_or_default();
+        compare(name, earlier, new, args.baseline.is_some(), listeners)?;
+    }
+    if let Some(name) = &args.save_baseline {
+        store.save_baseline(name, new)?;
+        listeners.notice(
+            "",
+            format!("saved as baseline `{name}`: compare later with --baseline {name}"),
+        );
+    }
+    Ok(())
+}
+
+fn compare(
+    name: &str,
+    earlier: &[BaselineRun],
+    new: &BaselineRun,
+    strict: bool,
+    listeners: &Listeners,
+) -> Result<(), Failure> {
+    if let Some(last) = earlier.last() {
+        let differences = last.fingerprint.differences(&new.fingerprint);
+        if !differences.is_empty() {
+            listeners.notice(
+                "",
+                format!(
+                    "baseline `{name}` was measured elsewhere or otherwise, so what follows is advice at best: {}",
+                    differences.join("; ")
+                ),
+            );
+        }
+    }
+    let mut missing = Vec::new();
+    let mut advised = Vec::new();
+    for (case, figures) in &new.cases {
+        if !earlier.iter().any(|run| run.cases.contains_key(case)) {
+            missing.push(case.clone());
+            continue;
+        }
+        let advice = Metric::ALL
+            .into_iter()
+            .filter_map(|metric| of_metric(metric, case, figures, earlier));
+        advised.push(Advised {
+            case: case.clone(),
+            advice: advice.collect(),
+        });
+    }
+    if !missing.is_empty() {
+        let text = format!("baseline `{name}` does not have {}", missing.join(", "));
+        if strict {
+            return Err(Failure::usage(format!(
+                "{text}; save them with --save-baseline {name}, or compare what there is with --baseline-lenient {name}"
+            )));
+        }
+        listeners.notice("", text);
+    }
+    listeners.tell(&Event::Advised {
+        baseline: name.to_owned(),
+        advised,
+    });
+    Ok(())
+}
+
+fn of_metric(
+    metric: Metric,
+    case: &str,
+    figures: &BTreeMap<String, Vec<f64>>,
+    earlier: &[BaselineRun],
+) -> Option<Advice> {
+    let new = figures.get(metric.id())?;
+    let before: Vec<Vec<f64>> = earlier
+        .iter()
+        .filter_map(|run| run.cases.get(case)?.get(metric.id()).cloned())
+        .collect();
+    // A figure that one side lacks, or of which no ratio can be taken, is no advice.
+    advise(metric, metric.default_margin(), &before, new).ok()
+}

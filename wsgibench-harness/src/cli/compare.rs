@@ -1,0 +1,205 @@
+//! `--against`, `--versus`: both arms in one run, block by block, and the decision.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    Failure,
+    args::Args,
+    exit::{self, ExitStatus},
+    plan::Plan,
+    run::Run,
+    self_check,
+    verdict::{self, VerdictFile},
+};
+use crate::{
+    against::{self, Declared},
+    declare::{Case, Work},
+    measure::{
+        BASE, Job,
+        comparison::{Judged, Pairing},
+        event::Event,
+        gate::{self, Ended, GatePolicy},
+    },
+    stats::{
+        StopReason,
+        metric::{Margin, MarginOverride, Metric},
+    },
+    store::{record::RunRecord, write_atomically},
+};
+
+/// Version of `verdict.json`.
+const VERDICT_VERSION: u32 = 1;
+
+/// Whether the command line asks for a comparison within the run.
+pub(super) fn wanted(args: &Args) -> bool {
+    args.against.is_some() || args.versus.is_some() || args.gate.is_some()
+}
+
+/// Measures both arms and decides.
+pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<(RunRecord, ExitStatus), Failure> {
+    if args.gate.is_some() {
+        let text = self_check::before_gate(&run.store)?;
+        run.listeners.notice("", text);
+    }
+    plan.order.reference = true;
+    let (pairing, against, unmatched) = arms(run, args, plan, bench)?;
+    let judged = judged(args, pairing.clone())?;
+    let compared = match &pairing {
+        Pairing::Arms => plan.order.jobs.iter().filter(|job| job.arm == BASE).count(),
+        Pairing::Versus(server) => plan.cases.iter().filter(|case| case.server != *server).count(),
+    };
+    let design = gate::plan(&judged, compared, plan.order.block_time(), args.budget)?;
+    let mut policy = GatePolicy::new(judged, design, args.budget).map_err(|e| Failure::usage(e.to_string()))?;
+    let mut record = run.measure(args, plan, &mut policy)?;
+    let (file, status) = decide(args, &record, &policy, against, unmatched);
+    keep(run, &mut record, &file)?;
+    run.listeners.tell(&Event::Compared {
+        verdict: Box::new(serde_json::to_value(&file).unwrap_or_default()),
+        outcomes: file.outcomes.clone(),
+    });
+    Ok((record, status))
+}
+
+/// Adds the other arm to the plan. Gives what is held against what, a name for it, and what is in one arm only.
+fn arms(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<(Pairing, String, Vec<String>), Failure> {
+    if let Some(server) = &args.versus {
+        if !plan.cases.iter().any(|case| case.server == *server) {
+            return Err(Failure::usage(format!(
+                "--versus {server}: none of the chosen cases is of that server; name it with --server too, or choose its scenario"
+            )));
+        }
+        return Ok((Pairing::Versus(server.clone()), server.clone(), Vec::new()));
+    }
+    let Some(reference) = &args.against else {
+        return Err(Failure::usage(
+            "--gate needs something to compare with: --against GIT_REF, or --versus SERVER",
+        ));
+    };
+    let manifest_dir = plan.order.manifest_dir.clone();
+    let folder = run.store.root().join("against");
+    let checkout = against::check_out(reference, &manifest_dir, &folder)?;
+    run.listeners.tell(&Event::Preparing {
+        what: reference.clone(),
+        text: format!(
+            "building its bench, commit {}",
+            &checkout.commit[..12.min(checkout.commit.len())]
+        ),
+    });
+    let declared = against::declarations(&checkout, bench, &plan.target_dir)?;
+    let unmatched = add_base(plan, &declared);
+    if !plan.order.jobs.iter().any(|job| job.arm == BASE) {
+        return Err(Failure::usage(format!(
+            "{reference} has none of the chosen cases: there is nothing to compare ({})",
+            unmatched.join(", ")
+        )));
+    }
+    Ok((Pairing::Arms, format!("{reference} ({})", checkout.commit), unmatched))
+}
+
+/// A base job for each candidate job whose case the other commit has too. Gives the cases that it has not.
+fn add_base(plan: &mut Plan, declared: &Declared) -> Vec<String> {
+    let mut unmatched = Vec::new();
+    let mut base = Vec::new();
+    plan.order.jobs.retain(|job| {
+        let case = declared.cases.iter().find(|c| c.id == job.case.id);
+        let spec = case.and_then(|case| declared.servers.iter().find(|s| s.name == case.server));
+        let Some((case, spec)) = case.zip(spec) else {
+            unmatched.push(format!("{}: not in the reference", job.case.id));
+            return false;
+        };
+        let mut spec = spec.clone();
+        // A build of the same content is the same image; the name keeps the two apart in messages.
+        spec.limits.cpus = spec.limits.cpus.min(plan.order.server_cpus.len());
+        base.push(Job {
+            case: with_load(&job.case, case.load.clone()),
+            arm: BASE,
+            spec: Arc::new(spec),
+        });
+        true
+    });
+    plan.cases.retain(|case| base.iter().any(|job| job.case.id == case.id));
+    plan.order.jobs.extend(base);
+    unmatched
+}
+
+/// The case with the other commit's load. A script cannot be had from there: the working tree's stands for both.
+fn with_load(case: &Case, load: crate::load::Load) -> Case {
+    let mut case = case.clone();
+    let Work::Load(own) = &mut case.work;
+    *own = load;
+    case
+}
+
+fn judged(args: &Args, pairing: Pairing) -> Result<Judged, Failure> {
+    let mut margins: BTreeMap<Metric, Margin> = BTreeMap::new();
+    for text in &args.margin {
+        let given: MarginOverride = text.parse().map_err(|e| Failure::usage(format!("--margin: {e}")))?;
+        margins.insert(given.metric, given.margin);
+    }
+    let mut gated: Vec<Metric> = Vec::new();
+    for text in &args.gate_metric {
+        gated.push(
+            text.parse()
+                .map_err(|e| Failure::usage(format!("--gate-metric: {e}")))?,
+        );
+    }
+    if gated.is_empty() {
+        gated = Metric::ALL.into_iter().filter(|m| m.gated_by_default()).collect();
+    }
+    gated.sort_unstable();
+    gated.dedup();
+    Ok(Judged {
+        pairing,
+        gated,
+        margins,
+    })
+}
+
+fn decide(
+    args: &Args,
+    record: &RunRecord,
+    policy: &GatePolicy,
+    against: String,
+    unmatched: Vec<String>,
+) -> (VerdictFile, ExitStatus) {
+    let outcomes = policy.outcomes(record);
+    let disturbance = policy.disturbance(record);
+    let missing = verdict::missing(record, &outcomes, &disturbance);
+    let (word, status) = verdict::status(args.gate, exit::of_run(record), &missing, &outcomes);
+    let file = VerdictFile {
+        version: VERDICT_VERSION,
+        run: record.id.clone(),
+        against,
+        gate: args.gate.is_some(),
+        verdict: word.to_owned(),
+        exit_status: status as i32,
+        ended: ended(policy.ended()).to_owned(),
+        disturbance,
+        missing,
+        unmatched,
+        notes: Vec::new(),
+        outcomes,
+    };
+    (file, status)
+}
+
+fn ended(ended: Option<Ended>) -> &'static str {
+    match ended {
+        Some(Ended::Decided(StopReason::Regression)) => "a regression is certain",
+        Some(Ended::Decided(StopReason::Equivalent)) => "everything gated is equivalent",
+        Some(Ended::Decided(StopReason::LastLook)) => "the last planned look",
+        Some(Ended::Disturbed) => "the machine was too unsteady",
+        Some(Ended::Budget) => "the budget is spent",
+        None => "interrupted",
+    }
+}
+
+/// `verdict.json`, and the same in the run's own record.
+fn keep(run: &Run, record: &mut RunRecord, file: &VerdictFile) -> Result<(), Failure> {
+    let json = serde_json::to_vec_pretty(file).map_err(|e| Failure::machine(e.to_string()))?;
+    let path = run.store.root().join("verdict.json");
+    write_atomically(&path, &json).map_err(|e| Failure::machine(format!("cannot write {}: {e}", path.display())))?;
+    record.comparison = serde_json::to_value(file).ok();
+    run.store.rewrite(record)?;
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! `main` of a bench target.
+
+use std::{ffi::OsString, path::Path, process::ExitCode, sync::Arc};
+
+use super::{
+    Failure,
+    args::{Args, OutputFormat},
+    baseline, compare,
+    exit::ExitStatus,
+    list, output, plan,
+    run::{self, Listeners, Run},
+    self_check, target,
+};
+use crate::{
+    against::bench::DECLARATIONS_VARIABLE,
+    declare::Declarations,
+    measure::{Interrupt, event::Event},
+    null_server,
+    sandbox::{MachineLock, Sandbox},
+    store::Store,
+};
+
+/// Runs what the command line asks for; the body of `wsgibench_harness::main!()`. `manifest_dir` is the user's crate, `crate_name` the bench
+/// target's.
+#[must_use]
+pub fn run_main(manifest_dir: &str, crate_name: &str) -> ExitCode {
+    null_server::maybe_serve();
+    let status = match go(Path::new(manifest_dir), crate_name, std::env::args_os()) {
+        Ok(status) => status,
+        Err(failure) => {
+            // Wherever the error goes, the text is for a person and has no backtrace in it.
+            eprintln!(
+                "{} {}",
+                console::style("error:").red().bold().for_stderr(),
+                failure.text
+            );
+            failure.status
+        }
+    };
+    // Statuses are 0 to 130.
+    ExitCode::from(u8::try_from(status as i32).unwrap_or(1))
+}
+
+fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) -> Result<ExitStatus, Failure> {
+    let args = match Args::parse_from_os(args) {
+        Ok(args) => args,
+        Err(error) => {
+            // --help and --version come this way too, to standard output and with status 0.
+            let _ = error.print();
+            return Ok(if error.use_stderr() {
+                ExitStatus::Usage
+            } else {
+                ExitStatus::Success
+            });
+        }
+    };
+    output::set_colors(args.color);
+    let declarations = Declarations::collect()?;
+    if std::env::var_os(DECLARATIONS_VARIABLE).is_some() {
+        return plan::tell_declarations(&declarations, manifest_dir, &args);
+    }
+    if args.list {
+        let cases = plan::select(&declarations, &args, manifest_dir)?.cases;
+        print!("{}", list::render(&cases, args.format, output::width()));
+        return Ok(ExitStatus::Success);
+    }
+    let target_dir = target::dir(manifest_dir);
+    let store = Store::new(&target_dir);
+    let listeners = Listeners::new(output::listeners(&args));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::machine(format!("no runtime: {e}")))?;
+    let _one_at_a_time = runtime
+        .block_on(MachineLock::acquire(|text| listeners.notice("", text)))
+        .map_err(|e| Failure::machine(format!("the lock that lets one run measure at a time: {e}")))?;
+    for recovered in store.recover() {
+        match recovered {
+            Ok(run) => listeners.notice(
+                "",
+                format!(
+                    "run {} was killed; its {} finished rounds are in {}",
+                    run.id,
+                    run.rounds,
+                    run.path.display()
+                ),
+            ),
+            Err(error) => listeners.notice("", format!("a killed run could not be recovered: {error}")),
+        }
+    }
+    let run = Run {
+        store,
+        runtime,
+        interrupt: Interrupt::listen(Sandbox::emergency_cleanup)
+            .map_err(|e| Failure::machine(format!("Ctrl-C cannot be listened for: {e}")))?,
+        listeners: Arc::clone(&listeners),
+    };
+    let earlier = baseline::read(&run.store, &args)?;
+    if let Some(name) = &args.load_baseline {
+        let kept = run.store.read_baseline(name)?;
+        let newest = kept
+            .last()
+            .cloned()
+            .ok_or_else(|| Failure::usage(format!("baseline `{name}` is empty")))?;
+        baseline::conclude(&run.store, &args, earlier.as_deref(), &newest, &listeners)?;
+        return Ok(ExitStatus::Success);
+    }
+    let mut plan = plan::make(&declarations, &args, manifest_dir, &target_dir)?;
+    let (record, status) = if compare::wanted(&args) {
+        compare::run(&run, &args, &mut plan, bench)?
+    } else if args.self_check {
+        self_check::run(&run, &args, &mut plan)?
+    } else {
+        let record = run.measure(&args, &plan, &mut run::fixed(&plan))?;
+        let status = run::status(&record);
+        (record, status)
+    };
+    baseline::conclude(
+        &run.store,
+        &args,
+        earlier.as_deref(),
+        &baseline::population(&record),
+        &listeners,
+    )?;
+    listeners.tell(&Event::Finished {
+        run: Box::new(record.clone()),
+    });
+    if args.output_format == OutputFormat::Json {
+        output::print_json(&record)?;
+    }
+    Ok(status)
+}

@@ -1,0 +1,89 @@
+//! Arguments become a request for work; what came of it becomes an exit status.
+
+pub mod args;
+mod baseline;
+mod compare;
+mod exit;
+mod list;
+mod main;
+mod output;
+mod plan;
+mod run;
+mod self_check;
+mod target;
+pub mod verdict;
+
+pub use exit::ExitStatus;
+pub use main::run_main;
+
+use crate::{
+    against::AgainstError,
+    declare::DeclareErrors,
+    measure::gate::PlanError,
+    sandbox::{SandboxError, cpus::CpuError},
+    store::StoreError,
+};
+
+/// Why a run did not come to its end. The text is for the user; the status is DESIGN's.
+#[derive(Debug)]
+pub struct Failure {
+    status: ExitStatus,
+    text: String,
+}
+
+impl Failure {
+    /// Wrong usage, or a plan that cannot do what was asked.
+    fn usage(text: impl Into<String>) -> Self {
+        Self {
+            status: ExitStatus::Usage,
+            text: text.into(),
+        }
+    }
+
+    /// The machine did not let us.
+    fn machine(text: impl Into<String>) -> Self {
+        Self {
+            status: ExitStatus::CaseFailed,
+            text: text.into(),
+        }
+    }
+}
+
+impl From<DeclareErrors> for Failure {
+    fn from(error: DeclareErrors) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<CpuError> for Failure {
+    fn from(error: CpuError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<AgainstError> for Failure {
+    fn from(error: AgainstError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Self {
+        Self::machine(error.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Io { .. } => Self::machine(error.to_string()),
+            _ => Self::usage(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Where a run's figures go besides its record: the terminal, the HTML report, exports, criterion's files.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use super::{
+    Failure,
+    args::{Args, ColorArg, OutputFormat},
+};
+use crate::{
+    report::{
+        Listener,
+        terminal::{Options, Terminal},
+    },
+    store::record::RunRecord,
+};
+
+/// Colour as asked, on both streams.
+pub(super) fn set_colors(when: ColorArg) {
+    match when {
+        ColorArg::Auto => {}
+        ColorArg::Always => {
+            console::set_colors_enabled(true);
+            console::set_colors_enabled_stderr(true);
+        }
+        ColorArg::Never => {
+            console::set_colors_enabled(false);
+            console::set_colors_enabled_stderr(false);
+        }
+    }
+}
+
+/// Width of the terminal; `None` where there is none.
+pub(super) fn width() -> Option<u16> {
+    let terminal = console::Term::stdout();
+    terminal.features().is_attended().then(|| terminal.size().1)
+}
+
+/// Who listens to a run.
+pub(super) fn listeners(args: &Args) -> Vec<Box<dyn Listener + Send>> {
+    let options = Options {
+        // Other forms have standard output to themselves.
+        results: args.output_format == OutputFormat::Pretty,
+        quiet: args.quiet,
+        verbose: args.verbose,
+        interactive: std::io::stderr().is_terminal(),
+    };
+    vec![Box::new(Terminal::new(options))]
+}
+
+/// The whole run on standard output.
+pub(super) fn print_json(run: &RunRecord) -> Result<(), Failure> {
+    let mut json = serde_json::to_vec_pretty(run).map_err(|e| Failure::machine(e.to_string()))?;
+    json.push(b'\n');
+    print(&json)
+}
+
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    std::io::stdout()
+        .write_all(bytes)
+        .map_err(|e| Failure::machine(format!("standard output: {e}")))
+}

@@ -1,0 +1,220 @@
+//! From arguments and declarations to an order for the conductor.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{Failure, args::Args, exit::ExitStatus};
+use crate::{
+    against::{Declared, DeclaredCase},
+    declare::{Case, Declarations, Ignored, Limits, Machine, Profile, Selector, ServerSpec, profiles, resolve},
+    measure::{CANDIDATE, Job, Order, environment},
+    sandbox::cpus::{self, Partition},
+    store::record::Notice,
+};
+
+/// A request for work, complete.
+pub(super) struct Plan {
+    /// Cases, in order of declaration.
+    pub(super) cases: Vec<Case>,
+    /// What the conductor is told.
+    pub(super) order: Order,
+    /// Clamps and the like.
+    pub(super) notices: Vec<Notice>,
+    /// Cargo's target folder.
+    pub(super) target_dir: PathBuf,
+}
+
+/// Cases and the profile that goes with them.
+pub(super) struct Selected {
+    pub(super) cases: Vec<Case>,
+    pub(super) profile: Profile,
+}
+
+/// Chooses cases and effort.
+pub(super) fn select(declarations: &Declarations, args: &Args, manifest_dir: &Path) -> Result<Selected, Failure> {
+    let name = match (&args.profile, args.quick) {
+        (Some(name), _) => name.as_str(),
+        (None, true) => "quick",
+        (None, false) => "default",
+    };
+    let mut profile =
+        profiles::find(name, &declarations.profiles, manifest_dir).map_err(|e| Failure::usage(e.to_string()))?;
+    profile.launches = args.launches.unwrap_or(profile.launches);
+    profile.rounds = args.rounds.unwrap_or(profile.rounds);
+    profile.warm_up_time = args.warm_up_time.unwrap_or(profile.warm_up_time);
+    profile.measurement_time = args.measurement_time.unwrap_or(profile.measurement_time);
+    let selector = Selector {
+        filters: args.filters.clone(),
+        exact: args.exact,
+        skip: args.skip.clone(),
+        servers: args.servers.clone(),
+        scenarios: args.scenarios.clone(),
+        tags: args.tags.clone(),
+        profile_named: args.profile.is_some(),
+        ignored: match (args.ignored, args.include_ignored) {
+            (true, _) => Ignored::Only,
+            (false, true) => Ignored::Include,
+            (false, false) => Ignored::Mark,
+        },
+    };
+    let cases = selector
+        .select(declarations, &profile)
+        .map_err(|e| Failure::usage(e.to_string()))?;
+    Ok(Selected { cases, profile })
+}
+
+/// Why a case is not run, if it is marked so and was not asked for all the same.
+pub(super) fn ignored(case: &Case) -> Option<String> {
+    case.ignored.clone()
+}
+
+/// Makes the whole order.
+pub(super) fn make(
+    declarations: &Declarations,
+    args: &Args,
+    manifest_dir: &Path,
+    target_dir: &Path,
+) -> Result<Plan, Failure> {
+    let Selected { mut cases, profile } = select(declarations, args, manifest_dir)?;
+    if args.ignored || args.include_ignored {
+        for case in &mut cases {
+            case.ignored = None;
+        }
+    }
+    let chosen: Vec<&Case> = cases.iter().filter(|case| case.ignored.is_none()).collect();
+    let partition = partition(declarations, &chosen, profile.limits.as_ref(), args)?;
+    let mut notices: Vec<Notice> = partition.notices.iter().map(|text| notice("", text)).collect();
+    let specs = specs(declarations, &chosen, profile.limits.as_ref(), &partition, &mut notices);
+    let jobs = chosen
+        .iter()
+        .filter_map(|case| {
+            let spec = specs.iter().find(|spec| spec.name == case.server)?;
+            Some(Job {
+                case: (*case).clone(),
+                arm: CANDIDATE,
+                spec: Arc::clone(spec),
+            })
+        })
+        .collect();
+    let order = Order {
+        jobs,
+        profile,
+        seed: args.seed.unwrap_or_else(rand::random),
+        load_cpus: partition.load,
+        server_cpus: partition.server,
+        shared_cpus: partition.shared,
+        reference: false,
+        test_mode: args.test || !args.bench,
+        manifest_dir: manifest_dir.to_owned(),
+    };
+    Ok(Plan {
+        cases,
+        order,
+        notices,
+        target_dir: target_dir.to_owned(),
+    })
+}
+
+fn partition(
+    declarations: &Declarations,
+    cases: &[&Case],
+    limits: Option<&Limits>,
+    args: &Args,
+) -> Result<Partition, Failure> {
+    let online =
+        cpus::online().map_err(|e| Failure::machine(format!("the CPUs of this machine cannot be told: {e}")))?;
+    let wanted = cases
+        .iter()
+        .filter_map(|case| declarations.server(&case.server))
+        .map(|declared| limits.unwrap_or(&declared.server.limits).cpus)
+        .max()
+        .unwrap_or(1);
+    let server = args.server_cpus.as_ref().map(|set| set.0.as_slice());
+    let load = args.load_cpus.as_ref().map(|set| set.0.as_slice());
+    Ok(cpus::partition(&online, wanted, server, load)?)
+}
+
+fn specs(
+    declarations: &Declarations,
+    cases: &[&Case],
+    limits: Option<&Limits>,
+    partition: &Partition,
+    notices: &mut Vec<Notice>,
+) -> Vec<Arc<ServerSpec>> {
+    let machine = machine(partition);
+    let mut specs: Vec<Arc<ServerSpec>> = Vec::new();
+    for case in cases {
+        if specs.iter().any(|spec| spec.name == case.server) {
+            continue;
+        }
+        let Some(declared) = declarations.server(&case.server) else {
+            continue;
+        };
+        let (spec, remarks) = resolve(declared, limits, &machine);
+        for remark in remarks {
+            let about = remark.about;
+            // The same clamp for every server is one notice, not a dozen.
+            match notices.iter_mut().find(|n| n.text == remark.text) {
+                Some(known) => known.about = format!("{}, {about}", known.about),
+                None => notices.push(notice(&about, &remark.text)),
+            }
+        }
+        specs.push(Arc::new(spec));
+    }
+    specs
+}
+
+/// What a server can be given here. The engine's own limits are clamped by the sandbox, which knows them.
+fn machine(partition: &Partition) -> Machine {
+    Machine {
+        server_cpus: partition.server.len(),
+        memory: match environment::memory_bytes() {
+            0 => u64::MAX,
+            bytes => bytes,
+        },
+        descriptors: None,
+        backlog: None,
+        pids: None,
+    }
+}
+
+fn notice(about: &str, text: &str) -> Notice {
+    Notice {
+        about: about.to_owned(),
+        text: text.to_owned(),
+    }
+}
+
+/// Writes what this bench declares to standard output: asked by `--against` of another commit's bench. Every case is told, of
+/// all profiles: which of them are compared, the asking side decides.
+pub(super) fn tell_declarations(
+    declarations: &Declarations,
+    manifest_dir: &Path,
+    args: &Args,
+) -> Result<ExitStatus, Failure> {
+    let cases = declarations.cases();
+    let chosen: Vec<&Case> = cases.iter().collect();
+    let limits = select(declarations, args, manifest_dir)?.profile.limits;
+    let partition = partition(declarations, &chosen, limits.as_ref(), args)?;
+    let specs = specs(declarations, &chosen, limits.as_ref(), &partition, &mut Vec::new());
+    let declared = Declared {
+        version: Declared::VERSION,
+        servers: specs.iter().map(|spec| (**spec).clone()).collect(),
+        cases: cases
+            .iter()
+            .map(|case| DeclaredCase {
+                id: case.id.clone(),
+                server: case.server.clone(),
+                load: case.work.load().clone(),
+            })
+            .collect(),
+    };
+    let json = serde_json::to_vec(&declared).map_err(|e| Failure::machine(e.to_string()))?;
+    std::io::stdout()
+        .write_all(&json)
+        .map_err(|e| Failure::machine(format!("standard output: {e}")))?;
+    Ok(ExitStatus::Success)
+}

@@ -1,0 +1,219 @@
+//! One run, from a request for work to its exit status.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::runtime::Runtime;
+
+use super::{
+    Failure,
+    args::{Args, SandboxArg},
+    exit::{self, ExitStatus},
+    plan::{self, Plan},
+};
+use crate::{
+    measure::{Conductor, Fixed, Interrupt, Policy, Reference, environment, event::Event},
+    report::Listener,
+    sandbox::{Sandbox, SandboxChoice, SandboxOptions},
+    store::{
+        Entry, RunWriter, Store,
+        record::{CaseOutcome, CaseRecord, Notice, RunRecord, SCHEMA_VERSION, Validity},
+    },
+};
+
+/// Warm-up and length of the measurement of the engine's ceiling.
+const CEILING: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(1));
+
+/// All that lives as long as a run.
+pub(super) struct Run {
+    pub(super) store: Store,
+    pub(super) runtime: Runtime,
+    pub(super) interrupt: Interrupt,
+    pub(super) listeners: Arc<Listeners>,
+}
+
+/// Everyone who listens, behind one lock: events come from the sampler's thread too.
+pub(super) struct Listeners(Mutex<Vec<Box<dyn Listener + Send>>>);
+
+impl Listeners {
+    pub(super) fn new(listeners: Vec<Box<dyn Listener + Send>>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(listeners)))
+    }
+
+    pub(super) fn tell(&self, event: &Event) {
+        for listener in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+            listener.on(event);
+        }
+    }
+
+    pub(super) fn notice(&self, about: &str, text: impl Into<String>) {
+        self.tell(&Event::Noticed(Notice {
+            about: about.to_owned(),
+            text: text.into(),
+        }));
+    }
+}
+
+impl Run {
+    /// Measures a plan under a policy. The record is on disk when this returns, and nothing of ours runs any more.
+    pub(super) fn measure(&self, args: &Args, plan: &Plan, policy: &mut dyn Policy) -> Result<RunRecord, Failure> {
+        let mut writer = self.store.begin(first_record(plan))?;
+        let sandbox = self.open_sandbox(args, plan, &writer)?;
+        let outcome = self.with_sandbox(&mut writer, plan, &sandbox, policy);
+        self.runtime.block_on(sandbox.close());
+        let interrupted = self.interrupt.asked();
+        let run = writer.finish(interrupted)?;
+        outcome?;
+        Ok(run)
+    }
+
+    fn open_sandbox(&self, args: &Args, plan: &Plan, writer: &RunWriter) -> Result<Sandbox, Failure> {
+        let listeners = Arc::clone(&self.listeners);
+        let options = SandboxOptions {
+            choice: match args.sandbox {
+                SandboxArg::Auto => SandboxChoice::Auto,
+                SandboxArg::Docker => SandboxChoice::Docker,
+                SandboxArg::Process => SandboxChoice::Process,
+            },
+            run_id: writer.run().id.clone(),
+            run_dir: writer.dir().to_owned(),
+            target_dir: plan.target_dir.clone(),
+            server_cpus: plan.order.server_cpus.clone(),
+            published_port: false,
+            say: Arc::new(move |what: &str, text: &str| {
+                listeners.tell(&Event::Preparing {
+                    what: what.to_owned(),
+                    text: text.to_owned(),
+                });
+            }),
+        };
+        Ok(self.runtime.block_on(Sandbox::open(options))?)
+    }
+
+    fn with_sandbox(
+        &self,
+        writer: &mut RunWriter,
+        plan: &Plan,
+        sandbox: &Sandbox,
+        policy: &mut dyn Policy,
+    ) -> Result<(), Failure> {
+        writer.amend(|run| {
+            sandbox.kind().name().clone_into(&mut run.environment.sandbox);
+            sandbox.reason().clone_into(&mut run.environment.sandbox_reason);
+            run.environment.engine = sandbox.engine().map(str::to_owned);
+            sandbox.path().clone_into(&mut run.environment.path);
+            run.environment.cgroup = sandbox.cgroup();
+        });
+        writer.restate()?;
+        for notice in sandbox.notices().into_iter().chain(plan.notices.iter().cloned()) {
+            self.listeners.tell(&Event::Noticed(notice.clone()));
+            writer.note(Entry::Notice(notice))?;
+        }
+        let reference = self.ceiling(writer, plan, sandbox)?;
+        let emit = |event: Event| self.listeners.tell(&event);
+        let conductor = Conductor {
+            order: &plan.order,
+            sandbox,
+            runtime: &self.runtime,
+            interrupt: &self.interrupt,
+            reference: reference.as_ref().filter(|_| plan.order.reference),
+            emit: &emit,
+        };
+        let outcome = conductor.run(writer, policy);
+        if let Some(reference) = reference {
+            reference.stop(&self.runtime);
+        }
+        Ok(outcome?)
+    }
+
+    /// Measures what the engine reaches against a server that does nothing, on the servers' own path.
+    fn ceiling(&self, writer: &mut RunWriter, plan: &Plan, sandbox: &Sandbox) -> Result<Option<Reference>, Failure> {
+        if plan.order.test_mode || self.interrupt.asked() {
+            return Ok(None);
+        }
+        let order = &plan.order;
+        let started = Reference::start(sandbox, &self.runtime, &order.server_cpus, writer.dir());
+        let measured = started.and_then(|reference| {
+            let ceiling = reference.measure(&order.load_cpus, CEILING.0, CEILING.1)?;
+            Ok((reference, ceiling))
+        });
+        match measured {
+            Ok((reference, ceiling)) => {
+                writer.note(Entry::Ceiling(ceiling))?;
+                Ok(Some(reference))
+            }
+            Err(why) if order.reference => Err(Failure::usage(format!(
+                "the reference load that a comparison needs cannot be had: {why}"
+            ))),
+            Err(why) => {
+                let notice = Notice {
+                    about: String::new(),
+                    text: format!("the engine's ceiling was not measured: {why}"),
+                };
+                self.listeners.tell(&Event::Noticed(notice.clone()));
+                writer.note(Entry::Notice(notice))?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The policy of a run without a comparison.
+pub(super) fn fixed(plan: &Plan) -> Fixed {
+    Fixed(plan.order.launches())
+}
+
+fn first_record(plan: &Plan) -> RunRecord {
+    let started = jiff::Timestamp::now();
+    let mut environment = environment::read(&plan.order.manifest_dir);
+    environment.server_cpus.clone_from(&plan.order.server_cpus);
+    environment.load_cpus.clone_from(&plan.order.load_cpus);
+    let mut cases: Vec<CaseRecord> = Vec::new();
+    for case in &plan.cases {
+        if cases.iter().any(|known| known.id == case.id) {
+            continue;
+        }
+        cases.push(CaseRecord {
+            id: case.id.clone(),
+            scenario: case.scenario.clone(),
+            server: case.server.clone(),
+            param: case.param.clone(),
+            values: case.values.clone(),
+            description: case.description.clone(),
+            load: case.work.load().clone(),
+            outcome: plan::ignored(case).map_or(CaseOutcome::Planned, CaseOutcome::Ignored),
+            launches: Vec::new(),
+            validity: Validity::default(),
+        });
+    }
+    RunRecord {
+        schema_version: SCHEMA_VERSION,
+        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+        id: run_id(started),
+        started,
+        finished: None,
+        interrupted: false,
+        seed: plan.order.seed,
+        profile: plan.order.profile.clone(),
+        arguments: std::env::args().skip(1).filter(|a| a != "--bench").collect(),
+        environment,
+        notices: Vec::new(),
+        servers: Vec::new(),
+        cases,
+        ceiling: None,
+        comparison: None,
+    }
+}
+
+/// Sorts by time; two runs that begin in the same second differ in the rest.
+fn run_id(started: jiff::Timestamp) -> String {
+    let rest = u16::try_from((started.subsec_nanosecond() / 1_000).unsigned_abs() % 0x1_0000).unwrap_or(0);
+    format!("{}-{rest:04x}", started.strftime("%Y%m%dT%H%M%S"))
+}
+
+/// Status of a run without a comparison.
+pub(super) fn status(run: &RunRecord) -> ExitStatus {
+    exit::of_run(run)
+}

@@ -1,0 +1,135 @@
+//! `--self-check`: can this machine be trusted with a gate, and what can it see? Kept with the machine's fingerprint.
+
+use std::{collections::BTreeMap, fs, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Failure,
+    args::Args,
+    exit::{self, ExitStatus},
+    plan::Plan,
+    run::Run,
+};
+use crate::{
+    measure::{
+        BASE, Fixed, Job,
+        comparison::{Judged, Pairing},
+        event::Event,
+    },
+    stats::{
+        Design, SelfCheck,
+        metric::Metric,
+        self_check::{RELABELS, self_check},
+    },
+    store::{Fingerprint, Store, record::RunRecord, write_atomically},
+};
+
+/// A check older than this says little about today's machine.
+const STALE_AFTER_DAYS: i64 = 30;
+
+/// `target/wsgibench/self-check.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Kept {
+    /// When.
+    pub(super) at: jiff::Timestamp,
+    /// Run that was recorded.
+    pub(super) run: String,
+    /// Where.
+    pub(super) fingerprint: Fingerprint,
+    /// What it gave.
+    pub(super) check: SelfCheck,
+}
+
+/// Records identical arms and judges the machine by them.
+pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan) -> Result<(RunRecord, ExitStatus), Failure> {
+    let twins: Vec<Job> = plan
+        .order
+        .jobs
+        .iter()
+        .map(|job| Job {
+            case: job.case.clone(),
+            arm: BASE,
+            spec: Arc::clone(&job.spec),
+        })
+        .collect();
+    plan.order.jobs.extend(twins);
+    plan.order.reference = true;
+    let judged = Judged {
+        pairing: Pairing::Arms,
+        gated: Metric::ALL.into_iter().filter(|m| m.gated_by_default()).collect(),
+        margins: BTreeMap::new(),
+    };
+    let design = Design::standard(judged.family(plan.order.jobs.len() / 2));
+    let blocks = args
+        .launches
+        .unwrap_or(u32::try_from(design.last_blocks()).unwrap_or(26));
+    let record = run.measure(args, plan, &mut Fixed(blocks))?;
+    let status = exit::of_run(&record);
+    if run.interrupt.asked() {
+        return Ok((record, status));
+    }
+    let check = self_check(&judged.series(&record), &design, RELABELS, plan.order.seed)
+        .map_err(|e| Failure::usage(format!("--self-check: {e}")))?;
+    let kept = Kept {
+        at: jiff::Timestamp::now(),
+        run: record.id.clone(),
+        fingerprint: Fingerprint::of(&record),
+        check,
+    };
+    let path = run.store.root().join("self-check.json");
+    let json = serde_json::to_vec_pretty(&kept).map_err(|e| Failure::machine(e.to_string()))?;
+    write_atomically(&path, &json).map_err(|e| Failure::machine(format!("cannot write {}: {e}", path.display())))?;
+    run.listeners.tell(&Event::SelfChecked {
+        check: Box::new(kept.check.clone()),
+    });
+    Ok((
+        record,
+        if kept.check.passed {
+            status
+        } else {
+            ExitStatus::GateMissing
+        },
+    ))
+}
+
+/// What a gate says of the machine's last self-check.
+///
+/// # Errors
+/// A gate whose self-check failed is refused.
+pub(super) fn before_gate(store: &Store) -> Result<String, Failure> {
+    let path = store.root().join("self-check.json");
+    let Ok(text) = fs::read(&path) else {
+        return Ok("this machine has no self-check: what a gate can see here is not known; `cargo bench -- --self-check` finds out".to_owned());
+    };
+    let kept: Kept = serde_json::from_slice(&text).map_err(|e| {
+        Failure::usage(format!(
+            "{} is damaged ({e}); delete it, or run --self-check again",
+            path.display()
+        ))
+    })?;
+    if !kept.check.passed {
+        return Err(Failure::usage(format!(
+            "this machine failed its self-check of {}: identical code would be called a regression in up to {:.1} % of gates; quieten the machine and run --self-check again",
+            kept.at.strftime("%Y-%m-%d"),
+            kept.check.alarm_bound * 100.0
+        )));
+    }
+    let days = jiff::Timestamp::now().duration_since(kept.at).as_hours() / 24;
+    let age = if days > STALE_AFTER_DAYS {
+        format!("; it is {days} days old: run --self-check again")
+    } else {
+        String::new()
+    };
+    let seen: Vec<String> = kept
+        .check
+        .metrics
+        .iter()
+        .filter_map(|m| Some(format!("{} {:.1} %", m.metric.title(), m.mde? * 100.0)))
+        .collect();
+    Ok(format!(
+        "self-check of {}: smallest changes seen here are {}{age}",
+        kept.at.strftime("%Y-%m-%d"),
+        seen.join(", ")
+    ))
+}

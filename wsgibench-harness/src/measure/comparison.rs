@@ -1,0 +1,165 @@
+//! From launches to the statistics' series: which figure of which launch is held against which.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    stats::{
+        Series,
+        disturbance::{Disturbance, Guard},
+        metric::{Margin, Metric},
+        sample::median,
+    },
+    store::record::{CaseRecord, LaunchRecord, RunRecord, ValidityLevel},
+};
+
+use super::job::{BASE, CANDIDATE};
+
+/// What is held against what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pairing {
+    /// The candidate arm of a case against its base arm.
+    Arms,
+    /// Each server's case against the named server's case of the same scenario and parameters.
+    Versus(String),
+}
+
+/// What is judged, and by which margin.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// What is held against what.
+    pub pairing: Pairing,
+    /// Metrics that the gate fails on.
+    pub gated: Vec<Metric>,
+    /// Margins that differ from the default.
+    pub margins: BTreeMap<Metric, Margin>,
+}
+
+impl Judged {
+    /// The margin of a metric.
+    #[must_use]
+    pub fn margin(&self, metric: Metric) -> Margin {
+        self.margins
+            .get(&metric)
+            .copied()
+            .unwrap_or_else(|| metric.default_margin())
+    }
+
+    /// Number of (case, metric) pairs that the gate fails on, for `cases` compared cases.
+    #[must_use]
+    pub fn family(&self, cases: usize) -> usize {
+        cases * self.gated.len()
+    }
+
+    /// The series of all compared cases and metrics. Blocks that the reference load calls disturbed are left out.
+    #[must_use]
+    pub fn series(&self, run: &RunRecord) -> Vec<Series> {
+        let blocks = calm_blocks(run);
+        let mut all = Vec::new();
+        for case in &run.cases {
+            let Some((base, base_arm)) = self.base_of(run, case) else {
+                continue;
+            };
+            let believed = (believed(case, CANDIDATE), believed(base, base_arm));
+            for metric in Metric::ALL {
+                let pairs: Vec<(f64, f64)> = blocks
+                    .iter()
+                    .map(|&block| {
+                        (
+                            value(base, base_arm, block, metric),
+                            value(case, CANDIDATE, block, metric),
+                        )
+                    })
+                    .collect();
+                // A figure that neither arm has (no accounting there) is no comparison.
+                let gated = self.gated.contains(&metric);
+                if !gated && pairs.iter().all(|(a, b)| a.is_nan() && b.is_nan()) {
+                    continue;
+                }
+                all.push(Series {
+                    case: case.id.clone(),
+                    metric,
+                    margin: self.margin(metric),
+                    gated,
+                    validity_worse: believed.0 > believed.1,
+                    blocks: pairs,
+                });
+            }
+        }
+        all
+    }
+
+    fn base_of<'a>(&self, run: &'a RunRecord, case: &'a CaseRecord) -> Option<(&'a CaseRecord, &'static str)> {
+        match &self.pairing {
+            Pairing::Arms => Some((case, BASE)),
+            Pairing::Versus(server) if case.server == *server => None,
+            Pairing::Versus(server) => run
+                .cases
+                .iter()
+                .find(|c| c.scenario == case.scenario && c.param == case.param && c.server == *server)
+                .map(|c| (c, CANDIDATE)),
+        }
+    }
+}
+
+/// Numbers of the blocks that count, in order.
+#[must_use]
+pub fn calm_blocks(run: &RunRecord) -> Vec<u32> {
+    let references = references(run);
+    let whole: Vec<f64> = references.values().flatten().copied().collect();
+    let guard = Guard::default();
+    references
+        .iter()
+        .filter(|(_, own)| own.is_empty() || !guard.disturbed(&whole, own))
+        .map(|(block, _)| *block)
+        .collect()
+}
+
+/// How many blocks the reference load calls disturbed.
+#[must_use]
+pub fn disturbance(run: &RunRecord) -> Disturbance {
+    let blocks = references(run).len();
+    Guard::default().judge(blocks - calm_blocks(run).len(), blocks)
+}
+
+/// The reference rates of each block.
+fn references(run: &RunRecord) -> BTreeMap<u32, Vec<f64>> {
+    let mut by_block: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+    for launch in run.cases.iter().flat_map(|c| &c.launches) {
+        by_block.entry(launch.block).or_default().extend(&launch.reference);
+    }
+    by_block
+}
+
+/// A launch's figure: the median of its rounds. NaN where there is none.
+fn value(case: &CaseRecord, arm: &str, block: u32, metric: Metric) -> f64 {
+    case.launches
+        .iter()
+        .find(|l| l.arm == arm && l.block == block)
+        .and_then(|launch| of_launch(launch, metric))
+        .unwrap_or(f64::NAN)
+}
+
+/// A launch's figure in the metric's unit: the median of its rounds.
+#[must_use]
+pub fn of_launch(launch: &LaunchRecord, metric: Metric) -> Option<f64> {
+    if metric == Metric::StartUpTime {
+        return (launch.start_up_seconds > 0.0).then_some(launch.start_up_seconds);
+    }
+    let values: Vec<f64> = launch
+        .rounds
+        .iter()
+        .filter_map(|round| round.metrics.get(metric.id()).copied())
+        .collect();
+    (!values.is_empty()).then(|| median(&values))
+}
+
+/// The validity that most rounds of an arm have.
+fn believed(case: &CaseRecord, arm: &str) -> ValidityLevel {
+    let rounds = case
+        .launches
+        .iter()
+        .filter(|l| l.arm == arm)
+        .flat_map(|l| &l.rounds)
+        .map(|r| &r.validity);
+    super::validity::of_case(rounds).level
+}

@@ -1,0 +1,152 @@
+//! The machine, as it was found.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::store::record::Environment;
+
+/// What can be told without a sandbox; the conductor adds the rest.
+#[must_use]
+pub fn read(project: &Path) -> Environment {
+    let uname = rustix::system::uname();
+    Environment {
+        kernel: uname.release().to_string_lossy().into_owned(),
+        os: line_value("/etc/os-release", "PRETTY_NAME=").map_or_else(
+            || std::env::consts::OS.to_owned(),
+            |name| name.trim_matches('"').to_owned(),
+        ),
+        cpu_model: line_value("/proc/cpuinfo", "model name")
+            .map(|rest| rest.trim_start_matches([' ', '\t', ':']).to_owned())
+            .unwrap_or_default(),
+        cpu_count: std::thread::available_parallelism().map_or(1, usize::from),
+        governor: fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+            .ok()
+            .map(|g| g.trim().to_owned()),
+        memory_bytes: memory_bytes(),
+        cgroup: if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+            "v2"
+        } else {
+            "v1"
+        }
+        .to_owned(),
+        commit: commit(project),
+        ..Environment::default()
+    }
+}
+
+/// Memory of the machine, bytes; 0 where it cannot be told.
+#[must_use]
+pub fn memory_bytes() -> u64 {
+    line_value("/proc/meminfo", "MemTotal:")
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+        .map_or(0, |kib| kib * 1024)
+}
+
+/// Local ports that may be used towards one address.
+#[must_use]
+pub fn port_range() -> u32 {
+    fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
+        .ok()
+        .and_then(|text| {
+            let mut words = text.split_whitespace().map(str::parse::<u32>);
+            let (low, high) = (words.next()?.ok()?, words.next()?.ok()?);
+            Some(high.saturating_sub(low) + 1)
+        })
+        .unwrap_or(28_232)
+}
+
+/// Sockets of this network namespace in `TIME_WAIT`.
+#[must_use]
+pub fn time_wait() -> u32 {
+    line_value("/proc/net/sockstat", "TCP:")
+        .and_then(|rest| {
+            let mut words = rest.split_whitespace();
+            words.find(|word| *word == "tw")?;
+            words.next()?.parse().ok()
+        })
+        .unwrap_or(0)
+}
+
+/// CPU time of the whole machine and of some CPUs of it, cumulative, in clock ticks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTicks {
+    /// All states together, of all CPUs.
+    pub total: u64,
+    /// Taken by the hypervisor, of all CPUs.
+    pub steal: u64,
+    /// In processes, of the chosen CPUs: interrupts are left out, for the network's own work is done in them.
+    pub chosen_busy: u64,
+    /// All states together, of the chosen CPUs.
+    pub chosen_total: u64,
+}
+
+/// Reads `/proc/stat`; zero where there is none.
+#[must_use]
+pub fn cpu_ticks(chosen: &[usize]) -> CpuTicks {
+    parse_cpu_ticks(&fs::read_to_string("/proc/stat").unwrap_or_default(), chosen)
+}
+
+fn parse_cpu_ticks(stat: &str, chosen: &[usize]) -> CpuTicks {
+    let mut ticks = CpuTicks::default();
+    for line in stat.lines() {
+        let mut words = line.split_whitespace();
+        let Some(name) = words.next().and_then(|w| w.strip_prefix("cpu")) else {
+            continue;
+        };
+        // user nice system idle iowait irq softirq steal (guest times are within user and nice)
+        let fields: Vec<u64> = words.take(8).filter_map(|w| w.parse().ok()).collect();
+        let total: u64 = fields.iter().sum();
+        let processes: u64 = fields.iter().take(3).sum();
+        match name.parse::<usize>() {
+            Err(_) => {
+                ticks.total = total;
+                ticks.steal = fields.get(7).copied().unwrap_or(0);
+            }
+            Ok(cpu) if chosen.contains(&cpu) => {
+                ticks.chosen_total += total;
+                ticks.chosen_busy += processes;
+            }
+            Ok(_) => {}
+        }
+    }
+    ticks
+}
+
+fn line_value(path: &str, prefix: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix(prefix))
+        .map(|rest| rest.trim().to_owned())
+}
+
+fn commit(project: &Path) -> Option<String> {
+    let git = |args: &[&str]| -> Option<String> {
+        let output = Command::new("git").arg("-C").arg(project).args(args).output().ok()?;
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let hash = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let dirty = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|s| !s.is_empty());
+    Some(if dirty { format!("{hash}-dirty") } else { hash })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proc_stat_is_read_by_column() {
+        let stat = "cpu  10 0 20 60 5 1 2 2 0 0\ncpu0 6 0 10 30 2 1 1 0 0 0\ncpu1 4 0 10 30 3 0 1 2 0 0\nintr 5\n";
+        let ticks = parse_cpu_ticks(stat, &[1]);
+        assert_eq!(
+            ticks,
+            CpuTicks {
+                total: 100,
+                steal: 2,
+                chosen_busy: 14,
+                chosen_total: 50
+            }
+        );
+    }
+}

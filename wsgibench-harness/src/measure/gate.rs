@@ -1,0 +1,202 @@
+//! A comparison while it is measured: how many blocks, and when to stop.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    comparison::{Judged, calm_blocks, disturbance},
+    conductor::Policy,
+};
+use crate::{
+    stats::{
+        Decision, Design, Outcome, Progress, StopReason,
+        disturbance::{Disturbance, Guard},
+    },
+    store::record::RunRecord,
+};
+
+/// The plan cannot do what was asked; refused before anything is measured.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Nothing to compare.
+    #[error("the gate has nothing to compare: {0}")]
+    Nothing(String),
+    /// The budget holds too few blocks for any decision.
+    #[error(
+        "no decision can be reached in {}: a block of all cases takes about {}, and {blocks} blocks are the fewest that can \
+         tell a change from chance here; give --budget {} or more, or choose fewer cases",
+        human(*budget), human(*block), human(*needed)
+    )]
+    Budget {
+        /// As given.
+        budget: Duration,
+        /// One block.
+        block: Duration,
+        /// The fewest blocks.
+        blocks: usize,
+        /// What it takes.
+        needed: Duration,
+    },
+}
+
+fn human(time: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(time.as_secs().max(1)))
+}
+
+/// Plans a comparison of `cases` cases.
+///
+/// # Errors
+/// Nothing to compare; a budget in which no decision can be reached.
+pub fn plan(judged: &Judged, cases: usize, block: Duration, budget: Option<Duration>) -> Result<Design, PlanError> {
+    let family = judged.family(cases);
+    if cases == 0 {
+        return Err(PlanError::Nothing(
+            "no case is in both arms; look at --list here and at the reference".to_owned(),
+        ));
+    }
+    if family == 0 {
+        return Err(PlanError::Nothing("no metric is gated; give --gate-metric".to_owned()));
+    }
+    let standard = Design::standard(family);
+    let Some(budget) = budget else {
+        return Ok(standard);
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a positive quotient of times; a float cast saturates"
+    )]
+    let fit = (budget.as_secs_f64() / block.as_secs_f64().max(1e-3)) as usize;
+    if let Some(design) = Design::within(fit, family).filter(|design| design.decidable_at().is_some()) {
+        return Ok(design);
+    }
+    let blocks = (fit + 1..=26)
+        .find(|&blocks| Design::within(blocks, family).is_some_and(|d| d.decidable_at().is_some()))
+        .unwrap_or(26);
+    Err(PlanError::Budget {
+        budget,
+        block,
+        blocks,
+        needed: block * u32::try_from(blocks).unwrap_or(u32::MAX) + Duration::from_secs(1),
+    })
+}
+
+/// Why a comparison ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// As the statistics say.
+    Decided(StopReason),
+    /// The machine was too unsteady.
+    Disturbed,
+    /// The budget is spent.
+    Budget,
+}
+
+/// Goes on until the statistics have what they need.
+pub struct GatePolicy {
+    judged: Judged,
+    decision: Decision,
+    deadline: Option<Instant>,
+    ended: Option<Ended>,
+}
+
+impl GatePolicy {
+    /// A policy for a planned design.
+    ///
+    /// # Errors
+    /// A design that is none.
+    pub fn new(
+        judged: Judged,
+        design: Design,
+        budget: Option<Duration>,
+    ) -> Result<Self, crate::stats::compare::DesignError> {
+        Ok(Self {
+            judged,
+            decision: Decision::new(design)?,
+            deadline: budget.map(|budget| Instant::now() + budget),
+            ended: None,
+        })
+    }
+
+    /// Why it ended, once it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<Ended> {
+        self.ended
+    }
+
+    /// The outcomes so far.
+    #[must_use]
+    pub fn outcomes(&self, run: &RunRecord) -> Vec<Outcome> {
+        self.decision.decide(&self.judged.series(run))
+    }
+
+    /// How the blocks fared.
+    #[must_use]
+    pub fn disturbance(&self, run: &RunRecord) -> Disturbance {
+        disturbance(run)
+    }
+}
+
+impl Policy for GatePolicy {
+    fn blocks(&self) -> u32 {
+        u32::try_from(self.decision.design().last_blocks()).unwrap_or(u32::MAX)
+    }
+
+    fn more(&mut self, block: u32, run: &RunRecord) -> bool {
+        if block == 0 {
+            return true;
+        }
+        let series = self.judged.series(run);
+        self.ended = match self.decision.progress(&series) {
+            Progress::Stop(reason) => Some(Ended::Decided(reason)),
+            Progress::Continue { .. } if self.too_unsteady(block, run) => Some(Ended::Disturbed),
+            Progress::Continue { .. } if self.deadline.is_some_and(|at| Instant::now() >= at) => Some(Ended::Budget),
+            Progress::Continue { .. } => None,
+        };
+        self.ended.is_none()
+    }
+}
+
+impl GatePolicy {
+    /// Repeats are bounded: so many blocks more than planned as may be repeats, and one.
+    fn too_unsteady(&self, block: u32, run: &RunRecord) -> bool {
+        let planned = f64::from(self.blocks());
+        let most = planned / (1.0 - Guard::default().max_repeat_share) + 1.0;
+        let calm = calm_blocks(run).len();
+        f64::from(block) >= most && calm < self.blocks() as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{measure::comparison::Pairing, stats::metric::Metric};
+
+    fn judged() -> Judged {
+        Judged {
+            pairing: Pairing::Arms,
+            gated: vec![Metric::CpuPerRequest, Metric::ErrorShare],
+            margins: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_budget_without_a_decision_is_refused_with_what_it_takes() {
+        let block = Duration::from_secs(10);
+        assert!(plan(&judged(), 1, block, None).is_ok());
+        let error = plan(&judged(), 1, block, Some(Duration::from_secs(30))).unwrap_err();
+        assert!(matches!(error, PlanError::Budget { blocks: 10, .. }), "{error}");
+        assert!(error.to_string().contains("--budget 1m 41s"), "{error}");
+        let design = plan(&judged(), 1, block, Some(Duration::from_secs(170))).unwrap();
+        assert_eq!(design.last_blocks(), 16);
+    }
+
+    #[test]
+    fn a_gate_on_nothing_is_refused() {
+        assert!(matches!(
+            plan(&judged(), 0, Duration::from_secs(1), None),
+            Err(PlanError::Nothing(_))
+        ));
+    }
+}

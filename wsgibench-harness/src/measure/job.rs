@@ -1,0 +1,119 @@
+//! What the conductor is asked to do.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use crate::{
+    declare::{Case, Profile, ServerSpec, Work},
+    load::{Load, Model},
+    sandbox::Prepared,
+};
+
+/// Which side of a comparison a launch belongs to.
+pub const CANDIDATE: &str = "candidate";
+/// The side that the candidate is compared with.
+pub const BASE: &str = "base";
+
+/// One case in one arm.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The case.
+    pub case: Case,
+    /// [`CANDIDATE`] or [`BASE`].
+    pub arm: &'static str,
+    /// Its server, resolved.
+    pub spec: Arc<ServerSpec>,
+}
+
+/// A job whose server is built.
+#[derive(Clone, Debug)]
+pub(super) struct Ready {
+    pub(super) job: Job,
+    pub(super) prepared: Arc<Prepared>,
+}
+
+/// The whole request for work.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// What to measure, in order of declaration.
+    pub jobs: Vec<Job>,
+    /// Effort.
+    pub profile: Profile,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// CPUs of the load engine.
+    pub load_cpus: Vec<usize>,
+    /// CPUs of the servers.
+    pub server_cpus: Vec<usize>,
+    /// Server and engine have to share CPUs.
+    pub shared_cpus: bool,
+    /// Bracket each launch with a reference load against the null server.
+    pub reference: bool,
+    /// A few requests each instead of a measurement (`cargo test --benches`).
+    pub test_mode: bool,
+    /// The user's crate.
+    pub manifest_dir: PathBuf,
+}
+
+/// Times of one launch of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Timing {
+    pub(super) warm_up: Duration,
+    pub(super) rounds: u32,
+    pub(super) round: Duration,
+}
+
+/// What a launch costs beside load: start, checks, teardown.
+const OVERHEAD: Duration = Duration::from_millis(1_800);
+
+impl Order {
+    pub(super) fn timing(&self, work: &Work) -> Timing {
+        let load = work.load();
+        let round = load.measurement_time.unwrap_or(self.profile.measurement_time);
+        if self.test_mode {
+            return Timing {
+                warm_up: Duration::ZERO,
+                rounds: 1,
+                round: round.min(Duration::from_millis(200)),
+            };
+        }
+        Timing {
+            warm_up: warm_up(load, self.profile.warm_up_time),
+            // A load that fixes its own length is one whole story a launch.
+            rounds: if load.measurement_time.is_some() {
+                1
+            } else {
+                self.profile.rounds.max(1)
+            },
+            round,
+        }
+    }
+
+    /// Launches of each job.
+    #[must_use]
+    pub fn launches(&self) -> u32 {
+        if self.test_mode {
+            1
+        } else {
+            self.profile.launches.max(1)
+        }
+    }
+
+    /// Expected time of one block without building.
+    #[must_use]
+    pub fn block_time(&self) -> Duration {
+        self.jobs.iter().map(|job| self.launch_time(&job.case.work)).sum()
+    }
+
+    pub(super) fn launch_time(&self, work: &Work) -> Duration {
+        let timing = self.timing(work);
+        OVERHEAD + timing.warm_up + timing.round * timing.rounds
+    }
+}
+
+/// Users arrive on their own schedule: loading the server before would be another story.
+fn warm_up(load: &Load, usual: Duration) -> Duration {
+    match load.model {
+        Model::Users { .. } => Duration::ZERO,
+        Model::Closed { .. } | Model::Open { .. } => usual,
+    }
+}

@@ -1,0 +1,71 @@
+//! A round's metrics, by the ids of the statistics room.
+
+use std::collections::BTreeMap;
+
+use crate::load::{Counts, RoundResult};
+
+/// Figures of one round by metric id: times in microseconds, memory in bytes, rates per second, shares 0 to 1. A figure
+/// that was not measured is left out, never zero.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and bytes of one round are far below 2^52"
+)]
+pub(super) fn of_round(load: &RoundResult, server_cpu_seconds: Option<f64>, memory_peak: u64) -> BTreeMap<String, f64> {
+    let mut metrics = BTreeMap::new();
+    let mut put = |name: &str, value: f64| {
+        if value.is_finite() {
+            metrics.insert(name.to_owned(), value);
+        }
+    };
+    let done = load.counts.done as f64;
+    put("error_share", error_share(&load.counts));
+    if load.counts.done > 0 && load.seconds > 0.0 {
+        put("throughput", done / load.seconds);
+        put("time_per_request", load.seconds * 1e6 / done);
+        if let Some(cpu) = server_cpu_seconds.filter(|cpu| *cpu > 0.0) {
+            put("cpu_per_request", cpu * 1e6 / done);
+        }
+        for (name, q) in [
+            ("p50", 0.50),
+            ("p90", 0.90),
+            ("p99", 0.99),
+            ("p999", 0.999),
+            ("max", 1.0),
+        ] {
+            put(name, load.response_time.quantile(q).ns as f64 / 1e3);
+        }
+    }
+    if memory_peak > 0 {
+        put("peak_memory", memory_peak as f64);
+    }
+    metrics
+}
+
+/// Failed and timed-out requests as a share of those that came to an end.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "counts of one round are far below 2^52")]
+pub(super) fn error_share(counts: &Counts) -> f64 {
+    let bad = counts.failed + counts.timed_out;
+    let ended = counts.done + bad;
+    if ended == 0 { 0.0 } else { bad as f64 / ended as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_errors_and_requests_in_flight_are_not() {
+        let counts = Counts {
+            offered: 110,
+            done: 90,
+            failed: 5,
+            censored: 15,
+            timed_out: 5,
+            ..Counts::default()
+        };
+        assert!((error_share(&counts) - 0.1).abs() < 1e-12);
+        assert!(error_share(&Counts::default()).abs() < 1e-12);
+    }
+}

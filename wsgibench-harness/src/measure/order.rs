@@ -1,0 +1,33 @@
+//! In which order launches happen: blocks, each with every case (and arm) once, in random order.
+
+use rand::{SeedableRng as _, seq::SliceRandom as _};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+/// The order of one block: a permutation of `0..jobs` that the seed and the block's number fix.
+///
+/// Blocks are what keeps a comparison true on a machine that changes speed: within one, all are measured close together.
+#[must_use]
+pub(super) fn of_block(jobs: usize, seed: u64, block: u32) -> Vec<usize> {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed ^ (u64::from(block) << 32 | 0x0B10_C0DE));
+    let mut order: Vec<usize> = (0..jobs).collect();
+    order.shuffle(&mut rng);
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_job_is_in_each_block_once_and_the_seed_fixes_the_order() {
+        for block in 0..20 {
+            let order = of_block(12, 7, block);
+            assert_eq!(order, of_block(12, 7, block));
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..12).collect::<Vec<_>>());
+        }
+        assert_ne!(of_block(12, 7, 0), of_block(12, 7, 1));
+        assert_ne!(of_block(12, 7, 0), of_block(12, 8, 0));
+    }
+}

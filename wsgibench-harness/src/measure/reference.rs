@@ -1,0 +1,206 @@
+//! The null server on the servers' own path: the engine's ceiling, and the reference load that brackets launches.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::runtime::Runtime;
+
+use crate::{
+    declare::{DeclaredServer, Location, Machine, Server, ServerSpec, resolve},
+    load::{Load, Plan, Session, Stripe, Target},
+    null_server::{self, NullServerProcess},
+    sandbox::{Launch, Sandbox, SandboxKind},
+    store::record::Ceiling,
+};
+
+/// Connections of the reference load: enough to saturate one core on either side.
+const CONNECTIONS: usize = 64;
+const PORT: u16 = 8000;
+/// Where its files are in the image.
+const FOLDER: &str = "/null";
+
+/// A null server that stays for the run; it costs nothing while it is not asked.
+pub struct Reference {
+    home: Home,
+    address: SocketAddr,
+}
+
+enum Home {
+    Container(Launch),
+    Process(NullServerProcess),
+}
+
+impl Reference {
+    /// Starts one where the servers run: in a container of its own, or as a local process.
+    ///
+    /// # Errors
+    /// A sentence that says why there is none; a run goes on without it and says so.
+    pub fn start(sandbox: &Sandbox, runtime: &Runtime, server_cpus: &[usize], run_dir: &Path) -> Result<Self, String> {
+        if sandbox.kind() != SandboxKind::Docker {
+            let process = NullServerProcess::spawn(server_cpus.first().copied()).map_err(|e| e.to_string())?;
+            return Ok(Self {
+                address: process.address(),
+                home: Home::Process(process),
+            });
+        }
+        let temporary = tempfile::tempdir().map_err(|e| e.to_string())?;
+        // The image is named after its folder.
+        let folder = temporary.path().join("null_server");
+        fs::create_dir(&folder).map_err(|e| e.to_string())?;
+        let command = write_context(&folder).map_err(|e| format!("its files cannot be gathered: {e}"))?;
+        let spec = spec(&folder, command);
+        let prepared = runtime.block_on(sandbox.prepare(&spec)).map_err(|e| e.to_string())?;
+        let launch = runtime
+            .block_on(sandbox.launch(&prepared, &run_dir.join("logs/null-server.log")))
+            .map_err(|e| e.to_string())?;
+        Ok(Self {
+            address: launch.address(),
+            home: Home::Container(launch),
+        })
+    }
+
+    /// Loads it for `length` with every load CPU.
+    ///
+    /// # Errors
+    /// When the engine cannot be started or nothing was answered.
+    pub fn measure(&self, load_cpus: &[usize], warm_up: Duration, length: Duration) -> Result<Ceiling, String> {
+        let plan = Plan {
+            target: Target {
+                address: self.address,
+                host: "null".to_owned(),
+            },
+            load: Load::closed(CONNECTIONS).get("/").expect_status(200),
+            warm_up,
+            rounds: 1,
+            measurement_time: length,
+            cpus: load_cpus.to_vec(),
+            seed: 0,
+            stripe: Stripe::default(),
+        };
+        let mut session = Session::start(&plan).map_err(|e| e.to_string())?;
+        let round = session
+            .warm_up(warm_up)
+            .and_then(|_| session.round(length))
+            .map_err(|e| e.to_string());
+        session.finish().map_err(|e| e.to_string())?;
+        let round = round?;
+        if round.counts.done == 0 || round.seconds <= 0.0 {
+            return Err("the null server answered nothing".to_owned());
+        }
+        #[expect(clippy::cast_precision_loss, reason = "requests of a few seconds are far below 2^52")]
+        let done = round.counts.done as f64;
+        Ok(Ceiling {
+            requests_per_second: done / round.seconds,
+            engine_cpu_us_per_request: round.engine_cpu_seconds * 1e6 / done,
+        })
+    }
+
+    /// Stops and removes it.
+    pub fn stop(self, runtime: &Runtime) {
+        match self.home {
+            // What cannot be removed here the sandbox removes by its label when it closes.
+            Home::Container(launch) => drop(runtime.block_on(launch.stop())),
+            Home::Process(process) => drop(process),
+        }
+    }
+}
+
+/// An image without a distribution in it: this executable and the libraries that it has loaded, so that it runs whatever
+/// the base image's own C library is.
+fn write_context(folder: &Path) -> io::Result<Vec<String>> {
+    let executable = std::env::current_exe()?;
+    fs::copy(&executable, folder.join("wsgibench"))?;
+    let mut loader = None;
+    let mut files = vec!["wsgibench".to_owned()];
+    for library in loaded_libraries()? {
+        let Some(name) = library.file_name().and_then(|n| n.to_str()) else {
+            continue;
+        };
+        fs::copy(&library, folder.join(name))?;
+        if name.starts_with("ld-") {
+            loader = Some(name.to_owned());
+        }
+        files.push(name.to_owned());
+    }
+    let dockerfile = format!("FROM scratch\nCOPY {} {FOLDER}/\n", files.join(" "));
+    fs::write(folder.join("Dockerfile"), dockerfile)?;
+    let program = format!("{FOLDER}/wsgibench");
+    Ok(match loader {
+        Some(loader) => vec![
+            format!("{FOLDER}/{loader}"),
+            "--library-path".to_owned(),
+            FOLDER.to_owned(),
+            program,
+        ],
+        // Linked statically.
+        None => vec![program],
+    })
+}
+
+fn loaded_libraries() -> io::Result<BTreeSet<PathBuf>> {
+    let maps = fs::read_to_string("/proc/self/maps")?;
+    Ok(libraries_in(&maps))
+}
+
+/// Paths of the shared libraries among the mappings of a process.
+fn libraries_in(maps: &str) -> BTreeSet<PathBuf> {
+    maps.lines()
+        .filter_map(|line| Some(&line[line.find('/')?..]))
+        .filter(|path| {
+            Path::new(path)
+                .file_name()
+                .is_some_and(|n| n.to_string_lossy().contains(".so"))
+        })
+        .map(PathBuf::from)
+        .collect()
+}
+
+fn spec(folder: &Path, command: Vec<String>) -> ServerSpec {
+    let (name, value) = null_server::detached_order(PORT);
+    let declared = DeclaredServer {
+        name: "null_server".to_owned(),
+        description: "The null server: answers at once, does nothing.".to_owned(),
+        location: Location {
+            file: file!(),
+            line: line!(),
+            column: column!(),
+        },
+        manifest_dir: folder.to_owned(),
+        server: Server::image(folder).command(command).env(name, value).port(PORT),
+    };
+    let machine = Machine {
+        server_cpus: 1,
+        memory: u64::MAX,
+        descriptors: None,
+        backlog: None,
+        pids: None,
+    };
+    resolve(&declared, None, &machine).0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_found_among_mappings() {
+        let maps = "7f00-7f01 r-xp 00000000 fe:00 1 /usr/lib/x86_64-linux-gnu/libc.so.6\n\
+                    7f01-7f02 rw-p 00000000 fe:00 1 /usr/lib/x86_64-linux-gnu/libc.so.6\n\
+                    5500-5501 r-xp 00000000 fe:00 1 /target/release/deps/wsgi-1234\n\
+                    7f02-7f03 r-xp 00000000 fe:00 1 /usr/lib/ld-linux-x86-64.so.2\n\
+                    7ffd-7ffe rw-p 00000000 00:00 0 [stack]\n";
+        let found: Vec<_> = libraries_in(maps).into_iter().collect();
+        assert_eq!(
+            found,
+            [
+                PathBuf::from("/usr/lib/ld-linux-x86-64.so.2"),
+                PathBuf::from("/usr/lib/x86_64-linux-gnu/libc.so.6")
+            ]
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! Looks at the server a few times a second while a round runs.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{sandbox::Usage, store::record::ServerSecond};
+
+/// Time between looks: often enough for a live line and a memory mean, rare enough to cost nothing.
+const TICK: Duration = Duration::from_millis(200);
+
+/// What the looks gave.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Samples {
+    /// About one a second.
+    pub(super) series: Vec<ServerSecond>,
+    /// Mean of all looks, bytes.
+    pub(super) memory_mean: u64,
+    /// Highest of all looks, bytes.
+    pub(super) memory_peak: u64,
+}
+
+/// A moment, for the live line.
+pub(super) struct Tick {
+    pub(super) elapsed: Duration,
+    pub(super) since_last: Duration,
+    pub(super) server_cores: f64,
+}
+
+/// Samples `usage` until `done` is set; calls `tick` after each look.
+pub(super) fn sample(
+    usage: impl Fn() -> Option<Usage>,
+    done: &AtomicBool,
+    result: &Mutex<Samples>,
+    mut tick: impl FnMut(&Tick),
+) {
+    let start = Instant::now();
+    let mut looks: Vec<(f64, Usage)> = Vec::new();
+    let mut last_look = start;
+    while !done.load(Ordering::Relaxed) {
+        if let Some(now) = usage() {
+            let cores = looks.last().map_or(0.0, |(at, before)| {
+                cores(*at, before, start.elapsed().as_secs_f64(), &now)
+            });
+            looks.push((start.elapsed().as_secs_f64(), now));
+            tick(&Tick {
+                elapsed: start.elapsed(),
+                since_last: last_look.elapsed(),
+                server_cores: cores,
+            });
+            last_look = Instant::now();
+        }
+        std::thread::park_timeout(TICK);
+    }
+    *result.lock().unwrap_or_else(PoisonError::into_inner) = summarize(&looks);
+}
+
+fn cores(from: f64, before: &Usage, to: f64, after: &Usage) -> f64 {
+    let seconds = to - from;
+    if seconds <= 0.0 {
+        return 0.0;
+    }
+    ((after.cpu_total_seconds - before.cpu_total_seconds) / seconds).max(0.0)
+}
+
+fn summarize(looks: &[(f64, Usage)]) -> Samples {
+    let count = u64::try_from(looks.len()).unwrap_or(1).max(1);
+    let sum: u64 = looks.iter().map(|(_, u)| u.memory_bytes).sum();
+    let mut series = Vec::new();
+    let mut from = 0;
+    for (i, (at, usage)) in looks.iter().enumerate() {
+        let (start, before) = &looks[from];
+        if i > from && (at - start >= 0.95 || i + 1 == looks.len()) {
+            series.push(ServerSecond {
+                at: *start,
+                cpu_cores: cores(*start, before, *at, usage),
+                memory_bytes: usage.memory_bytes,
+            });
+            from = i;
+        }
+    }
+    Samples {
+        series,
+        memory_mean: sum / count,
+        memory_peak: looks.iter().map(|(_, u)| u.memory_bytes).max().unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_become_seconds() {
+        let looks: Vec<(f64, Usage)> = (0..=10_u32)
+            .map(|i| {
+                let usage = Usage {
+                    cpu_total_seconds: f64::from(i) * 0.1,
+                    memory_bytes: u64::from(i) * 10,
+                    ..Usage::default()
+                };
+                (f64::from(i) * 0.2, usage)
+            })
+            .collect();
+        let samples = summarize(&looks);
+        assert_eq!(samples.series.len(), 2);
+        assert!((samples.series[0].cpu_cores - 0.5).abs() < 1e-9);
+        assert_eq!(samples.memory_peak, 100);
+        assert_eq!(samples.memory_mean, 50);
+        assert!(summarize(&[]).series.is_empty());
+    }
+}

@@ -1,0 +1,164 @@
+//! Answers that wait for a drawn time, and the record of how long each really took.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::Histogram;
+use rand::{Rng, RngExt, SeedableRng};
+use rand_distr::{Distribution, Exp1};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use serde::{Deserialize, Serialize};
+
+/// How long answers wait: mostly an exponential time, and now and then a long one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delays {
+    /// Seed of the draws.
+    pub seed: u64,
+    /// Mean of the usual wait.
+    pub mean: Duration,
+    /// Share of slow answers, 0 to 1.
+    pub slow_share: f64,
+    /// A slow answer waits at least this long.
+    pub slow_from: Duration,
+    /// And at most this long.
+    pub slow_to: Duration,
+}
+
+impl Default for Delays {
+    /// 2 ms in the mean, 0.5 % between 50 and 60 ms.
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            mean: Duration::from_millis(2),
+            slow_share: 0.005,
+            slow_from: Duration::from_millis(50),
+            slow_to: Duration::from_millis(60),
+        }
+    }
+}
+
+impl Delays {
+    fn draw(&self, random: &mut impl Rng) -> Duration {
+        if random.random_bool(self.slow_share.clamp(0.0, 1.0)) {
+            let share: f64 = random.random();
+            return self.slow_from + self.slow_to.saturating_sub(self.slow_from).mul_f64(share);
+        }
+        let draw: f64 = Exp1.sample(random);
+        self.mean.mul_f64(draw)
+    }
+}
+
+/// An answer that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Waiting {
+    due: Instant,
+    /// Which connection, and which of the connections that had that place.
+    connection: (usize, u64),
+    read: Instant,
+}
+
+/// The queue of waiting answers.
+#[derive(Debug)]
+pub(super) struct Delayer {
+    delays: Delays,
+    random: Xoshiro256PlusPlus,
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    /// From whole request read to answer written, ns.
+    took: Histogram<u64>,
+}
+
+impl Delayer {
+    pub(super) fn new(delays: Delays) -> Self {
+        Self {
+            delays,
+            random: Xoshiro256PlusPlus::seed_from_u64(delays.seed),
+            waiting: BinaryHeap::new(),
+            // Auto-resizing, so that no real time is ever cut off.
+            took: Histogram::new(3).expect("three figures are valid"),
+        }
+    }
+
+    /// A request was read whole at `now`: its answer waits from now on.
+    pub(super) fn hold(&mut self, connection: (usize, u64), now: Instant) {
+        let due = now + self.delays.draw(&mut self.random);
+        self.waiting.push(Reverse(Waiting {
+            due,
+            connection,
+            read: now,
+        }));
+    }
+
+    /// The next connection whose answer is due at `now`, and when its request was read.
+    pub(super) fn next_due(&mut self, now: Instant) -> Option<((usize, u64), Instant)> {
+        let Reverse(first) = self.waiting.peek()?;
+        if first.due > now {
+            return None;
+        }
+        let Reverse(first) = self.waiting.pop()?;
+        Some((first.connection, first.read))
+    }
+
+    /// How long the loop may sleep; it spins for the last two milliseconds, since the poller counts whole ones.
+    pub(super) fn may_sleep(&self, now: Instant) -> Option<Duration> {
+        let Reverse(first) = self.waiting.peek()?;
+        let left = first.due.saturating_duration_since(now);
+        Some(Duration::from_millis(
+            u64::try_from(left.as_millis()).unwrap_or(u64::MAX).saturating_sub(2),
+        ))
+    }
+
+    /// An answer was written `took` after its request was read.
+    pub(super) fn record(&mut self, took: Duration) {
+        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1);
+        // It grows as needed; the only failure would be a time of centuries.
+        let _ = self.took.record(ns);
+    }
+
+    /// The record.
+    pub(super) fn into_record(self) -> Histogram<u64> {
+        self.took
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_draws_the_same_delays_and_the_mixture_is_as_told() {
+        let delays = Delays::default();
+        let draw = |seed| {
+            let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+            (0..20_000).map(|_| delays.draw(&mut random)).collect::<Vec<_>>()
+        };
+        let drawn = draw(3);
+        assert_eq!(drawn, draw(3));
+        assert_ne!(drawn, draw(4));
+        let slow = drawn.iter().filter(|d| **d >= Duration::from_millis(50)).count();
+        assert!((50..200).contains(&slow), "0.5 % of 20,000 is 100, drew {slow}");
+        assert!(drawn.iter().all(|d| *d <= Duration::from_millis(60)));
+    }
+
+    #[test]
+    fn answers_come_due_in_the_order_of_their_times() {
+        let mut delayer = Delayer::new(Delays::default());
+        let start = Instant::now();
+        for connection in 0..100 {
+            delayer.hold((connection, 0), start);
+        }
+        assert!(delayer.may_sleep(start).is_some());
+        let mut seen = 0;
+        let mut at = start;
+        while seen < 100 {
+            at += Duration::from_micros(100);
+            while delayer.next_due(at).is_some() {
+                seen += 1;
+            }
+        }
+        assert!(delayer.next_due(at).is_none());
+        assert_eq!(delayer.may_sleep(at), None);
+    }
+}

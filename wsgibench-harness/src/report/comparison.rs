@@ -1,0 +1,48 @@
+//! The comparison that a run carries: what `verdict.json` has, as far as reports show it.
+
+use serde::Deserialize;
+
+use crate::{
+    stats::{Margin, Outcome},
+    store::record::RunRecord,
+};
+
+/// The decision of a run. Unknown fields are passed over, missing ones are empty: old runs keep their reports.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Comparison {
+    /// What the candidate was held against.
+    pub against: String,
+    /// Whether a gate was asked for.
+    pub gate: bool,
+    /// `pass`, `regression`, `inconclusive`, ...
+    pub verdict: String,
+    /// Why the measurement ended.
+    pub ended: String,
+    /// What was missing or invalid.
+    pub missing: Vec<String>,
+    /// Cases that are in one arm only.
+    pub unmatched: Vec<String>,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+    /// Case by case and metric by metric.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Comparison {
+    /// The comparison of a run: `None` where none was asked for, the reason where it cannot be read.
+    #[must_use]
+    pub fn of(run: &RunRecord) -> Option<Result<Self, String>> {
+        let value = run.comparison.as_ref()?;
+        Some(Self::deserialize(value).map_err(|e| format!("the comparison in run {} cannot be read: {e}", run.id)))
+    }
+}
+
+/// A change in the unit of the outcome's margin: percent of the base, or percentage points.
+#[must_use]
+pub fn change(outcome: &Outcome, value: f64) -> String {
+    match outcome.margin {
+        Margin::Relative(_) => format!("{:+.2} %", value * 100.0),
+        Margin::Absolute(_) => format!("{:+.3} pp", value * 100.0),
+    }
+}

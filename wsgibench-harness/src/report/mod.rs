@@ -1,0 +1,19 @@
+//! What a run looks like: in the terminal, in a browser, in a spreadsheet, to other programs.
+//!
+//! This room reads records and events, and never runs anything. All renderers start from [`figures`], so that the same
+//! figure reads the same everywhere.
+
+pub mod comparison;
+pub mod figures;
+pub mod ranking;
+pub mod terminal;
+pub mod units;
+pub mod words;
+
+use crate::measure::event::Event;
+
+/// Who wants to know what the conductor says.
+pub trait Listener {
+    /// Something happened.
+    fn on(&mut self, event: &Event);
+}

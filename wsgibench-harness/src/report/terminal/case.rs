@@ -1,0 +1,179 @@
+//! The figures of one case, in criterion's words and layout.
+
+use console::style;
+
+use super::text::{INDENT, WIDTH, cut, plain, wrapped};
+use crate::{
+    report::{figures::Figures, units, words},
+    stats::{Estimate, Metric, Summary},
+    store::record::{CaseRecord, ValidityLevel},
+};
+
+pub(super) fn render(case: &CaseRecord, figures: &Figures) -> String {
+    let mut page = Page::default();
+    page.title(&case.id);
+    if let Some(why) = words::unmeasured(&case.outcome) {
+        page.wrapped("", &why);
+        return page.text;
+    }
+    if figures.rounds == 0 {
+        page.wrapped("", "no finished round");
+    } else {
+        body(&mut page, figures);
+    }
+    for (launch, error) in &figures.failed_launches {
+        page.wrapped("failed", &format!("launch {}: {error}", launch + 1));
+    }
+    for finding in &figures.findings {
+        page.wrapped(words::level(finding.level), &finding.text);
+    }
+    // The level without a finding would leave the reader alone with it.
+    if figures.level == ValidityLevel::Invalid && figures.findings.is_empty() && figures.rounds > 0 {
+        page.wrapped("invalid", "no round of it can be believed");
+    }
+    page.text
+}
+
+fn body(page: &mut Page, figures: &Figures) {
+    if let Some(time) = &figures.time {
+        page.line("time:", &bracket(time, units::time, 1.0), &launches(time, figures));
+    }
+    if let Some(thrpt) = figures.metrics.get(&Metric::Throughput) {
+        let text = format!("{} req/s", bracket(thrpt, units::rate, 1.0));
+        page.line("thrpt:", &text, "");
+    }
+    if let Some(cpu) = figures.metrics.get(&Metric::CpuPerRequest) {
+        let cores = figures
+            .cores
+            .map_or_else(String::new, |cores| format!(", {cores:.2} cores busy"));
+        let text = format!("{} per request", bracket(cpu, units::time, 1e3));
+        page.line("cpu:", &text, &cores);
+    }
+    page.line("latency", &latency(figures), "");
+    let peak = figures.metrics.get(&Metric::PeakMemory).map(|s| s.max);
+    let memory: Vec<String> = [(figures.memory_mean, "mean"), (peak, "peak")]
+        .into_iter()
+        .filter_map(|(bytes, name)| bytes.map(|b| format!("{} {name}", units::bytes(b))))
+        .collect();
+    if !memory.is_empty() {
+        page.line("memory", &memory.join(", "), "");
+    }
+    page.wrapped("errors", &errors(figures));
+    for (name, (count, sample)) in &figures.failed_checks {
+        let text = format!(
+            "{} answers failed `{}`; the first was: {}",
+            units::grouped(*count),
+            plain(name),
+            cut(sample, 120)
+        );
+        page.wrapped("", &text);
+    }
+    if figures.rounds_left_out > 0 {
+        let text = format!(
+            "{} of {} rounds were invalid and are not in these figures",
+            figures.rounds_left_out,
+            figures.rounds + figures.rounds_left_out
+        );
+        page.wrapped("left out", &text);
+    }
+}
+
+/// `[low estimate high]` in the unit of the formatter; the point alone where one launch gives no interval.
+pub(super) fn bracket(summary: &Summary, format: fn(f64) -> String, scale: f64) -> String {
+    let Estimate { point, interval, .. } = summary.mean;
+    let point = style(format(point * scale)).bold();
+    match interval {
+        Some(i) => format!("[{} {point} {}]", format(i.low * scale), format(i.high * scale)),
+        None => format!("[{point}]"),
+    }
+}
+
+fn launches(summary: &Summary, figures: &Figures) -> String {
+    match (summary.launches, figures.rounds) {
+        (1, 1) => "  1 launch, 1 round: no interval".into(),
+        (1, rounds) => format!("  1 launch, {rounds} rounds: no interval"),
+        (n, rounds) => format!("  {n} launches, {rounds} rounds"),
+    }
+}
+
+fn latency(figures: &Figures) -> String {
+    let response = &figures.response;
+    let of = |metric: Metric, q: f64| {
+        let ns = figures.metrics.get(&metric).map(|s| s.mean.point * 1e3)?;
+        let mark = if response.quantile(q).at_least { "≥ " } else { "" };
+        Some(format!("{mark}{}", units::time(ns)))
+    };
+    let mut parts = Vec::new();
+    if let Some(p50) = of(Metric::P50, 0.50) {
+        parts.push(format!("p50 {p50}"));
+    }
+    if let Some(p99) = of(Metric::P99, 0.99) {
+        parts.push(format!("p99 {p99}"));
+    }
+    if !response.histogram.is_empty() {
+        let max = response.quantile(1.0);
+        let mark = if max.at_least { "≥ " } else { "" };
+        parts.push(format!("max {mark}{}", units::time(units::float(max.ns))));
+    }
+    if parts.is_empty() {
+        return "no answer, no latency".into();
+    }
+    parts.join("   ")
+}
+
+/// All failures by kind, the most frequent first.
+pub(super) fn errors(figures: &Figures) -> String {
+    let total = figures.error_count();
+    if total == 0 {
+        return "none".into();
+    }
+    let mut kinds: Vec<_> = figures.errors.iter().collect();
+    kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let kinds: Vec<String> = kinds
+        .into_iter()
+        .map(|(kind, count)| format!("{} {}", units::grouped(*count), words::error_kind(*kind)))
+        .collect();
+    let share = figures.metrics.get(&Metric::ErrorShare).map_or_else(String::new, |s| {
+        format!(" ({} of requests)", units::percent(s.mean.point))
+    });
+    format!("{}{share}: {}", units::grouped(total), kinds.join(", "))
+}
+
+/// Lines under a title.
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn title(&mut self, id: &str) {
+        let id = plain(id);
+        for line in wrapped("", &id).lines() {
+            self.text.push_str(&style(line).green().to_string());
+            self.text.push('\n');
+        }
+    }
+
+    fn label(label: &str) -> String {
+        let colored = match label {
+            "invalid" | "failed" => style(label).red().to_string(),
+            "suspect" => style(label).yellow().to_string(),
+            _ => label.to_owned(),
+        };
+        let gap = 8_usize.saturating_sub(label.len());
+        format!("{}{colored}{}", " ".repeat(INDENT), " ".repeat(gap))
+    }
+
+    fn line(&mut self, label: &str, text: &str, dim: &str) {
+        let start = Self::label(label);
+        let narrow = format!("{start}{text}");
+        let whole = format!("{narrow}{}", style(dim).dim());
+        let fits = console::measure_text_width(&whole) <= WIDTH;
+        self.text.push_str(if fits { &whole } else { &narrow });
+        self.text.push('\n');
+    }
+
+    fn wrapped(&mut self, label: &str, text: &str) {
+        self.text.push_str(&wrapped(&Self::label(label), text));
+    }
+}

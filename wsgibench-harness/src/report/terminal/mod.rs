@@ -1,0 +1,132 @@
+//! The terminal: progress while a run goes on, figures in criterion's words when a case is done, a ranking at the end.
+//!
+//! Results go to standard output, progress and notices to standard error. Colours follow [`console`]'s switches, which
+//! know whether a terminal is there.
+
+mod case;
+mod compare;
+mod progress;
+mod ranking;
+mod text;
+
+use std::io::Write;
+
+use self::progress::Progress;
+use super::{Listener, comparison::Comparison, figures::Figures, ranking::rankings};
+use crate::{
+    measure::event::Event,
+    stats::Outcome,
+    store::record::{CaseRecord, RunRecord},
+};
+
+pub use text::WIDTH;
+
+/// What is shown.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four switches of the command line that do not depend on each other"
+)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Figures go to standard output; `false` where another form has it to itself.
+    pub results: bool,
+    /// No progress, and of the notices only what the figures need.
+    pub quiet: bool,
+    /// Every launch and round gets a line.
+    pub verbose: bool,
+    /// A person watches: progress is drawn in place. Otherwise it is plain lines.
+    pub interactive: bool,
+}
+
+/// The listener for people.
+pub struct Terminal {
+    options: Options,
+    progress: Progress,
+    out: Box<dyn Write + Send>,
+}
+
+impl Terminal {
+    /// Writes to standard output and standard error.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let progress = Progress::new(options, Box::new(std::io::stderr()));
+        Self {
+            options,
+            progress,
+            out: Box::new(std::io::stdout()),
+        }
+    }
+
+    /// Writes results to `out` and plain progress lines to `err`.
+    #[must_use]
+    pub fn to(options: Options, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
+        Self {
+            options,
+            progress: Progress::new(options, err),
+            out,
+        }
+    }
+
+    fn print(&mut self, text: &str) {
+        if !self.options.results || text.is_empty() {
+            return;
+        }
+        let out = &mut self.out;
+        // A reader that went away (`| head`) must not end a measurement.
+        self.progress.suspended(|| {
+            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        });
+    }
+}
+
+impl Listener for Terminal {
+    fn on(&mut self, event: &Event) {
+        self.progress.on(event);
+        match event {
+            Event::CaseDone { case } => self.print(&case_text(case)),
+            Event::Finished { run } => self.print(&run_text(run)),
+            _ => {}
+        }
+    }
+}
+
+/// The figures of one case, as lines of at most [`WIDTH`] columns.
+#[must_use]
+pub fn case_text(case: &CaseRecord) -> String {
+    case::render(case, &Figures::of(case))
+}
+
+/// What the whole run says: rankings, what could not be ranked, the comparison if there is one.
+#[must_use]
+pub fn run_text(run: &RunRecord) -> String {
+    let figures: Vec<Figures> = run.cases.iter().map(Figures::of).collect();
+    let mut text = String::new();
+    for one in rankings(run, &figures) {
+        text.push_str(&ranking::render(run, &figures, &one));
+    }
+    if figures.iter().all(|f| !f.ranked()) {
+        text.push_str("\nNothing was measured that can be believed; the reasons stand above.\n");
+    }
+    match Comparison::of(run) {
+        None => {}
+        Some(Ok(comparison)) => text.push_str(&compare::render(&comparison)),
+        Some(Err(why)) => {
+            text.push_str(&why);
+            text.push('\n');
+        }
+    }
+    if run.interrupted {
+        text.push_str("\nThe run was interrupted: these are the rounds that were finished.\n");
+    }
+    text
+}
+
+/// What a comparison says of each case and metric, as lines of at most [`WIDTH`] columns.
+#[must_use]
+pub fn comparison_text(against: &str, outcomes: &[Outcome]) -> String {
+    compare::render(&Comparison {
+        against: against.to_owned(),
+        outcomes: outcomes.to_vec(),
+        ..Comparison::default()
+    })
+}

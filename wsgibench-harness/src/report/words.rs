@@ -1,0 +1,70 @@
+//! Words for what the records hold as values.
+
+use crate::{
+    load::{ErrorKind, Load, Model},
+    store::record::{CaseOutcome, ValidityLevel},
+};
+
+/// A failure's kind in words: its name in files without the underscores.
+#[must_use]
+pub fn error_kind(kind: ErrorKind) -> String {
+    match serde_json::to_value(kind) {
+        Ok(serde_json::Value::String(name)) => name.replace('_', " "),
+        _ => format!("{kind:?}"),
+    }
+}
+
+/// How far a figure may be believed.
+#[must_use]
+pub fn level(level: ValidityLevel) -> &'static str {
+    match level {
+        ValidityLevel::Valid => "valid",
+        ValidityLevel::Suspect => "suspect",
+        ValidityLevel::Invalid => "invalid",
+    }
+}
+
+/// Why a case has no figures; `None` when it was measured.
+#[must_use]
+pub fn unmeasured(outcome: &CaseOutcome) -> Option<String> {
+    match outcome {
+        CaseOutcome::Measured => None,
+        CaseOutcome::Planned => Some("not run: the run ended before".into()),
+        CaseOutcome::Failed(why) => Some(format!("failed: {why}")),
+        CaseOutcome::NotAvailable(why) => Some(format!("not available here: {why}")),
+        CaseOutcome::Unsupported(why) => Some(format!("unsupported: {why}")),
+        CaseOutcome::Ignored(why) if why.is_empty() => Some("ignored".into()),
+        CaseOutcome::Ignored(why) => Some(format!("ignored: {why}")),
+    }
+}
+
+/// The load in a few words: `64 connections`, `2,000 requests/s`.
+#[must_use]
+pub fn load(load: &Load) -> String {
+    match &load.model {
+        Model::Closed { connections: 1 } => "1 connection".into(),
+        Model::Closed { connections } => format!("{} connections", super::units::grouped(*connections as u64)),
+        Model::Open { stages, .. } => match stages.as_slice() {
+            [only] if (only.from - only.to).abs() < f64::EPSILON => {
+                format!("{} requests/s offered", super::units::rate(only.from))
+            }
+            [] => "no requests offered".into(),
+            [first, .., last] | [first @ last] => format!(
+                "{} to {} requests/s offered in {} stage{}",
+                super::units::rate(first.from),
+                super::units::rate(last.to),
+                stages.len(),
+                if stages.len() == 1 { "" } else { "s" },
+            ),
+        },
+        Model::Users {
+            batch,
+            every,
+            arriving_for,
+            requests_each,
+        } => format!(
+            "{batch} users every {every:?} for {arriving_for:?}, {} requests each",
+            super::units::grouped(*requests_each)
+        ),
+    }
+}

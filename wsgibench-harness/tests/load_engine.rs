@@ -1,0 +1,278 @@
+//! The load engine from outside: sessions, rounds, every load model, against a right server.
+
+use std::{thread, time::Duration};
+
+use wsgibench_harness::{
+    load::{self, Edge, KeepAlive, Load, LoadError, LoadResult, Plan, Session, Stage, Stripe, Target},
+    null_server::NullServer,
+};
+
+fn server() -> NullServer {
+    NullServer::start(([127, 0, 0, 1], 0).into(), None).unwrap()
+}
+
+fn plan(server: &NullServer, load: Load) -> Plan {
+    let target = Target {
+        address: server.address(),
+        host: "null.test".into(),
+    };
+    let mut plan = Plan::new(target, load);
+    plan.measurement_time = Duration::from_millis(400);
+    plan
+}
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+#[test]
+fn rounds_follow_each_other_on_the_same_connections() {
+    let server = server();
+    let mut plan = plan(&server, Load::closed(10).get("/").expect_status(200));
+    plan.warm_up = ms(50);
+    plan.rounds = 3;
+    let result = load::run(&plan).unwrap();
+    assert_eq!(result.rounds.len(), 3);
+    for round in &result.rounds {
+        assert!(round.counts.adds_up() && round.counts.done > 100, "{:?}", round.counts);
+        assert_eq!(
+            (round.counts.failed, round.counts.unsent, round.counts.retried),
+            (0, 0, 0)
+        );
+        // What is in flight at the end was in flight on some connection, and is carried on.
+        assert!(round.counts.censored <= 10, "{:?}", round.counts);
+        assert_eq!(round.connections.opened, 0);
+        assert_eq!((round.connections.established, round.connections.served), (10, 10));
+        assert!(round.connections.jain > 0.5);
+        assert!(
+            (round.seconds - 0.4).abs() < 1e-6,
+            "a round is as long as was asked: {}",
+            round.seconds
+        );
+        assert_eq!(
+            round.series.iter().map(|second| second.done).sum::<u64>(),
+            round.counts.done
+        );
+        assert!(round.engine_cpu_seconds > 0.0 && round.engine_busy_share > 0.0);
+        assert_eq!((round.workers, round.offered_rate), (1, None));
+        assert!(round.bytes_received > round.counts.done * 60);
+    }
+    let text = serde_json::to_string(&result).unwrap();
+    let back: LoadResult = serde_json::from_str(&text).unwrap();
+    assert_eq!(back.rounds[2].counts, result.rounds[2].counts);
+    assert_eq!(
+        back.rounds[2].response_time.histogram,
+        result.rounds[2].response_time.histogram
+    );
+}
+
+#[test]
+fn the_edges_of_a_round_can_be_observed_and_its_figures_watched() {
+    let server = server();
+    let mut session = Session::start(&plan(&server, Load::closed(4).get("/"))).unwrap();
+    let counts = session.warm_up_requests(2_000, Duration::from_secs(20)).unwrap();
+    assert!(counts.done >= 2_000, "{counts:?}");
+    let watch = session.watch();
+    let watcher = thread::spawn(move || {
+        thread::sleep(ms(300));
+        watch.live()
+    });
+    let mut edges = Vec::new();
+    let round = session.round_observed(ms(600), &mut |edge| edges.push(edge)).unwrap();
+    assert_eq!(edges, [Edge::Start, Edge::End]);
+    let live = watcher.join().unwrap();
+    assert!(
+        live.done > 0 && live.done <= round.counts.done,
+        "{live:?} {:?}",
+        round.counts
+    );
+    assert_eq!(live.active, 4);
+    assert_eq!(session.live().done, round.counts.done);
+    session.finish().unwrap();
+}
+
+#[test]
+fn a_round_can_be_cancelled() {
+    let server = server();
+    for load in [Load::closed(4), Load::rate(500), Load::users(5)] {
+        let mut session = Session::start(&plan(&server, load.get("/"))).unwrap();
+        let canceller = session.canceller();
+        let other = thread::spawn(move || {
+            thread::sleep(ms(200));
+            canceller.cancel();
+        });
+        let round = session.round(Duration::from_secs(600)).unwrap();
+        other.join().unwrap();
+        assert!(session.is_cancelled());
+        assert!(
+            round.seconds < 60.0 && round.counts.done > 0 && round.counts.adds_up(),
+            "{:?}",
+            round.counts
+        );
+        // Whatever follows ends at once.
+        assert!(session.round(Duration::from_secs(600)).unwrap().seconds < 60.0);
+        session.finish().unwrap();
+    }
+}
+
+#[test]
+fn an_open_load_offers_what_its_schedule_says() {
+    let server = server();
+    let stages = [
+        Stage::constant(1_000.0, Some(ms(200))),
+        Stage::constant(0.0, Some(ms(100))),
+        Stage::constant(4_000.0, Some(ms(100))),
+    ];
+    let steady = load::run(&plan(&server, Load::rate(2_000).get("/")))
+        .unwrap()
+        .rounds
+        .remove(0);
+    assert_eq!(steady.counts.offered, 800);
+    assert_eq!(steady.offered_rate, Some(2_000.0));
+    let by_stages = load::run(&plan(&server, Load::stages(stages).get("/")))
+        .unwrap()
+        .rounds
+        .remove(0);
+    assert_eq!(by_stages.counts.offered, 600);
+    let ramp = load::run(&plan(&server, Load::ramp(0..=2_000, ms(500)).get("/")))
+        .unwrap()
+        .rounds
+        .remove(0);
+    assert_eq!(ramp.counts.offered, 500);
+    let poisson = load::run(&plan(&server, Load::poisson(2_000).seed(3).get("/")))
+        .unwrap()
+        .rounds
+        .remove(0);
+    // 800 expected with a standard deviation of 28.
+    assert!((600..1_000).contains(&poisson.counts.offered), "{:?}", poisson.counts);
+    let again = load::run(&plan(&server, Load::poisson(2_000).seed(3).get("/")))
+        .unwrap()
+        .rounds
+        .remove(0);
+    assert_eq!(
+        again.counts.offered, poisson.counts.offered,
+        "the same seed, the same arrivals"
+    );
+    for round in [steady, by_stages, ramp, poisson] {
+        assert!(
+            round.counts.done > 0 && round.counts.failed == 0,
+            "{:?} {:?}",
+            round.counts,
+            round.errors
+        );
+        let sent = round.counts.offered - round.counts.unsent;
+        assert_eq!(round.service_time.histogram.len(), sent, "{:?}", round.counts);
+        assert_eq!(round.response_time.histogram.len(), round.counts.offered);
+        // Late or not, every answer counts from its intended start.
+        assert!(round.response_time.histogram.mean() >= round.service_time.histogram.mean() * 0.999);
+    }
+}
+
+#[test]
+fn users_arrive_make_their_requests_and_leave() {
+    let server = server();
+    let load = Load::users(3)
+        .every(ms(100))
+        .arriving_for(ms(300))
+        .requests_each(50)
+        .get("/")
+        .lasting(Duration::from_secs(1));
+    for cpus in [vec![], vec![0, 0]] {
+        let mut plan = plan(&server, load.clone());
+        plan.cpus = cpus;
+        let round = load::run(&plan).unwrap().rounds.remove(0);
+        let users = round.users.unwrap();
+        assert_eq!(
+            (users.arrived, users.finished, users.active),
+            (9, 9, 0),
+            "{:?}",
+            round.counts
+        );
+        assert_eq!((round.counts.offered, round.counts.done), (450, 450));
+        assert_eq!(
+            (
+                round.connections.wanted,
+                round.connections.served,
+                round.connections.opened
+            ),
+            (9, 9, 9)
+        );
+        assert!((round.connections.jain - 1.0).abs() < 1e-9);
+        assert_eq!(round.connect_time.histogram.len(), 9);
+    }
+}
+
+#[test]
+fn several_workers_and_several_stripes_are_one_load() {
+    let server = server();
+    let mut whole = plan(&server, Load::rate(1_000).get("/"));
+    whole.cpus = vec![0, 0, 0];
+    assert_eq!(load::run(&whole).unwrap().rounds[0].counts.offered, 400);
+    let mut offered = 0;
+    let mut connections = 0;
+    for index in 0..3 {
+        let mut part = plan(&server, Load::rate(1_000).get("/"));
+        part.stripe = Stripe { index, of: 3 };
+        part.cpus = vec![0, 0];
+        offered += load::run(&part).unwrap().rounds[0].counts.offered;
+        part.load = Load::closed(10).get("/");
+        connections += load::run(&part).unwrap().rounds[0].connections.established;
+    }
+    assert_eq!((offered, connections), (400, 10));
+}
+
+#[test]
+fn idle_connections_are_there_and_count_for_nothing() {
+    let server = server();
+    let load = Load::closed(2).get("/").idle_connections(30);
+    let round = load::run(&plan(&server, load)).unwrap().rounds.remove(0);
+    assert_eq!((round.connections.wanted, round.connections.served), (2, 2));
+    assert_eq!(round.connections.established, 2);
+    assert!(
+        round.connect_time.histogram.is_empty(),
+        "all were open before the round"
+    );
+    // Thirty idle ones among the members would put it near 2/32.
+    assert!(round.connections.jain > 0.5, "{:?}", round.connections);
+}
+
+#[test]
+fn plans_that_cannot_be_carried_out_say_why() {
+    let server = server();
+    let wrong = |load: Load| load::run(&plan(&server, load)).unwrap_err().to_string();
+    assert!(wrong(Load::closed(0).get("/")).contains("choose 1 to 100,000"));
+    assert!(wrong(Load::closed(1)).contains("add one"));
+    assert!(wrong(Load::rate(0).get("/")).contains("no arrivals"));
+    assert!(wrong(Load::rate(f64::NAN).get("/")).contains("rate must be"));
+    assert!(wrong(Load::rate(1).max_connections(0).get("/")).contains("max_connections"));
+    assert!(wrong(Load::users(0).get("/")).contains("above 0"));
+    assert!(wrong(Load::users(1).requests_each(0).get("/")).contains("requests_each"));
+    assert!(wrong(Load::closed(1).get("/").timeout(Duration::ZERO)).contains("timeout"));
+    assert!(wrong(Load::closed(1).get("/").keep_alive(KeepAlive::Requests(0))).contains("KeepAlive::Never"));
+    let open_end = [Stage::constant(1.0, None), Stage::constant(2.0, None)];
+    assert!(wrong(Load::stages(open_end).get("/")).contains("last stage"));
+    let mut pinned = plan(&server, Load::closed(1).get("/"));
+    pinned.cpus = vec![5_000];
+    assert!(matches!(
+        load::run(&pinned),
+        Err(LoadError::Affinity { cpu: 5_000, .. })
+    ));
+    let mut stripe = plan(&server, Load::closed(1).get("/"));
+    stripe.stripe = Stripe { index: 2, of: 2 };
+    assert!(load::run(&stripe).unwrap_err().to_string().contains("stripe"));
+}
+
+#[test]
+fn preflight_names_what_a_load_would_run_into() {
+    let server = server();
+    let notices = load::preflight(&plan(&server, Load::closed(2).get("/"))).unwrap();
+    assert_eq!(notices, []);
+    let closing = Load::closed(2).get("/").keep_alive(KeepAlive::Never);
+    let notices = load::preflight(&plan(&server, closing)).unwrap();
+    assert!(notices[0].text.contains("connections per second"), "{notices:?}");
+    let error = load::preflight(&plan(&server, Load::closed(100_000).get("/"))).unwrap_err();
+    assert!(
+        matches!(error, LoadError::Ports { .. } | LoadError::Descriptors { .. }),
+        "{error}"
+    );
+}

@@ -1,0 +1,382 @@
+//! Records as a run would leave them, made of a few numbers: data for renderers, in every shape that they must bear.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "made-up figures, all small and positive"
+)]
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::json;
+use wsgibench_harness::{
+    declare::{Limits, Profile, ServerSpec, Source, Variant},
+    load::{Latency, Load, RoundResult},
+    store::record::{
+        CaseOutcome, CaseRecord, Environment, Finding, LaunchRecord, Notice, RoundRecord, RunRecord, SCHEMA_VERSION,
+        ServerRecord, ServerSecond, Validity, ValidityLevel,
+    },
+};
+
+/// A server that tries to be markup.
+pub(crate) const SCRIPT: &str = "<script>alert(1)</script>";
+
+/// What a case of the fixture is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    /// Requests per second of the first launch.
+    pub(crate) rate: f64,
+    /// Launches.
+    pub(crate) launches: u32,
+    /// Rounds a launch.
+    pub(crate) rounds: u32,
+    /// Failed requests a round.
+    pub(crate) failed: u64,
+    /// Timed-out requests a round.
+    pub(crate) timed_out: u64,
+}
+
+/// A shape without errors.
+pub(crate) fn shape(rate: f64) -> Shape {
+    Shape {
+        rate,
+        launches: 6,
+        rounds: 2,
+        failed: 0,
+        timed_out: 0,
+    }
+}
+
+/// A number between -1 and 1 that depends on its arguments alone.
+fn wobble(a: u64, b: u64) -> f64 {
+    let mut x = (a.wrapping_mul(0x9e37_79b9_7f4a_7c15)) ^ (b.wrapping_add(1)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x ^= x >> 31;
+    x = x.wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^= x >> 29;
+    (x % 20_001) as f64 / 10_000.0 - 1.0
+}
+
+fn latency(mean_ns: f64, count: u64, censored: u64) -> Latency {
+    let mut latency = Latency::new();
+    // An exponential body by its quantiles, so that the shape is smooth with few samples.
+    let samples = count.min(400);
+    for k in 0..samples {
+        let q = (k as f64 + 0.5) / samples as f64;
+        let ns = mean_ns * (0.5 - 0.5 * (1.0 - q).ln());
+        latency.record(Duration::from_nanos(ns as u64));
+    }
+    for _ in 0..censored {
+        latency.record_censored(Duration::from_secs(30));
+    }
+    latency
+}
+
+pub(crate) fn round(index: u32, rate: f64, connections: u64, shape: Shape, seed: u64) -> RoundRecord {
+    let seconds = 2.5;
+    let rate = rate * (1.0 + 0.01 * wobble(seed, u64::from(index)));
+    let done = (rate * seconds) as u64;
+    let mean_ns = connections as f64 / rate * 1e9;
+    let response = latency(mean_ns, done, shape.timed_out);
+    let empty = serde_json::to_value(Latency::new()).unwrap();
+    let series: Vec<_> = (0..3)
+        .map(|s| {
+            json!({"at": f64::from(s), "done": done / 3, "errors": shape.failed / 3, "p50_ns": (mean_ns * 0.85) as u64,
+                   "p99_ns": (mean_ns * 2.8) as u64, "mean_ns": mean_ns as u64, "active": connections})
+        })
+        .collect();
+    let mut errors = Vec::new();
+    if shape.failed > 0 {
+        errors.push(json!(["read_reset", shape.failed]));
+    }
+    let load: RoundResult = serde_json::from_value(json!({
+        "seconds": seconds,
+        "counts": {"offered": done + shape.failed + shape.timed_out + connections, "done": done, "failed": shape.failed,
+                   "censored": connections + shape.timed_out, "unsent": 0, "timed_out": shape.timed_out, "retried": 0},
+        "errors": errors, "failed_checks": [],
+        "response_time": response, "service_time": response,
+        "connect_time": empty, "client_lag": empty, "queue_wait": empty,
+        "bytes_sent": done * 40, "bytes_received": done * 150,
+        "connections": {"wanted": connections, "established": connections, "opened": 0, "served": connections, "jain": 0.98},
+        "offered_rate": null, "series": series,
+        "engine_cpu_seconds": 1.1, "engine_busy_share": 0.44, "run_queue_delay_seconds": 0.001, "steps": [],
+    }))
+    .unwrap();
+    let cpu = seconds * 0.97;
+    let bad = (shape.failed + shape.timed_out) as f64;
+    let metrics = BTreeMap::from([
+        ("throughput".to_owned(), done as f64 / seconds),
+        ("time_per_request".to_owned(), seconds * 1e6 / done.max(1) as f64),
+        ("cpu_per_request".to_owned(), cpu * 1e6 / done.max(1) as f64),
+        ("p50".to_owned(), load.response_time.quantile(0.5).ns as f64 / 1e3),
+        ("p99".to_owned(), load.response_time.quantile(0.99).ns as f64 / 1e3),
+        ("peak_memory".to_owned(), 50.0 * 1_048_576.0),
+        ("error_share".to_owned(), bad / (done as f64 + bad).max(1.0)),
+    ]);
+    RoundRecord {
+        index,
+        load,
+        server_cpu_user_seconds: cpu * 0.7,
+        server_cpu_system_seconds: cpu * 0.3,
+        server_cpu_seconds: cpu,
+        throttled_seconds: 0.0,
+        memory_mean_bytes: 48 << 20,
+        memory_peak_bytes: 50 << 20,
+        server_series: (0..3)
+            .map(|s| ServerSecond {
+                at: f64::from(s),
+                cpu_cores: 0.97,
+                memory_bytes: 48 << 20,
+            })
+            .collect(),
+        metrics,
+        validity: Validity::default(),
+    }
+}
+
+pub(crate) fn case(scenario: &str, server: &str, connections: usize, shape: Shape) -> CaseRecord {
+    let id = format!("{scenario}/{server}/c{connections}");
+    let seed = id
+        .bytes()
+        .fold(7_u64, |a, b| a.wrapping_mul(31).wrapping_add(u64::from(b)));
+    let launches = (0..shape.launches)
+        .map(|index| {
+            let rate = shape.rate * (1.0 + 0.03 * wobble(seed, 1_000 + u64::from(index)));
+            LaunchRecord {
+                index,
+                block: index,
+                arm: "candidate".into(),
+                started: "2026-11-21T10:00:00Z".parse().unwrap(),
+                start_up_seconds: 0.31,
+                address: "172.18.0.2:8000".into(),
+                memory_at_rest_bytes: 40 << 20,
+                rounds: (0..shape.rounds)
+                    .map(|r| round(r, rate, connections as u64, shape, seed ^ u64::from(index)))
+                    .collect(),
+                reference: vec![190_000.0, 189_000.0],
+                error: None,
+                log: None,
+            }
+        })
+        .collect();
+    CaseRecord {
+        id,
+        scenario: scenario.into(),
+        server: server.into(),
+        param: format!("c{connections}"),
+        values: vec![("connections".into(), connections.to_string())],
+        description: "Ping-pong, as both studies have it.".into(),
+        load: Load::closed(connections).get("/").expect_status(200).expect_body("OK"),
+        outcome: CaseOutcome::Measured,
+        launches,
+        validity: Validity::default(),
+    }
+}
+
+pub(crate) fn server(name: &str) -> ServerRecord {
+    ServerRecord {
+        spec: ServerSpec {
+            name: name.into(),
+            description: format!("{name}, as a careful operator would run it."),
+            source: Source::Folder("images/server".into()),
+            app: Some("app".into()),
+            command: ["serve", "--bind", "{host}:{port}", "app:application"]
+                .map(Into::into)
+                .to_vec(),
+            env: vec![("PYTHONHASHSEED".into(), "0".into())],
+            port: 8000,
+            limits: Limits::default(),
+            ready_path: "/".into(),
+            ready_within: Duration::from_secs(30),
+            capabilities: vec![],
+            tmpfs: vec![],
+            writable_root: false,
+            user: "65534:65534".into(),
+            python: None,
+            variant: Variant::Tuned,
+            tags: vec![],
+            notes: vec![],
+            services: vec![],
+        },
+        image: format!(
+            "wsgibench/{}:0f3a",
+            name.chars().filter(char::is_ascii_alphanumeric).collect::<String>()
+        ),
+        image_digest: Some("sha256:4c1f0e".into()),
+        image_bytes: Some(210 << 20),
+        versions: BTreeMap::from([("python".into(), "3.11.2".into()), ("server".into(), "27.0.1".into())]),
+    }
+}
+
+/// A run of these cases, with a server for each name in them.
+pub(crate) fn run(cases: Vec<CaseRecord>) -> RunRecord {
+    let mut names: Vec<&str> = Vec::new();
+    for case in &cases {
+        if !names.contains(&case.server.as_str()) {
+            names.push(&case.server);
+        }
+    }
+    let servers = names.into_iter().map(server).collect();
+    RunRecord {
+        schema_version: SCHEMA_VERSION,
+        harness_version: "0.1.0".into(),
+        id: "20261121T100000-4f2a".into(),
+        started: "2026-11-21T10:00:00Z".parse().unwrap(),
+        finished: Some("2026-11-21T10:08:20Z".parse().unwrap()),
+        interrupted: false,
+        seed: 42,
+        profile: Profile::default(),
+        arguments: vec!["--bench".into()],
+        environment: Environment {
+            sandbox: "docker".into(),
+            sandbox_reason: "an engine answers and a base image is at hand".into(),
+            engine: Some("Docker 20.10".into()),
+            kernel: "6.1.0".into(),
+            os: "Debian GNU/Linux 12".into(),
+            cpu_model: "Example CPU".into(),
+            cpu_count: 2,
+            server_cpus: vec![0],
+            load_cpus: vec![1],
+            governor: None,
+            memory_bytes: 24 << 30,
+            cgroup: "v1".into(),
+            path: "bridge".into(),
+            commit: Some("0123abc-dirty".into()),
+            extra: BTreeMap::new(),
+        },
+        notices: vec![Notice {
+            about: String::new(),
+            text: "3 CPUs were asked for and this machine has 2: the servers get 1".into(),
+        }],
+        servers,
+        cases,
+        ceiling: None,
+        comparison: None,
+    }
+}
+
+/// Something of everything: ties, a suspect, an invalid, a failed and an unavailable case, notes, errors, markup.
+pub(crate) fn full() -> RunRecord {
+    static FULL: std::sync::OnceLock<RunRecord> = std::sync::OnceLock::new();
+    FULL.get_or_init(make_full).clone()
+}
+
+fn make_full() -> RunRecord {
+    let mut cases = Vec::new();
+    for connections in [16, 64, 256] {
+        let load = 1.0 + (connections as f64).ln() / 20.0;
+        cases.push(case("ping", "bjoern", connections, shape(62_000.0 * load)));
+        cases.push(case("ping", "gunicorn_gthread", connections, shape(6_400.0 * load)));
+        cases.push(case("ping", "waitress", connections, shape(6_350.0 * load)));
+        let troubled = Shape {
+            failed: 30,
+            timed_out: if connections == 256 { 3 } else { 0 },
+            ..shape(3_900.0)
+        };
+        cases.push(case("ping", "cherrypy", connections, troubled));
+        cases.push(case("ping", SCRIPT, connections, shape(1_200.0 * load)));
+    }
+    let mut suspect = case("ping", "uwsgi", 64, shape(30_000.0));
+    suspect.validity.add(finding(
+        "engine_busy",
+        ValidityLevel::Suspect,
+        "The load engine was 83 % busy; give it more CPUs.",
+    ));
+    let mut invalid = case("ping", "wsgiref", 64, shape(470.0));
+    invalid.validity.add(finding(
+        "ports",
+        ValidityLevel::Invalid,
+        "27,900 of 28,232 local ports were used; the figure is the client's.",
+    ));
+    let mut failed = case(
+        "ping",
+        "meinheld",
+        64,
+        Shape {
+            launches: 0,
+            ..shape(1.0)
+        },
+    );
+    failed.outcome =
+        CaseOutcome::Failed("the image does not build: gcc: \u{1b}[31merror\u{1b}[0m: greenlet.h <missing>".into());
+    let mut absent = case(
+        "ping",
+        "mod_wsgi",
+        64,
+        Shape {
+            launches: 0,
+            ..shape(1.0)
+        },
+    );
+    absent.outcome = CaseOutcome::NotAvailable("apxs is not installed".into());
+    let as_it_comes = case("ping", "gunicorn_default", 64, shape(2_900.0));
+    cases.extend([suspect, invalid, failed, absent, as_it_comes]);
+    let mut run = run(cases);
+    for server in &mut run.servers {
+        match server.spec.name.as_str() {
+            "gunicorn_default" => server.spec.variant = Variant::Default,
+            "bjoern" => server
+                .spec
+                .notes
+                .push("One process: it cannot use a second core.".into()),
+            _ => {}
+        }
+    }
+    run
+}
+
+pub(crate) fn finding(check: &str, level: ValidityLevel, text: &str) -> Finding {
+    Finding {
+        check: check.into(),
+        level,
+        value: 0.83,
+        threshold: 0.7,
+        text: text.into(),
+    }
+}
+
+/// The run with a comparison in it, as `--against` leaves it.
+pub(crate) fn compared() -> RunRecord {
+    let mut run = full();
+    let outcome = |case: &str, metric: &str, verdict: &str, change: f64, gated: bool| {
+        json!({"case": case, "metric": metric, "gated": gated, "verdict": verdict, "base": 142.0,
+            "candidate": 142.0 * (1.0 + change), "change": change,
+            "interval": {"low": change - 0.01, "high": change + 0.012, "confidence": 0.9, "method": "student_t"},
+            "p": 0.0004, "adjusted_p": 0.002, "margin": {"relative": 0.02}, "mde": 0.014, "spread": 0.011,
+            "blocks": 10, "unusable_blocks": 0, "undecided": false, "notes": []})
+    };
+    run.comparison = Some(json!({
+        "version": 1, "run": run.id, "against": "origin/main (1234abc)", "gate": true, "verdict": "regression",
+        "exit_status": 3, "ended": "a regression is certain", "missing": [], "unmatched": [],
+        "notes": ["0 of 10 blocks were repeated"],
+        "outcomes": [
+            outcome("ping/gunicorn_gthread/c64", "cpu_per_request", "regression", 0.083, true),
+            outcome("ping/gunicorn_gthread/c64", "throughput", "inconclusive", -0.051, false),
+            outcome("ping/bjoern/c64", "cpu_per_request", "equivalent", 0.001, true),
+            outcome("ping/bjoern/c64", "p99", "improvement", -0.2, false),
+        ],
+    }));
+    run
+}
+
+/// `count` cases of many servers, one launch of one round each.
+pub(crate) fn many(count: usize) -> RunRecord {
+    let one = Shape {
+        launches: 2,
+        rounds: 1,
+        ..shape(0.0)
+    };
+    let cases = (0..count)
+        .map(|i| {
+            let connections = [16, 64, 256, 1024][i % 4];
+            let rate = 1_000.0 + 37.0 * (i / 4) as f64;
+            case(
+                &format!("scenario_{}", i / 40),
+                &format!("server_{}", i / 4 % 10),
+                connections,
+                Shape { rate, ..one },
+            )
+        })
+        .collect();
+    run(cases)
+}

@@ -1,0 +1,225 @@
+//! The terminal's pages, as a person reads them.
+
+mod report_fixture;
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use report_fixture as fixture;
+use wsgibench_harness::{
+    measure::event::Event,
+    report::{
+        Listener as _,
+        terminal::{Options, Terminal, WIDTH, case_text, run_text},
+    },
+    store::record::{Notice, RunRecord},
+};
+
+/// What was written, readable after the writer is gone.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+fn page(run: &RunRecord) -> String {
+    console::set_colors_enabled(false);
+    let cases: String = run.cases.iter().map(case_text).collect();
+    cases + &run_text(run)
+}
+
+fn assert_fits(page: &str) {
+    for line in page.lines() {
+        assert!(console::measure_text_width(line) <= WIDTH, "wider than {WIDTH}: {line}");
+        assert!(!line.contains('\u{1b}'), "an escape sequence got through: {line:?}");
+    }
+}
+
+#[test]
+fn a_run_with_something_of_everything() {
+    let page = page(&fixture::full());
+    assert_fits(&page);
+    insta::assert_snapshot!(page);
+}
+
+#[test]
+fn a_comparison_names_case_metric_change_and_interval() {
+    console::set_colors_enabled(false);
+    let page = run_text(&fixture::compared());
+    assert_fits(&page);
+    let comparison = page.split("Compared with").nth(1).unwrap();
+    insta::assert_snapshot!(comparison);
+}
+
+#[test]
+fn one_launch_claims_no_interval_and_no_order() {
+    let one = fixture::Shape {
+        launches: 1,
+        rounds: 1,
+        ..fixture::shape(1_000.0)
+    };
+    let page = page(&fixture::run(vec![
+        fixture::case("ping", "a", 64, one),
+        fixture::case("ping", "b", 64, fixture::Shape { rate: 9_000.0, ..one }),
+    ]));
+    assert!(page.contains("1 launch, 1 round: no interval"), "{page}");
+    assert_eq!(page.matches("1–2").count(), 2, "{page}");
+}
+
+#[test]
+fn nothing_valid_is_said_and_not_ranked() {
+    let mut run = fixture::full();
+    run.cases.retain(|c| c.server == "meinheld" || c.server == "wsgiref");
+    let page = page(&run);
+    assert!(page.contains("Nothing was measured that can be believed"), "{page}");
+    assert!(!page.contains("rank  "), "{page}");
+    assert!(page.contains("not ranked: wsgiref invalid: 27,900 of 28,232"), "{page}");
+}
+
+#[test]
+fn long_names_fit() {
+    let long = "n".repeat(300);
+    assert_fits(&page(&fixture::run(vec![fixture::case(
+        "ping",
+        &long,
+        64,
+        fixture::shape(1_000.0),
+    )])));
+}
+
+#[test]
+fn a_damaged_comparison_is_named() {
+    let mut run = fixture::full();
+    run.comparison = Some(serde_json::json!({"outcomes": 3}));
+    assert!(run_text(&run).contains("the comparison in run 20261121T100000-4f2a cannot be read"));
+}
+
+/// The events of a small run, in order.
+fn events() -> Vec<Event> {
+    let run = fixture::run(vec![fixture::case(
+        "ping",
+        "bjoern",
+        64,
+        fixture::Shape {
+            launches: 1,
+            rounds: 1,
+            ..fixture::shape(9_000.0)
+        },
+    )]);
+    let case = run.cases[0].clone();
+    let launch = case.launches[0].clone();
+    let mut broken = launch.clone();
+    broken.error = Some("it died: exit status 1".into());
+    let id = case.id.clone();
+    vec![
+        Event::Planned {
+            run: run.id.clone(),
+            cases: 1,
+            launches: 2,
+            expected: Duration::from_secs(95),
+        },
+        Event::Noticed(Notice {
+            about: String::new(),
+            text: "the servers get 1 CPU".into(),
+        }),
+        Event::Preparing {
+            what: "bjoern".into(),
+            text: "building the image".into(),
+        },
+        Event::Launching {
+            case: id.clone(),
+            arm: "base".into(),
+            number: 1,
+            of: 2,
+            left: Duration::from_secs(90),
+        },
+        Event::WarmingUp { case: id.clone() },
+        Event::Live {
+            case: id.clone(),
+            elapsed: Duration::from_secs(1),
+            of: Duration::from_secs(2),
+            requests_per_second: 9_000.0,
+            p99_ns: 1_000_000,
+            errors: 0,
+            server_cores: 1.0,
+        },
+        Event::RoundDone {
+            case: id.clone(),
+            round: Box::new(launch.rounds[0].clone()),
+        },
+        Event::LaunchDone {
+            case: id.clone(),
+            launch: Box::new(launch),
+        },
+        Event::LaunchDone {
+            case: id,
+            launch: Box::new(broken),
+        },
+        Event::CaseDone { case: Box::new(case) },
+        Event::Finished { run: Box::new(run) },
+    ]
+}
+
+fn told(options: Options) -> (String, String) {
+    console::set_colors_enabled(false);
+    console::set_colors_enabled_stderr(false);
+    let (out, err) = (Shared::default(), Shared::default());
+    let mut terminal = Terminal::to(options, Box::new(out.clone()), Box::new(err.clone()));
+    for event in events() {
+        terminal.on(&event);
+    }
+    (out.text(), err.text())
+}
+
+const PLAIN: Options = Options {
+    results: true,
+    quiet: false,
+    verbose: false,
+    interactive: false,
+};
+
+#[test]
+fn a_log_gets_plain_lines() {
+    let (out, err) = told(PLAIN);
+    assert!(out.starts_with("ping/bjoern/c64\n"), "{out}");
+    insta::assert_snapshot!(err);
+}
+
+#[test]
+fn verbose_tells_each_round() {
+    let (_, err) = told(Options { verbose: true, ..PLAIN });
+    insta::assert_snapshot!(err);
+}
+
+#[test]
+fn quiet_tells_only_what_the_figures_need() {
+    let (out, err) = told(Options { quiet: true, ..PLAIN });
+    assert_eq!(err, "note: the servers get 1 CPU\n");
+    assert!(out.contains("thrpt:"), "{out}");
+}
+
+#[test]
+fn another_form_has_standard_output_to_itself() {
+    let (out, err) = told(Options {
+        results: false,
+        ..PLAIN
+    });
+    assert_eq!(out, "");
+    assert!(err.contains("[1/2] ping/bjoern/c64 (base), 1m 30s left"), "{err}");
+}

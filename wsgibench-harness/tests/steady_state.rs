@@ -1,0 +1,154 @@
+//! A load in steady state allocates nothing per request, and a load that has ended leaves nothing open.
+//!
+//! One allocator counts for the whole process, so the tests take turns and the server here does not allocate either.
+
+use std::{
+    alloc::System,
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use wsgibench_harness::load::{Load, Plan, Request, Session, Target, Values};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Answers whatever comes in one read, without allocating once a connection is there. Each answer in two writes cuts
+/// its head in half when `in_pieces`.
+fn server(in_pieces: bool) -> SocketAddr {
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nOK";
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let mut stream = stream;
+                let mut buffer = [0; 4096];
+                stream.set_nodelay(true)?;
+                while stream.read(&mut buffer)? > 0 {
+                    if in_pieces {
+                        stream.write_all(&ANSWER[..20])?;
+                        // Long enough for the first piece to be read on its own most of the time.
+                        thread::sleep(Duration::from_micros(50));
+                        stream.write_all(&ANSWER[20..])?;
+                    } else {
+                        stream.write_all(ANSWER)?;
+                    }
+                }
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    address
+}
+
+fn plan(address: SocketAddr, load: Load) -> Plan {
+    Plan::new(
+        Target {
+            address,
+            host: "steady.test".into(),
+        },
+        load,
+    )
+}
+
+/// Allocations (and growths) in this process while so many requests are answered.
+fn allocations(session: &mut Session, requests: u64) -> usize {
+    let region = Region::new(ALLOCATOR);
+    let counts = session.warm_up_requests(requests, Duration::from_secs(60)).unwrap();
+    let change = region.change();
+    assert!(counts.done >= requests, "{counts:?}");
+    assert_eq!(counts.failed, 0);
+    change.allocations + change.reallocations
+}
+
+/// What the edges of a phase and its seconds cost, whatever the number of requests: histograms of the notes, the result.
+const EDGES: usize = 200;
+
+#[test]
+fn requests_cost_no_allocation() {
+    let _turn = turn();
+    let mut varying = Request::new("POST", "/{n}");
+    varying.headers.push(("X-Pick".into(), "{pick}".into()));
+    varying.body = wsgibench_harness::load::Body::Bytes(b"n={n}&row={row}".to_vec());
+    varying.values = vec![
+        ("n".into(), Values::Counter),
+        ("pick".into(), Values::Random { low: 0, high: 999_999 }),
+        ("row".into(), Values::Rows(vec!["some".into(), "thing".into()])),
+    ];
+    let loads = [
+        (
+            "plain",
+            Load::closed(8).get("/").expect_status(200).expect_body("OK"),
+            false,
+            30_000,
+        ),
+        (
+            "mixed and rendered",
+            Load::closed(8).get("/").request(varying),
+            false,
+            30_000,
+        ),
+        (
+            "heads in pieces",
+            Load::closed(8).get("/").expect_body("OK"),
+            true,
+            10_000,
+        ),
+        ("open", Load::rate(5_000).get("/").max_connections(32), false, 10_000),
+    ];
+    for (name, load, in_pieces, requests) in loads {
+        let mut session = Session::start(&plan(server(in_pieces), load)).unwrap();
+        // Buffers grow to their size.
+        allocations(&mut session, 500);
+        let count = allocations(&mut session, requests);
+        println!("{name}: {count} allocations for {requests} requests");
+        assert!(count < EDGES, "{name}: {count} allocations for {requests} requests");
+        session.finish().unwrap();
+    }
+}
+
+#[test]
+fn nothing_is_left_open() {
+    let _turn = turn();
+    let address = server(false);
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let run = || {
+        let mut session = Session::start(&plan(address, Load::closed(20).get("/"))).unwrap();
+        session.round(Duration::from_millis(100)).unwrap();
+        let during = (descriptors(), threads());
+        session.finish().unwrap();
+        during
+    };
+    run();
+    // The server's own ends and threads go away a little later than ours.
+    let settle = || {
+        let mut last = (descriptors(), threads());
+        for _ in 0..50 {
+            thread::sleep(Duration::from_millis(20));
+            let now = (descriptors(), threads());
+            if now == last {
+                break;
+            }
+            last = now;
+        }
+        last
+    };
+    let before = settle();
+    for _ in 0..3 {
+        let during = run();
+        assert!(during.0 >= before.0 + 20, "{during:?} {before:?}");
+    }
+    assert_eq!(settle(), before, "descriptors or threads were left");
+}
