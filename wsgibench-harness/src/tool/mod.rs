@@ -7,7 +7,6 @@ mod clean;
 mod compare;
 mod doctor;
 mod error;
-mod figures;
 mod list;
 mod new;
 mod target;
