@@ -9,7 +9,7 @@ use std::{collections::HashMap, time::Duration};
 use bollard::query_parameters::{
     InspectNetworkOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveImageOptions,
 };
-use sandbox_support::{Bench, eventually, get, helper, of_helper, read};
+use sandbox_support::{Bench, eventually, get, gunicorn_spec, helper, of_helper, read};
 use wsgibench_harness::{
     declare::{Source, server::Service},
     sandbox::{Launch, LaunchError, PrepareError, Sandbox, SandboxChoice, SandboxKind, SandboxOptions, Signal},
@@ -412,6 +412,26 @@ async fn a_base_image_comes_from_debian_where_no_registry_answers() {
     );
     let launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
     assert!(get(launch.address(), "/").ends_with("OK"));
+    launch.stop().await.unwrap();
+    remove_image(&prepared.image).await;
+}
+
+#[tokio::test]
+async fn requirement_lines_alone_make_an_image() {
+    let bench = Bench::new();
+    let Some(sandbox) = open(&bench).await else { return };
+    let prepared = match sandbox.prepare(&gunicorn_spec(&bench)).await {
+        Ok(prepared) => prepared,
+        Err(error) if error.to_string().contains("pip install") => {
+            return println!("skipped, no package index: {error}");
+        }
+        Err(error) => panic!("{error}"),
+    };
+    assert_eq!(prepared.versions["gunicorn"], "27.0.1");
+    let launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
+    assert!(get(launch.address(), "/").ends_with("OK"));
+    // It answers as soon as its first worker does; in a virtual machine they cannot be seen.
+    eventually("a master and two workers run", || matches!(launch.pids().len(), 0 | 3)).await;
     launch.stop().await.unwrap();
     remove_image(&prepared.image).await;
 }

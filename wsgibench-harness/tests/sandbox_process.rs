@@ -3,7 +3,7 @@
 
 mod sandbox_support;
 
-use sandbox_support::{Bench, eventually, get, helper, of_helper, read};
+use sandbox_support::{Bench, eventually, get, gunicorn_spec, helper, of_helper, read};
 use wsgibench_harness::{
     declare::Source,
     sandbox::{LaunchError, PrepareError, Sandbox, SandboxChoice, SandboxKind, Signal},
@@ -317,4 +317,26 @@ fn processes_with(variable: &str, text: &str) -> Vec<u32> {
             .any(|entry| entry.starts_with(variable) && entry.contains(text))
     })
     .collect()
+}
+
+#[tokio::test]
+async fn gunicorn_comes_from_the_package_index_once() {
+    let bench = Bench::new();
+    let sandbox = open(&bench).await;
+    let spec = gunicorn_spec(&bench);
+    let prepared = match sandbox.prepare(&spec).await {
+        Ok(prepared) => prepared,
+        // No index can be reached: that is told as it should be, and no more can be tried.
+        Err(error) => return println!("skipped: {error}"),
+    };
+    assert_eq!(prepared.versions["gunicorn"], "27.0.1");
+    sandbox.prepare(&spec).await.unwrap();
+    assert_eq!(bench.said().matches("makes its virtual environment").count(), 1);
+    let launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
+    assert!(get(launch.address(), "/").ends_with("OK"));
+    // It answers as soon as its first worker does.
+    eventually("a master and two workers run", || launch.pids().len() == 3).await;
+    let pids = launch.pids();
+    launch.stop().await.unwrap();
+    assert_gone(&pids);
 }

@@ -42,8 +42,14 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
         run.listeners.notice("", text);
     }
     plan.order.reference = true;
+    // What is wrong with the command line is said before another commit is built.
+    let metrics = metrics(args)?;
     let (pairing, against, unmatched) = arms(run, args, plan, bench)?;
-    let judged = judged(args, pairing.clone())?;
+    let judged = Judged {
+        pairing: pairing.clone(),
+        gated: metrics.gated,
+        margins: metrics.margins,
+    };
     let compared = match &pairing {
         Pairing::Arms => plan.order.jobs.iter().filter(|job| job.arm == BASE).count(),
         Pairing::Versus(server) => plan.cases.iter().filter(|case| case.server != *server).count(),
@@ -130,7 +136,13 @@ fn with_load(case: &Case, load: crate::load::Load) -> Case {
     case
 }
 
-fn judged(args: &Args, pairing: Pairing) -> Result<Judged, Failure> {
+/// What the gate fails on, and by which margins.
+struct Metrics {
+    gated: Vec<Metric>,
+    margins: BTreeMap<Metric, Margin>,
+}
+
+fn metrics(args: &Args) -> Result<Metrics, Failure> {
     let mut margins: BTreeMap<Metric, Margin> = BTreeMap::new();
     for text in &args.margin {
         let given: MarginOverride = text.parse().map_err(|e| Failure::usage(format!("--margin: {e}")))?;
@@ -148,11 +160,7 @@ fn judged(args: &Args, pairing: Pairing) -> Result<Judged, Failure> {
     }
     gated.sort_unstable();
     gated.dedup();
-    Ok(Judged {
-        pairing,
-        gated,
-        margins,
-    })
+    Ok(Metrics { gated, margins })
 }
 
 fn decide(

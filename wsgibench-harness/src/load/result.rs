@@ -268,13 +268,15 @@ impl Latency {
         }
     }
 
-    /// The value below which the share `q` (0 to 1) of samples lies.
+    /// The value below which the share `q` (0 to 1) of samples lies. It is "at least" where the censored samples, had they
+    /// lasted for ever, would reach down to it: above the share of those that are not censored.
     #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "samples of one round are far below 2^52")]
     pub fn quantile(&self, q: f64) -> Quantile {
-        let ns = self.histogram.value_at_quantile(q);
+        let certain = 1.0 - self.censored as f64 / self.histogram.len().max(1) as f64;
         Quantile {
-            ns,
-            at_least: self.censored_from.is_some_and(|from| ns >= from),
+            ns: self.histogram.value_at_quantile(q),
+            at_least: self.censored > 0 && q > certain,
         }
     }
 

@@ -1,11 +1,12 @@
 //! The conductor: blocks of launches, each fresh, in random order, until the plan is done or decided.
 
-use std::{collections::HashSet, fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::HashSet, fs, path::Path, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::runtime::Runtime;
 
 use super::{
     event::Event,
+    hooks,
     interrupt::Interrupt,
     job::{Order, Ready},
     launch::{Context, Trouble, log_name, log_path},
@@ -235,9 +236,20 @@ impl Conductor<'_> {
                     trouble
                 })
         };
-        let outcome = context.load(ready, &launch, &record, keep, |note| notes.push(note));
+        let launch = Rc::new(launch);
+        let case = &job.case;
+        let outcome = hooks::run("set-up", case.setup, ready, &launch, self.runtime)
+            .map_err(Trouble::Said)
+            .and_then(|()| context.load(ready, &launch, &record, keep, |note| notes.push(note)));
+        // Tear-down runs whatever came of the load; a failure of it counts only where there is no other.
+        let torn_down = hooks::run("tear-down", case.teardown, ready, &launch, self.runtime).map_err(Trouble::Said);
+        let outcome = outcome.and(torn_down);
         self.bracket(&mut record);
-        let stopped = self.runtime.block_on(launch.stop());
+        let stopped = match Rc::try_unwrap(launch) {
+            Ok(launch) => self.runtime.block_on(launch.stop()).map(Some),
+            // A hook has kept its context: the launch ends when that goes.
+            Err(_) => Ok(None),
+        };
         if let Some(error) = disk {
             return Err(error);
         }
@@ -251,7 +263,7 @@ impl Conductor<'_> {
                 None
             }
             (Err(Trouble::Said(text)), _) => Some(text),
-            (Err(Trouble::Died), stopped) => Some(death(stopped.ok(), &log)),
+            (Err(Trouble::Died), stopped) => Some(death(stopped.ok().flatten(), &log)),
         };
         record.error.clone_from(&failed);
         writer.note(Entry::LaunchDone {

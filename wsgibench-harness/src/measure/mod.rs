@@ -6,6 +6,7 @@ mod conformance;
 pub mod environment;
 pub mod event;
 pub mod gate;
+mod hooks;
 mod interrupt;
 mod job;
 mod launch;

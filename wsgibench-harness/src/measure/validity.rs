@@ -417,3 +417,6 @@ pub fn of_case<'a>(rounds: impl IntoIterator<Item = &'a Validity>) -> Validity {
     };
     merged
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,3 +195,24 @@ pub(crate) async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
 pub(crate) fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
+
+/// A server from requirement lines alone: pip must reach a package index.
+pub(crate) fn gunicorn_spec(bench: &Bench) -> ServerSpec {
+    bench.file(
+        "app/application.py",
+        "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'OK']\n",
+    );
+    let requirements = Source::Requirements(vec!["gunicorn==27.0.1".into(), "packaging==26.3".into()]);
+    let command = [
+        "gunicorn",
+        "--workers",
+        "2",
+        "--no-control-socket",
+        "--bind",
+        "{host}:{port}",
+        "application:application",
+    ];
+    let mut spec = spec("pip-fixture", requirements, &command);
+    spec.app = Some(bench.path("app"));
+    spec
+}

@@ -1,0 +1,113 @@
+use std::time::Duration;
+
+use super::*;
+use crate::load::{Connections, Counts, ErrorKind};
+
+fn good() -> RoundResult {
+    let mut load = RoundResult {
+        seconds: 1.0,
+        counts: Counts {
+            offered: 10_064,
+            done: 10_000,
+            censored: 64,
+            ..Counts::default()
+        },
+        connections: Connections {
+            wanted: 64,
+            established: 64,
+            opened: 0,
+            served: 64,
+            jain: 1.0,
+        },
+        ..RoundResult::default()
+    };
+    for _ in 0..10_000 {
+        load.service_time.record(Duration::from_micros(6_400));
+    }
+    load
+}
+
+fn checks(load: &RoundResult, around: &Surroundings) -> (ValidityLevel, Vec<String>) {
+    let validity = judge(load, around);
+    (validity.level, validity.findings.into_iter().map(|f| f.check).collect())
+}
+
+#[test]
+fn a_sound_round_is_valid() {
+    assert_eq!(
+        checks(&good(), &Surroundings::default()),
+        (ValidityLevel::Valid, vec![])
+    );
+}
+
+#[test]
+fn each_departure_is_found_by_its_own_name() {
+    type Spoil = fn(&mut RoundResult, &mut Surroundings);
+    let cases: [(&str, ValidityLevel, Spoil); 10] = [
+        ("ceiling", Invalid, |_, a| {
+            a.ceiling = Some(Ceiling {
+                requests_per_second: 10_500.0,
+                engine_cpu_us_per_request: 5.0,
+            });
+        }),
+        ("engine_busy", Invalid, |l, _| l.engine_busy_share = 0.99),
+        ("connections", Invalid, |l, _| l.connections.established = 10),
+        ("served", Invalid, |l, _| l.connections.served = 10),
+        ("fairness", Suspect, |l, _| l.connections.jain = 0.3),
+        ("ports", Invalid, |_, a| a.time_wait = 27_000),
+        ("errors", Invalid, |l, _| {
+            l.counts.failed = 1_000;
+            l.errors = vec![(ErrorKind::ReadReset, 1_000)];
+        }),
+        ("run_queue_delay", Invalid, |l, _| l.run_queue_delay_seconds = 0.5),
+        ("neighbour", Invalid, |_, a| a.neighbour_share = 0.9),
+        ("path", Suspect, |_, a| a.published_port = true),
+    ];
+    for (check, level, spoil) in cases {
+        let (mut load, mut around) = (good(), Surroundings::default());
+        spoil(&mut load, &mut around);
+        assert_eq!(checks(&load, &around), (level, vec![check.to_owned()]), "{check}");
+    }
+}
+
+#[test]
+fn ten_connections_served_and_the_rest_starved_breaks_littles_law() {
+    // The study's CherryPy: 4,090/s x 2.44 ms are ten connections, whatever was asked for.
+    let mut load = good();
+    load.connections.wanted = 1_000;
+    load.connections.established = 1_000;
+    load.connections.served = 10;
+    let (level, found) = checks(&load, &Surroundings::default());
+    assert_eq!(level, Invalid);
+    assert_eq!(found, ["served", "littles_law"]);
+}
+
+#[test]
+fn a_schedule_that_the_engine_cannot_keep_is_not_the_servers_fault() {
+    let mut load = good();
+    load.offered_rate = Some(10_000.0);
+    for _ in 0..1_000 {
+        load.client_lag.record(Duration::from_millis(20));
+    }
+    let around = Surroundings {
+        model: LoadModel::Open,
+        ..Surroundings::default()
+    };
+    assert_eq!(checks(&load, &around), (Invalid, vec!["client_lag".to_owned()]));
+}
+
+#[test]
+fn one_bad_round_makes_a_case_suspect_and_most_make_it_invalid() {
+    let fine = Validity::default();
+    let mut bad = Validity::default();
+    bad.add(Finding {
+        check: "errors".to_owned(),
+        level: Invalid,
+        value: 1.0,
+        threshold: 0.05,
+        text: String::new(),
+    });
+    assert_eq!(of_case([&fine, &fine, &bad]).level, Suspect);
+    assert_eq!(of_case([&fine, &bad, &bad]).level, Invalid);
+    assert_eq!(of_case([&fine, &fine]).level, ValidityLevel::Valid);
+}
