@@ -20,7 +20,8 @@ mod serve;
 mod thread;
 
 pub use delay::Delays;
-pub use process::{DelayServerProcess, NullServerProcess, maybe_serve};
+
+pub use process::{DelayServerProcess, NullServerProcess, VARIABLE, maybe_serve};
 pub use thread::NullServer;
 
 /// The answer to every good request on a connection that lives on.
