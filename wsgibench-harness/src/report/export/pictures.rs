@@ -255,7 +255,7 @@ fn mark(point: &Point, at: (f64, f64), index: usize, plot: &mut Plot) -> Drawn {
         Some(_) => (WHITE.filled(), color.stroke_width(2)),
         None => (color.filled(), color.stroke_width(1)),
     };
-    if index / PALETTE.len() % 2 == 0 {
+    if (index / PALETTE.len()).is_multiple_of(2) {
         plot.draw_series([Circle::new(at, 4, inner), Circle::new(at, 4, edge)])?;
     } else {
         plot.draw_series([TriangleMarker::new(at, 6, inner), TriangleMarker::new(at, 6, edge)])?;
