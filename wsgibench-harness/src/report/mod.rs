@@ -9,6 +9,8 @@ pub mod criterion;
 pub mod export;
 pub mod facts;
 pub mod figures;
+#[cfg(feature = "html")]
+pub mod html;
 pub mod ranking;
 pub mod terminal;
 pub mod units;

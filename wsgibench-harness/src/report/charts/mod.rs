@@ -101,6 +101,8 @@ pub struct Chart {
     pub title: String,
     /// What it shows and how to read it, in a sentence.
     pub about: String,
+    /// The parameter set that it is about; `None` when it is about all of them.
+    pub param: Option<String>,
     /// Its look.
     pub kind: Kind,
     /// Horizontal axis.
@@ -109,7 +111,8 @@ pub struct Chart {
     pub y: Axis,
     /// Names of the categories; empty where x is a number.
     pub categories: Vec<String>,
-    /// Its series; none is empty.
+    /// Its series; none is empty. (Left out where a chart is serialized for its texts alone.)
+    #[serde(skip)]
     pub series: Vec<Series>,
 }
 

@@ -102,6 +102,7 @@ fn chart(items: &[&Item], measure: &Measure, scenario: &str, param: &str) -> Opt
         id: format!("{}-{}-{}", slug(scenario), slug(param), measure.id),
         title: format!("{}, {param}", measure.title),
         about: "Second by second of a round, the mean over all rounds.".into(),
+        param: Some(param.to_owned()),
         kind: Kind::Lines,
         x: Axis::new("time into the round", Quantity::Seconds),
         y: Axis::new(measure.axis, measure.quantity).log(log),

@@ -48,6 +48,7 @@ fn chart(items: &[&Item], scenario: &str, param: &str) -> Option<Chart> {
         about:
             "All rounds of all launches together. A hollow point is a lower bound: requests still unanswered are in it."
                 .into(),
+        param: Some(param.to_owned()),
         kind: Kind::Lines,
         x: Axis::new("percentile", Quantity::Percentile).log(true),
         y: Axis::new("response time", Quantity::Nanoseconds).log(log),
