@@ -118,6 +118,25 @@ fn stored_runs_are_listed_and_compared() {
 }
 
 #[test]
+fn a_run_is_exported_to_a_file_or_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    store(folder.path(), "r1", 1_000.0);
+    let (status, text, _) = output(wsgibench(folder.path()).args(["export", "csv", "latest", "-"]));
+    assert!(status == 0 && text.contains("ping/gunicorn/c64"), "{text}");
+    let (status, _, error) = output(wsgibench(folder.path()).args(["export", "markdown", "r1", "sub/summary.md"]));
+    assert_eq!(status, 0, "{error}");
+    assert!(
+        fs::read_to_string(folder.path().join("sub/summary.md"))
+            .unwrap()
+            .contains("gunicorn")
+    );
+    let (status, _, error) = output(wsgibench(folder.path()).args(["export", "pdf", "r1", "x"]));
+    assert!(status == 2 && error.contains("choose from csv"), "{error}");
+    let (status, _, error) = output(wsgibench(folder.path()).args(["export", "csv", "r2", "x"]));
+    assert!(status == 2 && error.contains("there is no run `r2`"), "{error}");
+}
+
+#[test]
 fn clean_shows_first_and_removes_what_is_named() {
     let folder = tempfile::tempdir().unwrap();
     for number in 1..=3 {
