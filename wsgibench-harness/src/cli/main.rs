@@ -124,10 +124,10 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
         &baseline::population(&record),
         &listeners,
     )?;
-    output::finish(&record, &args, &exports, &target_dir, &listeners)?;
     listeners.tell(&Event::Finished {
         run: Box::new(record.clone()),
     });
+    output::finish(&run.store, &record, &args, &exports, &target_dir, &listeners)?;
     if args.output_format == OutputFormat::Json {
         output::print_json(&record)?;
     }

@@ -16,7 +16,7 @@ use crate::{
         export::{self, Format},
         terminal::{Options, Terminal},
     },
-    store::record::RunRecord,
+    store::{Store, record::RunRecord},
 };
 
 /// Colour as asked, on both streams.
@@ -66,6 +66,7 @@ pub(super) fn exports(args: &Args) -> Result<Vec<(Format, PathBuf)>, Failure> {
 
 /// Writes everything that is made of a finished run.
 pub(super) fn finish(
+    store: &Store,
     run: &RunRecord,
     args: &Args,
     exports: &[(Format, PathBuf)],
@@ -84,8 +85,23 @@ pub(super) fn finish(
         let text = export::render(Format::BencherLines, run).map_err(|e| Failure::machine(e.to_string()))?;
         print(&text)?;
     }
+    if !args.noplot {
+        html(store, run, listeners);
+    }
     Ok(())
 }
+
+#[cfg(feature = "html")]
+fn html(store: &Store, run: &RunRecord, listeners: &Listeners) {
+    let path = store.root().join("report").join("index.html");
+    match crate::report::html::write(&[run], &path) {
+        Ok(()) => listeners.tell(&crate::measure::event::Event::Reported { path }),
+        Err(error) => listeners.notice("", format!("the report was not written: {error}")),
+    }
+}
+
+#[cfg(not(feature = "html"))]
+fn html(_store: &Store, _run: &RunRecord, _listeners: &Listeners) {}
 
 /// The whole run on standard output.
 pub(super) fn print_json(run: &RunRecord) -> Result<(), Failure> {

@@ -292,11 +292,11 @@ fn is_stale(error: &hyper::Error) -> bool {
 
 /// Whether the connection ends with the next request on it.
 fn is_last(user: &User) -> bool {
-    let used = if user.link.is_some() { user.used } else { 0 };
+    let sent = if user.link.is_some() { user.used } else { 0 };
     match user.world.plan.load.keep_alive {
         KeepAlive::Always => false,
         KeepAlive::Never => true,
-        KeepAlive::Requests(n) => used + 1 >= n,
+        KeepAlive::Requests(n) => sent + 1 >= n,
     }
 }
 

@@ -71,11 +71,8 @@ impl Multipart {
             body.put_slice(format!("--{boundary}\r\n").as_bytes());
             let mut head = format!("Content-Disposition: form-data; name=\"{}\"", quoted(&part.name));
             if let Some((file_name, content_type)) = &part.file {
-                head.push_str(&format!("; filename=\"{}\"", quoted(file_name)));
-                head.push_str(&format!(
-                    "\r\nContent-Type: {}",
-                    content_type.replace(['\r', '\n'], " ")
-                ));
+                head.extend(["; filename=\"", &quoted(file_name), "\""]);
+                head.extend(["\r\nContent-Type: ", &content_type.replace(['\r', '\n'], " ")]);
             }
             body.put_slice(head.as_bytes());
             body.put_slice(b"\r\n\r\n");

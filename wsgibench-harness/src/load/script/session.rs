@@ -73,6 +73,10 @@ impl ScriptSession {
     ///
     /// # Errors
     /// A plan that cannot be carried out here.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a session owns its script: a caller need not keep it alive"
+    )]
     pub fn start(plan: &Plan, script: Script) -> Result<Self, LoadError> {
         plan.validate()?;
         preflight::raise_descriptors(plan)?;

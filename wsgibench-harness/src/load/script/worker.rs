@@ -136,7 +136,7 @@ impl Job {
             tokio::select! {
                 biased;
                 reached = pace.until(due) => reached?,
-                _ = ended(&mut orders) => return Ok(()),
+                () = ended(&mut orders) => return Ok(()),
             }
             // What is over is not kept.
             while users.try_join_next().is_some() {}

@@ -9,6 +9,11 @@ use super::{
     server::{Server, Speech, certificate},
 };
 
+#[derive(serde::Deserialize)]
+struct Thing {
+    n: u32,
+}
+
 #[test]
 fn every_method_header_and_body_arrives() {
     async fn talk(user: &mut User) -> Result<()> {
@@ -35,10 +40,6 @@ fn every_method_header_and_body_arrives() {
             .await?
             .expect_header("server", "test")?
             .expect("own check", true)?;
-        #[derive(serde::Deserialize)]
-        struct Thing {
-            n: u32,
-        }
         ensure!(user.get("/json").await?.json::<Thing>()?.n == 3);
         Ok(())
     }

@@ -166,7 +166,13 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
                 head.uri.path_and_query().map_or("", |path| path.as_str()),
                 header(header::CONTENT_TYPE),
                 header(header::HOST),
-                String::from_utf8_lossy(&body.collect().await.map(|body| body.to_bytes()).unwrap_or_default())
+                String::from_utf8_lossy(
+                    &body
+                        .collect()
+                        .await
+                        .map(http_body_util::Collected::to_bytes)
+                        .unwrap_or_default()
+                )
             );
             with(text(StatusCode::OK, told), header::SERVER, "test")
         }
