@@ -73,12 +73,20 @@ fn the_edges_of_a_round_can_be_observed_and_its_figures_watched() {
     let counts = session.warm_up_requests(2_000, Duration::from_secs(20)).unwrap();
     assert!(counts.done >= 2_000, "{counts:?}");
     let watch = session.watch();
+    // Looks until there is something to see: how soon that is, is up to the machine.
     let watcher = thread::spawn(move || {
-        thread::sleep(ms(300));
-        watch.live()
+        let mut live = watch.live();
+        for _ in 0..200 {
+            thread::sleep(ms(10));
+            live = watch.live();
+            if live.done > 0 && live.active == 4 {
+                break;
+            }
+        }
+        live
     });
     let mut edges = Vec::new();
-    let round = session.round_observed(ms(600), &mut |edge| edges.push(edge)).unwrap();
+    let round = session.round_observed(ms(2_500), &mut |edge| edges.push(edge)).unwrap();
     assert_eq!(edges, [Edge::Start, Edge::End]);
     let live = watcher.join().unwrap();
     assert!(

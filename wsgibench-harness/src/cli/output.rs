@@ -1,14 +1,19 @@
 //! Where a run's figures go besides its record: the terminal, the HTML report, exports, criterion's files.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::PathBuf,
+};
 
 use super::{
     Failure,
     args::{Args, ColorArg, OutputFormat},
+    run::Listeners,
 };
 use crate::{
     report::{
-        Listener,
+        Listener, criterion,
+        export::{self, Format},
         terminal::{Options, Terminal},
     },
     store::record::RunRecord,
@@ -45,6 +50,41 @@ pub(super) fn listeners(args: &Args) -> Vec<Box<dyn Listener + Send>> {
         interactive: std::io::stderr().is_terminal(),
     };
     vec![Box::new(Terminal::new(options))]
+}
+
+/// `--export`, checked before anything is measured.
+pub(super) fn exports(args: &Args) -> Result<Vec<(Format, PathBuf)>, Failure> {
+    args.exports()
+        .map_err(Failure::usage)?
+        .into_iter()
+        .map(|(format, path)| {
+            let format = format.parse().map_err(|e| Failure::usage(format!("--export: {e}")))?;
+            Ok((format, path))
+        })
+        .collect()
+}
+
+/// Writes everything that is made of a finished run.
+pub(super) fn finish(
+    run: &RunRecord,
+    args: &Args,
+    exports: &[(Format, PathBuf)],
+    target_dir: &std::path::Path,
+    listeners: &Listeners,
+) -> Result<(), Failure> {
+    for (format, path) in exports {
+        export::write(*format, run, path)
+            .map_err(|e| Failure::machine(format!("the export to {} was not written: {e}", path.display())))?;
+    }
+    let saved = args.save_baseline.as_deref();
+    if let Err(error) = criterion::write(run, target_dir, saved) {
+        listeners.notice("", format!("criterion's files were not written: {error}"));
+    }
+    if args.output_format == OutputFormat::Bencher {
+        let text = export::render(Format::BencherLines, run).map_err(|e| Failure::machine(e.to_string()))?;
+        print(&text)?;
+    }
+    Ok(())
 }
 
 /// The whole run on standard output.

@@ -3,8 +3,14 @@
 //! This room reads records and events, and never runs anything. All renderers start from [`figures`], so that the same
 //! figure reads the same everywhere.
 
+pub mod charts;
 pub mod comparison;
+pub mod criterion;
+pub mod export;
+pub mod facts;
 pub mod figures;
+#[cfg(feature = "html")]
+pub mod html;
 pub mod ranking;
 pub mod terminal;
 pub mod units;

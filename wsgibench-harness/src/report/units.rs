@@ -1,5 +1,7 @@
 //! Figures in the units that people read.
 
+use crate::stats::Metric;
+
 /// A count as a floating-point number; exact up to 2^53, which no count here reaches.
 #[expect(
     clippy::cast_precision_loss,
@@ -71,6 +73,18 @@ pub fn percent(share: f64) -> String {
         a if a < 0.01 => "< 0.01 %".into(),
         a if a < 10.0 => format!("{value:.2} %"),
         _ => format!("{value:.1} %"),
+    }
+}
+
+/// A metric's value in the unit that people read.
+#[must_use]
+pub fn metric(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::Throughput => rate(value),
+        Metric::CpuPerRequest | Metric::P50 | Metric::P99 => time(value * 1e3),
+        Metric::PeakMemory => bytes(value),
+        Metric::ErrorShare => percent(value),
+        Metric::StartUpTime => time(value * 1e9),
     }
 }
 

@@ -147,25 +147,18 @@ fn point(figures: &Figures, metric: Metric) -> String {
     figures
         .metrics
         .get(&metric)
-        .map_or_else(dash, |s| value(metric, s.mean.point))
+        .map_or_else(dash, |s| units::metric(metric, s.mean.point))
 }
 
 fn interval(summary: &Summary, metric: Metric) -> String {
-    let point = value(metric, summary.mean.point);
+    let point = units::metric(metric, summary.mean.point);
     match summary.mean.interval {
-        Some(i) => format!("{point} [{} {}]", value(metric, i.low), value(metric, i.high)),
+        Some(i) => format!(
+            "{point} [{} {}]",
+            units::metric(metric, i.low),
+            units::metric(metric, i.high)
+        ),
         None => format!("{point} [one launch]"),
-    }
-}
-
-/// A metric's value in the unit that people read.
-fn value(metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::Throughput => units::rate(value),
-        Metric::CpuPerRequest | Metric::P50 | Metric::P99 => units::time(value * 1e3),
-        Metric::PeakMemory => units::bytes(value),
-        Metric::ErrorShare => units::percent(value),
-        Metric::StartUpTime => units::time(value * 1e9),
     }
 }
 

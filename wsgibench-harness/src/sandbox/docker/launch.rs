@@ -205,7 +205,15 @@ impl DockerLaunch {
     /// Kills it; its ending and all that it printed.
     async fn end(&self) -> (StopInfo, Vec<u8>) {
         let oom_kills = self.usage().map_or(0, |usage| usage.oom_kills);
-        let state = inspect(&self.engine, self.server.id()).await;
+        let mut state = inspect(&self.engine, self.server.id()).await;
+        // The engine learns of an end a moment after the kernel does, on a busy machine a long moment.
+        for _ in 0..100 {
+            if self.is_alive() || !state.as_ref().is_ok_and(|state| state.running) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            state = inspect(&self.engine, self.server.id()).await;
+        }
         let running = state.as_ref().is_ok_and(|state| state.running);
         if running {
             let _ = self.signal(Signal::Kill).await;

@@ -1,0 +1,280 @@
+//! The charts of one scenario.
+
+use std::collections::BTreeMap;
+
+use super::{Axis, Chart, Kind, Point, Quantity, Series, over_time, percentiles, slug};
+use crate::{
+    load::Model,
+    report::{figures::Figures, units::float_len, words},
+    stats::{Metric, Summary},
+    store::record::{CaseRecord, RunRecord, ValidityLevel},
+};
+
+/// One case with its figures.
+pub(super) struct Item<'a> {
+    pub(super) case: &'a CaseRecord,
+    pub(super) figures: &'a Figures,
+    /// Index of the server in the run: its colour.
+    pub(super) color: usize,
+}
+
+impl Item<'_> {
+    /// Why its points are hollow.
+    pub(super) fn why(&self) -> Option<String> {
+        (self.figures.level == ValidityLevel::Suspect).then(|| {
+            let reasons: Vec<&str> = self.figures.findings.iter().map(|f| f.text.as_str()).collect();
+            format!("suspect: {}", reasons.join(" "))
+        })
+    }
+}
+
+/// All charts of a scenario, in the order in which they are read. `figures` holds those of each case of the run.
+#[must_use]
+pub fn of_scenario(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<Chart> {
+    let items: Vec<Item> = run
+        .cases
+        .iter()
+        .zip(figures)
+        .filter(|(case, figures)| case.scenario == scenario && figures.ranked())
+        .map(|(case, figures)| Item {
+            case,
+            figures,
+            color: run.servers.iter().position(|s| s.spec.name == case.server).unwrap_or(0),
+        })
+        .collect();
+    let mut charts = Vec::new();
+    let measures = [
+        ("throughput", "Throughput", Metric::Throughput, Quantity::Rate, 1.0),
+        ("p50", "Median latency", Metric::P50, Quantity::Nanoseconds, 1e3),
+        (
+            "p99",
+            "99th percentile of latency",
+            Metric::P99,
+            Quantity::Nanoseconds,
+            1e3,
+        ),
+        (
+            "cpu",
+            "Server CPU per request",
+            Metric::CpuPerRequest,
+            Quantity::Nanoseconds,
+            1e3,
+        ),
+        ("memory", "Peak memory", Metric::PeakMemory, Quantity::Bytes, 1.0),
+    ];
+    for (id, title, metric, quantity, scale) in measures {
+        let measure = Measure {
+            id: format!("{}-{id}", slug(scenario)),
+            title,
+            metric,
+            quantity,
+            scale,
+        };
+        charts.extend(against(&items, &measure));
+    }
+    charts.extend(launches(&items, scenario));
+    charts.extend(percentiles::charts(&items, scenario));
+    charts.extend(errors(&items, scenario));
+    charts.extend(over_time::charts(&items, scenario));
+    charts
+}
+
+struct Measure<'a> {
+    id: String,
+    title: &'a str,
+    metric: Metric,
+    quantity: Quantity,
+    scale: f64,
+}
+
+/// The number that a scenario's cases differ by, if it is one.
+fn number(case: &CaseRecord) -> Option<f64> {
+    match case.values.as_slice() {
+        [(_, value)] => value.replace('_', "").parse().ok(),
+        _ => None,
+    }
+}
+
+/// A metric against the parameter: lines where it is a number with at least two values, dots with intervals otherwise.
+fn against(items: &[Item], measure: &Measure) -> Option<Chart> {
+    let points: Vec<(&Item, Point)> = items
+        .iter()
+        .filter_map(|item| {
+            let summary = item.figures.metrics.get(&measure.metric)?;
+            Some((item, point(summary, measure.scale, item.why())))
+        })
+        .collect();
+    let numbers: Option<Vec<f64>> = points.iter().map(|(item, _)| number(item.case)).collect();
+    let mut distinct = numbers.clone().unwrap_or_default();
+    distinct.sort_by(f64::total_cmp);
+    distinct.dedup();
+    if points.is_empty() {
+        return None;
+    }
+    let name = match measure.metric {
+        Metric::P50 | Metric::P99 => "response time",
+        Metric::CpuPerRequest => "CPU time per request",
+        Metric::PeakMemory => "memory",
+        _ => "requests per second",
+    };
+    let y = Axis::new(name, measure.quantity).log(wide(points.iter().map(|(_, p)| p.y)));
+    if let (Some(numbers), true) = (numbers, distinct.len() > 1) {
+        let mut lines: BTreeMap<usize, Series> = BTreeMap::new();
+        for ((item, mut point), x) in points.into_iter().zip(numbers) {
+            point.x = x;
+            series_of(&mut lines, item).points.push(point);
+        }
+        let parameter = items.first().and_then(|i| i.case.values.first());
+        let x = parameter.map_or("parameter", |(name, _)| name.as_str());
+        return Some(Chart {
+            id: measure.id.clone(),
+            title: format!("{} by {x}", measure.title),
+            about: "One line a server; the band is the 95 % interval over launches.".into(),
+            param: None,
+            kind: Kind::Lines,
+            x: Axis::new(x, Quantity::Count).log(distinct[0] > 0.0 && wide(distinct.iter().copied())),
+            y,
+            categories: Vec::new(),
+            series: sorted(lines),
+        });
+    }
+    let mut categories = Vec::new();
+    let mut dots: BTreeMap<usize, Series> = BTreeMap::new();
+    for (item, mut point) in points {
+        point.x = float_len(categories.len());
+        categories.push(category(items, item));
+        series_of(&mut dots, item).points.push(point);
+    }
+    Some(Chart {
+        id: measure.id.clone(),
+        title: measure.title.to_owned(),
+        about: "The estimate of each server and its 95 % interval over launches.".into(),
+        param: None,
+        kind: Kind::Intervals,
+        x: Axis::new("server", Quantity::Count),
+        y,
+        categories,
+        series: sorted(dots),
+    })
+}
+
+fn point(summary: &Summary, scale: f64, why: Option<String>) -> Point {
+    Point {
+        x: 0.0,
+        y: summary.mean.point * scale,
+        low: summary.mean.interval.map(|i| i.low * scale),
+        high: summary.mean.interval.map(|i| i.high * scale),
+        why,
+    }
+}
+
+/// Every launch a dot: what the intervals are made of.
+fn launches(items: &[Item], scenario: &str) -> Option<Chart> {
+    let scheduled = items.iter().any(|i| !matches!(i.case.load.model, Model::Closed { .. }));
+    let (metric, quantity, scale, name) = if scheduled {
+        (Metric::P99, Quantity::Nanoseconds, 1e3, "99th percentile of latency")
+    } else {
+        (Metric::Throughput, Quantity::Rate, 1.0, "requests per second")
+    };
+    let mut categories = Vec::new();
+    let mut dots: BTreeMap<usize, Series> = BTreeMap::new();
+    for item in items {
+        let Some(launches) = item.figures.launches.get(&metric) else {
+            continue;
+        };
+        let x = float_len(categories.len());
+        categories.push(category(items, item));
+        let series = series_of(&mut dots, item);
+        series.points.extend(launches.iter().map(|(_, value)| Point {
+            x,
+            y: value * scale,
+            why: item.why(),
+            ..Point::default()
+        }));
+    }
+    if categories.is_empty() {
+        return None;
+    }
+    let log = wide(dots.values().flat_map(|s| s.points.iter().map(|p| p.y)));
+    Some(Chart {
+        id: format!("{}-launches", slug(scenario)),
+        title: "Spread of launches".into(),
+        about: "Every dot is one launch (the median of its rounds): a launch is the unit of replication.".into(),
+        param: None,
+        kind: Kind::Dots,
+        x: Axis::new("server", Quantity::Count),
+        y: Axis::new(name, quantity).log(log),
+        categories,
+        series: sorted(dots),
+    })
+}
+
+/// Errors by kind, as a share of the requests that came to an end.
+fn errors(items: &[Item], scenario: &str) -> Option<Chart> {
+    let mut categories = Vec::new();
+    let mut kinds: BTreeMap<String, Vec<Point>> = BTreeMap::new();
+    for item in items.iter().filter(|i| i.figures.error_count() > 0) {
+        let x = float_len(categories.len());
+        categories.push(category(items, item));
+        let counts = &item.figures.counts;
+        let ended = super::super::units::float(counts.done + counts.failed + counts.timed_out);
+        for (kind, count) in &item.figures.errors {
+            kinds.entry(words::error_kind(*kind)).or_default().push(Point {
+                x,
+                y: super::super::units::float(*count) / ended.max(1.0),
+                why: item.why(),
+                ..Point::default()
+            });
+        }
+    }
+    if categories.is_empty() {
+        return None;
+    }
+    Some(Chart {
+        id: format!("{}-errors", slug(scenario)),
+        title: "Errors by kind".into(),
+        about: "Share of the requests that failed or timed out; servers without an error are not shown.".into(),
+        param: None,
+        kind: Kind::Stack,
+        x: Axis::new("server", Quantity::Count),
+        y: Axis::new("share of requests", Quantity::Share),
+        categories,
+        series: kinds
+            .into_iter()
+            .enumerate()
+            .map(|(color, (name, points))| Series { name, color, points })
+            .collect(),
+    })
+}
+
+/// A case's name within its scenario: the server, and the parameter where there are several.
+fn category(items: &[Item], item: &Item) -> String {
+    let only = items.iter().all(|i| i.case.param == item.case.param);
+    if only {
+        item.case.server.clone()
+    } else {
+        format!("{} {}", item.case.server, item.case.param)
+    }
+}
+
+pub(super) fn series_of<'a>(all: &'a mut BTreeMap<usize, Series>, item: &Item) -> &'a mut Series {
+    all.entry(item.color).or_insert_with(|| Series {
+        name: item.case.server.clone(),
+        color: item.color,
+        points: Vec::new(),
+    })
+}
+
+pub(super) fn sorted(series: BTreeMap<usize, Series>) -> Vec<Series> {
+    let mut series: Vec<Series> = series.into_values().collect();
+    for one in &mut series {
+        one.points.sort_by(|a, b| a.x.total_cmp(&b.x));
+    }
+    series
+}
+
+/// Whether values span so much that only a logarithmic axis shows them all.
+pub(super) fn wide(values: impl Iterator<Item = f64>) -> bool {
+    let (low, high) = values.fold((f64::INFINITY, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
+    low > 0.0 && high / low > 8.0
+}

@@ -1,0 +1,80 @@
+//! Percentile curves, to 99.99 %, from the histograms.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Axis, Chart, Kind, Point, Quantity,
+    build::{Item, series_of, sorted, wide},
+    slug,
+};
+use crate::report::units::float;
+
+/// Points of a curve for each factor of ten.
+const STEPS: u32 = 8;
+
+/// One chart for each parameter set.
+pub(super) fn charts(items: &[Item], scenario: &str) -> Vec<Chart> {
+    let mut params: Vec<&str> = Vec::new();
+    for item in items {
+        if !params.contains(&item.case.param.as_str()) {
+            params.push(&item.case.param);
+        }
+    }
+    params
+        .into_iter()
+        .filter_map(|param| {
+            let of_param: Vec<&Item> = items.iter().filter(|i| i.case.param == param).collect();
+            chart(&of_param, scenario, param)
+        })
+        .collect()
+}
+
+fn chart(items: &[&Item], scenario: &str, param: &str) -> Option<Chart> {
+    let mut lines = BTreeMap::new();
+    for item in items {
+        let points = curve(item);
+        if !points.is_empty() {
+            series_of(&mut lines, item).points = points;
+        }
+    }
+    if lines.is_empty() {
+        return None;
+    }
+    let series = sorted(lines);
+    let log = wide(series.iter().flat_map(|s| s.points.iter().map(|p| p.y)));
+    Some(Chart {
+        id: format!("{}-{}-percentiles", slug(scenario), slug(param)),
+        title: format!("Percentiles of latency, {param}"),
+        about:
+            "All rounds of all launches together. A hollow point is a lower bound: requests still unanswered are in it."
+                .into(),
+        param: Some(param.to_owned()),
+        kind: Kind::Lines,
+        x: Axis::new("percentile", Quantity::Percentile).log(true),
+        y: Axis::new("response time", Quantity::Nanoseconds).log(log),
+        categories: Vec::new(),
+        series,
+    })
+}
+
+/// From the minimum to 99.99 %, but never beyond what the number of samples can tell.
+fn curve(item: &Item) -> Vec<Point> {
+    let response = &item.figures.response;
+    let samples = float(response.histogram.len());
+    (0..=4 * STEPS)
+        .map(|step| 10_f64.powf(f64::from(step) / f64::from(STEPS)))
+        .take_while(|inverse| *inverse <= samples)
+        .map(|x| {
+            let quantile = response.quantile(1.0 - 1.0 / x);
+            let censored = quantile
+                .at_least
+                .then(|| "at least this: some requests were never answered".to_owned());
+            Point {
+                x,
+                y: float(quantile.ns.max(1)),
+                why: censored.or_else(|| item.why()),
+                ..Point::default()
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,118 @@
+//! `JUnit` XML: a case is a test, a gated regression is a failure with its figures.
+
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::{ExportError, Format};
+use crate::{
+    report::{
+        comparison::{Comparison, change},
+        figures::Figures,
+        terminal::case_text,
+        words,
+    },
+    stats::{Outcome, Verdict},
+    store::record::{CaseOutcome, CaseRecord, RunRecord, ValidityLevel},
+};
+
+pub(super) fn render(run: &RunRecord) -> Result<Vec<u8>, ExportError> {
+    let comparison = match Comparison::of(run) {
+        None => Comparison::default(),
+        Some(read) => read.map_err(|e| ExportError::form(Format::Junit, e))?,
+    };
+    let mut report = Report::new("wsgibench");
+    let mut suites: Vec<TestSuite> = Vec::new();
+    for case in &run.cases {
+        let test = test(case, &comparison);
+        if !suites.iter().any(|s| s.name.as_str() == case.scenario) {
+            suites.push(TestSuite::new(case.scenario.as_str()));
+        }
+        if let Some(suite) = suites.iter_mut().find(|s| s.name.as_str() == case.scenario) {
+            suite.add_test_case(test);
+        }
+    }
+    // A gate that fails for what was not measured must not be green here.
+    if comparison.gate && !comparison.missing.is_empty() {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_type("missing").set_message(comparison.missing.join("; "));
+        let mut suite = TestSuite::new("gate");
+        suite.add_test_case(TestCase::new("everything gated was measured", status));
+        suites.push(suite);
+    }
+    report.add_test_suites(suites);
+    report
+        .to_string()
+        .map(String::into_bytes)
+        .map_err(|e| ExportError::form(Format::Junit, e))
+}
+
+fn test(case: &CaseRecord, comparison: &Comparison) -> TestCase {
+    let figures = Figures::of(case);
+    let outcomes: Vec<&Outcome> = comparison.outcomes.iter().filter(|o| o.case == case.id).collect();
+    let worse: Vec<String> = outcomes
+        .iter()
+        .filter(|o| o.gated && o.verdict == Verdict::Regression)
+        .map(|o| sentence(o, comparison))
+        .collect();
+    let status = match &case.outcome {
+        CaseOutcome::Failed(why) => error("failed", why),
+        CaseOutcome::Measured if !worse.is_empty() => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_type("regression").set_message(worse.join("; "));
+            status.set_description(worse.join("\n"));
+            status
+        }
+        CaseOutcome::Measured if figures.level == ValidityLevel::Invalid => {
+            let texts: Vec<&str> = figures.findings.iter().map(|f| f.text.as_str()).collect();
+            error("invalid", &texts.join(" "))
+        }
+        CaseOutcome::Measured => TestCaseStatus::success(),
+        other => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(words::unmeasured(other).unwrap_or_default());
+            status
+        }
+    };
+    let mut test = TestCase::new(format!("{}/{}", case.server, case.param), status);
+    test.set_classname(case.scenario.as_str());
+    let seconds: f64 = case
+        .launches
+        .iter()
+        .flat_map(|l| &l.rounds)
+        .map(|r| r.load.seconds)
+        .sum();
+    test.set_time(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    let mut output = console::strip_ansi_codes(&case_text(case)).into_owned();
+    for outcome in outcomes {
+        output.push_str(&sentence(outcome, comparison));
+        output.push('\n');
+    }
+    test.set_system_out(output);
+    test
+}
+
+fn error(kind: &str, why: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_type(kind).set_message(why);
+    status
+}
+
+fn sentence(outcome: &Outcome, comparison: &Comparison) -> String {
+    let interval = outcome.interval.map_or_else(String::new, |i| {
+        format!(" [{}, {}]", change(outcome, i.low), change(outcome, i.high))
+    });
+    let figure = outcome
+        .change
+        .map_or_else(|| "no figure".into(), |c| change(outcome, c));
+    format!(
+        "{}: {} {figure}{interval} against {}: {} (margin {}, p = {:.2e}, {} blocks)",
+        outcome.case,
+        outcome.metric.title(),
+        comparison.against,
+        outcome.verdict,
+        outcome.margin,
+        outcome.p,
+        outcome.blocks
+    )
+}

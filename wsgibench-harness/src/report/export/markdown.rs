@@ -1,0 +1,239 @@
+//! Markdown for a pull-request comment or a job summary.
+
+use std::fmt::Write as _;
+
+use crate::{
+    declare::Variant,
+    report::{
+        comparison::{Comparison, change},
+        figures::Figures,
+        ranking::{Ranking, rankings, server_of},
+        units, words,
+    },
+    stats::{Metric, Summary},
+    store::record::{RunRecord, ValidityLevel},
+};
+
+/// A comment on GitHub holds 65,536 characters; what does not fit is counted and left to the report.
+const LONGEST: usize = 60_000;
+
+pub(super) fn render(run: &RunRecord) -> String {
+    let figures: Vec<Figures> = run.cases.iter().map(Figures::of).collect();
+    let mut text = String::from("## wsgibench\n\n");
+    let mut blocks = Vec::new();
+    match Comparison::of(run) {
+        None => {}
+        Some(Ok(comparison)) => blocks.push(compared(&comparison)),
+        Some(Err(why)) => blocks.push(format!("{}\n\n", escape(&why))),
+    }
+    for ranking in rankings(run, &figures) {
+        blocks.push(table(run, &figures, &ranking));
+    }
+    if figures.iter().all(|f| !f.ranked()) {
+        blocks.push("Nothing was measured that can be believed.\n\n".into());
+    }
+    blocks.push(footer(run));
+    let mut left_out = 0;
+    for block in blocks {
+        if text.len() + block.len() > LONGEST {
+            left_out += 1;
+        } else {
+            text.push_str(&block);
+        }
+    }
+    if left_out > 0 {
+        let _ = writeln!(text, "_{left_out} more tables do not fit here; the report has them._");
+    }
+    text
+}
+
+fn table(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> String {
+    let variant = match ranking.variant {
+        Variant::Tuned => "",
+        Variant::Default => ", as they come",
+    };
+    let title = format!("{}/{}{variant}", ranking.scenario, ranking.param);
+    let mut text = format!("### {}\n\n", escape(&title));
+    let other = if ranking.by == Metric::Throughput {
+        Metric::P99
+    } else {
+        Metric::Throughput
+    };
+    if !ranking.rows.is_empty() {
+        let _ = writeln!(
+            text,
+            "| rank | server | {} (95 % interval) | {} | server CPU/request | peak memory | errors |\n|---:|---|---:|---:|---:|---:|---:|",
+            heading(ranking.by),
+            heading(other)
+        );
+    }
+    let mut notes = Vec::new();
+    for row in &ranking.rows {
+        let (case, one) = (&run.cases[row.case], &figures[row.case]);
+        let mut marks = String::new();
+        if let Some(server) = server_of(run, case).filter(|s| !s.spec.notes.is_empty()) {
+            marks.push_str(" \\*");
+            notes.push(format!(
+                "\\* {}: {}",
+                escape(&case.server),
+                escape(&server.spec.notes.join(" "))
+            ));
+        }
+        if one.level == ValidityLevel::Suspect {
+            marks.push_str(" (suspect)");
+            let reasons: Vec<&str> = one.findings.iter().map(|f| f.text.as_str()).collect();
+            notes.push(format!(
+                "{} is suspect: {}",
+                escape(&case.server),
+                escape(&reasons.join(" "))
+            ));
+        }
+        let _ = writeln!(
+            text,
+            "| {} | {}{marks} | {} | {} | {} | {} | {} |",
+            row.place(),
+            escape(&case.server),
+            one.metrics
+                .get(&ranking.by)
+                .map_or_else(dash, |s| interval(ranking.by, s)),
+            figure(one, other),
+            figure(one, Metric::CpuPerRequest),
+            figure(one, Metric::PeakMemory),
+            figure(one, Metric::ErrorShare),
+        );
+    }
+    text.push('\n');
+    for note in notes {
+        let _ = writeln!(text, "{note}\n");
+    }
+    for &index in &ranking.unranked {
+        let case = &run.cases[index];
+        let why = words::unmeasured(&case.outcome).unwrap_or_else(|| {
+            let reasons: Vec<&str> = figures[index].findings.iter().map(|f| f.text.as_str()).collect();
+            format!("invalid: {}", reasons.join(" "))
+        });
+        let _ = writeln!(text, "Not ranked: {}, {}\n", escape(&case.server), escape(&why));
+    }
+    text
+}
+
+fn compared(comparison: &Comparison) -> String {
+    let mut text = format!("### Compared with {}\n\n", escape(&comparison.against));
+    if comparison.gate {
+        let _ = writeln!(text, "Gate: **{}**\n", escape(&comparison.verdict));
+    }
+    if comparison.outcomes.is_empty() {
+        text.push_str("Nothing was compared.\n\n");
+    } else {
+        text.push_str("| case | metric | change | interval | margin | p | MDE | blocks | verdict |\n|---|---|---:|---:|---:|---:|---:|---:|---|\n");
+    }
+    for outcome in &comparison.outcomes {
+        let gated = if outcome.gated { "" } else { " (advisory)" };
+        let verdict = if outcome.undecided {
+            "undecided"
+        } else {
+            outcome.verdict.id()
+        };
+        let bold = if outcome.gated && verdict == "regression" {
+            "**"
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {:.3} | {} | {} | {bold}{verdict}{bold}{gated} |",
+            escape(&outcome.case),
+            outcome.metric.title(),
+            outcome.change.map_or_else(dash, |c| change(outcome, c)),
+            outcome.interval.map_or_else(dash, |i| format!(
+                "[{}, {}]",
+                change(outcome, i.low),
+                change(outcome, i.high)
+            )),
+            outcome.margin,
+            outcome.p,
+            outcome
+                .mde
+                .map_or_else(dash, |m| change(outcome, m).trim_start_matches('+').to_owned()),
+            outcome.blocks,
+        );
+    }
+    text.push('\n');
+    for line in comparison
+        .missing
+        .iter()
+        .map(|m| format!("Missing: {m}"))
+        .chain(comparison.notes.iter().cloned())
+    {
+        let _ = writeln!(text, "- {}", escape(&line));
+    }
+    text.push('\n');
+    text
+}
+
+fn footer(run: &RunRecord) -> String {
+    let mut text = String::from("<details><summary>Environment and notices</summary>\n\n");
+    for notice in &run.notices {
+        let about = if notice.about.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", notice.about)
+        };
+        let _ = writeln!(text, "- {}", escape(&format!("{about}{}", notice.text)));
+    }
+    for (name, value) in crate::report::facts::of_run(run) {
+        let _ = writeln!(text, "- {}: {}", escape(&name), escape(&value));
+    }
+    text.push_str("\n</details>\n");
+    text
+}
+
+fn heading(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Throughput => "req/s",
+        other => other.id(),
+    }
+}
+
+fn interval(metric: Metric, summary: &Summary) -> String {
+    let point = units::metric(metric, summary.mean.point);
+    match summary.mean.interval {
+        Some(i) => format!(
+            "{point} [{}, {}]",
+            units::metric(metric, i.low),
+            units::metric(metric, i.high)
+        ),
+        None => format!("{point} (one launch)"),
+    }
+}
+
+fn figure(figures: &Figures, metric: Metric) -> String {
+    figures
+        .metrics
+        .get(&metric)
+        .map_or_else(dash, |s| units::metric(metric, s.mean.point))
+}
+
+fn dash() -> String {
+    "-".into()
+}
+
+/// Text that stays text: markup, table bars, mentions and line ends lose their meaning.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '@' => escaped.push_str("&#64;"),
+            '|' | '*' | '`' | '[' | ']' | '\\' | '~' | '#' => {
+                escaped.push('\\');
+                escaped.push(c);
+            }
+            c if c.is_control() => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

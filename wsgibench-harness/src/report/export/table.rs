@@ -1,0 +1,133 @@
+//! One row a round: the spreadsheet that the studies were kept in.
+
+use crate::{
+    report::{units::float, words},
+    store::record::{CaseRecord, LaunchRecord, RoundRecord, RunRecord},
+};
+
+/// A cell.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Cell {
+    Text(String),
+    Number(f64),
+    Nothing,
+}
+
+type Column = (&'static str, fn(&Row) -> Cell);
+
+/// What a row is made of.
+pub(super) struct Row<'a> {
+    run: &'a RunRecord,
+    case: &'a CaseRecord,
+    launch: &'a LaunchRecord,
+    round: &'a RoundRecord,
+}
+
+/// The columns: name with unit, and where the value comes from.
+pub(super) const COLUMNS: &[Column] = &[
+    ("run", |r| text(&r.run.id)),
+    ("case", |r| text(&r.case.id)),
+    ("scenario", |r| text(&r.case.scenario)),
+    ("server", |r| text(&r.case.server)),
+    ("param", |r| text(&r.case.param)),
+    ("arm", |r| text(&r.launch.arm)),
+    ("block", |r| number(u64::from(r.launch.block))),
+    ("launch", |r| number(u64::from(r.launch.index))),
+    ("round", |r| number(u64::from(r.round.index))),
+    ("started", |r| text(&r.launch.started.to_string())),
+    ("validity", |r| text(words::level(r.round.validity.level))),
+    ("findings", |r| {
+        let checks: Vec<&str> = r.round.validity.findings.iter().map(|f| f.check.as_str()).collect();
+        text(&checks.join(" "))
+    }),
+    ("seconds", |r| Cell::Number(r.round.load.seconds)),
+    ("throughput_per_s", |r| metric(r, "throughput")),
+    ("time_per_request_us", |r| metric(r, "time_per_request")),
+    ("cpu_per_request_us", |r| metric(r, "cpu_per_request")),
+    ("p50_us", |r| metric(r, "p50")),
+    ("p90_us", |r| quantile(r, 0.90)),
+    ("p99_us", |r| metric(r, "p99")),
+    ("p999_us", |r| quantile(r, 0.999)),
+    ("max_us", |r| quantile(r, 1.0)),
+    ("error_share", |r| metric(r, "error_share")),
+    ("offered", |r| number(r.round.load.counts.offered)),
+    ("done", |r| number(r.round.load.counts.done)),
+    ("failed", |r| number(r.round.load.counts.failed)),
+    ("censored", |r| number(r.round.load.counts.censored)),
+    ("timed_out", |r| number(r.round.load.counts.timed_out)),
+    ("unsent", |r| number(r.round.load.counts.unsent)),
+    ("retried", |r| number(r.round.load.counts.retried)),
+    ("errors", |r| {
+        let errors = r.round.load.errors.iter().filter(|(_, count)| *count > 0);
+        let kinds: Vec<String> = errors
+            .map(|(kind, count)| format!("{}={count}", words::error_kind(*kind).replace(' ', "_")))
+            .collect();
+        text(&kinds.join(" "))
+    }),
+    ("server_cpu_s", |r| Cell::Number(r.round.server_cpu_seconds)),
+    ("server_cpu_user_s", |r| Cell::Number(r.round.server_cpu_user_seconds)),
+    ("server_cpu_system_s", |r| {
+        Cell::Number(r.round.server_cpu_system_seconds)
+    }),
+    ("throttled_s", |r| Cell::Number(r.round.throttled_seconds)),
+    ("memory_mean_bytes", |r| number(r.round.memory_mean_bytes)),
+    ("memory_peak_bytes", |r| number(r.round.memory_peak_bytes)),
+    ("start_up_s", |r| Cell::Number(r.launch.start_up_seconds)),
+    ("bytes_sent", |r| number(r.round.load.bytes_sent)),
+    ("bytes_received", |r| number(r.round.load.bytes_received)),
+    ("connections_wanted", |r| number(r.round.load.connections.wanted)),
+    ("connections_established", |r| {
+        number(r.round.load.connections.established)
+    }),
+    ("connections_opened", |r| number(r.round.load.connections.opened)),
+    ("connections_served", |r| number(r.round.load.connections.served)),
+    ("jain", |r| Cell::Number(r.round.load.connections.jain)),
+    ("offered_rate_per_s", |r| {
+        r.round.load.offered_rate.map_or(Cell::Nothing, Cell::Number)
+    }),
+    ("engine_cpu_s", |r| Cell::Number(r.round.load.engine_cpu_seconds)),
+    ("engine_busy_share", |r| Cell::Number(r.round.load.engine_busy_share)),
+];
+
+/// All rounds of a run, in order.
+pub(super) fn rows(run: &RunRecord) -> impl Iterator<Item = Row<'_>> {
+    run.cases.iter().flat_map(move |case| {
+        case.launches.iter().flat_map(move |launch| {
+            launch.rounds.iter().map(move |round| Row {
+                run,
+                case,
+                launch,
+                round,
+            })
+        })
+    })
+}
+
+/// A text that a spreadsheet takes for a formula is data here: it gets an apostrophe before it.
+pub(super) fn harmless(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
+fn text(text: &str) -> Cell {
+    Cell::Text(text.to_owned())
+}
+
+fn number(value: u64) -> Cell {
+    Cell::Number(float(value))
+}
+
+fn metric(row: &Row, id: &str) -> Cell {
+    row.round.metrics.get(id).map_or(Cell::Nothing, |v| Cell::Number(*v))
+}
+
+fn quantile(row: &Row, q: f64) -> Cell {
+    let response = &row.round.load.response_time;
+    if response.histogram.is_empty() {
+        return Cell::Nothing;
+    }
+    Cell::Number(float(response.quantile(q).ns) / 1e3)
+}

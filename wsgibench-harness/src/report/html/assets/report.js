@@ -1,0 +1,318 @@
+"use strict";
+// Draws the charts whose data stands in this file. Everything else of the report is plain HTML and works without it.
+(() => {
+  const { palette, charts } = JSON.parse(document.getElementById("data").textContent);
+  const SYMBOLS = ["circle", "rect", "triangle", "diamond", "roundRect", "pin", "arrow"];
+  const DASHES = ["solid", "dashed", "dotted"];
+  const live = new Map();
+  const root = document.documentElement;
+  const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+  // ---- words: the same roundings as the rest of the report ----
+  const group = (n) => String(n).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
+  const significant = (v) => {
+    const a = Math.abs(v);
+    if (a >= 999.95) return group(Math.round(v));
+    if (a >= 99.995) return v.toFixed(1);
+    if (a >= 9.9995) return v.toFixed(2);
+    return a >= 0.99995 || a === 0 ? v.toFixed(3) : v.toFixed(4);
+  };
+  const scaled = (v, steps) => {
+    let unit = steps[0];
+    for (const step of steps) if (Math.abs(v) >= step[0]) unit = step;
+    return significant(v / unit[0]) + " " + unit[1];
+  };
+  const TIMES = [[1, "ns"], [1e3, "µs"], [1e6, "ms"], [1e9, "s"]];
+  const BYTES = [[1, "B"], [1024, "KiB"], [1048576, "MiB"], [1073741824, "GiB"]];
+  const percent = (share) => {
+    const v = share * 100;
+    if (v === 0) return "0 %";
+    if (Math.abs(v) < 0.01) return "< 0.01 %";
+    return (Math.abs(v) < 10 ? v.toFixed(2) : v.toFixed(1)) + " %";
+  };
+  const short = (v) => String(Number(v.toPrecision(4)));
+  const FULL = {
+    rate: (v) => (Math.abs(v) >= 1e4 ? group(Math.round(v)) : significant(v)) + " req/s",
+    nanoseconds: (v) => scaled(v, TIMES),
+    bytes: (v) => scaled(v, BYTES),
+    cores: (v) => v.toFixed(2) + " cores",
+    share: percent,
+    count: (v) => group(short(v)),
+    seconds: (v) => short(v) + " s",
+    percentile: (v) => short(100 - 100 / v).slice(0, 7) + " %",
+  };
+  const trim = (text) => text.replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "");
+  const TICK = { ...FULL, rate: (v) => group(short(v)), cores: short, percentile: (v) => String(+(100 - 100 / v).toFixed(2)) + " %" };
+  const tick = (quantity) => (v) => trim(TICK[quantity](v));
+  const escape = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+  const cut = (text, n) => (text.length > n ? text.slice(0, n - 1) + "…" : text);
+
+  // ---- looks ----
+  const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  const color = (s) => palette[s.color % palette.length];
+  const symbol = (s) => SYMBOLS[s.color % SYMBOLS.length];
+  const dash = (s) => DASHES[Math.floor(s.color / palette.length) % DASHES.length];
+  const xText = (chart, p) => (chart.categories.length ? chart.categories[p[0]] : FULL[chart.x.quantity](p[0]));
+  const why = (chart, p) => (p.length > 4 ? chart.reasons[p[4]] : "");
+  const interval = (chart, p) => (p[2] != null ? `${FULL[chart.y.quantity](p[2])} to ${FULL[chart.y.quantity](p[3])}` : "");
+
+  const tip = (chart, s, p) => {
+    const lines = [`<b>${escape(s.name)}</b> · ${escape(xText(chart, p))}`, `<b>${escape(FULL[chart.y.quantity](p[1]))}</b>`];
+    if (interval(chart, p)) lines.push(`95 % interval: ${escape(interval(chart, p))}`);
+    if (why(chart, p)) lines.push(`<i>${escape(why(chart, p))}</i>`);
+    return `<div class="tip">${lines.join("<br>")}</div>`;
+  };
+
+  function band(s) {
+    const points = s.points.filter((p) => p[2] != null);
+    return {
+      type: "custom", name: s.name, silent: true, z: 1, tooltip: { show: false }, data: points.length > 1 ? [[points[0][0], points[0][1]]] : [],
+      renderItem: (_, api) => {
+        const ends = [...points.map((p) => [p[0], p[3]]), ...points.slice().reverse().map((p) => [p[0], p[2]])];
+        return { type: "polygon", shape: { points: ends.map((p) => api.coord(p)) }, style: { fill: color(s), opacity: 0.16 } };
+      },
+    };
+  }
+
+  function whiskers(s) {
+    return {
+      type: "custom", name: s.name, silent: true, z: 2, tooltip: { show: false }, data: s.points.filter((p) => p[2] != null),
+      renderItem: (_, api) => {
+        const [x, top] = api.coord([api.value(0), api.value(3)]);
+        const bottom = api.coord([api.value(0), api.value(2)])[1];
+        const line = (x1, y1, x2, y2) => ({ type: "line", shape: { x1, y1, x2, y2 }, style: { stroke: color(s), lineWidth: 2 } });
+        return { type: "group", children: [line(x, top, x, bottom), line(x - 5, top, x + 5, top), line(x - 5, bottom, x + 5, bottom)] };
+      },
+    };
+  }
+
+  function marks(chart, s, page) {
+    return s.points.map((p) => ({
+      value: p.slice(0, 4),
+      point: p,
+      itemStyle: why(chart, p) ? { color: page, borderColor: color(s), borderWidth: 2 } : { color: color(s) },
+      symbol: symbol(s),
+      symbolSize: why(chart, p) ? 10 : 8,
+    }));
+  }
+
+  function series(chart, s, page) {
+    if (chart.kind === "stack") {
+      return [{ type: "bar", name: s.name, stack: "all", barMaxWidth: 44, itemStyle: { color: color(s) }, data: s.points.map((p) => ({ value: [p[0], p[1]], point: p })) }];
+    }
+    if (chart.kind === "lines") {
+      const few = s.points.length <= 16;
+      const line = {
+        type: "line", name: s.name, z: 3, showSymbol: true, data: marks(chart, s, page).map((m) => (few || why(chart, m.point) ? m : { ...m, symbolSize: 1 })),
+        lineStyle: { color: color(s), width: 2.5, type: dash(s) }, itemStyle: { color: color(s) }, emphasis: { focus: "series", scale: 1.4 },
+      };
+      return [band(s), line];
+    }
+    const dots = { type: "scatter", name: s.name, z: 3, data: marks(chart, s, page) };
+    if (chart.kind === "dots") {
+      // Launches of one case side by side, or they would hide each other.
+      const seen = new Map();
+      const total = new Map();
+      for (const p of s.points) total.set(p[0], (total.get(p[0]) || 0) + 1);
+      dots.data.forEach((m) => {
+        const k = seen.get(m.point[0]) || 0;
+        seen.set(m.point[0], k + 1);
+        m.symbolOffset = [(k - (total.get(m.point[0]) - 1) / 2) * 5, 0];
+        m.itemStyle.opacity = 0.85;
+      });
+      return [dots];
+    }
+    return [whiskers(s), dots];
+  }
+
+  function axes(chart, log) {
+    const ink = css("--soft"), line = css("--line");
+    const text = { color: ink, fontSize: 12 };
+    const y = {
+      type: log ? "log" : "value", name: chart.y.name, nameLocation: "middle", nameGap: 66, nameTextStyle: text, min: log ? undefined : 0,
+      axisLabel: { ...text, formatter: tick(chart.y.quantity) }, splitLine: { lineStyle: { color: line } }, minorSplitLine: { show: false }, logBase: 10,
+    };
+    if (log) {
+      // Whole decades waste most of the picture where the values span little: the ends are those of the data.
+      const all = chart.series.flatMap((s) => s.points.flatMap((p) => (p[2] > 0 ? [p[1], p[2], p[3]] : [p[1]]))).filter((v) => v > 0);
+      y.min = Math.min(...all) / 1.25;
+      y.max = Math.max(...all) * 1.25;
+      y.axisLabel.showMinLabel = false;
+      y.axisLabel.showMaxLabel = false;
+      const decades = Math.log10(y.max / y.min);
+      const multiples = decades > 3 ? [1] : decades > 1.4 ? [1, 3] : [1, 2, 5];
+      y.axisTick = y.axisLabel.customValues ? undefined : { show: false };
+      const values = [];
+      for (let d = Math.floor(Math.log10(y.min)); d <= Math.log10(y.max); d++) for (const m of multiples) values.push(m * 10 ** d);
+      const inside = values.filter((v) => v > y.min && v < y.max);
+      y.axisLabel.customValues = inside;
+      y.axisTick = { show: true, customValues: inside };
+    }
+    if (chart.categories.length) {
+      const many = chart.categories.length > 4;
+      return [{
+        type: "category", data: chart.categories, axisTick: { alignWithLabel: true }, axisLine: { lineStyle: { color: line } },
+        axisLabel: { ...text, interval: chart.categories.length > 30 ? "auto" : 0, rotate: many ? 40 : 0, formatter: (v) => cut(v, many ? 18 : 14) },
+      }, y];
+    }
+    const x = {
+      type: chart.x.log ? "log" : "value", name: chart.x.name, nameLocation: "middle", nameGap: 28, nameTextStyle: text, axisLine: { lineStyle: { color: line } },
+      axisLabel: { ...text, formatter: tick(chart.x.quantity), hideOverlap: true }, splitLine: { show: false },
+    };
+    if (chart.x.log) {
+      const all = chart.series.flatMap((s) => s.points.map((p) => p[0])).filter((v) => v > 0);
+      x.min = Math.min(...all);
+      x.max = Math.max(...all);
+      const few = [...new Set(all)].sort((a, b) => a - b);
+      const ticks = chart.x.quantity === "percentile" ? [2, 10, 100, 1000, 10000].filter((v) => v <= x.max * 1.001) : few.length <= 8 ? few : null;
+      if (x.min === x.max) { x.min /= 2; x.max *= 2; }
+      if (ticks) { x.axisLabel.customValues = ticks; x.axisTick = { customValues: ticks }; }
+    }
+    return [x, y];
+  }
+
+  function option(chart, log) {
+    const page = css("--card");
+    const [xAxis, yAxis] = axes(chart, log);
+    const many = chart.categories.length > 4;
+    return {
+      animation: false, textStyle: { fontFamily: "inherit" }, legend: { show: false },
+      grid: { left: 88, right: 18, top: 14, bottom: chart.categories.length ? (many ? 92 : 34) : 48 },
+      tooltip: {
+        trigger: "item", confine: true, backgroundColor: page, borderColor: css("--line"), textStyle: { color: css("--ink"), fontSize: 13 },
+        extraCssText: "max-width:340px;white-space:normal;overflow-wrap:anywhere",
+        formatter: (item) => {
+          const s = chart.series.find((one) => one.name === item.seriesName);
+          return item.data && item.data.point ? tip(chart, s, item.data.point) : "";
+        },
+      },
+      xAxis, yAxis, series: chart.series.flatMap((s) => series(chart, s, page)),
+    };
+  }
+
+  // ---- one chart with its buttons and its table ----
+  function swatch(chart, s) {
+    const c = color(s), shape = s.color % SYMBOLS.length;
+    const marks = [`<circle cx="11" cy="6" r="4"/>`, `<rect x="7" y="2" width="8" height="8"/>`, `<path d="M11 1l5 9H6z"/>`, `<path d="M11 0l6 6-6 6-6-6z"/>`];
+    const dashes = { solid: "", dashed: `stroke-dasharray="5 3"`, dotted: `stroke-dasharray="2 2"` }[dash(s)];
+    const line = chart.kind === "lines" ? `<path d="M0 6h22" stroke="${c}" stroke-width="2.5" ${dashes}/>` : "";
+    return `<svg viewBox="0 0 22 12" aria-hidden="true" fill="${c}">${line}${marks[shape] || marks[0]}</svg>`;
+  }
+
+  function tools(figure, chart, state) {
+    const box = figure.querySelector(".tools");
+    const named = chart.kind === "lines" || chart.kind === "stack" || chart.series.length > 1;
+    for (const s of named ? chart.series : []) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.setAttribute("aria-pressed", "true");
+      button.innerHTML = `${swatch(chart, s)}<span></span>`;
+      button.lastChild.textContent = s.name;
+      button.title = s.name;
+      button.addEventListener("click", () => {
+        const on = button.getAttribute("aria-pressed") !== "true";
+        button.setAttribute("aria-pressed", String(on));
+        state.chart.dispatchAction({ type: on ? "legendSelect" : "legendUnSelect", name: s.name });
+      });
+      box.append(button);
+    }
+    const positive = chart.series.every((s) => s.points.every((p) => p[1] > 0));
+    if (positive && chart.kind !== "stack") {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "scale";
+      button.textContent = "log scale";
+      button.setAttribute("aria-pressed", String(state.log));
+      button.addEventListener("click", () => {
+        state.log = !state.log;
+        button.setAttribute("aria-pressed", String(state.log));
+        redraw(state);
+      });
+      box.append(button);
+    }
+  }
+
+  function table(chart, box) {
+    const percentiles = [2, 10, 100, 1000, 10000];
+    const kept = (p) => chart.x.quantity !== "percentile" || percentiles.some((q) => Math.abs(p[0] / q - 1) < 1e-3);
+    const made = document.createElement("table");
+    const head = made.createTHead().insertRow();
+    for (const name of ["series", chart.categories.length ? "case" : chart.x.name, chart.y.name, "95 % interval", "remark"]) {
+      const cell = document.createElement("th");
+      cell.scope = "col";
+      cell.textContent = name;
+      head.append(cell);
+    }
+    const body = made.createTBody();
+    for (const s of chart.series) {
+      for (const p of s.points.filter(kept)) {
+        const row = body.insertRow();
+        const name = document.createElement("th");
+        name.scope = "row";
+        name.textContent = s.name;
+        row.append(name);
+        for (const text of [xText(chart, p), FULL[chart.y.quantity](p[1]), interval(chart, p) || "–", why(chart, p) || ""]) row.insertCell().textContent = text;
+      }
+    }
+    box.replaceChildren(made);
+  }
+
+  function redraw(state) {
+    // A new option would show again what a person has switched off.
+    const old = state.chart.getOption();
+    const next = option(state.data, state.log);
+    if (old && old.legend && old.legend[0]) next.legend.selected = old.legend[0].selected;
+    state.chart.setOption(next, true);
+  }
+
+  function draw(canvas) {
+    if (live.has(canvas)) return;
+    const data = charts[canvas.dataset.chart];
+    const state = { data, log: data.y.log, chart: echarts.init(canvas, null, { renderer: "svg" }) };
+    live.set(canvas, state);
+    state.chart.setOption({ ...option(data, state.log), legend: { show: false, data: data.series.map((s) => s.name) } });
+    tools(canvas.closest("figure"), data, state);
+    new ResizeObserver(() => state.chart.resize()).observe(canvas);
+  }
+
+  const canvases = [...document.querySelectorAll(".canvas")];
+  const watcher = new IntersectionObserver((seen) => {
+    for (const one of seen) if (one.isIntersecting) { watcher.unobserve(one.target); draw(one.target); }
+  }, { rootMargin: "600px" });
+  canvases.forEach((canvas) => watcher.observe(canvas));
+  for (const details of document.querySelectorAll("details.data")) {
+    details.addEventListener("toggle", () => {
+      const canvas = details.closest("figure").querySelector(".canvas");
+      const box = details.querySelector(".scroll");
+      if (details.open && !box.firstChild) table(charts[canvas.dataset.chart], box);
+    });
+  }
+  addEventListener("beforeprint", () => {
+    document.querySelectorAll("details.param").forEach((details) => { details.open = true; });
+    canvases.slice(0, 200).forEach(draw);
+  });
+
+  // ---- theme ----
+  const button = document.getElementById("theme");
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+  function themed() {
+    button.setAttribute("aria-pressed", String(dark()));
+    live.forEach(redraw);
+  }
+  try {
+    const kept = localStorage.getItem("wsgibench-theme");
+    if (kept === "dark" || kept === "light") root.dataset.theme = kept;
+  } catch { /* A file may have no storage: the theme is then the system's each time. */ }
+  button.addEventListener("click", () => {
+    root.dataset.theme = dark() ? "light" : "dark";
+    try { localStorage.setItem("wsgibench-theme", root.dataset.theme); } catch { /* as above */ }
+    themed();
+  });
+  system.addEventListener("change", themed);
+  themed();
+  if (reduced) root.style.scrollBehavior = "auto";
+
+  // What tests and the curious ask: the chart of an id, as drawn.
+  globalThis.wsgibench = { chart: (id) => { const canvas = document.querySelector(`[data-chart="${CSS.escape(id)}"]`); draw(canvas); return live.get(canvas).chart; } };
+})();

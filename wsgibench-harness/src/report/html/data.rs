@@ -1,0 +1,67 @@
+//! Charts in the short form that the page's script reads.
+
+use serde_json::{Value, json};
+
+use crate::report::charts::{Chart, PALETTE, Point};
+
+/// All charts by id, and the palette.
+pub(super) fn of(charts: &[&Chart]) -> Value {
+    let charts: serde_json::Map<String, Value> = charts.iter().map(|c| (c.id.clone(), chart(c))).collect();
+    json!({"palette": PALETTE, "charts": charts})
+}
+
+fn chart(chart: &Chart) -> Value {
+    // The reason of a hollow point is the same for many points: it is written once and referred to by its index.
+    let mut reasons: Vec<&str> = Vec::new();
+    let series: Vec<Value> = chart
+        .series
+        .iter()
+        .map(|series| {
+            let points: Vec<Value> = series
+                .points
+                .iter()
+                .map(|point| {
+                    let why = point.why.as_deref().map(|why| {
+                        reasons.iter().position(|r| *r == why).unwrap_or_else(|| {
+                            reasons.push(why);
+                            reasons.len() - 1
+                        })
+                    });
+                    self::point(point, why)
+                })
+                .collect();
+            json!({"name": series.name, "color": series.color, "points": points})
+        })
+        .collect();
+    json!({
+        "title": chart.title,
+        "kind": chart.kind,
+        "x": chart.x,
+        "y": chart.y,
+        "categories": chart.categories,
+        "series": series,
+        "reasons": reasons,
+    })
+}
+
+/// `[x, y]`, `[x, y, low, high]` or `[x, y, low, high, reason]`.
+fn point(point: &Point, why: Option<usize>) -> Value {
+    let mut values = vec![round(point.x), round(point.y)];
+    if point.low.is_some() || why.is_some() {
+        values.push(point.low.map_or(Value::Null, round));
+        values.push(point.high.map_or(Value::Null, round));
+    }
+    if let Some(why) = why {
+        values.push(json!(why));
+    }
+    Value::Array(values)
+}
+
+/// Six significant figures: more than is shown, and a third of the bytes.
+fn round(value: f64) -> Value {
+    if value == 0.0 || !value.is_finite() {
+        return json!(0);
+    }
+    let short: f64 = format!("{value:.5e}").parse().unwrap_or(value);
+    json!(short)
+}

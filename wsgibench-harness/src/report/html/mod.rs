@@ -1,0 +1,125 @@
+//! The report as one self-contained HTML file: style, script, charting library and figures are in it, and a policy in its
+//! head forbids it to ask the network for anything.
+
+mod data;
+mod history;
+mod view;
+
+use std::path::Path;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use minijinja::{AutoEscape, Environment, Value, context, value::Serde};
+use sha2::{Digest as _, Sha256};
+
+use crate::store::{record::RunRecord, write_atomically};
+
+const TEMPLATE: &str = include_str!("assets/index.html.jinja");
+const STYLE: &str = include_str!("assets/style.css");
+const SCRIPT: &str = include_str!("assets/report.js");
+/// Apache `ECharts` 5.5.1; see `assets/README.md`.
+const CHARTS: &str = include_str!("assets/echarts.min.js");
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// No run was given.
+    #[error("there is no run to report on")]
+    NoRun,
+    /// The template could not be filled: a defect of ours.
+    #[error("the report could not be made: {0}")]
+    Template(#[from] minijinja::Error),
+    /// The figures could not be written as JSON: a defect of ours.
+    #[error("the report's figures could not be written: {0}")]
+    Figures(#[from] serde_json::Error),
+    /// The disk said no.
+    #[error("{path}: {source}")]
+    Disk {
+        /// The report.
+        path: std::path::PathBuf,
+        /// Why it was not written.
+        source: std::io::Error,
+    },
+}
+
+/// Writes the report of these runs. The one that started last is told in full; the others stand beside it.
+///
+/// # Errors
+/// When there is no run, or the disk refuses.
+pub fn write(runs: &[&RunRecord], path: &Path) -> Result<(), ReportError> {
+    let html = render(runs)?;
+    write_atomically(path, html.as_bytes()).map_err(|source| ReportError::Disk {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The report of these runs side by side, as a string.
+///
+/// # Errors
+/// When there is no run.
+pub fn from_runs(runs: &[RunRecord]) -> Result<String, ReportError> {
+    render(&runs.iter().collect::<Vec<_>>())
+}
+
+fn render(runs: &[&RunRecord]) -> Result<String, ReportError> {
+    let mut ordered: Vec<&RunRecord> = runs.to_vec();
+    ordered.sort_by_key(|run| run.started);
+    let Some(run) = ordered.last() else {
+        return Err(ReportError::NoRun);
+    };
+    let view = view::View::of(run, &ordered);
+    let data = for_script(&serde_json::to_string(&data::of(&view.charts()))?);
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.add_template("report", TEMPLATE)?;
+    let policy = format!(
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; \
+         script-src {} {}",
+        hash(CHARTS),
+        hash(SCRIPT)
+    );
+    Ok(environment.get_template("report")?.render(context! {
+        view => Value::from(Serde(&view)),
+        style => Value::from_safe_string(STYLE.to_owned()),
+        script => Value::from_safe_string(SCRIPT.to_owned()),
+        library => Value::from_safe_string(CHARTS.to_owned()),
+        data => Value::from_safe_string(data),
+        policy => policy,
+    })?)
+}
+
+/// What a content security policy calls a script by.
+fn hash(script: &str) -> String {
+    format!("'sha256-{}'", STANDARD.encode(Sha256::digest(script.as_bytes())))
+}
+
+/// JSON that may stand in a `<script>` element: nothing in it can end the element or begin a comment.
+fn for_script(json: &str) -> String {
+    json.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_ends_the_script_and_json_reads_back_the_same() {
+        let text = "</script><!--\u{2028}& <b>";
+        let json = serde_json::to_string(text).unwrap();
+        let safe = for_script(&json);
+        assert!(!safe.contains(['<', '>', '&', '\u{2028}']));
+        assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), text);
+    }
+
+    #[test]
+    fn what_is_embedded_cannot_end_its_element() {
+        for script in [SCRIPT, CHARTS] {
+            assert!(!script.contains("</script"));
+        }
+        assert!(!STYLE.contains("</style"));
+    }
+}

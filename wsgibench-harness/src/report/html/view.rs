@@ -1,0 +1,534 @@
+//! What the template shows: texts that are ready to be read.
+
+use serde::Serialize;
+
+use super::history::{self, History};
+use crate::{
+    declare::{Source, Variant},
+    report::{
+        charts::{Chart, of_scenario, slug},
+        comparison::{Comparison, change},
+        facts,
+        figures::Figures,
+        ranking::{Ranking, rankings, server_of},
+        units, words,
+    },
+    stats::{Metric, Outcome, Summary},
+    store::record::{CaseRecord, RunRecord, ServerRecord, ValidityLevel},
+};
+
+/// The whole page.
+#[derive(Serialize)]
+pub(super) struct View {
+    id: String,
+    started: String,
+    interrupted: bool,
+    profile: String,
+    commit: Option<String>,
+    sandbox: String,
+    cases: usize,
+    measured: usize,
+    suspect: usize,
+    invalid: usize,
+    unmeasured: usize,
+    scenarios: Vec<Scenario>,
+    servers: Vec<Server>,
+    comparison: Option<Compared>,
+    comparison_error: Option<String>,
+    history: Option<History>,
+    facts: Vec<(String, String)>,
+    notices: Vec<(String, String)>,
+}
+
+#[derive(Serialize)]
+struct Scenario {
+    name: String,
+    anchor: String,
+    description: String,
+    rankings: Vec<Ranked>,
+    charts: Vec<Chart>,
+    /// Charts that are about one parameter set, by it.
+    params: Vec<Param>,
+    rows: Vec<CaseRow>,
+}
+
+#[derive(Serialize)]
+struct Param {
+    name: String,
+    charts: Vec<Chart>,
+}
+
+#[derive(Serialize)]
+struct Ranked {
+    title: String,
+    load: String,
+    by: &'static str,
+    other: &'static str,
+    rows: Vec<Place>,
+    tied: bool,
+    unranked: Vec<(String, String)>,
+}
+
+#[derive(Serialize)]
+struct Place {
+    rank: String,
+    server: String,
+    case: String,
+    level: &'static str,
+    reasons: String,
+    notes: String,
+    figure: String,
+    interval: Option<String>,
+    /// Ends of the bar and of its interval, percent of the widest.
+    bar: f64,
+    low: f64,
+    high: f64,
+    other: String,
+    cpu: String,
+    memory: String,
+    errors: String,
+}
+
+#[derive(Serialize)]
+struct CaseRow {
+    id: String,
+    level: &'static str,
+    why: String,
+    launches: usize,
+    rounds: usize,
+    time: String,
+    throughput: String,
+    p50: String,
+    p99: String,
+    max: String,
+    cpu: String,
+    memory: String,
+    start_up: String,
+    errors: String,
+}
+
+#[derive(Serialize)]
+struct Server {
+    name: String,
+    anchor: String,
+    description: String,
+    variant: &'static str,
+    notes: Vec<String>,
+    command: String,
+    facts: Vec<(String, String)>,
+}
+
+#[derive(Serialize)]
+struct Compared {
+    against: String,
+    gate: bool,
+    verdict: String,
+    ended: String,
+    missing: Vec<String>,
+    unmatched: Vec<String>,
+    notes: Vec<String>,
+    rows: Vec<Change>,
+}
+
+#[derive(Serialize)]
+struct Change {
+    case: String,
+    metric: &'static str,
+    verdict: &'static str,
+    gated: bool,
+    base: String,
+    candidate: String,
+    change: String,
+    interval: String,
+    margin: String,
+    mde: String,
+    p: String,
+    blocks: usize,
+    notes: String,
+    /// Places on a strip from 0 to 100 whose middle is no change.
+    strip: Option<Strip>,
+}
+
+#[derive(Serialize)]
+struct Strip {
+    low: f64,
+    width: f64,
+    point: f64,
+    margin_low: f64,
+    margin_width: f64,
+}
+
+impl View {
+    pub(super) fn of(run: &RunRecord, runs: &[&RunRecord]) -> Self {
+        let figures: Vec<Figures> = run.cases.iter().map(Figures::of).collect();
+        let measured = || {
+            run.cases
+                .iter()
+                .zip(&figures)
+                .filter(|(c, _)| words::unmeasured(&c.outcome).is_none())
+        };
+        let count = |level: ValidityLevel| measured().filter(|(_, f)| f.level == level).count();
+        let (comparison, comparison_error) = match Comparison::of(run) {
+            None => (None, None),
+            Some(Ok(comparison)) => (Some(compared(&comparison)), None),
+            Some(Err(why)) => (None, Some(why)),
+        };
+        Self {
+            id: run.id.clone(),
+            started: run.started.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+            interrupted: run.interrupted,
+            profile: run.profile.name.clone(),
+            commit: run.environment.commit.clone(),
+            sandbox: run.environment.sandbox.clone(),
+            cases: run.cases.len(),
+            measured: measured().count(),
+            suspect: count(ValidityLevel::Suspect),
+            invalid: count(ValidityLevel::Invalid),
+            unmeasured: run.cases.len() - measured().count(),
+            scenarios: scenarios(run, &figures),
+            servers: run.servers.iter().map(server).collect(),
+            comparison,
+            comparison_error,
+            history: history::of(runs),
+            facts: facts::of_run(run),
+            notices: run.notices.iter().map(|n| (n.about.clone(), n.text.clone())).collect(),
+        }
+    }
+
+    /// All charts of the page.
+    pub(super) fn charts(&self) -> Vec<&Chart> {
+        let of_params = |s: &'_ Scenario| s.params.iter().map(|p| p.charts.len()).sum::<usize>();
+        let mut charts = Vec::with_capacity(self.scenarios.iter().map(|s| s.charts.len() + of_params(s)).sum());
+        for scenario in &self.scenarios {
+            charts.extend(&scenario.charts);
+            charts.extend(scenario.params.iter().flat_map(|p| &p.charts));
+        }
+        charts
+    }
+}
+
+fn scenarios(run: &RunRecord, figures: &[Figures]) -> Vec<Scenario> {
+    let rankings = rankings(run, figures);
+    let mut scenarios: Vec<Scenario> = Vec::new();
+    for (case, one) in run.cases.iter().zip(figures) {
+        if let Some(known) = scenarios.iter_mut().find(|s| s.name == case.scenario) {
+            known.rows.push(case_row(case, one));
+            continue;
+        }
+        let (general, of_param): (Vec<Chart>, Vec<Chart>) = of_scenario(run, figures, &case.scenario)
+            .into_iter()
+            .partition(|chart| chart.param.is_none());
+        scenarios.push(Scenario {
+            name: case.scenario.clone(),
+            anchor: slug(&case.scenario),
+            description: case.description.clone(),
+            rankings: rankings
+                .iter()
+                .filter(|r| r.scenario == case.scenario)
+                .map(|r| ranked(run, figures, r))
+                .collect(),
+            charts: general,
+            params: by_param(of_param),
+            rows: vec![case_row(case, one)],
+        });
+    }
+    scenarios
+}
+
+fn by_param(charts: Vec<Chart>) -> Vec<Param> {
+    let mut params: Vec<Param> = Vec::new();
+    for chart in charts {
+        let name = chart.param.clone().unwrap_or_default();
+        match params.iter_mut().find(|p| p.name == name) {
+            Some(param) => param.charts.push(chart),
+            None => params.push(Param {
+                name,
+                charts: vec![chart],
+            }),
+        }
+    }
+    params
+}
+
+fn ranked(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> Ranked {
+    let variant = match ranking.variant {
+        Variant::Tuned => "",
+        Variant::Default => ", as they come",
+    };
+    let load = ranking
+        .rows
+        .first()
+        .map(|r| r.case)
+        .or(ranking.unranked.first().copied())
+        .map_or_else(String::new, |index| words::load(&run.cases[index].load));
+    let other = if ranking.by == Metric::Throughput {
+        Metric::P99
+    } else {
+        Metric::Throughput
+    };
+    let widest = ranking
+        .rows
+        .iter()
+        .filter_map(|r| figures[r.case].metrics.get(&ranking.by))
+        .map(|s| s.mean.high())
+        .fold(f64::MIN_POSITIVE, f64::max);
+    let rows = ranking.rows.iter().filter_map(|row| {
+        let (case, one) = (&run.cases[row.case], &figures[row.case]);
+        let summary = one.metrics.get(&ranking.by)?;
+        let share = |value: f64| (value / widest * 100.0).clamp(0.0, 100.0);
+        Some(Place {
+            rank: row.place(),
+            server: case.server.clone(),
+            case: case.id.clone(),
+            level: words::level(one.level),
+            reasons: reasons(one),
+            notes: server_of(run, case).map_or_else(String::new, |s| s.spec.notes.join(" ")),
+            figure: units::metric(ranking.by, summary.mean.point),
+            interval: interval(ranking.by, summary),
+            bar: share(summary.mean.point),
+            low: share(summary.mean.low()),
+            high: share(summary.mean.high()),
+            other: point(one, other),
+            cpu: point(one, Metric::CpuPerRequest),
+            memory: point(one, Metric::PeakMemory),
+            errors: point(one, Metric::ErrorShare),
+        })
+    });
+    let why = |index: &usize| {
+        let (case, one) = (&run.cases[*index], &figures[*index]);
+        let why = words::unmeasured(&case.outcome).unwrap_or_else(|| format!("invalid: {}", reasons(one)));
+        (case.server.clone(), why)
+    };
+    Ranked {
+        title: format!("{}{variant}", ranking.param),
+        load,
+        by: heading(ranking.by),
+        other: heading(other),
+        rows: rows.collect(),
+        tied: ranking.rows.iter().any(|r| r.best != r.worst),
+        unranked: ranking.unranked.iter().map(why).collect(),
+    }
+}
+
+fn heading(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Throughput => "requests/s",
+        other => other.id(),
+    }
+}
+
+fn reasons(figures: &Figures) -> String {
+    let mut reasons: Vec<&str> = figures.findings.iter().map(|f| f.text.as_str()).collect();
+    reasons.extend(figures.failed_launches.iter().map(|(_, error)| error.as_str()));
+    reasons.join(" ")
+}
+
+fn point(figures: &Figures, metric: Metric) -> String {
+    figures
+        .metrics
+        .get(&metric)
+        .map_or_else(dash, |s| units::metric(metric, s.mean.point))
+}
+
+fn interval(metric: Metric, summary: &Summary) -> Option<String> {
+    let i = summary.mean.interval?;
+    Some(format!(
+        "{} to {}",
+        units::metric(metric, i.low),
+        units::metric(metric, i.high)
+    ))
+}
+
+fn case_row(case: &CaseRecord, figures: &Figures) -> CaseRow {
+    let unmeasured = words::unmeasured(&case.outcome);
+    let with_interval = |metric: Metric| {
+        figures.metrics.get(&metric).map_or_else(dash, |s| {
+            let point = units::metric(metric, s.mean.point);
+            interval(metric, s).map_or_else(|| point.clone(), |i| format!("{point} ({i})"))
+        })
+    };
+    let latency = |metric: Metric, q: f64| {
+        let bound = if figures.response.quantile(q).at_least {
+            "≥ "
+        } else {
+            ""
+        };
+        figures
+            .metrics
+            .get(&metric)
+            .map_or_else(dash, |s| format!("{bound}{}", units::metric(metric, s.mean.point)))
+    };
+    let max = figures.response.quantile(1.0);
+    let bound = if max.at_least { "≥ " } else { "" };
+    CaseRow {
+        id: case.id.clone(),
+        level: if unmeasured.is_some() {
+            "not measured"
+        } else {
+            words::level(figures.level)
+        },
+        why: unmeasured.unwrap_or_else(|| reasons(figures)),
+        launches: case.launches.len(),
+        rounds: figures.rounds,
+        time: figures.time.as_ref().map_or_else(dash, |s| units::time(s.mean.point)),
+        throughput: with_interval(Metric::Throughput),
+        p50: latency(Metric::P50, 0.5),
+        p99: latency(Metric::P99, 0.99),
+        max: if figures.response.histogram.is_empty() {
+            dash()
+        } else {
+            format!("{bound}{}", units::time(units::float(max.ns)))
+        },
+        cpu: with_interval(Metric::CpuPerRequest),
+        memory: point(figures, Metric::PeakMemory),
+        start_up: point(figures, Metric::StartUpTime),
+        errors: errors(figures),
+    }
+}
+
+fn errors(figures: &Figures) -> String {
+    if figures.rounds == 0 {
+        return dash();
+    }
+    let kinds: Vec<String> = figures
+        .errors
+        .iter()
+        .map(|(kind, count)| format!("{} {}", units::grouped(*count), words::error_kind(*kind)))
+        .collect();
+    if kinds.is_empty() {
+        "none".into()
+    } else {
+        kinds.join(", ")
+    }
+}
+
+fn server(record: &ServerRecord) -> Server {
+    let spec = &record.spec;
+    let limits = &spec.limits;
+    let mut facts: Vec<(String, String)> = vec![("image".into(), record.image.clone())];
+    let mut fact = |name: &str, value: String| {
+        if !value.is_empty() {
+            facts.push((name.to_owned(), value));
+        }
+    };
+    fact("digest", record.image_digest.clone().unwrap_or_default());
+    if let Some(bytes) = record.image_bytes {
+        fact("image size", units::bytes(units::float(bytes)));
+    }
+    fact(
+        "source",
+        match &spec.source {
+            Source::Folder(folder) => folder.display().to_string(),
+            Source::Image(name) => name.clone(),
+            Source::Requirements(lines) => lines.join(", "),
+            Source::Running(address) => format!("runs already at {address}"),
+        },
+    );
+    let versions = record
+        .versions
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"));
+    fact("versions", versions.collect::<Vec<_>>().join(", "));
+    let quota = limits.cpu_quota.map_or_else(String::new, |q| format!(" (quota {q})"));
+    fact(
+        "limits",
+        format!(
+            "{} CPUs{quota}, {}, {} descriptors, backlog {}, {} processes",
+            limits.cpus,
+            units::bytes(units::float(limits.memory)),
+            units::grouped(limits.descriptors),
+            units::grouped(u64::from(limits.backlog)),
+            units::grouped(u64::from(limits.pids)),
+        ),
+    );
+    fact("user", spec.user.clone());
+    fact("capabilities", spec.capabilities.join(", "));
+    let environment = spec.env.iter().map(|(name, value)| format!("{name}={value}"));
+    fact("environment", environment.collect::<Vec<_>>().join(" "));
+    fact("tags", spec.tags.join(", "));
+    Server {
+        name: spec.name.clone(),
+        anchor: slug(&spec.name),
+        description: spec.description.clone(),
+        variant: match spec.variant {
+            Variant::Tuned => "tuned",
+            Variant::Default => "as it comes",
+        },
+        notes: spec.notes.clone(),
+        command: if spec.command.is_empty() {
+            "the image's own".into()
+        } else {
+            spec.command.join(" ")
+        },
+        facts,
+    }
+}
+
+fn compared(comparison: &Comparison) -> Compared {
+    let reach = comparison
+        .outcomes
+        .iter()
+        .flat_map(|o| {
+            let interval = o.interval.map_or([0.0, 0.0], |i| [i.low, i.high]);
+            [interval[0].abs(), interval[1].abs(), o.margin.value()]
+        })
+        .fold(0.01_f64, f64::max)
+        .min(1.0);
+    Compared {
+        against: comparison.against.clone(),
+        gate: comparison.gate,
+        verdict: comparison.verdict.clone(),
+        ended: comparison.ended.clone(),
+        missing: comparison.missing.clone(),
+        unmatched: comparison.unmatched.clone(),
+        notes: comparison.notes.clone(),
+        rows: comparison.outcomes.iter().map(|o| changed(o, reach)).collect(),
+    }
+}
+
+fn changed(outcome: &Outcome, reach: f64) -> Change {
+    let value = |v: Option<f64>| v.map_or_else(dash, |v| units::metric(outcome.metric, v));
+    let place = |v: f64| (50.0 + 50.0 * v / reach).clamp(0.0, 100.0);
+    let strip = outcome.change.zip(outcome.interval).map(|(point, i)| {
+        let margin = outcome.margin.value();
+        Strip {
+            low: place(i.low),
+            width: place(i.high) - place(i.low),
+            point: place(point),
+            margin_low: place(-margin),
+            margin_width: place(margin) - place(-margin),
+        }
+    });
+    Change {
+        case: outcome.case.clone(),
+        metric: outcome.metric.title(),
+        verdict: if outcome.undecided {
+            "undecided"
+        } else {
+            outcome.verdict.id()
+        },
+        gated: outcome.gated,
+        base: value(outcome.base),
+        candidate: value(outcome.candidate),
+        change: outcome.change.map_or_else(dash, |c| change(outcome, c)),
+        interval: outcome.interval.map_or_else(dash, |i| {
+            format!("{} to {}", change(outcome, i.low), change(outcome, i.high))
+        }),
+        margin: outcome.margin.to_string(),
+        mde: outcome
+            .mde
+            .map_or_else(dash, |m| change(outcome, m).trim_start_matches('+').to_owned()),
+        p: if outcome.p < 0.001 {
+            "< 0.001".into()
+        } else {
+            format!("{:.3}", outcome.p)
+        },
+        blocks: outcome.blocks,
+        notes: outcome.notes.join(" "),
+        strip,
+    }
+}
+
+fn dash() -> String {
+    "–".into()
+}

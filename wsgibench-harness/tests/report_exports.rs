@@ -1,0 +1,246 @@
+//! Every export, read back by what it is for.
+
+mod report_fixture;
+
+use std::{collections::BTreeMap, fs};
+
+use report_fixture as fixture;
+use serde_json::Value;
+use wsgibench_harness::{
+    report::{
+        criterion,
+        export::{self, Format},
+        figures::Figures,
+    },
+    store::record::RunRecord,
+};
+
+fn text(format: Format, run: &RunRecord) -> String {
+    String::from_utf8(export::render(format, run).unwrap()).unwrap()
+}
+
+#[test]
+fn csv_has_one_row_a_round() {
+    let run = fixture::full();
+    let bytes = export::render(Format::Csv, &run).unwrap();
+    let mut reader = csv::Reader::from_reader(bytes.as_slice());
+    let header = reader.headers().unwrap().clone();
+    let column = |name: &str| header.iter().position(|h| h == name).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let rounds: Vec<_> = run
+        .cases
+        .iter()
+        .flat_map(|c| {
+            c.launches
+                .iter()
+                .flat_map(move |l| l.rounds.iter().map(move |r| (c, r)))
+        })
+        .collect();
+    assert_eq!(rows.len(), rounds.len());
+    for (row, (case, round)) in rows.iter().zip(rounds) {
+        assert_eq!(&row[column("case")], case.id);
+        let throughput: f64 = row[column("throughput_per_s")].parse().unwrap();
+        assert!((throughput - round.metrics["throughput"]).abs() < 1e-9);
+    }
+    insta::assert_snapshot!(
+        String::from_utf8(bytes)
+            .unwrap()
+            .lines()
+            .take(3)
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+}
+
+#[test]
+fn a_formula_in_a_name_is_text() {
+    let mut case = fixture::case("ping", "=cmd()", 64, fixture::shape(100.0));
+    case.id = "=cmd()".into();
+    let csv = text(Format::Csv, &fixture::run(vec![case]));
+    assert!(csv.contains(",'=cmd(),"), "{}", csv.lines().nth(1).unwrap());
+}
+
+#[test]
+fn a_workbook_is_a_zip_with_three_sheets() {
+    let bytes = export::render(Format::Xlsx, &fixture::compared()).unwrap();
+    assert!(bytes.starts_with(b"PK"));
+    let names = String::from_utf8_lossy(&bytes);
+    for sheet in [
+        "xl/worksheets/sheet1.xml",
+        "xl/worksheets/sheet2.xml",
+        "xl/worksheets/sheet3.xml",
+    ] {
+        assert!(names.contains(sheet), "{sheet} is missing");
+    }
+    assert_eq!(
+        bytes,
+        export::render(Format::Xlsx, &fixture::compared()).unwrap(),
+        "not reproducible"
+    );
+}
+
+#[test]
+fn junit_fails_a_regression_with_its_figures() {
+    let xml = text(Format::Junit, &fixture::compared());
+    assert!(
+        xml.contains(r#"<failure message="ping/gunicorn_gthread/c64: server CPU per request +8.30 %"#),
+        "{xml}"
+    );
+    assert!(xml.contains(r#"<error message="the image does not build"#), "{xml}");
+    assert!(!xml.contains("<script>"), "{xml}");
+    // No failure for what is only advisory, no success for what was not measured.
+    assert_eq!(xml.matches("<failure").count(), 1);
+    assert_eq!(xml.matches("<skipped").count(), 1);
+    let mut small = fixture::compared();
+    small
+        .cases
+        .retain(|c| ["meinheld", "mod_wsgi", "gunicorn_gthread"].contains(&c.server.as_str()) && c.param == "c64");
+    insta::assert_snapshot!(text(Format::Junit, &small));
+}
+
+#[test]
+fn markdown_stays_markdown() {
+    let page = text(Format::Markdown, &fixture::compared());
+    assert!(!page.contains("<script>"));
+    insta::assert_snapshot!(page);
+}
+
+#[test]
+fn markdown_fits_a_comment_whatever_was_run() {
+    let mut run = fixture::many(200);
+    for case in &mut run.cases {
+        case.server.push_str(&"long".repeat(75));
+    }
+    let page = text(Format::Markdown, &run);
+    assert!(page.len() < 65_536, "{}", page.len());
+    assert!(page.contains("do not fit here"));
+}
+
+#[test]
+fn bencher_has_every_believable_case_and_no_other() {
+    let run = fixture::full();
+    let json: BTreeMap<String, Value> = serde_json::from_str(&text(Format::Bencher, &run)).unwrap();
+    for case in &run.cases {
+        let figures = Figures::of(case);
+        assert_eq!(json.contains_key(&case.id), figures.ranked(), "{}", case.id);
+        if figures.ranked() {
+            let value = json[&case.id]["latency"]["value"].as_f64().unwrap();
+            assert!((value - figures.time.unwrap().mean.point).abs() < 1e-6);
+        }
+    }
+    insta::assert_json_snapshot!(json["ping/bjoern/c64"]);
+}
+
+#[test]
+fn bencher_lines_read_as_libtest_prints_them() {
+    let lines = text(Format::BencherLines, &fixture::full());
+    let form = regex::Regex::new(r"^test \S.* \.\.\. bench: +[\d,]+ ns/iter \(\+/- [\d,]+\)$").unwrap();
+    for line in lines.lines() {
+        assert!(form.is_match(line), "{line}");
+    }
+    insta::assert_snapshot!(lines);
+}
+
+#[test]
+fn github_action_benchmark_gets_a_list_of_figures() {
+    let json: Vec<Value> = serde_json::from_str(&text(Format::Github, &fixture::full())).unwrap();
+    assert!(
+        json.iter()
+            .all(|f| f["name"].is_string() && f["unit"].is_string() && f["value"].is_number())
+    );
+    insta::assert_json_snapshot!(json[..6]);
+}
+
+#[test]
+fn json_is_the_run_itself() {
+    let run = fixture::compared();
+    let read: RunRecord = serde_json::from_str(&text(Format::Json, &run)).unwrap();
+    assert_eq!(
+        serde_json::to_value(&read).unwrap(),
+        serde_json::to_value(&run).unwrap()
+    );
+}
+
+#[test]
+fn files_are_whole_and_folders_are_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/b/run.csv");
+    export::write(Format::Csv, &fixture::full(), &path).unwrap();
+    assert!(path.is_file());
+    let blocked = path.join("below-a-file.csv");
+    let error = export::write(Format::Csv, &fixture::full(), &blocked)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("below-a-file.csv"), "{error}");
+}
+
+#[cfg(feature = "pictures")]
+#[test]
+fn every_chart_is_a_picture() {
+    use wsgibench_harness::report::export::pictures;
+    let mut run = fixture::full();
+    run.cases
+        .retain(|c| c.param == "c64" || c.server == "bjoern" || c.server == "cherrypy");
+    let folder = tempfile::tempdir().unwrap();
+    let charts = pictures::charts(&run);
+    assert!(charts.len() >= 8, "{}", charts.len());
+    export::write(Format::Svg, &run, folder.path()).unwrap();
+    for chart in &charts {
+        let svg = fs::read_to_string(folder.path().join(format!("{}.svg", chart.id))).unwrap();
+        assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+        assert!(!svg.contains("<script"), "{}", chart.id);
+    }
+    let png = pictures::png(&pictures::svg(&charts[0]).unwrap()).unwrap();
+    assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
+}
+
+#[cfg(feature = "pictures")]
+#[test]
+fn nothing_believable_makes_no_picture() {
+    use wsgibench_harness::report::export::pictures;
+    let mut run = fixture::full();
+    run.cases.retain(|c| c.server == "wsgiref" || c.server == "meinheld");
+    assert!(pictures::charts(&run).is_empty());
+}
+
+#[test]
+fn criterions_files_hold_one_sample_a_launch() {
+    let target = tempfile::tempdir().unwrap();
+    let run = fixture::full();
+    criterion::write(&run, target.path(), Some("one")).unwrap();
+    let folder = target.path().join("criterion/ping/bjoern/c64");
+    for baseline in ["new", "one"] {
+        let read = |name: &str| -> Value {
+            serde_json::from_slice(&fs::read(folder.join(baseline).join(name)).unwrap()).unwrap()
+        };
+        let sample = read("sample.json");
+        assert_eq!(sample["times"].as_array().unwrap().len(), 6);
+        assert_eq!(sample["iters"].as_array().unwrap().len(), 6);
+        let estimates = read("estimates.json");
+        let case = run.cases.iter().find(|c| c.id == "ping/bjoern/c64").unwrap();
+        let mean = Figures::of(case).time.unwrap().mean.point;
+        assert!((estimates["mean"]["point_estimate"].as_f64().unwrap() - mean).abs() < 1e-6);
+        assert_eq!(read("benchmark.json")["full_id"], "ping/bjoern/c64");
+        assert_eq!(read("tukey.json").as_array().unwrap().len(), 4);
+    }
+    assert!(!folder.join("base").exists(), "a named baseline leaves `base` alone");
+    // A name that is a path stays inside.
+    assert!(
+        target
+            .path()
+            .join("criterion/ping/_script_alert(1)__script_/c64/new")
+            .is_dir()
+    );
+}
+
+#[test]
+fn an_old_figure_is_not_taken_for_this_runs() {
+    let target = tempfile::tempdir().unwrap();
+    let mut run = fixture::run(vec![fixture::case("ping", "a", 64, fixture::shape(100.0))]);
+    criterion::write(&run, target.path(), None).unwrap();
+    let folder = target.path().join("criterion/ping/a/c64");
+    assert!(folder.join("base/estimates.json").is_file());
+    run.cases[0].launches.clear();
+    criterion::write(&run, target.path(), None).unwrap();
+    assert!(!folder.join("new").exists() && !folder.join("base").exists());
+}
