@@ -13,4 +13,7 @@ pub mod profiles;
 pub mod scenarios;
 pub mod servers;
 
-pub use servers::{bjoern::*, cherrypy::*, gevent::*, gunicorn::*, meinheld::*, mod_wsgi::*, uwsgi::*, wsgiref::*};
+pub use servers::{
+    bjoern::*, cherrypy::*, fastwsgi::*, gevent::*, granian::*, gunicorn::*, hypercorn::*, meinheld::*, mod_wsgi::*,
+    nginx::*, pyvoy::*, twisted::*, uvicorn::*, uwsgi::*, waitress::*, wsgiref::*,
+};

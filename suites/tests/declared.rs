@@ -1,6 +1,6 @@
 //! The suite as a whole: it expands, every file it names is there, and each profile chooses what it promises.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use wsgibench_harness::declare::{Declarations, Machine, Profile, Selector, resolve};
 use wsgibench_suites as _;
@@ -57,6 +57,30 @@ fn every_folder_that_a_server_names_is_there() {
             spec.name
         );
         assert!(spec.limits.pids >= 1_024);
+    }
+}
+
+#[test]
+fn every_folder_with_a_dockerfile_has_a_server() {
+    let declarations = declarations();
+    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("images");
+    let named: BTreeSet<_> = declarations
+        .servers
+        .iter()
+        .filter_map(|declared| match resolve(declared, None, &MACHINE).0.source {
+            wsgibench_harness::declare::Source::Folder(folder) => Some(folder),
+            _ => None,
+        })
+        .collect();
+    for entry in std::fs::read_dir(images).unwrap() {
+        let folder = entry.unwrap().path();
+        if folder.join("Dockerfile").is_file() {
+            assert!(
+                named.contains(&folder),
+                "no server is declared for {}",
+                folder.display()
+            );
+        }
     }
 }
 

@@ -337,7 +337,8 @@ fn the_theme_switches_and_both_are_accessible() {
         };
         for dark in [false, true] {
             let is = page.eval("return document.getElementById('theme').getAttribute('aria-pressed')");
-            if is != dark.to_string() {
+            let wanted = dark.to_string();
+            if is != wanted.as_str() {
                 page.eval("document.getElementById('theme').click()");
             }
             let now = page.eval("return [document.getElementById('theme').getAttribute('aria-pressed'), getComputedStyle(document.body).backgroundColor]");

@@ -70,3 +70,17 @@ pub fn gunicorn_gevent() -> Server {
 pub fn gunicorn_gevent_default() -> Server {
     as_it_comes("--worker-class gevent")
 }
+
+/// Gunicorn, tornado workers: a process a core, keep-alive.
+#[server]
+pub fn gunicorn_tornado() -> Server {
+    image("gunicorn")
+        .command_for_cpus(|cpus| tuned("tornado", cpus, ""))
+        .tag("catalogue")
+}
+
+/// Gunicorn, tornado worker as it comes: one worker, a backlog of 2,048.
+#[server]
+pub fn gunicorn_tornado_default() -> Server {
+    as_it_comes("--worker-class tornado")
+}

@@ -1,14 +1,24 @@
 //! The servers, a file a family. Unless its name says otherwise each is set up as a careful operator would run it on the
 //! cores it gets: keep-alive on, no access log, a backlog and connection limits that hold 10,000 connections. What ends with
 //! `_default` is the same server as it comes; the two are never ranked together.
+//!
+//! Not here: NGINX Unit, which Debian does not package any more and which was archived in 2025.
 
 pub mod bjoern;
 pub mod cherrypy;
+pub mod fastwsgi;
 pub mod gevent;
+pub mod granian;
 pub mod gunicorn;
+pub mod hypercorn;
 pub mod meinheld;
 pub mod mod_wsgi;
+pub mod nginx;
+pub mod pyvoy;
+pub mod twisted;
+pub mod uvicorn;
 pub mod uwsgi;
+pub mod waitress;
 pub mod wsgiref;
 
 use wsgibench_harness::prelude::Server;

@@ -2,7 +2,7 @@
 
 use crate::store::record::{CaseOutcome, RunRecord};
 
-/// Statuses, by rising number; [`of_run`] says which applies.
+/// Statuses, by rising number; `of_run` says which applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ExitStatus {

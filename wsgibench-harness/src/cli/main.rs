@@ -59,6 +59,8 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
     if std::env::var_os(DECLARATIONS_VARIABLE).is_some() {
         return plan::tell_declarations(&declarations, manifest_dir, &args);
     }
+    // What can be wrong with the command line is said before anything is started.
+    let exports = output::exports(&args)?;
     if args.list {
         let cases = plan::select(&declarations, &args, manifest_dir)?.cases;
         print!("{}", list::render(&cases, args.format, output::width()));
@@ -125,6 +127,7 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
     listeners.tell(&Event::Finished {
         run: Box::new(record.clone()),
     });
+    output::finish(&run.store, &record, &args, &exports, &target_dir, &listeners)?;
     if args.output_format == OutputFormat::Json {
         output::print_json(&record)?;
     }

@@ -1,17 +1,22 @@
 //! Where a run's figures go besides its record: the terminal, the HTML report, exports, criterion's files.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::PathBuf,
+};
 
 use super::{
     Failure,
     args::{Args, ColorArg, OutputFormat},
+    run::Listeners,
 };
 use crate::{
     report::{
-        Listener,
+        Listener, criterion,
+        export::{self, Format},
         terminal::{Options, Terminal},
     },
-    store::record::RunRecord,
+    store::{Store, record::RunRecord},
 };
 
 /// Colour as asked, on both streams.
@@ -46,6 +51,57 @@ pub(super) fn listeners(args: &Args) -> Vec<Box<dyn Listener + Send>> {
     };
     vec![Box::new(Terminal::new(options))]
 }
+
+/// `--export`, checked before anything is measured.
+pub(super) fn exports(args: &Args) -> Result<Vec<(Format, PathBuf)>, Failure> {
+    args.exports()
+        .map_err(Failure::usage)?
+        .into_iter()
+        .map(|(format, path)| {
+            let format = format.parse().map_err(|e| Failure::usage(format!("--export: {e}")))?;
+            Ok((format, path))
+        })
+        .collect()
+}
+
+/// Writes everything that is made of a finished run.
+pub(super) fn finish(
+    store: &Store,
+    run: &RunRecord,
+    args: &Args,
+    exports: &[(Format, PathBuf)],
+    target_dir: &std::path::Path,
+    listeners: &Listeners,
+) -> Result<(), Failure> {
+    for (format, path) in exports {
+        export::write(*format, run, path)
+            .map_err(|e| Failure::machine(format!("the export to {} was not written: {e}", path.display())))?;
+    }
+    let saved = args.save_baseline.as_deref();
+    if let Err(error) = criterion::write(run, target_dir, saved) {
+        listeners.notice("", format!("criterion's files were not written: {error}"));
+    }
+    if args.output_format == OutputFormat::Bencher {
+        let text = export::render(Format::BencherLines, run).map_err(|e| Failure::machine(e.to_string()))?;
+        print(&text)?;
+    }
+    if !args.noplot {
+        html(store, run, listeners);
+    }
+    Ok(())
+}
+
+#[cfg(feature = "html")]
+fn html(store: &Store, run: &RunRecord, listeners: &Listeners) {
+    let path = store.root().join("report").join("index.html");
+    match crate::report::html::write(&[run], &path) {
+        Ok(()) => listeners.tell(&crate::measure::event::Event::Reported { path }),
+        Err(error) => listeners.notice("", format!("the report was not written: {error}")),
+    }
+}
+
+#[cfg(not(feature = "html"))]
+fn html(_store: &Store, _run: &RunRecord, _listeners: &Listeners) {}
 
 /// The whole run on standard output.
 pub(super) fn print_json(run: &RunRecord) -> Result<(), Failure> {

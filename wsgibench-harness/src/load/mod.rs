@@ -14,6 +14,7 @@ mod record;
 pub mod request;
 pub mod result;
 pub mod schedule;
+pub mod script;
 pub mod session;
 pub mod watch;
 mod wire;

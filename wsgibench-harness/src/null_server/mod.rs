@@ -21,7 +21,7 @@ mod thread;
 
 pub use delay::Delays;
 pub(crate) use process::detached_order;
-pub use process::{DelayServerProcess, NullServerProcess, maybe_serve};
+pub use process::{DelayServerProcess, NullServerProcess, VARIABLE, maybe_serve};
 pub use thread::NullServer;
 
 /// The answer to every good request on a connection that lives on.

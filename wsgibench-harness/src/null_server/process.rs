@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{delay::Delays, serve::Server, thread::pin};
 
-/// Its presence makes [`maybe_serve`] serve; its value is the order, as JSON.
-const VARIABLE: &str = "WSGIBENCH_NULL_SERVER";
+/// Its presence makes [`maybe_serve`] serve; its value is an address, to serve there until killed, or an order as JSON.
+pub const VARIABLE: &str = "WSGIBENCH_NULL_SERVER";
 /// Says where the child listens.
 const LISTENING: &str = "wsgibench null server listening on ";
 /// Precedes the record of a server that delays.
@@ -66,8 +66,12 @@ pub fn maybe_serve() {
 }
 
 fn serve(order: &str) -> io::Result<()> {
+    if let Ok(address) = order.parse() {
+        raise_descriptor_limit();
+        return Server::bind(address, None)?.run().map(|_| ());
+    }
     let order: Order = serde_json::from_str(order)
-        .map_err(|e| io::Error::other(format!("{VARIABLE} is not an order for a null server: {e}")))?;
+        .map_err(|e| io::Error::other(format!("{VARIABLE} is neither an address nor an order: {e}")))?;
     if let Some(cpu) = order.cpu {
         pin(cpu)?;
     }

@@ -164,6 +164,10 @@ impl Launch {
     ///
     /// # Errors
     /// It has ended, or is not ours.
+    #[cfg_attr(
+        not(feature = "docker"),
+        expect(clippy::unused_async, reason = "the same signature with the feature")
+    )]
     pub async fn signal(&self, signal: Signal) -> io::Result<()> {
         match &self.0 {
             #[cfg(feature = "docker")]
@@ -177,6 +181,10 @@ impl Launch {
     ///
     /// # Errors
     /// Its log cannot be written; it is gone nevertheless.
+    #[cfg_attr(
+        not(feature = "docker"),
+        expect(clippy::unused_async, reason = "the same signature with the feature")
+    )]
     pub async fn stop(self) -> io::Result<StopInfo> {
         match self.0 {
             #[cfg(feature = "docker")]

@@ -204,6 +204,10 @@ impl Sandbox {
     }
 
     /// Removes what the sandbox made for the run (its network). Its launches must have been stopped.
+    #[cfg_attr(
+        not(feature = "docker"),
+        expect(clippy::unused_async, reason = "the same signature with the feature")
+    )]
     pub async fn close(self) {
         match self.inner {
             #[cfg(feature = "docker")]

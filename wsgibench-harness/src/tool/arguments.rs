@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::report::export::Format;
 use clap::{Args, Parser, Subcommand, builder::styling};
 
 const EXAMPLES: &str = "\
@@ -11,6 +12,7 @@ Examples:
   wsgibench doctor                       what stands in the way of a good measurement here
   wsgibench list                         the runs that are stored
   wsgibench compare 20261121T101500-4f2a latest
+  wsgibench export csv latest figures.csv
   wsgibench clean                        shows what could go; removes nothing
 
 RUN is a run's id, `latest`, a run's folder, or the path of a run.json.
@@ -62,6 +64,8 @@ pub(super) enum Command {
     Doctor,
     /// Compare two runs, case by case: advice, no gate
     Compare(Compare),
+    /// Write a run in another format
+    Export(Export),
     /// List the stored runs
     List,
     /// Remove what wsgibench left behind; without an option it only shows what there is
@@ -99,6 +103,19 @@ pub(super) struct Compare {
     /// Only this metric; several may be given [default: all]
     #[arg(long = "metric", value_name = "METRIC")]
     pub(super) metrics: Vec<crate::stats::Metric>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// What to write: csv, xlsx, junit, markdown, bencher, bencher-lines, github-action-benchmark, json, svg, png
+    #[arg(value_name = "FORMAT")]
+    pub(super) format: Format,
+    /// Which run
+    #[arg(value_name = "RUN")]
+    pub(super) run: String,
+    /// Where to: a file, a folder for svg and png; `-` is the standard output
+    #[arg(value_name = "PATH")]
+    pub(super) path: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use console::style;
 
-use super::{arguments::Compare, error::ToolError, figures, units};
+use super::{arguments::Compare, error::ToolError, units};
 use crate::{
+    report::figures::Figures,
     stats::{
         Margin, Metric,
         baseline::{Advice, BaselineError, Standing, advise},
@@ -85,13 +86,20 @@ fn table(before: &CaseRecord, after: &CaseRecord, metrics: &[Metric]) -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING);
     table.set_header(["", "before", "after", "change", "expected", "launches", ""]);
+    let (before, after) = (Figures::of(before), Figures::of(after));
     for &metric in metrics {
-        table.add_row(row(metric, figures::of(before, metric), &figures::of(after, metric)));
+        table.add_row(row(metric, launches(&before, metric), &launches(&after, metric)));
     }
     for column in table.column_iter_mut().skip(1).take(5) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+/// A figure a launch.
+fn launches(figures: &Figures, metric: Metric) -> Vec<f64> {
+    let launches = figures.launches.get(&metric);
+    launches.into_iter().flatten().map(|(_, value)| *value).collect()
 }
 
 fn row(metric: Metric, before: Vec<f64>, after: &[f64]) -> [String; 7] {
@@ -182,7 +190,7 @@ mod tests {
         let [title, old, new, change, expected, launches, standing] =
             row(Metric::CpuPerRequest, before, &[44.0, 44.2, 43.9]);
         assert_eq!(title, "server CPU per request");
-        assert_eq!((old.as_str(), new.as_str()), ("40.10 us", "44.03 us"));
+        assert_eq!((old.as_str(), new.as_str()), ("40.10 µs", "44.03 µs"));
         assert_eq!(
             (change.as_str(), launches.as_str(), standing.as_str()),
             ("+9.8 %", "4 / 3", "worse")

@@ -1,4 +1,4 @@
-//! The `wsgibench` command: `new`, `doctor`, `compare`, `list`, `clean`.
+//! The `wsgibench` command: `new`, `doctor`, `compare`, `export`, `list`, `clean`.
 //!
 //! It measures nothing: that is `cargo bench`.
 
@@ -7,7 +7,7 @@ mod clean;
 mod compare;
 mod doctor;
 mod error;
-mod figures;
+mod export;
 mod list;
 mod new;
 mod target;
@@ -48,6 +48,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
         Command::Doctor => Ok(doctor::run(arguments.target_dir.as_deref())),
         Command::Compare(options) => compare::run(options, &store()?),
         Command::List => Ok(list::run(&store()?)),
+        Command::Export(options) => export::run(options, &store()?),
         Command::Clean(options) => clean::run(options, &store()?),
     }
 }

@@ -127,11 +127,11 @@ struct Compared {
     missing: Vec<String>,
     unmatched: Vec<String>,
     notes: Vec<String>,
-    rows: Vec<Change>,
+    rows: Vec<Difference>,
 }
 
 #[derive(Serialize)]
-struct Change {
+struct Difference {
     case: String,
     metric: &'static str,
     verdict: &'static str,
@@ -486,7 +486,7 @@ fn compared(comparison: &Comparison) -> Compared {
     }
 }
 
-fn changed(outcome: &Outcome, reach: f64) -> Change {
+fn changed(outcome: &Outcome, reach: f64) -> Difference {
     let value = |v: Option<f64>| v.map_or_else(dash, |v| units::metric(outcome.metric, v));
     let place = |v: f64| (50.0 + 50.0 * v / reach).clamp(0.0, 100.0);
     let strip = outcome.change.zip(outcome.interval).map(|(point, i)| {
@@ -499,7 +499,7 @@ fn changed(outcome: &Outcome, reach: f64) -> Change {
             margin_width: place(margin) - place(-margin),
         }
     });
-    Change {
+    Difference {
         case: outcome.case.clone(),
         metric: outcome.metric.title(),
         verdict: if outcome.undecided {

@@ -10,7 +10,6 @@ impl Connection {
         Err("this program was built without its feature `docker`".into())
     }
 
-    #[expect(clippy::unused_self, reason = "the same signature with the feature")]
     pub(super) fn items(&self) -> Result<Vec<Item>, String> {
         match *self {}
     }

@@ -44,6 +44,7 @@ pub(super) struct Facts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Engine {
     /// It answers: its name and version, its cgroup version, and a base image that it has.
+    #[cfg_attr(not(feature = "docker"), expect(dead_code, reason = "no engine without the feature"))]
     Answers {
         version: String,
         cgroup: Option<String>,

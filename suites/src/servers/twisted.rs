@@ -1,0 +1,19 @@
+//! Twisted's WSGI resource.
+
+use wsgibench_harness::prelude::*;
+
+use super::{BACKLOG, THREADS, image, launcher};
+
+/// Twisted's WSGI resource: a process a core with 4 threads each, keep-alive.
+#[server]
+pub fn twisted() -> Server {
+    image("twisted")
+        .command_for_cpus(|cpus| launcher(&format!("--workers {cpus} --threads {THREADS} --backlog {BACKLOG}")))
+        .tag("catalogue")
+}
+
+/// Twisted's WSGI resource as it comes: one process of up to 10 threads, a backlog of 50.
+#[server]
+pub fn twisted_default() -> Server {
+    image("twisted").command(launcher("")).as_it_comes()
+}

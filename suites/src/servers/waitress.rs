@@ -1,0 +1,21 @@
+//! waitress, in pure Python.
+
+use wsgibench_harness::prelude::*;
+
+use super::{THREADS, image, launcher, words};
+
+/// waitress: a process a core with 4 threads each, keep-alive for 12,000 connections.
+#[server]
+pub fn waitress() -> Server {
+    image("waitress")
+        .command_for_cpus(|cpus| launcher(&format!("--workers {cpus} --threads {THREADS}")))
+        .tag("catalogue")
+}
+
+/// waitress as it comes: one process of 4 threads, 100 connections, a backlog of 1,024.
+#[server]
+pub fn waitress_default() -> Server {
+    image("waitress")
+        .command(words("waitress-serve --listen={host}:{port} application:application"))
+        .as_it_comes()
+}

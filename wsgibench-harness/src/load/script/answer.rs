@@ -1,0 +1,231 @@
+//! An answer, and what a script may ask of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, response::Parts};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
+
+use super::{super::result::ErrorKind, exchange::Ticket, failure::Failure};
+
+/// How much of a body stands in a sample, bytes.
+const SHOWN: usize = 400;
+
+/// A whole answer. Its request is done if it passed every check made of it by the time it is dropped; without a check
+/// of the status, 200 to 399 is right.
+#[derive(Debug)]
+pub struct Answer {
+    head: Parts,
+    body: Bytes,
+    ticket: Ticket,
+}
+
+impl Answer {
+    pub(super) fn new(head: Parts, body: Bytes, ticket: Ticket) -> Self {
+        Self { head, body, ticket }
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
+    /// All headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// A header, if it is there and is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The body as text; what is no UTF-8 is replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body read as JSON.
+    ///
+    /// # Errors
+    /// It is none, or not of this form: counted as the failed check `json`.
+    pub fn json<T: DeserializeOwned>(self) -> Result<T, Failure> {
+        match serde_json::from_slice(&self.body) {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                let sample = format!("{error} in {}", self.sample());
+                Err(self.ticket.fails_check(ErrorKind::CheckFailed, "json".into(), sample))
+            }
+        }
+    }
+
+    /// The status must be this.
+    ///
+    /// # Errors
+    /// It is another: counted as the failed check `status N`.
+    pub fn expect_status(self, status: u16) -> Result<Self, Failure> {
+        if self.head.status == status {
+            self.ticket.passes();
+            return Ok(self);
+        }
+        self.fail(ErrorKind::Status, format!("status {status}"))
+    }
+
+    /// Any status is right: the script looks at it itself.
+    #[must_use]
+    pub fn any_status(self) -> Self {
+        self.ticket.passes();
+        self
+    }
+
+    /// The body must be exactly this.
+    ///
+    /// # Errors
+    /// It is another: counted as the failed check `body`.
+    pub fn expect_body(self, body: impl AsRef<[u8]>) -> Result<Self, Failure> {
+        let holds = self.body == body.as_ref();
+        self.expect("body", holds)
+    }
+
+    /// The body must contain this text.
+    ///
+    /// # Errors
+    /// It does not: counted as the failed check `body contains TEXT`.
+    pub fn expect_text(self, text: &str) -> Result<Self, Failure> {
+        let holds = memchr::memmem::find(&self.body, text.as_bytes()).is_some();
+        if holds {
+            return Ok(self);
+        }
+        self.fail(ErrorKind::CheckFailed, format!("body contains {text}"))
+    }
+
+    /// The header must be there with this value.
+    ///
+    /// # Errors
+    /// It is not: counted as the failed check `header NAME`.
+    pub fn expect_header(self, name: &str, value: &str) -> Result<Self, Failure> {
+        let holds = self.head.headers.get_all(name).iter().any(|v| v == value);
+        if holds {
+            return Ok(self);
+        }
+        self.fail(ErrorKind::CheckFailed, format!("header {name}"))
+    }
+
+    /// A check of your own, counted under `name`.
+    ///
+    /// # Errors
+    /// It does not hold.
+    pub fn expect(self, name: &str, holds: bool) -> Result<Self, Failure> {
+        if holds {
+            return Ok(self);
+        }
+        self.fail(ErrorKind::CheckFailed, name.to_owned())
+    }
+
+    fn fail(self, kind: ErrorKind, name: String) -> Result<Self, Failure> {
+        let sample = self.sample();
+        Err(self.ticket.fails_check(kind, name, sample))
+    }
+
+    fn sample(&self) -> String {
+        let shown = &self.body[..self.body.len().min(SHOWN)];
+        format!("{}: {}", self.head.status, String::from_utf8_lossy(shown))
+    }
+}
+
+/// An answer whose body is still to come. Read it to its end: a request whose answer was not read whole is censored.
+#[derive(Debug)]
+pub struct Streaming {
+    head: Parts,
+    body: Incoming,
+    ticket: Option<Ticket>,
+    /// Longest wait for a piece.
+    patience: Duration,
+}
+
+impl Streaming {
+    pub(super) fn new(response: Response<Incoming>, ticket: Ticket, patience: Duration) -> Self {
+        let (head, body) = response.into_parts();
+        Self {
+            head,
+            body,
+            ticket: Some(ticket),
+            patience,
+        }
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
+    /// All headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// The next piece; `None` once the body has ended.
+    ///
+    /// # Errors
+    /// The connection broke, or nothing came for as long as the timeout.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let frame = tokio::time::timeout(self.patience, self.body.frame()).await;
+            let failure = match frame {
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => return Ok(Some(data)),
+                    Err(_trailers) => continue,
+                },
+                Ok(None) => {
+                    if let Some(ticket) = &mut self.ticket {
+                        ticket.is_answered(self.head.status);
+                    }
+                    return Ok(None);
+                }
+                Ok(Some(Err(error))) => self.give_up(|ticket| ticket.fails(Failure::talking(&error))),
+                Err(_) => {
+                    let patience = self.patience;
+                    self.give_up(|ticket| ticket.times_out(patience))
+                }
+            };
+            return Err(failure);
+        }
+    }
+
+    /// Reads what is left and throws it away; gives the whole answer without its body, and its length in bytes.
+    ///
+    /// # Errors
+    /// As [`chunk`](Self::chunk).
+    pub async fn drain(mut self) -> Result<(Answer, u64), Failure> {
+        let mut length = 0;
+        while let Some(piece) = self.chunk().await? {
+            length += piece.len() as u64;
+        }
+        match self.ticket.take() {
+            Some(ticket) => Ok((Answer::new(self.head, Bytes::new(), ticket), length)),
+            None => Err(broken()),
+        }
+    }
+
+    fn give_up(&mut self, how: impl FnOnce(Ticket) -> Failure) -> Failure {
+        self.ticket.take().map_or_else(broken, how)
+    }
+}
+
+fn broken() -> Failure {
+    Failure::new(ErrorKind::PrematureEnd, "the answer had broken off before")
+}

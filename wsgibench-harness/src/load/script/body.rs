@@ -1,0 +1,79 @@
+//! Request bodies.
+
+use std::{
+    convert::Infallible,
+    error::Error,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Either, Full, combinators::UnsyncBoxBody};
+use hyper::body::{Body, Frame, SizeHint};
+
+pub(super) type BoxError = Box<dyn Error + Send + Sync>;
+/// What hyper sends.
+pub(super) type Outgoing = Either<Full<Bytes>, UnsyncBoxBody<Bytes, BoxError>>;
+
+/// A body as the script gave it.
+pub(super) enum Payload {
+    /// May be sent again.
+    Whole(Bytes),
+    /// Can be sent once.
+    Stream(UnsyncBoxBody<Bytes, BoxError>),
+}
+
+impl Payload {
+    /// Pieces that are made as they are sent; with the length known beforehand, or in chunks.
+    pub(super) fn pieces(pieces: impl Iterator<Item = Bytes> + Send + 'static, length: Option<u64>) -> Self {
+        let pieces = Pieces {
+            pieces: Box::new(pieces),
+            length,
+        };
+        Self::Stream(pieces.map_err(|never| match never {}).boxed_unsync())
+    }
+
+    pub(super) fn stream<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self::Stream(body.map_err(Into::into).boxed_unsync())
+    }
+
+    /// The body to send, and the same once more if it can be sent again.
+    pub(super) fn outgoing(self) -> (Outgoing, Option<Self>) {
+        match self {
+            Self::Whole(bytes) => (Either::Left(Full::new(bytes.clone())), Some(Self::Whole(bytes))),
+            Self::Stream(body) => (Either::Right(body), None),
+        }
+    }
+}
+
+impl std::fmt::Debug for Payload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Whole(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Stream(_) => f.write_str("a stream"),
+        }
+    }
+}
+
+/// A body whose pieces are made as they are sent.
+struct Pieces {
+    pieces: Box<dyn Iterator<Item = Bytes> + Send>,
+    length: Option<u64>,
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.pieces.next().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,198 @@
+//! One connection of a user: TCP, TLS if asked, HTTP/1.1 or HTTP/2.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    client::conn::{http1, http2},
+    rt::Executor,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::{super::result::ErrorKind, body::Outgoing, failure::Failure, tls::Authority, world::World};
+
+/// How a user connects.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Transport {
+    pub(super) http2: bool,
+    pub(super) authority: Option<Authority>,
+}
+
+/// The sending end of a connection; the rest of it is a task of its own.
+#[derive(Debug)]
+pub(super) enum Link {
+    Http1(http1::SendRequest<Outgoing>),
+    Http2(http2::SendRequest<Outgoing>),
+}
+
+impl Link {
+    /// Opens a connection within the plan's connect timeout.
+    pub(super) async fn open(world: &Arc<World>, transport: &Transport) -> Result<Self, Failure> {
+        let begun = world.clock.now();
+        let within = world.plan.load.connect_timeout;
+        let opening = Box::pin(Self::shake_hands(world, transport));
+        let link = tokio::time::timeout(within, opening).await.unwrap_or_else(|_| {
+            let text = format!("no connection within {} s", within.as_secs_f64());
+            Err(Failure::new(ErrorKind::ConnectTimeout, text))
+        })?;
+        let took = world.clock.now() - begun;
+        world.notes().connects(took);
+        Ok(link)
+    }
+
+    async fn shake_hands(world: &Arc<World>, transport: &Transport) -> Result<Self, Failure> {
+        let socket = TcpStream::connect(world.address).await;
+        let socket = socket.map_err(|error| Failure::connecting(&error))?;
+        let _ = socket.set_nodelay(true);
+        // A user who leaves has read all that it asked for; without this each would cost a port for a minute.
+        let _ = socket.set_zero_linger();
+        let socket = Counted {
+            socket,
+            sent: Arc::clone(&world.sent),
+            received: Arc::clone(&world.received),
+        };
+        let Some(authority) = &transport.authority else {
+            return Self::speak(world, socket, transport.http2).await;
+        };
+        let host = world
+            .base
+            .host_str()
+            .unwrap_or_default()
+            .trim_matches(['[', ']'])
+            .to_owned();
+        let name = ServerName::try_from(host)
+            .map_err(|error| Failure::new(ErrorKind::Malformed, format!("no name for TLS: {error}")))?;
+        let connector = authority.connector(transport.http2);
+        let stream = connector.connect(name, socket).await;
+        let stream = stream.map_err(|error| Failure::connecting(&error))?;
+        Self::speak(world, stream, transport.http2).await
+    }
+
+    async fn speak<S>(world: &Arc<World>, stream: S, http2: bool) -> Result<Self, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let io = TokioIo::new(stream);
+        let counted = Open(Arc::clone(world));
+        if http2 {
+            let (sender, connection) = http2::handshake(Local, io)
+                .await
+                .map_err(|error| Failure::talking(&error))?;
+            tokio::task::spawn_local(async move {
+                // What breaks a connection is told to the request on it.
+                let _ = connection.await;
+                drop(counted);
+            });
+            return Ok(Self::Http2(sender));
+        }
+        let (sender, connection) = http1::handshake(io).await.map_err(|error| Failure::talking(&error))?;
+        tokio::task::spawn_local(async move {
+            let _ = connection.await;
+            drop(counted);
+        });
+        Ok(Self::Http1(sender))
+    }
+
+    /// Whether it is there to take a request; false once it has ended.
+    pub(super) async fn ready(&mut self) -> bool {
+        match self {
+            Self::Http1(sender) => sender.ready().await.is_ok(),
+            Self::Http2(sender) => sender.ready().await.is_ok(),
+        }
+    }
+
+    pub(super) async fn send(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, hyper::Error> {
+        match self {
+            Self::Http1(sender) => sender.send_request(request).await,
+            Self::Http2(sender) => sender.send_request(request).await,
+        }
+    }
+}
+
+/// Counts a connection as open for as long as it lives.
+struct Open(Arc<World>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.notes().disconnects();
+    }
+}
+
+/// hyper's tasks for HTTP/2 stay on the worker's thread.
+#[derive(Clone, Copy, Debug)]
+struct Local;
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(task);
+    }
+}
+
+/// A socket that counts its bytes.
+#[derive(Debug)]
+struct Counted {
+    socket: TcpStream,
+    sent: Arc<AtomicU64>,
+    received: Arc<AtomicU64>,
+}
+
+impl Counted {
+    fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.sent.fetch_add(*bytes as u64, Ordering::Relaxed);
+        }
+        written
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.socket).poll_read(cx, buffer);
+        let read = buffer.filled().len() - before;
+        self.received.fetch_add(read as u64, Ordering::Relaxed);
+        result
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.count(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
+        self.count(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

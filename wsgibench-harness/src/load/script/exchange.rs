@@ -1,0 +1,371 @@
+//! A request and its answer on the wire.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    super::{plan::KeepAlive, result::ErrorKind},
+    answer::{Answer, Streaming},
+    body::{Outgoing, Payload},
+    connection::Link,
+    failure::Failure,
+    notes::Verdict,
+    request::Order,
+    user::User,
+    world::World,
+};
+
+/// A request that is not counted yet. Whatever happens to it, it is counted when this is dropped at the latest.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    world: Arc<World>,
+    key: Option<usize>,
+    status: u16,
+}
+
+impl Ticket {
+    fn new(user: &User) -> Self {
+        let world = Arc::clone(&user.world);
+        let now = world.clock.now();
+        let key = world.notes().asks(user.place, user.step, now);
+        Self {
+            world,
+            key: Some(key),
+            status: 0,
+        }
+    }
+
+    fn sends(&self) {
+        if let Some(key) = self.key {
+            let now = self.world.clock.now();
+            self.world.notes().sends(key, now);
+        }
+    }
+
+    pub(super) fn is_answered(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+        if let Some(key) = self.key {
+            let now = self.world.clock.now();
+            self.world.notes().is_answered(key, self.status, now);
+        }
+    }
+
+    /// The script is content with the status.
+    pub(super) fn passes(&self) {
+        if let Some(key) = self.key {
+            self.world.notes().passes(key);
+        }
+    }
+
+    pub(super) fn fails(mut self, failure: Failure) -> Failure {
+        self.judge(Verdict::Failed(failure.kind()));
+        failure
+    }
+
+    pub(super) fn fails_check(mut self, kind: ErrorKind, name: String, sample: String) -> Failure {
+        let failure = Failure::new(kind, format!("check `{name}` failed: {sample}"));
+        self.judge(Verdict::Check(kind, name, sample));
+        failure
+    }
+
+    pub(super) fn times_out(mut self, after: Duration) -> Failure {
+        if let Some(key) = self.key.take() {
+            let now = self.world.clock.now();
+            self.world.notes().times_out(key, now);
+        }
+        let text = format!("no whole answer within {} s", after.as_secs_f64());
+        Failure::new(ErrorKind::ResponseTimeout, text)
+    }
+
+    fn judge(&mut self, verdict: Verdict) {
+        if let Some(key) = self.key.take() {
+            let now = self.world.clock.now();
+            self.world.notes().is_judged(key, verdict, now);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            let now = self.world.clock.now();
+            self.world.notes().is_dropped(key, self.status, now);
+        }
+    }
+}
+
+/// Sends and reads the whole answer.
+pub(super) async fn whole(user: &mut User, order: Order) -> Result<Answer, Failure> {
+    let after = order.timeout.unwrap_or(user.world.plan.load.timeout);
+    let (mut ticket, response, deadline) = follow(user, order, after).await?;
+    let (head, body) = response.into_parts();
+    match timeout_at(deadline, collect(body)).await {
+        Ok(Ok(body)) => {
+            ticket.is_answered(head.status);
+            Ok(Answer::new(head, body, ticket))
+        }
+        Ok(Err(error)) => {
+            user.link = None;
+            Err(ticket.fails(Failure::talking(&error)))
+        }
+        Err(_) => {
+            user.link = None;
+            Err(ticket.times_out(after))
+        }
+    }
+}
+
+/// Sends and gives the answer with its body still to come.
+pub(super) async fn stream(user: &mut User, order: Order) -> Result<Streaming, Failure> {
+    let after = order.timeout.unwrap_or(user.world.plan.load.timeout);
+    let (ticket, response, _) = follow(user, order, after).await?;
+    Ok(Streaming::new(response, ticket, after))
+}
+
+/// The answer that remains after redirects.
+async fn follow(
+    user: &mut User,
+    mut order: Order,
+    after: Duration,
+) -> Result<(Ticket, Response<Incoming>, Instant), Failure> {
+    loop {
+        let mut ticket = Ticket::new(user);
+        let deadline = Instant::now() + after;
+        let (method, headers, path) = (order.method.clone(), order.headers.clone(), order.path.clone());
+        let sent = timeout_at(deadline, send(user, order, &ticket)).await;
+        let (response, again) = match sent {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(failure)) => {
+                user.link = None;
+                return Err(ticket.fails(failure));
+            }
+            Err(_) => {
+                user.link = None;
+                return Err(ticket.times_out(after));
+            }
+        };
+        let (world, tls) = (&user.world, user.transport.authority.is_some());
+        user.jar.keep(response.headers(), || world.url(tls, &path));
+        let next = again.filter(|(left, _)| *left > 0);
+        let location = location(&response);
+        let (Some((left, payload)), Some(location)) = (next, location) else {
+            return Ok((ticket, response, deadline));
+        };
+        let target = match world
+            .url(tls, &path)
+            .and_then(|url| Some((url.join(&location).ok()?, url)))
+        {
+            Some((target, url)) if target.origin() == url.origin() => target,
+            _ => {
+                user.link = None;
+                let name = "redirect stays on the server".into();
+                return Err(ticket.fails_check(ErrorKind::CheckFailed, name, location));
+            }
+        };
+        let status = response.status();
+        // The body of a redirect belongs to its request.
+        match timeout_at(deadline, collect(response.into_body())).await {
+            Ok(Ok(_)) => ticket.is_answered(status),
+            Ok(Err(error)) => {
+                user.link = None;
+                return Err(ticket.fails(Failure::talking(&error)));
+            }
+            Err(_) => {
+                user.link = None;
+                return Err(ticket.times_out(after));
+            }
+        }
+        drop(ticket);
+        let mut path = target.path().to_owned();
+        if let Some(query) = target.query() {
+            path = format!("{path}?{query}");
+        }
+        order = redirected(method, headers, payload, status, path, left - 1, after);
+    }
+}
+
+/// What a redirect makes of a request (RFC 9110, 15.4): 307 and 308 keep it as it is, the others ask by GET.
+fn redirected(
+    method: Method,
+    mut headers: HeaderMap,
+    payload: Payload,
+    status: StatusCode,
+    path: String,
+    redirects: u32,
+    timeout: Duration,
+) -> Order {
+    let keeps = matches!(status.as_u16(), 307 | 308) || method == Method::HEAD || method == Method::GET;
+    if !keeps {
+        headers.remove(header::CONTENT_TYPE);
+    }
+    Order {
+        method: if keeps { method } else { Method::GET },
+        path,
+        headers,
+        payload: if keeps { payload } else { Payload::Whole(Bytes::new()) },
+        redirects,
+        timeout: Some(timeout),
+        mistake: None,
+    }
+}
+
+fn location(response: &Response<Incoming>) -> Option<String> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let value = response.headers().get(header::LOCATION)?;
+    Some(value.to_str().ok()?.to_owned())
+}
+
+type Sent = (Response<Incoming>, Option<(u32, Payload)>);
+
+/// Sends on the open connection or on a new one. A connection that the server closed while it was idle is no failure:
+/// the request goes out once more. Gives the answer, and what a redirect may send again.
+async fn send(user: &mut User, order: Order, ticket: &Ticket) -> Result<Sent, Failure> {
+    if let Some(mistake) = order.mistake {
+        return Err(Failure::new(ErrorKind::Script, mistake));
+    }
+    let redirects = order.redirects;
+    let mut payload = Some(order.payload);
+    let mut retried = false;
+    loop {
+        let mut reused = true;
+        if let Some(link) = &mut user.link
+            && !link.ready().await
+        {
+            user.link = None;
+        }
+        let last = is_last(user);
+        let link = match &mut user.link {
+            Some(link) => link,
+            empty @ None => {
+                reused = false;
+                user.used = 0;
+                empty.insert(Link::open(&user.world, &user.transport).await?)
+            }
+        };
+        let (body, again) = match payload.take() {
+            Some(payload) => payload.outgoing(),
+            None => return Err(Failure::new(ErrorKind::Script, "a streamed body can be sent only once")),
+        };
+        let http2 = matches!(link, Link::Http2(_));
+        let (world, tls) = (&user.world, user.transport.authority.is_some());
+        let cookies = user.jar.header(|| world.url(tls, &order.path));
+        let mut request = build(world, http2, &order.method, &order.path, body)?;
+        *request.headers_mut() = headers(world, http2, &order.headers, cookies, last && !http2);
+        if http2 && tls {
+            *request.uri_mut() = secure(request.uri())?;
+        }
+        ticket.sends();
+        user.used += 1;
+        match link.send(request).await {
+            Ok(response) => {
+                if last {
+                    // The connection lives until the answer has been read, and no longer.
+                    user.link = None;
+                }
+                let again = again.map(|payload| (redirects, payload));
+                // Nothing can be sent again when a stream was the body; a redirect by GET still can.
+                let again = again.or(Some((redirects, Payload::Whole(Bytes::new()))));
+                return Ok((response, again));
+            }
+            Err(error) if reused && !retried && again.is_some() && is_stale(&error) => {
+                retried = true;
+                payload = again;
+                user.link = None;
+                user.world.notes().retries();
+            }
+            Err(error) => return Err(Failure::talking(&error)),
+        }
+    }
+}
+
+/// Whether the connection had ended before the request was on it.
+fn is_stale(error: &hyper::Error) -> bool {
+    error.is_canceled() || error.is_closed() || error.is_incomplete_message()
+}
+
+/// Whether the connection ends with the next request on it.
+fn is_last(user: &User) -> bool {
+    let sent = if user.link.is_some() { user.used } else { 0 };
+    match user.world.plan.load.keep_alive {
+        KeepAlive::Always => false,
+        KeepAlive::Never => true,
+        KeepAlive::Requests(n) => sent + 1 >= n,
+    }
+}
+
+fn build(
+    world: &World,
+    http2: bool,
+    method: &Method,
+    path: &str,
+    body: Outgoing,
+) -> Result<Request<Outgoing>, Failure> {
+    let wrong = |what: &str| Failure::new(ErrorKind::Script, format!("`{path}` is no path of a server: {what}"));
+    if !path.starts_with('/') {
+        return Err(wrong("it must begin with `/`"));
+    }
+    let uri: Uri = if http2 {
+        format!("http://{}{path}", world.plan.target.host).parse()
+    } else {
+        path.parse()
+    }
+    .map_err(|error: http::uri::InvalidUri| wrong(&error.to_string()))?;
+    let mut request = Request::new(body);
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = uri;
+    if http2 {
+        *request.version_mut() = http::Version::HTTP_2;
+    }
+    Ok(request)
+}
+
+fn secure(uri: &Uri) -> Result<Uri, Failure> {
+    let mut parts = uri.clone().into_parts();
+    parts.scheme = Some(http::uri::Scheme::HTTPS);
+    Uri::from_parts(parts).map_err(|error| Failure::new(ErrorKind::Script, error.to_string()))
+}
+
+fn headers(world: &World, http2: bool, own: &HeaderMap, cookies: Option<HeaderValue>, closes: bool) -> HeaderMap {
+    let mut headers = own.clone();
+    if !http2
+        && !headers.contains_key(header::HOST)
+        && let Ok(host) = HeaderValue::try_from(world.plan.target.host.as_str())
+    {
+        headers.insert(header::HOST, host);
+    }
+    if let Some(cookies) = cookies {
+        headers.append(header::COOKIE, cookies);
+    }
+    if closes {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    headers
+}
+
+/// The whole body; not copied when it comes in one piece.
+async fn collect(mut body: Incoming) -> Result<Bytes, hyper::Error> {
+    let mut first = Bytes::new();
+    let mut more: Option<BytesMut> = None;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        match &mut more {
+            Some(more) => more.extend_from_slice(&data),
+            None if first.is_empty() => first = data,
+            None => {
+                let mut joined = BytesMut::from(first.as_ref());
+                joined.extend_from_slice(&data);
+                more = Some(joined);
+            }
+        }
+    }
+    Ok(more.map_or(first, BytesMut::freeze))
+}

@@ -1,0 +1,91 @@
+//! A request that failed, and that has been counted.
+
+use std::{error::Error, fmt, io};
+
+use super::super::result::ErrorKind;
+
+/// A request (or a check) that failed. It has been counted already: a script may hand it on or go on without it.
+#[derive(Debug)]
+pub struct Failure {
+    kind: ErrorKind,
+    what: String,
+}
+
+impl Failure {
+    pub(super) fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
+        Self {
+            kind,
+            what: what.into(),
+        }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// A connection that did not come about.
+    pub(super) fn connecting(error: &io::Error) -> Self {
+        use rustix::io::Errno;
+        let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+        let kind = match errno {
+            Some(Errno::CONNREFUSED) => ErrorKind::Refused,
+            Some(Errno::TIMEDOUT) => ErrorKind::ConnectTimeout,
+            Some(Errno::ADDRNOTAVAIL) => ErrorKind::NoPorts,
+            Some(Errno::MFILE | Errno::NFILE) => ErrorKind::NoDescriptors,
+            // The handshake of TLS found something that is none.
+            _ if error.kind() == io::ErrorKind::InvalidData => ErrorKind::Malformed,
+            _ => ErrorKind::ConnectReset,
+        };
+        Self::new(kind, format!("connecting: {error}"))
+    }
+
+    /// A connection that broke, or an answer that is none.
+    pub(super) fn talking(error: &hyper::Error) -> Self {
+        Self::new(kind_of(error), describe(error))
+    }
+}
+
+fn kind_of(error: &hyper::Error) -> ErrorKind {
+    if error.is_user() || error.is_body_write_aborted() {
+        // The script's own body stream failed.
+        return ErrorKind::Script;
+    }
+    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+        return ErrorKind::PrematureEnd;
+    }
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(io) = cause.downcast_ref::<io::Error>() {
+            return match io.kind() {
+                io::ErrorKind::BrokenPipe => ErrorKind::WriteReset,
+                io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => ErrorKind::ReadReset,
+                io::ErrorKind::UnexpectedEof => ErrorKind::PrematureEnd,
+                _ => ErrorKind::Malformed,
+            };
+        }
+        source = cause.source();
+    }
+    ErrorKind::Malformed
+}
+
+/// hyper's own texts leave out the cause.
+fn describe(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl Error for Failure {}

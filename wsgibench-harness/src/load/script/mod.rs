@@ -1,0 +1,84 @@
+//! Scripted users: what a user does, written as an `async` function, run under every load model.
+//!
+//! A [`User`] has a connection of its own (HTTP/1.1 or HTTP/2, over TLS if asked), cookies of its own and random numbers of
+//! its own. A [`ScriptSession`] runs a script the way a [`Session`](super::Session) offers a declared load, and gives the
+//! same [`RoundResult`](super::RoundResult): the requests are what is counted.
+//!
+//! - closed: N users, each runs the script over and over, on one connection and with the cookies it has collected;
+//! - open: each arrival is a new user who runs the script once; the first request counts from when it was due;
+//! - users: they arrive on the schedule, each runs the script `requests_each` times and leaves.
+//!
+//! Every request is counted once: done when its answer passed the checks made of it, failed, or censored. What a script
+//! does wrong is counted as [`ErrorKind::Script`](super::ErrorKind::Script) and never ends the run: an error of its own, a panic.
+//! One that waits for ever for something other than an answer is censored at the end of the round, even if it holds
+//! its thread. How long whole scripts took is in the step [`WHOLE_SCRIPT`].
+
+mod answer;
+mod body;
+mod connection;
+mod exchange;
+mod failure;
+mod jar;
+mod multipart;
+mod notes;
+mod pace;
+mod request;
+mod session;
+mod tls;
+mod user;
+mod worker;
+mod world;
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+pub use answer::{Answer, Streaming};
+pub use failure::Failure;
+pub use multipart::Multipart;
+pub use request::RequestBuilder;
+pub use session::ScriptSession;
+pub use tls::Authority;
+pub use user::User;
+
+/// The step under which the time of whole scripts is kept, think time included.
+pub const WHOLE_SCRIPT: &str = "(whole script)";
+
+/// What one run of a script is: borrowed from its user.
+pub type Running<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
+
+/// A script of whatever type it had; cheap to clone.
+#[derive(Clone)]
+pub struct Script(Arc<dyn for<'a> Fn(&'a mut User) -> Running<'a> + Send + Sync>);
+
+/// Makes a [`Script`] of a function.
+///
+/// ```
+/// use wsgibench_harness::load::script::{User, script};
+///
+/// async fn greet(user: &mut User) -> anyhow::Result<()> {
+///     user.get("/").await?.expect_status(200)?;
+///     Ok(())
+/// }
+/// let greeting = script(|user| Box::pin(greet(user)));
+/// ```
+pub fn script<F>(function: F) -> Script
+where
+    F: for<'a> Fn(&'a mut User) -> Running<'a> + Send + Sync + 'static,
+{
+    Script(Arc::new(function))
+}
+
+impl Script {
+    /// One run of it.
+    pub fn run<'a>(&self, user: &'a mut User) -> Running<'a> {
+        (self.0)(user)
+    }
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Script")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,494 @@
+//! The bookkeeping of scripted users: every request once, whatever its script does.
+
+use std::{collections::VecDeque, time::Duration};
+
+use slab::Slab;
+
+use super::{
+    super::{
+        clock::Nanos,
+        record::{Recorder, Tally},
+        result::{ErrorKind, FailedCheck, Latency, Step},
+    },
+    WHOLE_SCRIPT,
+};
+
+/// A script that has done nothing for so long at the end of a round counts as hanging.
+const SILENCE: Nanos = 100_000_000;
+/// Length of a sample, bytes.
+const SAMPLE: usize = 512;
+
+/// What a request came to once its answer was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Right,
+    Failed(ErrorKind),
+    /// Failed a check of this name; this came instead.
+    Check(ErrorKind, String, String),
+}
+
+/// A request that has begun and is not counted yet.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    user: usize,
+    step: Option<usize>,
+    intended: Nanos,
+    begun: Nanos,
+    /// Response and service time, once the answer is whole.
+    answered: Option<(Nanos, Nanos)>,
+    /// The status is one that passes without a check.
+    passes: bool,
+    /// It belongs to the round that is on.
+    noted: bool,
+}
+
+/// What a user is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    /// Between two scripts.
+    Nothing,
+    /// Its script runs, and neither asks nor thinks.
+    Script,
+    Request,
+    Thinking,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct UserNotes {
+    doing: Doing,
+    /// Since when.
+    since: Nanos,
+    /// When its script began.
+    began: Nanos,
+    /// An arrival that has been offered and whose first request has not been sent: when it was due.
+    owed: Option<Nanos>,
+    /// Requests of its script so far.
+    asked: u64,
+    /// Right answers in this round.
+    answers: u64,
+}
+
+/// The notes of one worker.
+#[derive(Debug)]
+pub(super) struct Notes {
+    recorder: Recorder,
+    /// When the round began that is on.
+    phase: Option<Nanos>,
+    second: Nanos,
+    requests: Slab<Pending>,
+    users: Slab<UserNotes>,
+    /// Arrivals that wait for a user's place.
+    queue: VecDeque<Nanos>,
+    checks: Vec<FailedCheck>,
+    /// The first is that of whole scripts.
+    steps: Vec<Step>,
+    open_connections: u64,
+}
+
+/// The notes of a worker about a round.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub(super) tally: Tally,
+    pub(super) checks: Vec<FailedCheck>,
+    pub(super) steps: Vec<Step>,
+}
+
+impl Default for Notes {
+    fn default() -> Self {
+        Self {
+            recorder: Recorder::new(0),
+            phase: None,
+            second: 0,
+            requests: Slab::new(),
+            users: Slab::new(),
+            queue: VecDeque::new(),
+            checks: Vec::new(),
+            steps: vec![step(WHOLE_SCRIPT)],
+            open_connections: 0,
+        }
+    }
+}
+
+fn step(name: &str) -> Step {
+    Step {
+        name: name.to_owned(),
+        latency: Latency::new(),
+        failed: 0,
+    }
+}
+
+/// The phase.
+impl Notes {
+    /// The round begins: requests under way join it.
+    pub(super) fn begin(&mut self, now: Nanos) {
+        self.recorder.take();
+        self.checks.clear();
+        for step in &mut self.steps {
+            *step = self::step(&step.name);
+        }
+        self.phase = Some(now);
+        self.second = now;
+        for (_, pending) in &mut self.requests {
+            pending.noted = pending.answered.is_none();
+            self.recorder.tally.counts.offered += u64::from(pending.noted);
+        }
+        for (_, user) in &mut self.users {
+            user.answers = 0;
+        }
+        self.recorder.tally.established = self.open_connections;
+    }
+
+    /// A second of the round is over.
+    pub(super) fn end_second(&mut self, now: Nanos) {
+        if let Some(start) = self.phase {
+            let active = self.users.len() as u64;
+            self.recorder.end_second(self.second - start, active);
+            self.second = now;
+        }
+    }
+
+    /// The round is over: what is under way is counted for what it is.
+    pub(super) fn end(&mut self, now: Nanos) -> Round {
+        let keys: Vec<usize> = self
+            .requests
+            .iter()
+            .filter(|(_, p)| p.noted)
+            .map(|(key, _)| key)
+            .collect();
+        for key in keys {
+            let pending = self.requests[key];
+            match pending.answered {
+                Some((response, service)) => self.right(pending, response, service),
+                None => self.censor(pending, now),
+            }
+            self.requests[key].noted = false;
+        }
+        for key in 0..self.users.capacity() {
+            if let Some(user) = self.users.get(key).copied() {
+                self.close_user(key, user, now);
+            }
+        }
+        while let Some(due) = self.queue.pop_front() {
+            self.recorder.unsent(now.saturating_sub(due));
+        }
+        let start = self.phase.unwrap_or(now);
+        self.end_second(now);
+        self.phase = None;
+        let mut tally = self.recorder.take();
+        tally.start = start;
+        tally.end = now;
+        Round {
+            tally,
+            checks: std::mem::take(&mut self.checks),
+            steps: self.steps.clone(),
+        }
+    }
+
+    fn close_user(&mut self, key: usize, user: UserNotes, now: Nanos) {
+        self.recorder.tally.fairness.add(user.answers);
+        self.recorder.tally.users_active += 1;
+        if user.doing != Doing::Nothing {
+            let since = user.began.max(self.phase.unwrap_or(now));
+            self.steps[0].latency.record_censored(time(now.saturating_sub(since)));
+        }
+        if let Some(due) = user.owed {
+            self.recorder.unsent(now.saturating_sub(due));
+            self.users[key].owed = None;
+        } else if user.doing == Doing::Script && now.saturating_sub(user.since) >= SILENCE {
+            // Awaits for ever, or holds the thread.
+            self.recorder.tally.counts.offered += 1;
+            self.recorder.censored(now - user.since, None);
+        }
+    }
+
+    /// Done, and failed or timed out, in the round so far; the last second's 99th percentile; users.
+    pub(super) fn live(&self) -> (u64, u64, u64, u64) {
+        let (done, errors) = self.recorder.done_or_failed();
+        (done, errors, self.recorder.last_p99, self.users.len() as u64)
+    }
+}
+
+/// Users and their scripts.
+impl Notes {
+    pub(super) fn user_comes(&mut self, now: Nanos) -> usize {
+        self.recorder.tally.users_arrived += u64::from(self.phase.is_some());
+        self.users.insert(UserNotes {
+            doing: Doing::Nothing,
+            since: now,
+            began: now,
+            owed: None,
+            asked: 0,
+            answers: 0,
+        })
+    }
+
+    pub(super) fn user_goes(&mut self, user: usize, finished: bool) {
+        let Some(user) = self.users.try_remove(user) else {
+            return;
+        };
+        if self.phase.is_some() {
+            self.recorder.tally.fairness.add(user.answers);
+            self.recorder.tally.users_finished += u64::from(finished);
+        }
+    }
+
+    /// A request is due at `due`, whoever may make it.
+    pub(super) fn arrives(&mut self, due: Nanos) {
+        if self.phase.is_some() {
+            self.recorder.tally.counts.offered += 1;
+            self.recorder.tally.scheduled += 1;
+            self.queue.push_back(due);
+        }
+    }
+
+    /// The next arrival that waits.
+    pub(super) fn next_arrival(&mut self) -> Option<Nanos> {
+        self.queue.pop_front()
+    }
+
+    /// An arrival found a free place after `lag`, or waited for one.
+    pub(super) fn placed(&mut self, lag: Nanos, waited: bool) {
+        if self.phase.is_some() {
+            let tally = &mut self.recorder.tally;
+            let latency = if waited { &mut tally.queue } else { &mut tally.lag };
+            latency.record(time(lag));
+        }
+    }
+
+    pub(super) fn script_begins(&mut self, user: usize, owed: Option<Nanos>, now: Nanos) {
+        let owed = owed.filter(|_| self.phase.is_some());
+        if let Some(notes) = self.users.get_mut(user) {
+            notes.doing = Doing::Script;
+            notes.since = now;
+            notes.began = now;
+            notes.owed = owed;
+            notes.asked = 0;
+        }
+    }
+
+    /// The script has ended; `error` is what went wrong in it and is not counted as a request's failure.
+    pub(super) fn script_ends(&mut self, user: usize, error: Option<(&str, String)>, failed: bool, now: Nanos) {
+        let Some(notes) = self.users.get_mut(user) else {
+            return;
+        };
+        notes.doing = Doing::Nothing;
+        notes.since = now;
+        let (owed, began) = (notes.owed.take(), notes.began);
+        let Some(start) = self.phase else {
+            return;
+        };
+        let steps = &mut self.steps[0];
+        if failed {
+            steps.failed += 1;
+        } else if began >= start {
+            steps.latency.record(time(now - began));
+        }
+        match error {
+            Some((name, sample)) => {
+                self.recorder.tally.counts.offered += u64::from(owed.is_none());
+                self.recorder.failed(ErrorKind::Script);
+                note_check(&mut self.checks, name, &sample);
+            }
+            // An arrival whose script asked for nothing.
+            None => self.recorder.tally.counts.offered -= u64::from(owed.is_some()),
+        }
+    }
+
+    /// Whether the user has asked for anything in this run of its script.
+    pub(super) fn has_asked(&self, user: usize) -> bool {
+        self.users.get(user).is_some_and(|notes| notes.asked > 0)
+    }
+
+    pub(super) fn thinks(&mut self, user: usize, thinking: bool, now: Nanos) {
+        self.does(user, if thinking { Doing::Thinking } else { Doing::Script }, now);
+    }
+
+    fn does(&mut self, user: usize, doing: Doing, now: Nanos) {
+        if let Some(notes) = self.users.get_mut(user) {
+            notes.doing = doing;
+            notes.since = now;
+        }
+    }
+
+    /// The number of a step, by name.
+    pub(super) fn step(&mut self, name: &str) -> usize {
+        let known = self.steps.iter().position(|step| step.name == name);
+        known.unwrap_or_else(|| {
+            self.steps.push(step(name));
+            self.steps.len() - 1
+        })
+    }
+}
+
+/// Requests.
+impl Notes {
+    pub(super) fn asks(&mut self, user: usize, step: Option<usize>, now: Nanos) -> usize {
+        let noted = self.phase.is_some();
+        let mut owed = None;
+        if let Some(notes) = self.users.get_mut(user) {
+            owed = notes.owed.take();
+            notes.asked += 1;
+            notes.doing = Doing::Request;
+            notes.since = now;
+        }
+        self.recorder.tally.counts.offered += u64::from(noted && owed.is_none());
+        self.requests.insert(Pending {
+            user,
+            step,
+            intended: owed.unwrap_or(now),
+            begun: now,
+            answered: None,
+            passes: true,
+            noted,
+        })
+    }
+
+    /// The request leaves now: what came before was connecting.
+    pub(super) fn sends(&mut self, request: usize, now: Nanos) {
+        if let Some(pending) = self.requests.get_mut(request) {
+            pending.begun = now;
+        }
+    }
+
+    pub(super) fn retries(&mut self) {
+        self.recorder.tally.counts.retried += 1;
+    }
+
+    /// The answer is whole; it is counted when the script has looked at it.
+    pub(super) fn is_answered(&mut self, request: usize, status: u16, now: Nanos) {
+        if let Some(pending) = self.requests.get_mut(request) {
+            let response = now.saturating_sub(pending.intended);
+            pending.answered = Some((response, now.saturating_sub(pending.begun)));
+            pending.passes = status < 400;
+            let user = pending.user;
+            self.does(user, Doing::Script, now);
+        }
+    }
+
+    /// The script has said that any status will do, or that this one is right.
+    pub(super) fn passes(&mut self, request: usize) {
+        if let Some(pending) = self.requests.get_mut(request) {
+            pending.passes = true;
+        }
+    }
+
+    /// The request is over and this is what it came to.
+    pub(super) fn is_judged(&mut self, request: usize, verdict: Verdict, now: Nanos) {
+        let Some(pending) = self.requests.try_remove(request) else {
+            return;
+        };
+        if pending.answered.is_none() {
+            self.does(pending.user, Doing::Script, now);
+        }
+        if !pending.noted {
+            return;
+        }
+        match verdict {
+            Verdict::Right => match pending.answered {
+                Some((response, service)) => self.right(pending, response, service),
+                None => self.censor(pending, now),
+            },
+            Verdict::Failed(kind) => self.failed(pending, kind),
+            Verdict::Check(kind, name, sample) => {
+                note_check(&mut self.checks, &name, &sample);
+                self.failed(pending, kind);
+            }
+        }
+    }
+
+    /// The script has let go of the request: right unless its status says otherwise, censored if it was under way.
+    pub(super) fn is_dropped(&mut self, request: usize, status: u16, now: Nanos) {
+        let verdict = match self.requests.get(request) {
+            Some(pending) if !pending.passes => Verdict::Check(
+                ErrorKind::Status,
+                "status 200 to 399".into(),
+                format!("status {status}"),
+            ),
+            _ => Verdict::Right,
+        };
+        self.is_judged(request, verdict, now);
+    }
+
+    pub(super) fn times_out(&mut self, request: usize, now: Nanos) {
+        let Some(pending) = self.requests.try_remove(request) else {
+            return;
+        };
+        self.does(pending.user, Doing::Script, now);
+        if pending.noted {
+            let (response, service) = (now - pending.intended, now - pending.begun);
+            self.recorder.timed_out(response, service);
+            self.censor_step(pending, now);
+        }
+    }
+
+    /// A check of the script itself, not of one answer.
+    pub(super) fn check_fails(&mut self, user: usize, name: &str) {
+        if self.phase.is_some() {
+            let owed = self.users.get_mut(user).and_then(|notes| notes.owed.take());
+            self.recorder.tally.counts.offered += u64::from(owed.is_none());
+            self.recorder.failed(ErrorKind::CheckFailed);
+            note_check(&mut self.checks, name, "");
+        }
+    }
+
+    fn right(&mut self, pending: Pending, response: Nanos, service: Nanos) {
+        self.recorder.done(response.max(1), service.max(1));
+        if let Some(step) = pending.step {
+            self.steps[step].latency.record(time(response));
+        }
+        if let Some(user) = self.users.get_mut(pending.user) {
+            user.answers += 1;
+        }
+    }
+
+    fn failed(&mut self, pending: Pending, kind: ErrorKind) {
+        self.recorder.failed(kind);
+        if let Some(step) = pending.step {
+            self.steps[step].failed += 1;
+        }
+    }
+
+    fn censor(&mut self, pending: Pending, now: Nanos) {
+        let service = now.saturating_sub(pending.begun);
+        self.recorder
+            .censored(now.saturating_sub(pending.intended), Some(service));
+        self.censor_step(pending, now);
+    }
+
+    fn censor_step(&mut self, pending: Pending, now: Nanos) {
+        if let Some(step) = pending.step {
+            let latency = &mut self.steps[step].latency;
+            latency.record_censored(time(now.saturating_sub(pending.intended)));
+        }
+    }
+}
+
+/// Connections.
+impl Notes {
+    pub(super) fn connects(&mut self, took: Nanos) {
+        self.open_connections += 1;
+        let tally = &mut self.recorder.tally;
+        tally.opened += 1;
+        tally.established = tally.established.max(self.open_connections);
+        tally.connect.record(time(took));
+    }
+
+    pub(super) fn disconnects(&mut self) {
+        self.open_connections = self.open_connections.saturating_sub(1);
+    }
+}
+
+fn time(ns: Nanos) -> Duration {
+    Duration::from_nanos(ns)
+}
+
+fn note_check(checks: &mut Vec<FailedCheck>, name: &str, sample: &str) {
+    match checks.iter_mut().find(|check| check.name == name) {
+        Some(check) => check.count += 1,
+        None => checks.push(FailedCheck {
+            name: name.to_owned(),
+            count: 1,
+            sample: sample[..sample.floor_char_boundary(SAMPLE)].to_owned(),
+        }),
+    }
+}

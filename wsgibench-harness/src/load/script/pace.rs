@@ -1,0 +1,79 @@
+//! Waiting for a moment on the worker's runtime: a timer of the kernel brings it near, spinning does the rest. (The
+//! runtime's own sleep is late by a millisecond.)
+
+use std::{
+    io,
+    os::fd::OwnedFd,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use tokio::io::{Interest, unix::AsyncFd};
+
+use super::{super::clock::Nanos, world::World};
+
+/// How long before the moment the timer fires, ns.
+const MARGIN: Nanos = 60_000;
+
+#[derive(Debug)]
+pub(super) struct Pace {
+    timer: AsyncFd<OwnedFd>,
+    world: Arc<World>,
+}
+
+impl Pace {
+    pub(super) fn new(world: &Arc<World>) -> io::Result<Self> {
+        let timer = timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+        )?;
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe for descriptors that may be closed elsewhere; this one is owned and is not"
+        )]
+        let timer = AsyncFd::with_interest(timer, Interest::READABLE)?;
+        Ok(Self {
+            timer,
+            world: Arc::clone(world),
+        })
+    }
+
+    /// Returns at `moment` or as soon after it as the worker has time.
+    pub(super) async fn until(&self, moment: Nanos) -> io::Result<()> {
+        let now = self.world.clock.now();
+        if moment > now + MARGIN {
+            self.arm(moment - MARGIN - now)?;
+            let mut ready = self.timer.readable().await?;
+            let mut expirations = [0; 8];
+            // What it holds is a count that nobody needs; reading it makes the timer quiet again.
+            let _ = rustix::io::read(self.timer.get_ref(), &mut expirations);
+            ready.clear_ready();
+        }
+        let begun = self.world.clock.now();
+        if begun >= moment {
+            return Ok(());
+        }
+        // Others have their turn meanwhile: what they use is not spinning, but within the margin it does not matter.
+        while self.world.clock.now() < moment {
+            tokio::task::yield_now().await;
+        }
+        self.world.spun.fetch_add(moment - begun, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn arm(&self, ns: Nanos) -> io::Result<()> {
+        let wait = Duration::from_nanos(ns.max(1));
+        let value = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: Timespec {
+                tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: wait.subsec_nanos().into(),
+            },
+        };
+        timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::empty(), &value)?;
+        Ok(())
+    }
+}

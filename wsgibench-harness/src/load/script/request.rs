@@ -1,0 +1,180 @@
+//! A request as a script writes it.
+
+use std::{
+    future::{Future, IntoFuture},
+    pin::Pin,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use hyper::body::Body;
+use rand::Rng;
+use serde::Serialize;
+
+use super::{
+    answer::{Answer, Streaming},
+    body::{BoxError, Payload},
+    exchange,
+    failure::Failure,
+    multipart::Multipart,
+    user::User,
+};
+
+/// A request that goes out when it is awaited.
+///
+/// ```
+/// # use wsgibench_harness::load::script::User;
+/// # async fn example(user: &mut User) -> anyhow::Result<()> {
+/// user.post("/items")
+///     .header("x-trace", "1")
+///     .json(&["a", "b"])
+///     .await?
+///     .expect_status(201)?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a request is sent by awaiting it"]
+#[derive(Debug)]
+pub struct RequestBuilder<'u> {
+    pub(super) user: &'u mut User,
+    pub(super) order: Order,
+}
+
+/// The request itself.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Payload,
+    pub(super) redirects: u32,
+    pub(super) timeout: Option<Duration>,
+    /// A mistake in the making of it; told when it is awaited.
+    pub(super) mistake: Option<String>,
+}
+
+impl<'u> RequestBuilder<'u> {
+    pub(super) fn new(user: &'u mut User, method: Method, path: &str) -> Self {
+        let order = Order {
+            method,
+            path: path.to_owned(),
+            headers: HeaderMap::new(),
+            payload: Payload::Whole(Bytes::new()),
+            redirects: 0,
+            timeout: None,
+            mistake: None,
+        };
+        Self { user, order }
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            (Ok(name), Ok(value)) => {
+                self.order.headers.append(name, value);
+            }
+            _ => self.mistake(format!("`{name}: {value}` is no header")),
+        }
+        self
+    }
+
+    /// Sends these bytes.
+    pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.order.payload = Payload::Whole(bytes.into());
+        self
+    }
+
+    /// Sends a value as JSON.
+    pub fn json(mut self, value: &impl Serialize) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(bytes) => self.typed("application/json", bytes),
+            Err(error) => {
+                self.mistake(format!("the body cannot be written as JSON: {error}"));
+                self
+            }
+        }
+    }
+
+    /// Sends a form, `application/x-www-form-urlencoded`.
+    pub fn form(mut self, fields: &impl Serialize) -> Self {
+        match serde_urlencoded::to_string(fields) {
+            Ok(text) => self.typed("application/x-www-form-urlencoded", text),
+            Err(error) => {
+                self.mistake(format!("the body cannot be written as a form: {error}"));
+                self
+            }
+        }
+    }
+
+    /// Sends a form with files.
+    pub fn multipart(self, form: &Multipart) -> Self {
+        let random = self.user.rng();
+        let (content_type, body) = form.encode(|| random.next_u64());
+        self.typed(&content_type, body)
+    }
+
+    /// Sends pieces that are made while they are sent; of `length` bytes in all, or in chunks when it is `None`.
+    pub fn pieces<I>(mut self, pieces: I, length: Option<u64>) -> Self
+    where
+        I: IntoIterator<Item = Bytes>,
+        I::IntoIter: Send + 'static,
+    {
+        self.order.payload = Payload::pieces(pieces.into_iter(), length);
+        self
+    }
+
+    /// Sends any body of the `http-body` crate as a stream.
+    pub fn stream_body<B>(mut self, body: B) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.order.payload = Payload::stream(body);
+        self
+    }
+
+    /// Follows up to so many redirects on the same server; each is a request of its own.
+    pub fn follow_redirects(mut self, at_most: u32) -> Self {
+        self.order.redirects = at_most;
+        self
+    }
+
+    /// Another timeout than the load's.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.order.timeout = Some(timeout);
+        self
+    }
+
+    /// Sends it, and gives the answer as soon as its head is there; the body is read piece by piece.
+    ///
+    /// # Errors
+    /// The request has failed, and has been counted as failed.
+    pub async fn stream(self) -> Result<Streaming, Failure> {
+        exchange::stream(self.user, self.order).await
+    }
+
+    fn typed(mut self, content_type: &str, bytes: impl Into<Bytes>) -> Self {
+        self.order.payload = Payload::Whole(bytes.into());
+        match HeaderValue::try_from(content_type) {
+            Ok(value) => {
+                self.order.headers.insert(header::CONTENT_TYPE, value);
+            }
+            Err(_) => self.mistake(format!("`{content_type}` is no content type")),
+        }
+        self
+    }
+
+    fn mistake(&mut self, what: String) {
+        self.order.mistake.get_or_insert(what);
+    }
+}
+
+impl<'u> IntoFuture for RequestBuilder<'u> {
+    type Output = Result<Answer, Failure>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + 'u>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(exchange::whole(self.user, self.order))
+    }
+}

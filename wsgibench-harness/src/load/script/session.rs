@@ -1,0 +1,412 @@
+//! Scripted users under way: the same face as that of a declared load.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{RecvTimeoutError, channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Poll, Token, Waker};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use tokio::sync::watch;
+
+use super::{
+    super::{
+        clock::{Clock, Nanos, nanos},
+        error::LoadError,
+        model::Model,
+        plan::{Plan, Stripe},
+        preflight,
+        record::{self, Circumstances},
+        result::{Counts, RoundResult, Step},
+        session::Edge,
+        watch::{Live, Watch},
+        worker::LiveCell,
+    },
+    Script,
+    notes::Round,
+    worker::{Job, Order},
+    world::World,
+};
+
+const SECOND: Nanos = 1_000_000_000;
+/// How often the live figures are brought up to date.
+const TICK: Nanos = 100_000_000;
+/// From the order to begin to the beginning: time enough for every worker to take the order.
+const LEAD: Nanos = 2_000_000;
+/// How long a worker may take to end; one whose script holds the thread never does and is left behind.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Scripted users under way: rounds on demand. Between rounds closed users go on (unnoted); open loads and users who
+/// arrive are broken off at the end of each.
+#[derive(Debug)]
+pub struct ScriptSession {
+    plan: Arc<Plan>,
+    clock: Clock,
+    watch: Watch,
+    cell: Arc<LiveCell>,
+    poll: Poll,
+    orders: watch::Sender<Order>,
+    workers: Vec<Crew>,
+}
+
+#[derive(Debug)]
+struct Crew {
+    world: Arc<World>,
+    thread: JoinHandle<()>,
+}
+
+/// A worker's CPU time and run-queue delay, ns.
+#[derive(Clone, Copy, Debug, Default)]
+struct Usage {
+    cpu: u64,
+    delay: u64,
+}
+
+impl ScriptSession {
+    /// Checks the plan and starts the workers. The users come with the first round (or warm-up). The plan's requests
+    /// and idle connections play no part; its model, timeouts, keep-alive, seed, stripe and CPUs do.
+    ///
+    /// # Errors
+    /// A plan that cannot be carried out here.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a session owns its script: a caller need not keep it alive"
+    )]
+    pub fn start(plan: &Plan, script: Script) -> Result<Self, LoadError> {
+        plan.validate()?;
+        preflight::raise_descriptors(plan)?;
+        let plan = Arc::new(plan.clone());
+        let clock = Clock::start();
+        let poll = Poll::new().map_err(LoadError::system("a poll cannot be made"))?;
+        let waker = Waker::new(poll.registry(), Token(0)).map_err(LoadError::system("a waker cannot be made"))?;
+        let cell = Arc::new(LiveCell::default());
+        let (orders, taken) = watch::channel(Order::Pause);
+        let mut session = Self {
+            watch: Watch::new(vec![(Arc::clone(&cell), waker)]),
+            cell,
+            poll,
+            clock,
+            orders,
+            workers: Vec::new(),
+            plan: Arc::clone(&plan),
+        };
+        let cpus: Vec<Option<usize>> = if plan.cpus.is_empty() {
+            vec![None]
+        } else {
+            plan.cpus.iter().copied().map(Some).collect()
+        };
+        for (index, cpu) in cpus.iter().enumerate() {
+            let world = Arc::new(World::new(Arc::clone(&plan), clock)?);
+            let job = Job {
+                world: Arc::clone(&world),
+                script: script.clone(),
+                stripe: part(plan.stripe, index, cpus.len()),
+                orders: taken.clone(),
+            };
+            let thread = launch(job, index, *cpu)?;
+            session.workers.push(Crew { world, thread });
+        }
+        Ok(session)
+    }
+
+    /// Offers the load for a time without noting it.
+    ///
+    /// # Errors
+    /// A fault in the engine or of the system; see [`LoadError`].
+    pub fn warm_up(&mut self, length: Duration) -> Result<Counts, LoadError> {
+        Ok(self.round(length)?.counts)
+    }
+
+    /// Offers the load until so many requests have been answered, at most for a time.
+    ///
+    /// # Errors
+    /// As [`warm_up`](Self::warm_up).
+    pub fn warm_up_requests(&mut self, requests: u64, at_most: Duration) -> Result<Counts, LoadError> {
+        let round = self.phase(at_most, &mut |_| {}, &|live| live.done + live.errors >= requests)?;
+        Ok(round.counts)
+    }
+
+    /// One measured round. Blocks until it has ended.
+    ///
+    /// # Errors
+    /// As [`warm_up`](Self::warm_up).
+    pub fn round(&mut self, length: Duration) -> Result<RoundResult, LoadError> {
+        self.round_observed(length, &mut |_| {})
+    }
+
+    /// The same, and calls `observe` (on this thread) as the round begins and as it ends.
+    ///
+    /// # Errors
+    /// As [`warm_up`](Self::warm_up).
+    pub fn round_observed(
+        &mut self,
+        length: Duration,
+        observe: &mut dyn FnMut(Edge),
+    ) -> Result<RoundResult, LoadError> {
+        self.phase(length, observe, &|_| false)
+    }
+
+    /// The figures of the round that is on, or of the last one.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        self.watch.live()
+    }
+
+    /// Looks at the session from other threads, or ends its round early (Ctrl-C).
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
+    }
+
+    /// The same as [`watch`](Self::watch): its [`cancel`](Watch::cancel) ends the round.
+    #[must_use]
+    pub fn canceller(&self) -> Watch {
+        self.watch()
+    }
+
+    /// Whether the session has been cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.watch.is_cancelled()
+    }
+
+    /// Closes all connections and ends the workers. One whose script holds its thread is left behind.
+    ///
+    /// # Errors
+    /// A worker that has failed.
+    pub fn finish(mut self) -> Result<(), LoadError> {
+        self.end_workers()
+    }
+
+    fn end_workers(&mut self) -> Result<(), LoadError> {
+        self.orders.send_replace(Order::Finish);
+        let deadline = Instant::now() + PATIENCE;
+        let mut result = Ok(());
+        for crew in self.workers.drain(..) {
+            while !crew.thread.is_finished() && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(1));
+            }
+            if crew.thread.is_finished() && crew.thread.join().is_err() {
+                result = Err(LoadError::WorkerLost {
+                    what: "panicked".into(),
+                });
+            }
+        }
+        result
+    }
+
+    fn phase(
+        &mut self,
+        length: Duration,
+        observe: &mut dyn FnMut(Edge),
+        enough: &dyn Fn(Live) -> bool,
+    ) -> Result<RoundResult, LoadError> {
+        self.watch.reset();
+        let start = self.clock.now() + LEAD;
+        let end = start.saturating_add(nanos(length)).min(u64::MAX - 1);
+        // Where nobody is under way, the notes begin before the first arrival can be due; loops go on all the time, and
+        // theirs begin when the round does.
+        let loops = matches!(self.plan.load.model, Model::Closed { .. });
+        if !loops {
+            self.begin_notes(start);
+        }
+        self.orders.send_replace(Order::Offer { start, end });
+        thread::sleep(Duration::from_nanos(start.saturating_sub(self.clock.now())));
+        observe(Edge::Start);
+        let begun = if loops { self.clock.now() } else { start };
+        if loops {
+            self.begin_notes(begun);
+        }
+        let before: Vec<Usage> = self.workers.iter().map(usage).collect();
+        self.pass(begun, end, enough)?;
+        let now = self.clock.now();
+        let rounds: Vec<Round> = self.workers.iter().map(|crew| crew.world.notes().end(now)).collect();
+        observe(Edge::End);
+        if !loops {
+            self.orders.send_replace(Order::Pause);
+        }
+        if let Some(crew) = self.workers.iter().find(|crew| crew.thread.is_finished()) {
+            return Err(LoadError::WorkerLost {
+                what: format!("({}) ended early", crew.thread.thread().name().unwrap_or_default()),
+            });
+        }
+        self.result(rounds, &before)
+    }
+
+    fn begin_notes(&self, at: Nanos) {
+        for crew in &self.workers {
+            crew.world.sent.store(0, Ordering::Relaxed);
+            crew.world.received.store(0, Ordering::Relaxed);
+            crew.world.spun.store(0, Ordering::Relaxed);
+            crew.world.notes().begin(at);
+        }
+    }
+
+    /// Lets the time of a phase pass, second by second.
+    fn pass(&mut self, begun: Nanos, end: Nanos, enough: &dyn Fn(Live) -> bool) -> Result<(), LoadError> {
+        let mut second = begun + SECOND;
+        let mut events = Events::with_capacity(4);
+        loop {
+            let now = self.clock.now();
+            if now >= second && second < end {
+                for crew in &self.workers {
+                    crew.world.notes().end_second(now);
+                }
+                second += SECOND;
+            }
+            self.publish();
+            if now >= end || self.cell.stop.load(Ordering::Relaxed) >= end || enough(self.live()) {
+                return Ok(());
+            }
+            let wait = end.min(second).min(now + TICK).saturating_sub(now);
+            if wait < 2_000_000 {
+                // The poll counts whole milliseconds.
+                thread::sleep(Duration::from_nanos(wait));
+                continue;
+            }
+            match self
+                .poll
+                .poll(&mut events, Some(Duration::from_nanos(wait - 1_500_000)))
+            {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(LoadError::system("the poll failed")(source)),
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let mut sum = (0, 0, 0, 0);
+        for crew in &self.workers {
+            let (done, errors, p99, active) = crew.world.notes().live();
+            sum = (sum.0 + done, sum.1 + errors, p99.max(sum.2), sum.3 + active);
+        }
+        self.cell.done.store(sum.0, Ordering::Relaxed);
+        self.cell.errors.store(sum.1, Ordering::Relaxed);
+        self.cell.p99_ns.store(sum.2, Ordering::Relaxed);
+        self.cell.active.store(sum.3, Ordering::Relaxed);
+    }
+
+    fn result(&self, rounds: Vec<Round>, before: &[Usage]) -> Result<RoundResult, LoadError> {
+        let mut tallies = Vec::new();
+        let (mut checks, mut steps) = (Vec::new(), Vec::new());
+        for (index, ((mut round, crew), before)) in rounds.into_iter().zip(&self.workers).zip(before).enumerate() {
+            let after = usage(crew);
+            let tally = &mut round.tally;
+            tally.cpu_ns = after.cpu.saturating_sub(before.cpu);
+            tally.delay_ns = after.delay.saturating_sub(before.delay);
+            tally.spin_ns = crew.world.spun.load(Ordering::Relaxed).min(tally.cpu_ns);
+            tally.bytes_sent = crew.world.sent.load(Ordering::Relaxed);
+            tally.bytes_received = crew.world.received.load(Ordering::Relaxed);
+            tally.wanted = match &self.plan.load.model {
+                Model::Closed { connections } => {
+                    let stripe = part(self.plan.stripe, index, self.workers.len());
+                    super::super::worker::share(*connections as u64, stripe)
+                }
+                Model::Open { .. } | Model::Users { .. } => tally.established,
+            };
+            tallies.push(round.tally);
+            for check in round.checks {
+                merge(&mut checks, check, |a, b| a.name == b.name, |a, b| a.count += b.count);
+            }
+            for step in round.steps {
+                merge(&mut steps, step, |a, b| a.name == b.name, add);
+            }
+        }
+        let about = Circumstances {
+            check_names: &[],
+            open: matches!(self.plan.load.model, Model::Open { .. }),
+            users: matches!(self.plan.load.model, Model::Users { .. }),
+        };
+        let mut result = record::merge(tallies, about)?;
+        result.failed_checks = checks;
+        result.steps = steps;
+        Ok(result)
+    }
+}
+
+impl Drop for ScriptSession {
+    fn drop(&mut self) {
+        // Whoever drops a session unfinished is not interested in how its workers end.
+        let _ = self.end_workers();
+    }
+}
+
+fn add(sum: &mut Step, other: &Step) {
+    sum.latency.merge(&other.latency);
+    sum.failed += other.failed;
+}
+
+/// Adds `item` to its like in the list, or to the list.
+fn merge<T>(list: &mut Vec<T>, item: T, alike: impl Fn(&T, &T) -> bool, add: impl Fn(&mut T, &T)) {
+    match list.iter_mut().find(|known| alike(known, &item)) {
+        Some(known) => add(known, &item),
+        None => list.push(item),
+    }
+}
+
+/// Starts a worker and waits until it is on its CPU.
+fn launch(job: Job, index: usize, cpu: Option<usize>) -> Result<JoinHandle<()>, LoadError> {
+    let (tell, told) = channel();
+    let thread = thread::Builder::new()
+        .name(format!("script-{index}"))
+        .spawn(move || {
+            let pinned = cpu.map_or(Ok(()), pin);
+            let fine = pinned.is_ok();
+            // Whoever starts us waits for this.
+            let _ = tell.send(pinned);
+            if fine {
+                // What the runtime cannot do shows as a worker that ended early.
+                let _ = job.run();
+            }
+        })
+        .map_err(LoadError::system("a worker thread cannot be started"))?;
+    match told.recv_timeout(Duration::from_secs(20)) {
+        Ok(Ok(())) => Ok(thread),
+        Ok(Err(error)) => Err(error),
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(LoadError::WorkerLost {
+            what: "did not start".into(),
+        }),
+    }
+}
+
+fn pin(cpu: usize) -> Result<(), LoadError> {
+    let mut set = CpuSet::new();
+    if cpu < CpuSet::MAX_CPU {
+        set.set(cpu);
+    }
+    sched_setaffinity(None, &set).map_err(|error| LoadError::Affinity {
+        cpu,
+        source: error.into(),
+    })
+}
+
+/// Worker `index` of `workers` within a stripe of the load.
+fn part(stripe: Stripe, index: usize, workers: usize) -> Stripe {
+    let index = u32::try_from(index).unwrap_or(0);
+    let workers = u32::try_from(workers).unwrap_or(1);
+    Stripe {
+        index: stripe.index + stripe.of * index,
+        of: stripe.of * workers,
+    }
+}
+
+/// Read from outside, since the thread may be held by a script; zeros where the kernel does not say.
+fn usage(crew: &Crew) -> Usage {
+    let thread = crew.world.thread.load(Ordering::Acquire);
+    std::fs::read_to_string(format!("/proc/self/task/{thread}/schedstat"))
+        .ok()
+        .and_then(|text| {
+            let mut figures = text.split_ascii_whitespace().map_while(|word| word.parse().ok());
+            Some(Usage {
+                cpu: figures.next()?,
+                delay: figures.next()?,
+            })
+        })
+        .unwrap_or_default()
+}

@@ -1,0 +1,283 @@
+//! Load models, accounting, and scripts that misbehave.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use rand::RngExt;
+
+use super::{
+    super::{
+        super::{ErrorKind, Load, RoundResult},
+        ScriptSession, User, WHOLE_SCRIPT, script,
+    },
+    plan, round,
+    server::Server,
+};
+
+const SHORT: Duration = Duration::from_millis(400);
+
+fn errors(round: &RoundResult, kind: ErrorKind) -> u64 {
+    round
+        .errors
+        .iter()
+        .find(|(k, _)| *k == kind)
+        .map_or(0, |(_, count)| *count)
+}
+
+async fn two_steps(user: &mut User) -> Result<()> {
+    user.step("login");
+    user.get("/login").await?.expect_status(200)?;
+    user.think(Duration::from_millis(5)).await;
+    user.step("look");
+    user.get("/me").await?.expect_body("you")?;
+    Ok(())
+}
+
+#[test]
+fn closed_users_go_round_after_round() {
+    let server = Server::start();
+    let plan = plan(&server, Load::closed(5));
+    let mut session = ScriptSession::start(&plan, script(|user| Box::pin(two_steps(user)))).unwrap();
+    session.warm_up_requests(10, Duration::from_secs(5)).unwrap();
+    for _ in 0..2 {
+        let round = session.round(SHORT).unwrap();
+        assert!(round.counts.adds_up() && round.counts.done > 20, "{:?}", round.counts);
+        assert_eq!(round.counts.failed, 0, "{:?}", round.failed_checks);
+        assert_eq!((round.connections.wanted, round.connections.served), (5, 5));
+        // All were opened before the first round.
+        assert_eq!((round.connections.opened, round.connections.established), (0, 5));
+        let names: Vec<_> = round.steps.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(names, [WHOLE_SCRIPT, "login", "look"]);
+        let whole = &round.steps[0].latency;
+        assert!(whole.histogram.len() > 10 && whole.quantile(0.5).ns > 5_000_000);
+        let of_steps = round.steps[1].latency.histogram.len() + round.steps[2].latency.histogram.len();
+        assert_eq!(of_steps, round.counts.done + round.counts.censored);
+        assert!(round.engine_cpu_seconds > 0.0);
+    }
+    assert!(session.live().done > 0);
+    session.finish().unwrap();
+}
+
+#[test]
+fn an_open_load_runs_the_script_once_per_arrival() {
+    let server = Server::start();
+    let load = Load::rate(200).max_connections(50);
+    let round = round(&server, load, Duration::from_millis(500), |user| {
+        Box::pin(two_steps(user))
+    });
+    // 100 arrivals of two requests each; what came last may not have finished.
+    assert_eq!(
+        round.offered_rate.map(|rate| (rate * round.seconds).round()),
+        Some(100.0)
+    );
+    assert!((150..=200).contains(&round.counts.done), "{:?}", round.counts);
+    assert_eq!(round.client_lag.histogram.len() + round.queue_wait.histogram.len(), 100);
+}
+
+#[test]
+fn arrivals_beyond_the_places_wait_and_are_told() {
+    let server = Server::start();
+    let load = Load::rate(1_000).max_connections(2);
+    let round = round(&server, load, SHORT, |user| {
+        Box::pin(async move {
+            user.get("/slow").await?;
+            Ok(())
+        })
+    });
+    assert_eq!(round.counts.done, 0);
+    assert_eq!(round.counts.censored, 2);
+    assert_eq!(round.counts.unsent, 398);
+    assert!(round.response_time.quantile(0.5).at_least);
+}
+
+#[test]
+fn users_arrive_act_and_leave() {
+    let server = Server::start();
+    let load = Load::users(3)
+        .every(Duration::from_millis(50))
+        .arriving_for(Duration::from_millis(150))
+        .requests_each(2);
+    let round = round(&server, load, Duration::from_millis(600), |user| {
+        Box::pin(two_steps(user))
+    });
+    let users = round.users.unwrap();
+    assert_eq!((users.arrived, users.finished, users.active), (9, 9, 0));
+    assert_eq!(round.counts.done, 9 * 2 * 2);
+    assert!((round.connections.jain - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn failed_checks_count_by_name_with_a_sample() {
+    let server = Server::start();
+    let round = round(&server, Load::closed(2), SHORT, |user| {
+        Box::pin(async move {
+            let bad = user.rng().random_bool(0.5);
+            if bad {
+                user.get("/missing").await?.expect_status(200)?;
+            } else {
+                let answer = user.get("/json").await?;
+                let holds = answer.body().is_empty();
+                answer.expect("no body", holds)?;
+            }
+            Ok(())
+        })
+    });
+    let (status, body) = (
+        errors(&round, ErrorKind::Status),
+        errors(&round, ErrorKind::CheckFailed),
+    );
+    assert!(status > 0 && body > 0, "{:?}", round.errors);
+    assert_eq!(round.counts.failed, status + body);
+    assert_eq!(errors(&round, ErrorKind::Script), 0);
+    let check = round
+        .failed_checks
+        .iter()
+        .find(|check| check.name == "status 200")
+        .unwrap();
+    assert_eq!(check.count, status);
+    assert!(
+        check.sample.contains("404") && check.sample.contains("no such thing"),
+        "{}",
+        check.sample
+    );
+    assert!(
+        round
+            .failed_checks
+            .iter()
+            .any(|check| check.name == "no body" && check.count == body)
+    );
+}
+
+#[test]
+fn an_unchecked_error_status_is_a_failure_and_an_accepted_one_is_not() {
+    let server = Server::start();
+    let round = round(&server, Load::closed(1), SHORT, |user| {
+        Box::pin(async move {
+            user.get("/missing").await?;
+            let _ = user.get("/missing").await?.any_status();
+            user.get("/missing").await?.expect_status(404)?;
+            Ok(())
+        })
+    });
+    let failed = errors(&round, ErrorKind::Status);
+    assert!(failed > 0);
+    assert!(round.counts.done.abs_diff(2 * failed) <= 2, "{:?}", round.counts);
+}
+
+#[test]
+fn errors_and_panics_of_a_script_are_counted_and_end_nothing() {
+    let server = Server::start();
+    let round = round(&server, Load::closed(4), SHORT, |user| {
+        Box::pin(async move {
+            match user.number() {
+                0 => bail!("out of ideas"),
+                1 => panic!("at the disco"),
+                2 => {
+                    user.get("no-slash").await?;
+                }
+                _ => {
+                    user.get("/login").await?.expect_status(200)?;
+                }
+            }
+            Ok(())
+        })
+    });
+    assert!(round.counts.done > 0);
+    assert!(errors(&round, ErrorKind::Script) >= 3, "{:?}", round.errors);
+    let of = |name: &str| round.failed_checks.iter().find(|check| check.name == name).unwrap();
+    assert_eq!(of("the script returned an error").sample, "out of ideas");
+    assert_eq!(of("the script panicked").sample, "at the disco");
+}
+
+#[test]
+fn a_script_that_waits_for_ever_is_censored() {
+    let server = Server::start();
+    let round = round(&server, Load::closed(3), SHORT, |user| {
+        Box::pin(async move {
+            if user.number() == 0 {
+                std::future::pending::<()>().await;
+            }
+            if user.number() == 1 {
+                user.think(Duration::from_secs(60)).await;
+            }
+            user.get("/login").await?;
+            Ok(())
+        })
+    });
+    assert!(round.counts.done > 0);
+    // One hangs, and at most one request is under way; who thinks is not hanging.
+    assert!((1..=2).contains(&round.counts.censored), "{:?}", round.counts);
+    assert!(round.response_time.quantile(1.0).at_least);
+}
+
+#[test]
+fn a_script_that_holds_its_thread_does_not_hold_the_round() {
+    let server = Server::start();
+    let plan = plan(&server, Load::closed(2));
+    let stuck = script(|_| {
+        Box::pin(async {
+            // A script that computes for (nearly) ever and never awaits.
+            std::thread::sleep(Duration::from_secs(3_600));
+            Ok(())
+        })
+    });
+    let mut session = ScriptSession::start(&plan, stuck).unwrap();
+    let round = session.round(SHORT).unwrap();
+    assert_eq!((round.counts.offered, round.counts.censored), (1, 1));
+    session.finish().unwrap();
+}
+
+#[test]
+fn timeouts_and_refusals_have_their_kinds() {
+    let server = Server::start();
+    let slow = round(
+        &server,
+        Load::closed(1).timeout(Duration::from_millis(50)),
+        SHORT,
+        |user| {
+            Box::pin(async move {
+                user.get("/slow").await?;
+                Ok(())
+            })
+        },
+    );
+    assert!(
+        slow.counts.timed_out >= 1 && slow.counts.failed == 0,
+        "{:?}",
+        slow.counts
+    );
+    let nobody = std::net::TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let refused = round(&Server { address: nobody }, Load::closed(1), SHORT, |user| {
+        Box::pin(async move {
+            user.get("/").await?;
+            Ok(())
+        })
+    });
+    // Backing off: not thousands.
+    let count = errors(&refused, ErrorKind::Refused);
+    assert!((1..100).contains(&count), "{count}");
+}
+
+#[test]
+fn the_same_seed_draws_the_same_numbers() {
+    let server = Server::start();
+    let drawn = || {
+        let (tell, told) = std::sync::mpsc::channel();
+        let load = Load::users(4).arriving_for(Duration::from_millis(1)).requests_each(1);
+        round(&server, load, Duration::from_millis(50), move |user| {
+            let number: u64 = user.rng().random();
+            let _ = tell.send((user.number(), number));
+            Box::pin(async { Ok(()) })
+        });
+        let mut all: Vec<_> = told.iter().collect();
+        all.sort_unstable();
+        all
+    };
+    let first = drawn();
+    assert_eq!(first.len(), 4);
+    assert_eq!(first, drawn());
+    assert!(first.windows(2).all(|pair| pair[0].1 != pair[1].1));
+}

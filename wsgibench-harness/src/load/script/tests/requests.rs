@@ -1,0 +1,178 @@
+//! What a user can ask, and what becomes of it.
+
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+
+use super::{
+    super::{Authority, Multipart, User},
+    once,
+    server::{Server, Speech, certificate},
+};
+
+#[derive(serde::Deserialize)]
+struct Thing {
+    n: u32,
+}
+
+#[test]
+fn every_method_header_and_body_arrives() {
+    async fn talk(user: &mut User) -> Result<()> {
+        let host = format!("[localhost:{}]", user.world.address.port());
+        let told = user.get("/echo?a=1").await?.expect_status(200)?.text();
+        ensure!(told == format!("GET /echo?a=1  {host} "), "{told}");
+        for method in ["PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
+            let answer = user.request(method.parse()?, "/echo").body("x").await?;
+            ensure!(answer.text().starts_with(method), "{}", answer.text());
+        }
+        ensure!(user.head("/echo").await?.body().is_empty());
+        let json = user.post("/echo").json(&[1, 2]).await?.expect_text("[1,2]")?;
+        ensure!(json.text().contains("application/json"));
+        let form = user.post("/echo").form(&[("a b", "c&d")]).await?;
+        ensure!(form.text().ends_with("a+b=c%26d"), "{}", form.text());
+        let upload = Multipart::new()
+            .text("title", "hello")
+            .file("photo\"", "cat.jpg", "image/jpeg", vec![1, 2, 3]);
+        let told = user.post("/echo").multipart(&upload).await?.text();
+        ensure!(told.contains("multipart/form-data; boundary=wsgibench"), "{told}");
+        ensure!(told.contains("name=\"photo%22\"; filename=\"cat.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n"));
+        user.get("/echo")
+            .header("x-own", "1")
+            .await?
+            .expect_header("server", "test")?
+            .expect("own check", true)?;
+        ensure!(user.get("/json").await?.json::<Thing>()?.n == 3);
+        Ok(())
+    }
+    let round = once(&Server::start(), |user| Box::pin(talk(user)));
+    assert_eq!(round.counts.done, 12);
+    assert_eq!(round.connections.opened, 1);
+    assert!(round.bytes_sent > 500 && round.bytes_received > 500);
+}
+
+#[test]
+fn bodies_stream_both_ways() {
+    async fn talk(user: &mut User) -> Result<()> {
+        let pieces = || (0..100).map(|_| Bytes::from(vec![7; 10_000]));
+        let counted = user.post("/count").pieces(pieces(), Some(1_000_000)).await?;
+        counted.expect_status(201)?.expect_body("1000000")?;
+        let counted = user.post("/count").pieces(pieces(), None).await?;
+        counted.expect_status(201)?.expect_body("1000000")?;
+        let mut large = user.get("/large").stream().await?;
+        let first = large.chunk().await?.map_or(0, |piece| piece.len() as u64);
+        ensure!(first > 0 && first < 3_000_000);
+        let (answer, rest) = large.drain().await?;
+        answer.expect_status(200)?.expect("length", first + rest == 3_000_000)?;
+        Ok(())
+    }
+    let round = once(&Server::start(), |user| Box::pin(talk(user)));
+    assert_eq!(round.counts.done, 3);
+    assert!(round.bytes_sent > 2_000_000 && round.bytes_received > 3_000_000);
+}
+
+#[test]
+fn cookies_are_kept_and_redirects_followed_on_request() {
+    async fn talk(user: &mut User) -> Result<()> {
+        user.get("/me").await?.expect_status(401)?;
+        user.get("/login").await?.expect_body("welcome")?;
+        ensure!(user.cookie("session") == Some("abc"));
+        user.get("/me").await?.expect_body("you")?;
+        user.forget_cookies();
+        user.get("/me").await?.expect_status(401)?;
+        user.set_cookie("session", "abc");
+        user.get("/me").await?.expect_body("you")?;
+        user.get("/moved").await?.expect_status(303)?;
+        let told = user.post("/moved").body("x").follow_redirects(3).await?.text();
+        ensure!(told.starts_with("GET /echo?from=moved"), "{told}");
+        let told = user.post("/kept").json(&1).follow_redirects(3).await?.text();
+        ensure!(
+            told.starts_with("POST /echo application/json") && told.ends_with('1'),
+            "{told}"
+        );
+        Ok(())
+    }
+    let round = once(&Server::start(), |user| Box::pin(talk(user)));
+    // Each redirect that was followed is a request of its own.
+    assert_eq!(round.counts.done, 10);
+}
+
+#[test]
+fn a_server_that_closes_costs_a_connection_and_no_error() {
+    async fn talk(user: &mut User) -> Result<()> {
+        for _ in 0..5 {
+            user.get("/last").await?.expect_body("bye")?;
+        }
+        Ok(())
+    }
+    let round = once(&Server::start(), |user| Box::pin(talk(user)));
+    assert_eq!((round.counts.done, round.connections.opened), (5, 5));
+}
+
+#[test]
+fn http2_and_tls_with_a_test_authority() {
+    for http2 in [false, true] {
+        for tls in [false, true] {
+            let (acceptor, pem) = certificate(http2);
+            let server = Server::speaking(Speech {
+                http2,
+                tls: tls.then_some(acceptor),
+            });
+            let authority = Authority::from_pem(&pem).unwrap();
+            let round = once(&server, move |user| {
+                let authority = tls.then(|| authority.clone());
+                Box::pin(async move {
+                    if http2 {
+                        user.use_http2();
+                    }
+                    if let Some(authority) = &authority {
+                        user.use_tls(authority);
+                    }
+                    for _ in 0..3 {
+                        user.get("/login").await?.expect_body("welcome")?;
+                        user.get("/me").await?.expect_body("you")?;
+                    }
+                    Ok(())
+                })
+            });
+            assert_eq!((round.counts.done, round.connections.opened), (6, 1), "{http2} {tls}");
+        }
+    }
+}
+
+#[test]
+fn a_stranger_is_not_trusted() {
+    let (acceptor, _) = certificate(false);
+    let server = Server::speaking(Speech {
+        http2: false,
+        tls: Some(acceptor),
+    });
+    let (_, other) = certificate(false);
+    let authority = Authority::from_pem(&other).unwrap();
+    once_failing(&server, move |user, kind| {
+        let authority = authority.clone();
+        Box::pin(async move {
+            user.use_tls(&authority);
+            let failure = user.get("/").await.unwrap_err();
+            *kind.lock().unwrap() = format!("{:?}: {failure}", failure.kind());
+            Ok(())
+        })
+    });
+    assert!(Authority::from_pem("no certificate").is_err());
+}
+
+/// Runs a script once whose only request must fail as malformed.
+fn once_failing<F>(server: &Server, function: F)
+where
+    F: for<'a> Fn(&'a mut User, std::sync::Arc<std::sync::Mutex<String>>) -> super::Running<'a> + Send + Sync + 'static,
+{
+    let told = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let tell = std::sync::Arc::clone(&told);
+    let load = super::Load::users(1)
+        .arriving_for(std::time::Duration::from_millis(1))
+        .requests_each(1);
+    let round = super::round(server, load, std::time::Duration::from_millis(500), move |user| {
+        function(user, std::sync::Arc::clone(&tell))
+    });
+    assert_eq!(round.counts.failed, 1);
+    let told = told.lock().unwrap();
+    assert!(told.contains("Malformed") && told.contains("certificate"), "{told}");
+}

@@ -1,0 +1,261 @@
+//! A worker of scripted users: one thread, one runtime, all its users as tasks.
+
+use std::{
+    any::Any,
+    cell::Cell,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use rustix::thread::gettid;
+use tokio::{
+    sync::watch::Receiver,
+    task::{JoinSet, LocalSet},
+};
+
+use super::{
+    super::{clock::Nanos, model::Model, plan::Stripe, schedule::Schedule, worker::share},
+    Script,
+    failure::Failure,
+    pace::Pace,
+    user::User,
+    world::World,
+};
+
+/// What the session tells a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Nothing yet, or between two rounds.
+    Pause,
+    /// Offer the load from one moment to another.
+    Offer { start: Nanos, end: Nanos },
+    /// Close everything and end.
+    Finish,
+}
+
+/// A worker's part of the work.
+pub(super) struct Job {
+    pub(super) world: Arc<World>,
+    pub(super) script: Script,
+    pub(super) stripe: Stripe,
+    pub(super) orders: Receiver<Order>,
+}
+
+impl Job {
+    /// Works until told to finish, or until the session is gone.
+    pub(super) fn run(self) -> io::Result<()> {
+        let thread = gettid().as_raw_nonzero().get();
+        self.world.thread.store(thread, std::sync::atomic::Ordering::Release);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let local = LocalSet::new();
+        local.block_on(&runtime, self.obey())
+    }
+
+    async fn obey(mut self) -> io::Result<()> {
+        let pace = Pace::new(&self.world)?;
+        let mut users = JoinSet::new();
+        loop {
+            let order = *self.orders.borrow_and_update();
+            match order {
+                Order::Finish => return Ok(()),
+                Order::Pause => {}
+                Order::Offer { start, end } => match &self.world.plan.load.model {
+                    Model::Closed { connections } => {
+                        if users.is_empty() {
+                            pace.until(start).await?;
+                            self.loops(&mut users, *connections);
+                        }
+                    }
+                    Model::Open { .. } | Model::Users { .. } => {
+                        self.arrivals(&mut users, &pace, start, end).await?;
+                        users.abort_all();
+                        while users.join_next().await.is_some() {}
+                        continue;
+                    }
+                },
+            }
+            if self.orders.changed().await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn number(&self, k: u64) -> u64 {
+        u64::from(self.stripe.index) + k * u64::from(self.stripe.of)
+    }
+
+    /// Users who run the script over and over.
+    fn loops(&self, users: &mut JoinSet<()>, connections: usize) {
+        for k in 0..share(connections as u64, self.stripe) {
+            let mut user = User::new(&self.world, self.number(k));
+            let script = self.script.clone();
+            users.spawn_local(async move {
+                let mut failures = 0;
+                loop {
+                    once(&script, &mut user, None, &mut failures).await;
+                }
+            });
+        }
+    }
+
+    /// Users who come on the schedule; returns when the phase has ended.
+    async fn arrivals(&self, users: &mut JoinSet<()>, pace: &Pace, start: Nanos, end: Nanos) -> io::Result<()> {
+        let load = &self.world.plan.load;
+        let (schedule, places, runs) = match &load.model {
+            Model::Open {
+                stages,
+                seed,
+                max_connections,
+            } => {
+                let places = share(*max_connections as u64, self.stripe).max(1);
+                (Schedule::stages(stages, *seed), places, None)
+            }
+            Model::Users {
+                batch,
+                every,
+                arriving_for,
+                requests_each,
+            } => {
+                let schedule = Schedule::batches(*batch, *every, *arriving_for);
+                (schedule, u64::MAX, Some(*requests_each))
+            }
+            Model::Closed { .. } => return Ok(()),
+        };
+        let mut orders = self.orders.clone();
+        let busy = Rc::new(Cell::new(0));
+        for (k, offset) in schedule.arrivals(self.stripe).enumerate() {
+            let due = start.saturating_add(offset);
+            if due >= end {
+                break;
+            }
+            tokio::select! {
+                biased;
+                reached = pace.until(due) => reached?,
+                () = ended(&mut orders) => return Ok(()),
+            }
+            // What is over is not kept.
+            while users.try_join_next().is_some() {}
+            let number = self.number(k as u64);
+            if let Some(runs) = runs {
+                self.visit(users, number, runs);
+                continue;
+            }
+            self.world.notes().arrives(due);
+            if busy.get() < places {
+                busy.set(busy.get() + 1);
+                self.place(users, number, Rc::clone(&busy));
+            }
+        }
+        ended(&mut orders).await;
+        Ok(())
+    }
+
+    /// A user who runs the script so many times and leaves.
+    fn visit(&self, users: &mut JoinSet<()>, number: u64, runs: u64) {
+        let mut user = User::new(&self.world, number);
+        let script = self.script.clone();
+        users.spawn_local(async move {
+            let mut failures = 0;
+            for _ in 0..runs {
+                once(&script, &mut user, None, &mut failures).await;
+            }
+            user.world.notes().user_goes(user.place, true);
+        });
+    }
+
+    /// A place that takes arrivals, each a new user, until none waits.
+    fn place(&self, users: &mut JoinSet<()>, mut number: u64, busy: Rc<Cell<u64>>) {
+        let world = Arc::clone(&self.world);
+        let script = self.script.clone();
+        users.spawn_local(async move {
+            let mut waited = false;
+            loop {
+                let next = world.notes().next_arrival();
+                let Some(due) = next else {
+                    break;
+                };
+                let now = world.clock.now();
+                world.notes().placed(now.saturating_sub(due), waited);
+                let mut user = User::new(&world, number);
+                once(&script, &mut user, Some(due), &mut 0).await;
+                // The numbers of those who waited follow from the place's first: unique, whoever comes when.
+                number = number.wrapping_add(1 << 40);
+                waited = true;
+            }
+            busy.set(busy.get() - 1);
+        });
+    }
+}
+
+/// Resolves when the phase that is on is over.
+async fn ended(orders: &mut Receiver<Order>) {
+    // An error means that the session is gone, which ends everything.
+    let _ = orders.wait_for(|order| !matches!(order, Order::Offer { .. })).await;
+}
+
+/// One run of a script: whatever becomes of it is noted.
+async fn once(script: &Script, user: &mut User, owed: Option<Nanos>, failures: &mut u32) {
+    let world = Arc::clone(&user.world);
+    let place = user.place;
+    world.notes().script_begins(place, owed, world.clock.now());
+    let outcome = guarded(script, user).await;
+    let now = world.clock.now();
+    let failed = !matches!(outcome, Outcome::Fine);
+    let error = match outcome {
+        Outcome::Fine => None,
+        Outcome::Panicked(text) => {
+            user.renew();
+            Some(("the script panicked", text))
+        }
+        // Counted as what it is already.
+        Outcome::Failed(error) if error.downcast_ref::<Failure>().is_some() => None,
+        Outcome::Failed(error) => Some(("the script returned an error", format!("{error:#}"))),
+    };
+    user.step = None;
+    let asked = world.notes().has_asked(place);
+    world.notes().script_ends(place, error, failed, now);
+    if failed {
+        // A server that refuses, or a script that fails at once, must not become a busy loop.
+        *failures = failures.saturating_add(1).min(7);
+        tokio::time::sleep(Duration::from_millis(2 << *failures)).await;
+    } else {
+        *failures = 0;
+        if !asked {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+enum Outcome {
+    Fine,
+    Failed(anyhow::Error),
+    Panicked(String),
+}
+
+/// Runs the script; a panic in it ends this run of it and nothing else.
+async fn guarded(script: &Script, user: &mut User) -> Outcome {
+    // The script is called within, so that a panic before its first await is caught, too.
+    let mut running = pin!(async move { script.run(user).await });
+    std::future::poll_fn(
+        |cx| match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(Ok(()))) => Poll::Ready(Outcome::Fine),
+            Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
+            Err(panic) => Poll::Ready(Outcome::Panicked(text_of(panic.as_ref()))),
+        },
+    )
+    .await
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without text".into())
+}

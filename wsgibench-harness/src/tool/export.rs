@@ -1,0 +1,32 @@
+//! `wsgibench export`: a stored run in another format.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use super::{arguments::Export, error::ToolError};
+use crate::{
+    report::export::{render, write},
+    store::Store,
+};
+
+/// Writes it, or prints it.
+pub(super) fn run(options: &Export, store: &Store) -> Result<ExitCode, ToolError> {
+    let run = store.read(&options.run)?;
+    let failed = |error: crate::report::export::ExportError| ToolError::Failed(error.to_string());
+    if options.path == Path::new("-") {
+        let bytes = render(options.format, &run).map_err(failed)?;
+        // A reader that has seen enough, `head` say, is no failure.
+        return match io::stdout().write_all(&bytes) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(ToolError::io("write", "standard output")(error))
+            }
+            _ => Ok(ExitCode::SUCCESS),
+        };
+    }
+    write(options.format, &run, &options.path).map_err(failed)?;
+    println!("{} of {} is in {}", options.format, run.id, options.path.display());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,176 @@
+//! The `wsgibench` command as a user calls it: what it prints, what it writes, and its exit status.
+
+mod report_fixture;
+
+use std::{fs, path::Path};
+
+use assert_cmd::Command;
+use report_fixture::{case, run, shape};
+use wsgibench_harness::store::{Entry, Store, record::RunRecord};
+
+fn wsgibench(target: &Path) -> Command {
+    let mut command = Command::cargo_bin("wsgibench").expect("cargo builds it for this test");
+    command
+        .current_dir(target)
+        .env_remove("CARGO_TARGET_DIR")
+        .env("NO_COLOR", "1");
+    command.arg("--target-dir").arg(target);
+    command
+}
+
+fn output(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().expect("it starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code().expect("no signal"),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+/// Stores a run of one case of this rate.
+fn store(target: &Path, id: &str, rate: f64) {
+    let mut record: RunRecord = run(vec![case("ping", "gunicorn", 64, shape(rate))]);
+    id.clone_into(&mut record.id);
+    let mut writer = Store::new(target).begin(record).expect("it can be stored");
+    writer
+        .note(Entry::Notice(wsgibench_harness::store::record::Notice {
+            about: String::new(),
+            text: "said".into(),
+        }))
+        .expect("it can be noted");
+    writer.finish(false).expect("it can be finished");
+}
+
+#[test]
+fn help_teaches_and_wrong_usage_is_status_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let (status, text, _) = output(wsgibench(folder.path()).arg("--help"));
+    assert_eq!(status, 0);
+    for word in ["new", "doctor", "compare", "clean", "Examples:", "Exit status:"] {
+        assert!(text.contains(word), "{word} is not in\n{text}");
+    }
+    let (status, _, error) = output(wsgibench(folder.path()).arg("measure"));
+    assert!(status == 2 && error.contains("unrecognized subcommand"), "{error}");
+    let (status, _, error) = output(wsgibench(folder.path()).args(["compare", "a", "b"]));
+    assert!(status == 2 && error.contains("there is no run `a`"), "{error}");
+    store(folder.path(), "r1", 1_000.0);
+    let (status, _, error) = output(wsgibench(folder.path()).args(["compare", "r1", "latest"]));
+    assert!(status == 2 && error.contains("two different runs"), "{error}");
+    let (status, _, error) = output(wsgibench(folder.path()).args(["compare", "r1", "r1", "--metric", "cpu_per_req"]));
+    assert!(
+        status == 2 && error.contains("did you mean `cpu_per_request`?"),
+        "{error}"
+    );
+}
+
+#[test]
+fn new_writes_a_whole_project_and_refuses_a_full_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (status, text, error) = output(wsgibench(folder.path()).args(["new", "demo", "--path"]).arg(&checkout));
+    assert!(status == 0 && text.contains("cargo bench -- --quick"), "{text}{error}");
+    let manifest = fs::read_to_string(folder.path().join("demo/Cargo.toml")).unwrap();
+    assert!(
+        manifest.contains("name = \"demo\"") && manifest.contains("wsgibench-harness\""),
+        "{manifest}"
+    );
+    assert!(folder.path().join("demo/.github/workflows/bench.yml").is_file());
+
+    let (status, _, error) = output(wsgibench(folder.path()).args(["new", "demo"]));
+    assert!(status == 1 && error.contains("is not empty"), "{error}");
+    let (status, _, error) = output(wsgibench(folder.path()).args(["new", "2fast"]));
+    assert!(status == 2 && error.contains("`my-2fast` would do"), "{error}");
+    let (status, _, error) = output(wsgibench(folder.path()).args(["new", "other", "--path", "demo"]));
+    assert!(status == 2 && error.contains("is no checkout of wsgibench"), "{error}");
+    assert!(!folder.path().join("other").exists());
+}
+
+#[test]
+fn stored_runs_are_listed_and_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let (status, text, _) = output(wsgibench(folder.path()).arg("list"));
+    assert!(status == 0 && text.contains("run `cargo bench` first"), "{text}");
+    store(folder.path(), "20260101T000000-aaaa", 1_000.0);
+    store(folder.path(), "20260102T000000-bbbb", 1_300.0);
+    let (status, text, _) = output(wsgibench(folder.path()).arg("list"));
+    assert!(
+        status == 0 && text.contains("20260101T000000-aaaa") && text.contains("20260102T000000-bbbb"),
+        "{text}"
+    );
+
+    let (status, text, _) = output(wsgibench(folder.path()).args(["compare", "20260101T000000-aaaa", "latest"]));
+    assert_eq!(status, 0, "{text}");
+    let line = |start: &str| {
+        text.lines()
+            .find(|line| line.trim_start().starts_with(start))
+            .unwrap_or_default()
+    };
+    assert!(
+        line("throughput").contains("better") && line("throughput").contains("+30"),
+        "{text}"
+    );
+    assert!(line("peak memory").contains("as expected"), "{text}");
+    assert!(
+        text.contains("ping/gunicorn/c64") && text.contains("--against"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_run_is_exported_to_a_file_or_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    store(folder.path(), "r1", 1_000.0);
+    let (status, text, _) = output(wsgibench(folder.path()).args(["export", "csv", "latest", "-"]));
+    assert!(status == 0 && text.contains("ping/gunicorn/c64"), "{text}");
+    let (status, _, error) = output(wsgibench(folder.path()).args(["export", "markdown", "r1", "sub/summary.md"]));
+    assert_eq!(status, 0, "{error}");
+    assert!(
+        fs::read_to_string(folder.path().join("sub/summary.md"))
+            .unwrap()
+            .contains("gunicorn")
+    );
+    let (status, _, error) = output(wsgibench(folder.path()).args(["export", "pdf", "r1", "x"]));
+    assert!(status == 2 && error.contains("choose from csv"), "{error}");
+    let (status, _, error) = output(wsgibench(folder.path()).args(["export", "csv", "r2", "x"]));
+    assert!(status == 2 && error.contains("there is no run `r2`"), "{error}");
+}
+
+#[test]
+fn clean_shows_first_and_removes_what_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 1..=3 {
+        store(folder.path(), &format!("2026010{number}T000000-aaaa"), 1_000.0);
+    }
+    let environment = folder.path().join("wsgibench/venvs/gunicorn-1a2b");
+    fs::create_dir_all(&environment).unwrap();
+
+    let (status, text, _) = output(wsgibench(folder.path()).args(["clean", "--runs", "--keep", "1", "--dry-run"]));
+    assert!(status == 0 && text.contains("Would remove"), "{text}");
+    assert_eq!(Store::new(folder.path()).finished().len(), 3);
+
+    let (status, text, _) = output(wsgibench(folder.path()).args(["clean", "--runs", "--keep", "1"]));
+    assert!(status == 0 && text.contains("Removed 2 of 3"), "{text}");
+    assert_eq!(Store::new(folder.path()).finished(), ["20260103T000000-aaaa"]);
+    assert!(environment.is_dir(), "environments were not named");
+
+    let (status, _, error) = output(wsgibench(folder.path()).args(["clean", "--environments"]));
+    assert!(status == 0 && !environment.exists(), "{error}");
+    let (status, _, error) = output(wsgibench(folder.path()).args(["clean", "--keep", "1"]));
+    assert!(status == 2 && error.contains("--runs"), "{error}");
+}
+
+#[test]
+fn doctor_says_what_it_saw() {
+    let folder = tempfile::tempdir().unwrap();
+    let (status, text, error) = output(wsgibench(folder.path()).arg("doctor"));
+    // Whether this machine can measure is not the question here; that each line is there, and fits the status, is.
+    let fails = text.lines().any(|line| line.starts_with("fail"));
+    assert_eq!(status, i32::from(fails), "{text}{error}");
+    for about in ["container engine", "CPUs", "disk", "Python for local processes"] {
+        assert!(
+            text.lines().any(|line| line.contains(about)),
+            "{about} is not in\n{text}"
+        );
+    }
+}
