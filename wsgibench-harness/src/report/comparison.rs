@@ -38,10 +38,16 @@ impl Comparison {
     }
 }
 
-/// A change in the unit of the outcome's margin: percent of the base, or percentage points.
+/// A change of an outcome, in the unit of its margin.
 #[must_use]
 pub fn change(outcome: &Outcome, value: f64) -> String {
-    match outcome.margin {
+    change_of(outcome.margin, value)
+}
+
+/// A change in the unit of a margin: percent of the base, or percentage points.
+#[must_use]
+pub fn change_of(margin: Margin, value: f64) -> String {
+    match margin {
         Margin::Relative(_) => format!("{:+.2} %", value * 100.0),
         Margin::Absolute(_) => format!("{:+.3} pp", value * 100.0),
     }

@@ -3,6 +3,7 @@
 //! Results go to standard output, progress and notices to standard error. Colours follow [`console`]'s switches, which
 //! know whether a terminal is there.
 
+mod advice;
 mod case;
 mod compare;
 mod progress;
@@ -85,6 +86,13 @@ impl Listener for Terminal {
         match event {
             Event::CaseDone { case } => self.print(&case_text(case)),
             Event::Finished { run } => self.print(&run_text(run)),
+            Event::Compared { verdict, outcomes } => self.print(&match serde_json::from_value(*verdict.clone()) {
+                Ok(comparison) => compare::render(&comparison),
+                // The outcomes are what counts; what surrounds them is of a form that this build does not know.
+                Err(_) => comparison_text("the base", outcomes),
+            }),
+            Event::Advised { baseline, advised } => self.print(&advice::advised(baseline, advised)),
+            Event::SelfChecked { check } => self.print(&advice::self_checked(check)),
             _ => {}
         }
     }

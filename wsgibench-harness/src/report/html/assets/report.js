@@ -2,7 +2,8 @@
 // Draws the charts whose data stands in this file. Everything else of the report is plain HTML and works without it.
 (() => {
   const { palette, charts } = JSON.parse(document.getElementById("data").textContent);
-  const SYMBOLS = ["circle", "rect", "triangle", "diamond", "roundRect", "pin", "arrow"];
+  const PATHS = ["M11 2a4 4 0 1 1 0 8a4 4 0 1 1 0-8z", "M7 2h8v8h-8z", "M11 1l5 9h-10z", "M11 0l6 6-6 6-6-6z", "M6 2h10l-5 9z", "M9 1h4v3h3v4h-3v3h-4v-3h-3v-4h3z", "M8 1l3 3 3-3 2 2-3 3 3 3-2 2-3-3-3 3-2-2 3-3-3-3z"];
+  const SYMBOLS = ["circle", "rect", "triangle", "diamond", ...PATHS.slice(4).map((path) => `path://${path}`)];
   const DASHES = ["solid", "dashed", "dotted"];
   const live = new Map();
   const root = document.documentElement;
@@ -137,16 +138,22 @@
       const all = chart.series.flatMap((s) => s.points.flatMap((p) => (p[2] > 0 ? [p[1], p[2], p[3]] : [p[1]]))).filter((v) => v > 0);
       y.min = Math.min(...all) / 1.25;
       y.max = Math.max(...all) * 1.25;
-      y.axisLabel.showMinLabel = false;
-      y.axisLabel.showMaxLabel = false;
       const decades = Math.log10(y.max / y.min);
-      const multiples = decades > 3 ? [1] : decades > 1.4 ? [1, 3] : [1, 2, 5];
-      y.axisTick = y.axisLabel.customValues ? undefined : { show: false };
+      const multiples = decades > 3 ? [1] : decades > 1.2 ? [1, 3] : [1, 2, 5];
       const values = [];
       for (let d = Math.floor(Math.log10(y.min)); d <= Math.log10(y.max); d++) for (const m of multiples) values.push(m * 10 ** d);
       const inside = values.filter((v) => v > y.min && v < y.max);
       y.axisLabel.customValues = inside;
       y.axisTick = { show: true, customValues: inside };
+      y.splitLine.customValues = inside;
+    } else if (chart.y.quantity === "bytes") {
+      // Round in the units that are read: 10 MiB, not 9.537.
+      const most = Math.max(...chart.series.flatMap((s) => s.points.map((p) => p[3] || p[1])));
+      const unit = 1024 ** Math.max(0, Math.floor(Math.log(most / 5) / Math.log(1024)));
+      const rough = most / 5 / unit;
+      const power = 10 ** Math.floor(Math.log10(rough));
+      y.interval = unit * power * [1, 2, 5, 10].find((m) => m * power >= rough);
+      y.max = y.interval * Math.ceil((most * 1.02) / y.interval);
     }
     if (chart.categories.length) {
       const many = chart.categories.length > 4;
@@ -192,11 +199,10 @@
 
   // ---- one chart with its buttons and its table ----
   function swatch(chart, s) {
-    const c = color(s), shape = s.color % SYMBOLS.length;
-    const marks = [`<circle cx="11" cy="6" r="4"/>`, `<rect x="7" y="2" width="8" height="8"/>`, `<path d="M11 1l5 9H6z"/>`, `<path d="M11 0l6 6-6 6-6-6z"/>`];
+    const c = color(s);
     const dashes = { solid: "", dashed: `stroke-dasharray="5 3"`, dotted: `stroke-dasharray="2 2"` }[dash(s)];
     const line = chart.kind === "lines" ? `<path d="M0 6h22" stroke="${c}" stroke-width="2.5" ${dashes}/>` : "";
-    return `<svg viewBox="0 0 22 12" aria-hidden="true" fill="${c}">${line}${marks[shape] || marks[0]}</svg>`;
+    return `<svg viewBox="0 0 22 12" aria-hidden="true" fill="${c}">${line}<path d="${PATHS[s.color % PATHS.length]}"/></svg>`;
   }
 
   function tools(figure, chart, state) {
