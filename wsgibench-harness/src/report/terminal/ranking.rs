@@ -137,7 +137,7 @@ impl Notes {
             marks.push('?');
             let reasons: Vec<&str> = figures.findings.iter().map(|f| f.text.as_str()).collect();
             self.lines
-                .push(format!("? {}: suspect. {}", case.server, reasons.join(" ")));
+                .push(format!("? {}: suspect. {}", case.server, reasons.join("; ")));
         }
         marks
     }
