@@ -118,9 +118,6 @@ pub struct Args {
     /// CPUs of the load engine; disjoint from those of the servers.
     #[arg(long, value_name = "SET", env = "WSGIBENCH_LOAD_CPUS", value_parser = cpu_set, help_heading = "Where")]
     pub load_cpus: Option<CpuSet>,
-    /// Measures a server that runs already, `host:port`, in place of the declared ones.
-    #[arg(long, value_name = "ADDRESS", env = "WSGIBENCH_SERVER_URL", help_heading = "Where")]
-    pub server_url: Option<String>,
 
     /// Compares the working tree with this commit, block by block in one run.
     #[arg(

@@ -93,6 +93,7 @@ impl Listener for Terminal {
             }),
             Event::Advised { baseline, advised } => self.print(&advice::advised(baseline, advised)),
             Event::SelfChecked { check } => self.print(&advice::self_checked(check)),
+            Event::Reported { path } => self.print(&format!("\nreport: {}\n", path.display())),
             _ => {}
         }
     }
