@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::units::float;
 use crate::{
-    load::{Counts, ErrorKind, Latency, Model},
+    load::{Counts, ErrorKind, Latency, Model, Step},
     stats::{Metric, Summary, summarise},
     store::record::{CaseRecord, Finding, LaunchRecord, RoundRecord, ValidityLevel},
 };
@@ -39,6 +39,8 @@ pub struct Figures {
     pub errors: BTreeMap<ErrorKind, u64>,
     /// Answers that failed a check: its name, how often, one sample.
     pub failed_checks: BTreeMap<String, (u64, String)>,
+    /// Steps of scripted users, all rounds together, in order of first use.
+    pub steps: Vec<Step>,
     /// Rounds that these figures are made of.
     pub rounds: usize,
     /// Rounds left out because they were invalid.
@@ -49,6 +51,19 @@ pub struct Figures {
     pub cores: Option<f64>,
     /// Mean memory, bytes.
     pub memory_mean: Option<f64>,
+    /// Companions of the server, in order.
+    pub companions: Vec<CompanionFigures>,
+}
+
+/// What a companion used: none of it is in the server's figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompanionFigures {
+    /// Its name on the network.
+    pub name: String,
+    /// Mean cores in use.
+    pub cores: f64,
+    /// Most memory at the end of a round, bytes.
+    pub memory: u64,
 }
 
 impl Figures {
@@ -77,6 +92,7 @@ impl Figures {
             counts: Counts::default(),
             errors: BTreeMap::new(),
             failed_checks: BTreeMap::new(),
+            steps: Vec::new(),
             rounds: every().filter(chosen).count(),
             rounds_left_out: every().filter(|r| sound && !believable(r)).count(),
             failed_launches: launches
@@ -95,7 +111,10 @@ impl Figures {
                     .filter(|r| r.memory_mean_bytes > 0)
                     .map(|r| float(r.memory_mean_bytes)),
             ),
+            companions: Vec::new(),
         };
+        let rounds: Vec<&RoundRecord> = every().filter(chosen).collect();
+        figures.companions = companions(&rounds);
         if figures.rounds == 0 || !sound {
             figures.level = ValidityLevel::Invalid;
         }
@@ -157,7 +176,36 @@ impl Figures {
                 .or_insert_with(|| (0, check.sample.clone()));
             entry.0 += check.count;
         }
+        for step in &load.steps {
+            match self.steps.iter_mut().find(|known| known.name == step.name) {
+                Some(known) => {
+                    known.latency.merge(&step.latency);
+                    known.failed += step.failed;
+                }
+                None => self.steps.push(step.clone()),
+            }
+        }
     }
+}
+
+fn companions(rounds: &[&RoundRecord]) -> Vec<CompanionFigures> {
+    let seconds: f64 = rounds.iter().map(|round| round.load.seconds).sum();
+    let mut found: Vec<CompanionFigures> = Vec::new();
+    for used in rounds.iter().flat_map(|round| &round.companions) {
+        let cores = used.cpu_seconds / seconds.max(1e-9);
+        match found.iter_mut().find(|known| known.name == used.name) {
+            Some(known) => {
+                known.cores += cores;
+                known.memory = known.memory.max(used.memory_bytes);
+            }
+            None => found.push(CompanionFigures {
+                name: used.name.clone(),
+                cores,
+                memory: used.memory_bytes,
+            }),
+        }
+    }
+    found
 }
 
 /// Time per request of one round, ns.

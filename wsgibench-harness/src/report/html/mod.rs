@@ -3,6 +3,7 @@
 
 mod data;
 mod history;
+mod steps;
 mod view;
 
 use std::path::Path;

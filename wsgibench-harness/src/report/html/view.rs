@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::history::{self, History};
+use super::{
+    history::{self, History},
+    steps::{self, CaseSteps},
+};
 use crate::{
     declare::{Source, Variant},
     report::{
@@ -50,6 +53,8 @@ struct Scenario {
     /// Charts that are about one parameter set, by it.
     params: Vec<Param>,
     rows: Vec<CaseRow>,
+    /// Of cases that have any.
+    steps: Vec<CaseSteps>,
 }
 
 #[derive(Serialize)]
@@ -213,6 +218,7 @@ fn scenarios(run: &RunRecord, figures: &[Figures]) -> Vec<Scenario> {
     for (case, one) in run.cases.iter().zip(figures) {
         if let Some(known) = scenarios.iter_mut().find(|s| s.name == case.scenario) {
             known.rows.push(case_row(case, one));
+            known.steps.extend(steps::of(one));
             continue;
         }
         let (general, of_param): (Vec<Chart>, Vec<Chart>) = of_scenario(run, figures, &case.scenario)
@@ -230,6 +236,7 @@ fn scenarios(run: &RunRecord, figures: &[Figures]) -> Vec<Scenario> {
             charts: general,
             params: by_param(of_param),
             rows: vec![case_row(case, one)],
+            steps: steps::of(one).into_iter().collect(),
         });
     }
     scenarios
@@ -260,7 +267,7 @@ fn ranked(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> Ranked {
         .first()
         .map(|r| r.case)
         .or(ranking.unranked.first().copied())
-        .map_or_else(String::new, |index| words::load(&run.cases[index].load));
+        .map_or_else(String::new, |index| words::work(&run.cases[index]));
     let other = if ranking.by == Metric::Throughput {
         Metric::P99
     } else {
