@@ -1,6 +1,7 @@
 //! One launch: start, check, warm up, rounds, teardown.
 
 use std::{
+    net::SocketAddr,
     path::Path,
     sync::{
         Mutex, PoisonError,
@@ -219,7 +220,7 @@ impl Context<'_> {
         let load = result?;
         let looks = edges.0.zip(edges.1);
         let samples = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(self.record(index, load, looks.as_ref(), &samples, ready))
+        Ok(self.record(index, load, looks.as_ref(), &samples, launch.address(), ready))
     }
 
     fn record(
@@ -228,6 +229,7 @@ impl Context<'_> {
         load: RoundResult,
         looks: Option<&(Look, Look)>,
         samples: &Samples,
+        server: SocketAddr,
         ready: &Ready,
     ) -> RoundRecord {
         let usage = looks.and_then(|(before, after)| before.usage.zip(after.usage));
@@ -245,12 +247,13 @@ impl Context<'_> {
         let work = &ready.job.case.work;
         let scripted = work.script().is_some();
         let runs_already = matches!(ready.job.spec.source, Source::Running(_));
+        let port_range = environment::port_range();
         let around = Surroundings {
             model: (&work.load().model).into(),
             scripted,
             ceiling: self.ceilings.of(scripted),
-            port_range: environment::port_range(),
-            time_wait: environment::time_wait(),
+            port_range,
+            time_wait: environment::time_wait(server, port_range),
             steal_share: share(ticks.steal, ticks.total),
             neighbour_share: neighbours(ticks, load.engine_cpu_seconds, load.seconds, self.order),
             shared_cpus: self.order.shared_cpus,

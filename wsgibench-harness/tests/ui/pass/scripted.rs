@@ -25,6 +25,10 @@ async fn arriving(user: &mut User, name: String, path: &str) -> Result<()> {
     Ok(())
 }
 
+#[expect(
+    clippy::needless_lifetimes,
+    reason = "written out, it says what the elided form says"
+)]
 #[scenario(load = Load::users(batch).every(secs(1)), batch = [1, 2])]
 async fn by_load<'a>(user: &'a mut User, batch: usize) -> Result<()> {
     user.get(&format!("/{batch}")).await?;
