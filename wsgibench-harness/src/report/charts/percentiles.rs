@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Axis, Chart, Kind, Point, Quantity,
-    build::{Item, series_of, sorted, wide},
+    build::{Item, lower_bound, series_of, sorted, wide},
     slug,
 };
 use crate::report::units::float;
@@ -66,13 +66,10 @@ fn curve(item: &Item) -> Vec<Point> {
         .take_while(|inverse| *inverse <= samples)
         .map(|x| {
             let quantile = response.quantile(1.0 - 1.0 / x);
-            let censored = quantile
-                .at_least
-                .then(|| "at least this: some requests were never answered".to_owned());
             Point {
                 x,
                 y: float(quantile.ns.max(1)),
-                why: censored.or_else(|| item.why()),
+                why: lower_bound(quantile).or_else(|| item.why()),
                 ..Point::default()
             }
         })

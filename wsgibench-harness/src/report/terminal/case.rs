@@ -4,7 +4,10 @@ use console::style;
 
 use super::text::{INDENT, WIDTH, cut, plain, wrapped};
 use crate::{
-    report::{figures::Figures, units, words},
+    report::{
+        figures::{Figures, StepFigures},
+        units, words,
+    },
     stats::{Estimate, Metric, Summary},
     store::record::{CaseRecord, ValidityLevel},
 };
@@ -45,7 +48,8 @@ fn body(page: &mut Page, figures: &Figures) {
     if let Some(cpu) = figures.metrics.get(&Metric::CpuPerRequest) {
         let cores = figures
             .cores
-            .map_or_else(String::new, |cores| format!(", {cores:.2} cores busy"));
+            .as_ref()
+            .map_or_else(String::new, |cores| format!(", {:.2} cores busy", cores.mean.point));
         let text = format!("{} per request", bracket(cpu, units::time, 1e3));
         page.line("cpu:", &text, &cores);
     }
@@ -59,6 +63,9 @@ fn body(page: &mut Page, figures: &Figures) {
         page.line("memory", &memory.join(", "), "");
     }
     page.wrapped("errors", &errors(figures));
+    for step in &figures.steps {
+        page.wrapped("step", &step_line(step));
+    }
     for (name, (count, sample)) in &figures.failed_checks {
         let text = format!(
             "{} answers failed `{}`; the first was: {}",
@@ -119,6 +126,26 @@ fn latency(figures: &Figures) -> String {
         return "no answer, no latency".into();
     }
     parts.join("   ")
+}
+
+/// A named step of a scripted user: how long it took and how often it failed.
+fn step_line(step: &StepFigures) -> String {
+    let of = |q: f64| {
+        let quantile = step.latency.quantile(q);
+        let mark = if quantile.at_least { "≥ " } else { "" };
+        format!("{mark}{}", units::time(units::float(quantile.ns)))
+    };
+    let name = cut(&step.name, 40);
+    if step.latency.histogram.is_empty() {
+        return format!("{name}: no answer, {} failed", units::grouped(step.failed));
+    }
+    format!(
+        "{name}: {} times   p50 {}   p99 {}   {} failed",
+        units::grouped(step.latency.histogram.len()),
+        of(0.5),
+        of(0.99),
+        units::grouped(step.failed)
+    )
 }
 
 /// All failures by kind, the most frequent first.

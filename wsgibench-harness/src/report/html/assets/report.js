@@ -243,7 +243,7 @@
     const kept = (p) => chart.x.quantity !== "percentile" || percentiles.some((q) => Math.abs(p[0] / q - 1) < 1e-3);
     const made = document.createElement("table");
     const head = made.createTHead().insertRow();
-    for (const name of ["series", chart.categories.length ? "case" : chart.x.name, chart.y.name, "95 % interval", "remark"]) {
+    for (const name of ["series", chart.x.name, chart.y.name, "95 % interval", "remark"]) {
       const cell = document.createElement("th");
       cell.scope = "col";
       cell.textContent = name;
@@ -293,11 +293,6 @@
       if (details.open && !box.firstChild) table(charts[canvas.dataset.chart], box);
     });
   }
-  addEventListener("beforeprint", () => {
-    document.querySelectorAll("details.param").forEach((details) => { details.open = true; });
-    canvases.slice(0, 200).forEach(draw);
-  });
-
   // ---- theme ----
   const button = document.getElementById("theme");
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -317,6 +312,24 @@
   });
   system.addEventListener("change", themed);
   themed();
+
+  // ---- paper: light, everything open, every chart drawn ----
+  let before = null;
+  addEventListener("beforeprint", () => {
+    const closed = [...document.querySelectorAll("details.param:not([open])")];
+    before = { theme: root.dataset.theme, closed };
+    root.dataset.theme = "light";
+    closed.forEach((details) => { details.open = true; });
+    canvases.slice(0, 200).forEach(draw);
+    themed();
+  });
+  addEventListener("afterprint", () => {
+    if (!before) return;
+    if (before.theme) root.dataset.theme = before.theme; else delete root.dataset.theme;
+    before.closed.forEach((details) => { details.open = false; });
+    before = null;
+    themed();
+  });
   if (reduced) root.style.scrollBehavior = "auto";
 
   // What tests and the curious ask: the chart of an id, as drawn.
