@@ -23,7 +23,7 @@ impl Item<'_> {
     pub(super) fn why(&self) -> Option<String> {
         (self.figures.level == ValidityLevel::Suspect).then(|| {
             let reasons: Vec<&str> = self.figures.findings.iter().map(|f| f.text.as_str()).collect();
-            format!("suspect: {}", reasons.join(" "))
+            format!("suspect: {}", reasons.join("; "))
         })
     }
 }

@@ -134,7 +134,7 @@ fn of_run(run: &RunRecord) -> Column {
         let figures = Figures::of(case);
         let why = (figures.level == ValidityLevel::Suspect).then(|| {
             let reasons: Vec<&str> = figures.findings.iter().map(|f| f.text.as_str()).collect();
-            format!("suspect: {}", reasons.join(" "))
+            format!("suspect: {}", reasons.join("; "))
         });
         let believable = figures.ranked();
         let metrics = METRICS.into_iter().filter(|_| believable).filter_map(|metric| {

@@ -301,7 +301,7 @@ fn heading(metric: Metric) -> &'static str {
 fn reasons(figures: &Figures) -> String {
     let mut reasons: Vec<&str> = figures.findings.iter().map(|f| f.text.as_str()).collect();
     reasons.extend(figures.failed_launches.iter().map(|(_, error)| error.as_str()));
-    reasons.join(" ")
+    reasons.join("; ")
 }
 
 fn point(figures: &Figures, metric: Metric) -> String {
