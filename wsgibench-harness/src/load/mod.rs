@@ -16,6 +16,7 @@ pub mod result;
 pub mod schedule;
 pub mod script;
 pub mod session;
+mod socket;
 pub mod watch;
 mod wire;
 mod worker;
