@@ -50,8 +50,9 @@ pub(super) fn server(record: &ServerRecord) -> Server {
     fact(
         "limits",
         format!(
-            "{} CPUs{quota}, {}, {} descriptors, backlog {}, {} processes",
+            "{} CPU{}{quota}, {}, {} descriptors, backlog {}, {} processes",
             limits.cpus,
+            if limits.cpus == 1 { "" } else { "s" },
             units::bytes(units::float(limits.memory)),
             units::grouped(limits.descriptors),
             units::grouped(u64::from(limits.backlog)),

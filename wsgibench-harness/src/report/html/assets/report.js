@@ -192,7 +192,7 @@
     const many = chart.categories.length > 4;
     return {
       animation: false, textStyle: { fontFamily: "inherit" }, legend: { show: false },
-      grid: { left: 88, right: 18, top: 14, bottom: chart.categories.length ? (many ? 92 : 34) : 48 },
+      grid: { left: 88, right: chart.x.quantity === "percentile" ? 34 : 18, top: 14, bottom: chart.categories.length ? (many ? 92 : 34) : 48 },
       tooltip: {
         trigger: "item", confine: true, backgroundColor: page, borderColor: css("--line"), textStyle: { color: css("--ink"), fontSize: 13 },
         extraCssText: "max-width:340px;white-space:normal;overflow-wrap:anywhere",
@@ -247,14 +247,16 @@
   }
 
   function table(chart, box) {
-    const percentiles = [2, 10, 100, 1000, 10000];
+    const percentiles = [2, 10, 20, 100, 1000, 10000];
     const kept = (p) => chart.x.quantity !== "percentile" || percentiles.some((q) => Math.abs(p[0] / q - 1) < 1e-3);
     // A category that is the series itself need not be said twice.
     const named = chart.categories.length && chart.series.every((s) => s.points.every((p) => xText(chart, p) === s.name));
     const columns = [["series", null], [chart.x.name, (p) => xText(chart, p)], [chart.y.name, (p) => FULL[chart.y.quantity](p[1])],
-      ["95 % interval", (p) => interval(chart, p) || "–"], ["remark", (p) => why(chart, p) || ""]];
-    const every = chart.series.flatMap((s) => s.points);
-    const wanted = columns.filter((_, i) => !(i === 1 && named) && !(i === 3 && !every.some((p) => p[2] != null)) && !(i === 4 && !every.some((p) => why(chart, p))));
+      ["95 % interval", (p) => interval(chart, p) || "–"], ["note", (p) => (why(chart, p) ? String(notes.indexOf(why(chart, p)) + 1) : "")]];
+    const every = chart.series.flatMap((s) => s.points.filter(kept));
+    // The same reason stands beside many points: it is written once below, and referred to by its number.
+    const notes = [...new Set(every.map((p) => why(chart, p)).filter(Boolean))];
+    const wanted = columns.filter((_, i) => !(i === 1 && named) && !(i === 3 && !every.some((p) => p[2] != null)) && !(i === 4 && !notes.length));
     const made = document.createElement("table");
     const head = made.createTHead().insertRow();
     for (const [name] of wanted) {
@@ -271,14 +273,12 @@
         name.scope = "row";
         name.textContent = s.name;
         row.append(name);
-        for (const [title, text] of wanted.slice(1)) {
-          const cell = row.insertCell();
-          cell.textContent = text(p);
-          if (title === "remark") cell.className = "remark";
-        }
+        for (const [, text] of wanted.slice(1)) row.insertCell().textContent = text(p);
       }
     }
-    box.replaceChildren(made);
+    const list = document.createElement("ol");
+    for (const note of notes) list.appendChild(document.createElement("li")).textContent = note;
+    box.replaceChildren(made, ...(notes.length ? [list] : []));
   }
 
   function redraw(state) {
