@@ -555,9 +555,8 @@ fn number(text: &str) -> f64 {
     let mut words = text.split(' ');
     let value: f64 = words.next().unwrap().replace(',', "").parse().unwrap();
     let unit = match words.next() {
-        None => 1.0,
         Some("ns") => 1e-3,
-        Some("µs") => 1.0,
+        None | Some("µs") => 1.0,
         Some("ms") => 1e3,
         Some("s") => 1e6,
         other => panic!("{other:?} in {text}"),
