@@ -79,6 +79,7 @@ impl Context<'_> {
             cpus: self.order.load_cpus.clone(),
             seed,
             stripe: Stripe::default(),
+            busy_poll: !self.order.shared_cpus,
         };
         for notice in preflight(&plan)? {
             notes(notice.text);
