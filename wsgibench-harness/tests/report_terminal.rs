@@ -59,6 +59,13 @@ fn a_run_with_something_of_everything() {
 }
 
 #[test]
+fn a_scripted_case_shows_its_steps_and_what_failed() {
+    let page = page(&fixture::scripted());
+    assert_fits(&page);
+    insta::assert_snapshot!(page);
+}
+
+#[test]
 fn a_comparison_names_case_metric_change_and_interval() {
     console::set_colors_enabled(false);
     let page = run_text(&fixture::compared());

@@ -4,4 +4,5 @@ pub mod bodies;
 pub mod connections;
 pub mod messages;
 pub mod studies;
+pub mod visits;
 pub mod work;

@@ -7,7 +7,7 @@ use super::{
     args::{Args, OutputFormat},
     baseline, compare,
     exit::ExitStatus,
-    list, output, plan,
+    list, output, plan, resume,
     run::{self, Listeners, Run},
     self_check, target,
 };
@@ -55,14 +55,17 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
         }
     };
     output::set_colors(args.color);
-    let declarations = Declarations::collect()?;
+    let mut declarations = Declarations::collect()?;
+    for running in &args.server_urls {
+        declarations.add_running(running, manifest_dir);
+    }
     if std::env::var_os(DECLARATIONS_VARIABLE).is_some() {
         return plan::tell_declarations(&declarations, manifest_dir, &args);
     }
     // What can be wrong with the command line is said before anything is started.
     let exports = output::exports(&args)?;
     if args.list {
-        let cases = plan::select(&declarations, &args, manifest_dir)?.cases;
+        let cases = plan::listed(&declarations, &args, manifest_dir)?;
         print!("{}", list::render(&cases, args.format, output::width()));
         return Ok(ExitStatus::Success);
     }
@@ -108,6 +111,9 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
         return Ok(ExitStatus::Success);
     }
     let mut plan = plan::make(&declarations, &args, manifest_dir, &target_dir)?;
+    if let Some(name) = &args.resume {
+        resume::prepare(&run.store, name, &args, &mut plan)?;
+    }
     let (record, status) = if compare::wanted(&args) {
         compare::run(&run, &args, &mut plan, bench)?
     } else if args.self_check {

@@ -3,6 +3,7 @@
 pub mod comparison;
 mod conductor;
 mod conformance;
+mod driver;
 pub mod environment;
 pub mod event;
 pub mod gate;

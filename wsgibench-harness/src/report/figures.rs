@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::units::float;
 use crate::{
-    load::{Counts, ErrorKind, Latency, Model},
+    load::{Counts, ErrorKind, Latency, Model, Step},
     measure::validity::of_case,
     stats::{Metric, Summary, summarise},
     store::record::{CaseRecord, Finding, LaunchRecord, RoundRecord, ValidityLevel},
@@ -40,6 +40,8 @@ pub struct Figures {
     pub errors: BTreeMap<ErrorKind, u64>,
     /// Answers that failed a check: its name, how often, one sample.
     pub failed_checks: BTreeMap<String, (u64, String)>,
+    /// Steps of scripted users, all rounds together, in order of first use.
+    pub steps: Vec<Step>,
     /// Rounds that these figures are made of.
     pub rounds: usize,
     /// Rounds left out because they were invalid.
@@ -50,21 +52,21 @@ pub struct Figures {
     pub cores: Option<Summary>,
     /// Mean response time over launches, ns; what was in flight at a round's end is in it with the time it had waited.
     pub mean_latency: Option<Summary>,
-    /// Named steps of scripted users, all rounds together, in order of first use.
-    pub steps: Vec<StepFigures>,
     /// Mean memory, bytes.
     pub memory_mean: Option<f64>,
+    /// Companions of the server, in order.
+    pub companions: Vec<CompanionFigures>,
 }
 
-/// A named step of a scripted user.
-#[derive(Clone, Debug)]
-pub struct StepFigures {
-    /// Its name.
+/// What a companion used: none of it is in the server's figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompanionFigures {
+    /// Its name on the network.
     pub name: String,
-    /// Response times of all rounds together.
-    pub latency: Latency,
-    /// Failures in it.
-    pub failed: u64,
+    /// Mean cores in use.
+    pub cores: f64,
+    /// Most memory at the end of a round, bytes.
+    pub memory: u64,
 }
 
 impl Figures {
@@ -94,6 +96,7 @@ impl Figures {
             counts: Counts::default(),
             errors: BTreeMap::new(),
             failed_checks: BTreeMap::new(),
+            steps: Vec::new(),
             rounds: every().filter(chosen).count(),
             rounds_left_out: every().filter(|r| sound && !believable(r)).count(),
             failed_launches: launches
@@ -102,14 +105,16 @@ impl Figures {
                 .collect(),
             cores: over_launches(&launches, &chosen, cores).map(|(s, _)| s),
             mean_latency: over_launches(&launches, &chosen, mean_latency).map(|(s, _)| s),
-            steps: Vec::new(),
             memory_mean: mean(
                 every()
                     .filter(chosen)
                     .filter(|r| r.memory_mean_bytes > 0)
                     .map(|r| float(r.memory_mean_bytes)),
             ),
+            companions: Vec::new(),
         };
+        let rounds: Vec<&RoundRecord> = every().filter(chosen).collect();
+        figures.companions = companions(&rounds);
         if figures.rounds == 0 || !sound {
             figures.level = ValidityLevel::Invalid;
         }
@@ -164,19 +169,6 @@ impl Figures {
         if !timeouts && one.timed_out > 0 {
             *self.errors.entry(ErrorKind::ResponseTimeout).or_default() += one.timed_out;
         }
-        for step in &load.steps {
-            match self.steps.iter_mut().find(|known| known.name == step.name) {
-                Some(known) => {
-                    known.latency.merge(&step.latency);
-                    known.failed += step.failed;
-                }
-                None => self.steps.push(StepFigures {
-                    name: step.name.clone(),
-                    latency: step.latency.clone(),
-                    failed: step.failed,
-                }),
-            }
-        }
         for check in &load.failed_checks {
             let entry = self
                 .failed_checks
@@ -184,7 +176,36 @@ impl Figures {
                 .or_insert_with(|| (0, check.sample.clone()));
             entry.0 += check.count;
         }
+        for step in &load.steps {
+            match self.steps.iter_mut().find(|known| known.name == step.name) {
+                Some(known) => {
+                    known.latency.merge(&step.latency);
+                    known.failed += step.failed;
+                }
+                None => self.steps.push(step.clone()),
+            }
+        }
     }
+}
+
+fn companions(rounds: &[&RoundRecord]) -> Vec<CompanionFigures> {
+    let seconds: f64 = rounds.iter().map(|round| round.load.seconds).sum();
+    let mut found: Vec<CompanionFigures> = Vec::new();
+    for used in rounds.iter().flat_map(|round| &round.companions) {
+        let cores = used.cpu_seconds / seconds.max(1e-9);
+        match found.iter_mut().find(|known| known.name == used.name) {
+            Some(known) => {
+                known.cores += cores;
+                known.memory = known.memory.max(used.memory_bytes);
+            }
+            None => found.push(CompanionFigures {
+                name: used.name.clone(),
+                cores,
+                memory: used.memory_bytes,
+            }),
+        }
+    }
+    found
 }
 
 /// Time per request of one round, ns.

@@ -2,7 +2,7 @@
 
 use crate::{
     load::{ErrorKind, Load, Model},
-    store::record::{CaseOutcome, ValidityLevel},
+    store::record::{CaseOutcome, CaseRecord, ValidityLevel},
 };
 
 /// A failure's kind in words: its name in files without the underscores.
@@ -35,6 +35,33 @@ pub fn unmeasured(outcome: &CaseOutcome) -> Option<String> {
         CaseOutcome::Unsupported(why) => Some(format!("unsupported: {why}")),
         CaseOutcome::Ignored(why) if why.is_empty() => Some("ignored".into()),
         CaseOutcome::Ignored(why) => Some(format!("ignored: {why}")),
+    }
+}
+
+/// What a case asks in a few words; of a scripted one, how its users come.
+#[must_use]
+pub fn work(case: &CaseRecord) -> String {
+    if !case.scripted {
+        return load(&case.load);
+    }
+    match &case.load.model {
+        Model::Closed { connections: 1 } => "1 scripted user".into(),
+        Model::Closed { connections } => {
+            format!("{} scripted users", super::units::grouped(*connections as u64))
+        }
+        Model::Open { .. } => load(&case.load).replace("requests/s offered", "scripted users/s arriving"),
+        Model::Users {
+            batch,
+            every,
+            arriving_for,
+            requests_each,
+        } => {
+            let runs = match requests_each {
+                1 => "run the script once".to_owned(),
+                n => format!("run the script {} times", super::units::grouped(*n)),
+            };
+            format!("{batch} scripted users every {every:?} for {arriving_for:?}, who {runs}")
+        }
     }
 }
 

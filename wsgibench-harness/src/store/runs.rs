@@ -139,6 +139,34 @@ impl Store {
         Ok(writer)
     }
 
+    /// Goes on with a run that was interrupted: its folder, its lock, and the record as it is given, behind what the journal
+    /// has. Until it is finished again there is no `run.json`, as of any run under way.
+    ///
+    /// # Errors
+    /// When the disk says no, or when another process is at the run.
+    pub fn resume(&self, run: RunRecord) -> Result<RunWriter, StoreError> {
+        let dir = self.run_dir(&run.id);
+        let lock = lock_file(&dir)?;
+        let path = dir.join("journal.jsonl");
+        whole_lines(&path).map_err(io_error("mend", &path))?;
+        let journal = File::options()
+            .append(true)
+            .open(&path)
+            .map_err(io_error("open", &path))?;
+        let mut writer = RunWriter {
+            dir,
+            journal,
+            run,
+            _lock: lock,
+        };
+        writer.restate()?;
+        let record = writer.dir.join("run.json");
+        match fs::remove_file(&record) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &record)(error)),
+            _ => Ok(writer),
+        }
+    }
+
     /// Writes a finished run's record again, after something was concluded from it.
     ///
     /// # Errors
@@ -409,6 +437,18 @@ fn read_run(path: &Path) -> Result<RunRecord, StoreError> {
         });
     }
     serde_json::from_slice(&text).map_err(damaged)
+}
+
+/// Cuts off a last line that a killed process did not write to its end: what follows it would not be read.
+fn whole_lines(journal: &Path) -> io::Result<()> {
+    let text = fs::read(journal)?;
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    if whole < text.len() {
+        let file = File::options().write(true).open(journal)?;
+        file.set_len(whole as u64)?;
+        file.sync_data()?;
+    }
+    Ok(())
 }
 
 fn lock_file(dir: &Path) -> Result<File, StoreError> {

@@ -6,6 +6,7 @@ mod data;
 mod history;
 mod missing;
 mod servers;
+mod steps;
 mod view;
 
 use std::path::Path;

@@ -8,6 +8,7 @@ use super::{
     history::{self, History},
     missing,
     servers::{Server, server},
+    steps::{self, CaseSteps},
 };
 use crate::{
     declare::Variant,
@@ -15,7 +16,7 @@ use crate::{
         charts::{Chart, of_scenario, slug},
         comparison::Comparison,
         facts,
-        figures::{Figures, StepFigures},
+        figures::Figures,
         ranking::{Ranking, rankings, server_of},
         units, words,
     },
@@ -58,19 +59,8 @@ struct Scenario {
     /// Charts that are about one parameter set, by it.
     params: Vec<Param>,
     rows: Vec<CaseRow>,
-    steps: Vec<StepRow>,
-}
-
-/// A named step of a scripted user.
-#[derive(Serialize)]
-struct StepRow {
-    case: String,
-    name: String,
-    count: String,
-    p50: String,
-    p99: String,
-    max: String,
-    failed: String,
+    /// Of cases that have any.
+    steps: Vec<CaseSteps>,
 }
 
 #[derive(Serialize)]
@@ -191,7 +181,7 @@ fn scenarios(run: &RunRecord, figures: &[Figures]) -> Vec<Scenario> {
     for (case, one) in run.cases.iter().zip(figures) {
         if let Some(known) = scenarios.iter_mut().find(|s| s.name == case.scenario) {
             known.rows.push(case_row(case, one));
-            known.steps.extend(step_rows(one));
+            known.steps.extend(steps::of(one));
             continue;
         }
         let (general, of_param): (Vec<Chart>, Vec<Chart>) = of_scenario(run, figures, &case.scenario)
@@ -209,7 +199,7 @@ fn scenarios(run: &RunRecord, figures: &[Figures]) -> Vec<Scenario> {
             charts: general,
             params: by_param(of_param),
             rows: vec![case_row(case, one)],
-            steps: step_rows(one),
+            steps: steps::of(one).into_iter().collect(),
         });
     }
     scenarios
@@ -240,7 +230,7 @@ fn ranked(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> Ranked {
         .first()
         .map(|r| r.case)
         .or(ranking.unranked.first().copied())
-        .map_or_else(String::new, |index| words::load(&run.cases[index].load));
+        .map_or_else(String::new, |index| words::work(&run.cases[index]));
     let other = if ranking.by == Metric::Throughput {
         Metric::P99
     } else {
@@ -365,29 +355,6 @@ fn case_row(case: &CaseRecord, figures: &Figures) -> CaseRow {
         start_up: point(figures, Metric::StartUpTime),
         errors: errors(figures),
     }
-}
-
-fn step_rows(figures: &Figures) -> Vec<StepRow> {
-    let row = |step: &StepFigures| {
-        let at = |q: f64| {
-            if step.latency.histogram.is_empty() {
-                return dash();
-            }
-            let quantile = step.latency.quantile(q);
-            let bound = if quantile.at_least { "≥ " } else { "" };
-            format!("{bound}{}", units::time(units::float(quantile.ns)))
-        };
-        StepRow {
-            case: figures.case.clone(),
-            name: step.name.clone(),
-            count: units::grouped(step.latency.histogram.len()),
-            p50: at(0.5),
-            p99: at(0.99),
-            max: at(1.0),
-            failed: units::grouped(step.failed),
-        }
-    };
-    figures.steps.iter().map(row).collect()
 }
 
 fn errors(figures: &Figures) -> String {

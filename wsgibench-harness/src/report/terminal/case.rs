@@ -4,10 +4,8 @@ use console::style;
 
 use super::text::{INDENT, WIDTH, cut, plain, wrapped};
 use crate::{
-    report::{
-        figures::{Figures, StepFigures},
-        units, words,
-    },
+    load::script::WHOLE_SCRIPT,
+    report::{figures::Figures, units, words},
     stats::{Estimate, Metric, Summary},
     store::record::{CaseRecord, ValidityLevel},
 };
@@ -62,18 +60,27 @@ fn body(page: &mut Page, figures: &Figures) {
     if !memory.is_empty() {
         page.line("memory", &memory.join(", "), "");
     }
-    page.wrapped("errors", &errors(figures));
-    for step in &figures.steps {
-        page.wrapped("step", &step_line(step));
-    }
-    for (name, (count, sample)) in &figures.failed_checks {
+    for (index, beside) in figures.companions.iter().enumerate() {
         let text = format!(
-            "{} answers failed `{}`; the first was: {}",
-            units::grouped(*count),
-            plain(name),
-            cut(sample, 120)
+            "{}: {:.2} cores busy, {}",
+            plain(&beside.name),
+            beside.cores,
+            units::bytes(units::float(beside.memory))
         );
-        page.wrapped("", &text);
+        page.line(if index == 0 { "beside" } else { "" }, &text, "");
+    }
+    for line in steps(figures) {
+        page.line(line.0, &line.1, &line.2);
+    }
+    page.wrapped("errors", &errors(figures));
+    for (name, (count, sample)) in &figures.failed_checks {
+        let (count, name) = (units::grouped(*count), plain(name));
+        let what = if name.starts_with("the script ") {
+            format!("{name}, {count} times; the first time:")
+        } else {
+            format!("{count} answers failed `{name}`; the first was:")
+        };
+        page.wrapped("", &format!("{what} {}", cut(sample, 120)));
     }
     if figures.rounds_left_out > 0 {
         let text = format!(
@@ -128,24 +135,49 @@ fn latency(figures: &Figures) -> String {
     parts.join("   ")
 }
 
-/// A named step of a scripted user: how long it took and how often it failed.
-fn step_line(step: &StepFigures) -> String {
-    let of = |q: f64| {
-        let quantile = step.latency.quantile(q);
-        let mark = if quantile.at_least { "≥ " } else { "" };
-        format!("{mark}{}", units::time(units::float(quantile.ns)))
+/// The steps of a script, one a line, each with its own distribution: label, figures, what is said where there is room.
+fn steps(figures: &Figures) -> Vec<(&'static str, String, String)> {
+    let named: Vec<_> = figures
+        .steps
+        .iter()
+        .filter(|step| !step.latency.histogram.is_empty() || step.failed > 0)
+        .collect();
+    let name = |name: &str| {
+        if name == WHOLE_SCRIPT {
+            "whole script".to_owned()
+        } else {
+            cut(name, 20)
+        }
     };
-    let name = cut(&step.name, 40);
-    if step.latency.histogram.is_empty() {
-        return format!("{name}: no answer, {} failed", units::grouped(step.failed));
-    }
-    format!(
-        "{name}: {} times   p50 {}   p99 {}   {} failed",
-        units::grouped(step.latency.histogram.len()),
-        of(0.5),
-        of(0.99),
-        units::grouped(step.failed)
-    )
+    let width = named
+        .iter()
+        .map(|step| console::measure_text_width(&name(&step.name)))
+        .max()
+        .unwrap_or(0);
+    named
+        .iter()
+        .enumerate()
+        .map(|(index, step)| {
+            let at = |q: f64| {
+                let quantile = step.latency.quantile(q);
+                let mark = if quantile.at_least { "≥ " } else { "" };
+                format!("{mark}{}", units::time(units::float(quantile.ns)))
+            };
+            let name = console::pad_str(&name(&step.name), width, console::Alignment::Left, None).into_owned();
+            let text = if step.latency.histogram.is_empty() {
+                format!("{name}  never came to its end")
+            } else {
+                format!("{name}  p50 {}  p99 {}", at(0.5), at(0.99))
+            };
+            let failed = if step.failed > 0 {
+                format!("  {} failed", units::grouped(step.failed))
+            } else {
+                String::new()
+            };
+            let count = format!("  {} times", units::grouped(step.latency.histogram.len()));
+            (if index == 0 { "steps" } else { "" }, text + &failed, count)
+        })
+        .collect()
 }
 
 /// All failures by kind, the most frequent first.
