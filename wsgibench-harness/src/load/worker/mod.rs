@@ -104,6 +104,10 @@ struct Limits {
 }
 
 /// The state of a worker.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "marks of its state that do not depend on each other"
+)]
 pub(crate) struct Worker {
     plan: Arc<Plan>,
     mix: Arc<Mix>,
