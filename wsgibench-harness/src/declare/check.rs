@@ -118,6 +118,12 @@ pub(crate) fn profile(profile: &Profile) -> Vec<String> {
     if profile.measurement_time.is_zero() {
         problems.push("`measurement_time` is 0".into());
     }
+    if profile
+        .statistics_interval
+        .is_some_and(|every| every < std::time::Duration::from_secs(1))
+    {
+        problems.push("`statistics_interval` must be at least a second, e.g. \"10s\"".into());
+    }
     for pattern in &profile.cases {
         if let Err(error) = regex::Regex::new(pattern) {
             problems.push(format!("`{pattern}` in `cases` is no regular expression: {error}"));

@@ -123,6 +123,7 @@ fn each_request(plan: &Plan, load: &Load) -> Result<(), Wrong> {
             cpus: plan.cpus.iter().copied().take(1).collect(),
             seed: plan.seed,
             stripe: Stripe::default(),
+            busy_poll: false,
         };
         ask(&plan).map_err(|what| Wrong::Request(format!("{} {}", request.method, request.path), what))?;
     }

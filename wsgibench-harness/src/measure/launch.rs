@@ -100,6 +100,7 @@ impl Context<'_> {
             cpus: self.order.load_cpus.clone(),
             seed,
             stripe: Stripe::default(),
+            busy_poll: !self.order.shared_cpus,
         };
         let tried = conformance::check(&plan, work, self.interrupt);
         self.interrupt.on_first(None);

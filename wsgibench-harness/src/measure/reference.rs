@@ -104,6 +104,7 @@ impl Reference {
             cpus: load_cpus.to_vec(),
             seed: 0,
             stripe: Stripe::default(),
+            busy_poll: false,
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::units::float;
 use crate::{
     load::{Counts, ErrorKind, Latency, Model, Step},
+    measure::validity::of_case,
     stats::{Metric, Summary, summarise},
     store::record::{CaseRecord, Finding, LaunchRecord, RoundRecord, ValidityLevel},
 };
@@ -13,7 +14,7 @@ use crate::{
 pub const CANDIDATE: &str = "candidate";
 
 /// Seed of the resampling behind intervals: fixed, so that every renderer and every later reading shows the same ends.
-const BOOTSTRAP_SEED: u64 = 0;
+pub(crate) const BOOTSTRAP_SEED: u64 = 0;
 
 /// What one arm of a case gave.
 #[derive(Clone, Debug)]
@@ -47,8 +48,10 @@ pub struct Figures {
     pub rounds_left_out: usize,
     /// Launches that failed, with why.
     pub failed_launches: Vec<(u32, String)>,
-    /// Mean server cores in use.
-    pub cores: Option<f64>,
+    /// Server cores in use over launches.
+    pub cores: Option<Summary>,
+    /// Mean response time over launches, ns; what was in flight at a round's end is in it with the time it had waited.
+    pub mean_latency: Option<Summary>,
     /// Mean memory, bytes.
     pub memory_mean: Option<f64>,
     /// Companions of the server, in order.
@@ -83,7 +86,8 @@ impl Figures {
         let chosen = |round: &&RoundRecord| !sound || believable(round);
         let mut figures = Self {
             case: case.id.clone(),
-            level: case.validity.level,
+            // A run that was killed has no validity of whole cases: it is that of its rounds.
+            level: case.validity.level.max(of_case(every().map(|r| &r.validity)).level),
             findings: findings(case, every()),
             time: None,
             metrics: BTreeMap::new(),
@@ -99,12 +103,8 @@ impl Figures {
                 .iter()
                 .filter_map(|l| l.error.as_ref().map(|e| (l.index, e.clone())))
                 .collect(),
-            cores: mean(
-                every()
-                    .filter(chosen)
-                    .filter(|r| r.load.seconds > 0.0 && r.server_cpu_seconds > 0.0)
-                    .map(|r| r.server_cpu_seconds / r.load.seconds),
-            ),
+            cores: over_launches(&launches, &chosen, cores).map(|(s, _)| s),
+            mean_latency: over_launches(&launches, &chosen, mean_latency).map(|(s, _)| s),
             memory_mean: mean(
                 every()
                     .filter(chosen)
@@ -219,6 +219,16 @@ pub fn time_per_request(round: &RoundRecord, scheduled: bool) -> Option<f64> {
         return (!load.response_time.histogram.is_empty()).then(|| load.response_time.histogram.mean());
     }
     Some(load.seconds * 1e9 / float(load.counts.done))
+}
+
+fn cores(round: &RoundRecord) -> Option<f64> {
+    let known = round.load.seconds > 0.0 && round.server_cpu_seconds > 0.0;
+    known.then(|| round.server_cpu_seconds / round.load.seconds)
+}
+
+fn mean_latency(round: &RoundRecord) -> Option<f64> {
+    let histogram = &round.load.response_time.histogram;
+    (!histogram.is_empty()).then(|| histogram.mean())
 }
 
 fn believable(round: &RoundRecord) -> bool {

@@ -11,6 +11,7 @@ pub mod facts;
 pub mod figures;
 #[cfg(feature = "html")]
 pub mod html;
+pub mod intervals;
 pub mod ranking;
 pub mod terminal;
 pub mod units;

@@ -95,3 +95,28 @@ pub fn load(load: &Load) -> String {
         ),
     }
 }
+
+/// A command as a shell would take it: what is more than one word to a shell is quoted.
+#[must_use]
+pub fn command(arguments: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./{}-".contains(c);
+    let quoted = arguments.iter().map(|argument| {
+        if !argument.is_empty() && argument.chars().all(plain) {
+            argument.clone()
+        } else {
+            format!("'{}'", argument.replace('\'', r"'\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+
+    #[test]
+    fn a_command_can_be_pasted() {
+        let arguments = ["serve", "--bind", "{host}:{port}", "a b", "it's", ""].map(String::from);
+        assert_eq!(command(&arguments), r"serve --bind {host}:{port} 'a b' 'it'\''s' ''");
+    }
+}

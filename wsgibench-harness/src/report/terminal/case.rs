@@ -46,7 +46,8 @@ fn body(page: &mut Page, figures: &Figures) {
     if let Some(cpu) = figures.metrics.get(&Metric::CpuPerRequest) {
         let cores = figures
             .cores
-            .map_or_else(String::new, |cores| format!(", {cores:.2} cores busy"));
+            .as_ref()
+            .map_or_else(String::new, |cores| format!(", {:.2} cores busy", cores.mean.point));
         let text = format!("{} per request", bracket(cpu, units::time, 1e3));
         page.line("cpu:", &text, &cores);
     }
