@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::Path, process::ExitCode, sync::Arc};
 use super::{
     Failure,
     args::{Args, OutputFormat},
-    baseline, compare,
+    baseline, compare, conformance,
     exit::ExitStatus,
     list, output, plan,
     run::{self, Listeners, Run},
@@ -66,6 +66,11 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
         print!("{}", list::render(&cases, args.format, output::width()));
         return Ok(ExitStatus::Success);
     }
+    let examination = if args.conformance {
+        Some(conformance::request(&declarations, &args, &exports)?)
+    } else {
+        None
+    };
     let target_dir = target::dir(manifest_dir);
     let store = Store::new(&target_dir);
     let listeners = Listeners::new(output::listeners(&args));
@@ -97,6 +102,9 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
             .map_err(|e| Failure::machine(format!("Ctrl-C cannot be listened for: {e}")))?,
         listeners: Arc::clone(&listeners),
     };
+    if let Some(request) = &examination {
+        return conformance::run(&run, request, &args, &declarations, &target_dir);
+    }
     let earlier = baseline::read(&run.store, &args)?;
     if let Some(name) = &args.load_baseline {
         let kept = run.store.read_baseline(name)?;

@@ -46,7 +46,15 @@ pub(super) fn select(declarations: &Declarations, args: &Args, manifest_dir: &Pa
     profile.rounds = args.rounds.unwrap_or(profile.rounds);
     profile.warm_up_time = args.warm_up_time.unwrap_or(profile.warm_up_time);
     profile.measurement_time = args.measurement_time.unwrap_or(profile.measurement_time);
-    let selector = Selector {
+    let cases = selector(args)
+        .select(declarations, &profile)
+        .map_err(|e| Failure::usage(e.to_string()))?;
+    Ok(Selected { cases, profile })
+}
+
+/// What the arguments choose.
+pub(super) fn selector(args: &Args) -> Selector {
+    Selector {
         filters: args.filters.clone(),
         exact: args.exact,
         skip: args.skip.clone(),
@@ -59,11 +67,29 @@ pub(super) fn select(declarations: &Declarations, args: &Args, manifest_dir: &Pa
             (false, true) => Ignored::Include,
             (false, false) => Ignored::Mark,
         },
-    };
-    let cases = selector
-        .select(declarations, &profile)
-        .map_err(|e| Failure::usage(e.to_string()))?;
-    Ok(Selected { cases, profile })
+    }
+}
+
+/// Servers as this machine will run them.
+pub(super) struct Resolved {
+    pub(super) specs: Vec<Arc<ServerSpec>>,
+    /// CPUs that they get.
+    pub(super) cpus: Vec<usize>,
+    /// What was clamped.
+    pub(super) notices: Vec<Notice>,
+}
+
+/// The servers of these cases as this machine will run them, the CPUs that they get, and what was clamped.
+pub(super) fn for_servers(declarations: &Declarations, cases: &[Case], args: &Args) -> Result<Resolved, Failure> {
+    let chosen: Vec<&Case> = cases.iter().collect();
+    let partition = partition(declarations, &chosen, None, args)?;
+    let mut notices: Vec<Notice> = partition.notices.iter().map(|text| notice("", text)).collect();
+    let specs = specs(declarations, &chosen, None, &partition, &mut notices);
+    Ok(Resolved {
+        specs,
+        cpus: partition.server,
+        notices,
+    })
 }
 
 /// Why a case is not run, if it is marked so and was not asked for all the same.

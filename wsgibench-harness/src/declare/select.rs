@@ -130,7 +130,11 @@ impl Selector {
         Ok(cases)
     }
 
-    fn check_names(&self, declarations: &Declarations, cases: &[Case]) -> Result<(), SelectError> {
+    /// Whether all servers, scenarios and tags that were asked for are there.
+    ///
+    /// # Errors
+    /// The first that is not, with what was probably meant.
+    pub fn check_names(&self, declarations: &Declarations, cases: &[Case]) -> Result<(), SelectError> {
         let servers: Vec<&str> = declarations.servers.iter().map(|server| server.name.as_str()).collect();
         let scenarios: Vec<&str> = declarations
             .scenarios

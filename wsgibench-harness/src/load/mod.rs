@@ -5,6 +5,7 @@
 
 mod clock;
 pub mod error;
+pub mod fault;
 pub mod http1;
 pub mod model;
 pub mod plan;
@@ -21,6 +22,7 @@ mod wire;
 mod worker;
 
 pub use error::LoadError;
+pub use fault::{Action, Fault};
 pub use model::{Arrivals, Load, Model, Stage};
 pub use plan::{KeepAlive, Plan, Stripe, Target};
 pub use preflight::{Notice, Topic, preflight};

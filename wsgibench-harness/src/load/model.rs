@@ -5,6 +5,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    fault::Fault,
     plan::KeepAlive,
     request::{Body, Check, Request, Values},
 };
@@ -86,6 +87,9 @@ pub struct Load {
     pub idle_connections: usize,
     /// Round length that the load itself fixes (`users`, `ramp`, `stages`); otherwise the profile's.
     pub measurement_time: Option<Duration>,
+    /// What is done to the server during a round, by whoever runs it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
 }
 
 impl Load {
@@ -100,6 +104,7 @@ impl Load {
             connect_timeout: Duration::from_secs(10),
             idle_connections: 0,
             measurement_time: None,
+            faults: Vec::new(),
         }
     }
 
@@ -309,6 +314,14 @@ impl Load {
     #[must_use]
     pub fn idle_connections(mut self, n: usize) -> Self {
         self.idle_connections = n;
+        self
+    }
+
+    /// Does something to the server during each round. What is measured then is how many requests are lost and when the server
+    /// is as fast as before; such a scenario is not ranked.
+    #[must_use]
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
         self
     }
 

@@ -181,6 +181,10 @@ impl Conductor<'_> {
     }
 
     /// One launch. `false` when the case cannot go on.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the steps of a launch in their order, each of which may end it"
+    )]
     fn launch(&self, writer: &mut RunWriter, ready: &Ready, block: u32) -> Result<bool, StoreError> {
         let job = &ready.job;
         let id = &job.case.id;
@@ -210,6 +214,7 @@ impl Conductor<'_> {
         })?;
         let context = Context {
             order: self.order,
+            runtime: self.runtime,
             interrupt: self.interrupt,
             ceiling: writer.run().ceiling,
             published_port: self.sandbox.path() == "published port",
@@ -256,14 +261,15 @@ impl Conductor<'_> {
         for note in notes {
             self.notice_once(writer, id, note)?;
         }
-        let failed = match (outcome, stopped) {
-            (Ok(()), Ok(_)) => None,
+        let (failed, unsupported) = match (outcome, stopped) {
+            (Ok(()), Ok(_)) => (None, None),
             (Ok(()), Err(error)) => {
                 self.notice_once(writer, id, format!("teardown: {error}"))?;
-                None
+                (None, None)
             }
-            (Err(Trouble::Said(text)), _) => Some(text),
-            (Err(Trouble::Died), stopped) => Some(death(stopped.ok().flatten(), &log)),
+            (Err(Trouble::Unsupported(why)), _) => (None, Some(why)),
+            (Err(Trouble::Said(text)), _) => (Some(text), None),
+            (Err(Trouble::Died), stopped) => (Some(death(stopped.ok().flatten(), &log)), None),
         };
         record.error.clone_from(&failed);
         writer.note(Entry::LaunchDone {
@@ -274,9 +280,13 @@ impl Conductor<'_> {
             case: id.clone(),
             launch: Box::new(record),
         });
-        match failed {
-            None => Ok(true),
-            Some(reason) => {
+        match (failed, unsupported) {
+            (None, None) => Ok(true),
+            (None, Some(why)) => {
+                self.outcome(writer, id, CaseOutcome::Unsupported(why))?;
+                Ok(false)
+            }
+            (Some(reason), _) => {
                 self.notice(writer, id, format!("launch {index} ({}): {reason}", job.arm))?;
                 self.outcome(writer, id, CaseOutcome::Failed(reason))?;
                 Ok(false)

@@ -10,8 +10,11 @@ use std::{
     time::Duration,
 };
 
+use tokio::runtime::Runtime;
+
 use super::{
-    conformance,
+    bars, conformance,
+    drill::{self, Drill},
     environment::{self, CpuTicks},
     event::Event,
     interrupt::Interrupt,
@@ -23,12 +26,14 @@ use super::{
 use crate::{
     load::{Edge, Plan, RoundResult, Session, Stripe, Target, preflight},
     sandbox::{Launch, Usage},
-    store::record::{Ceiling, LaunchRecord, RoundRecord},
+    stats::{Slope, slope},
+    store::record::{Ceiling, LaunchRecord, RoundRecord, ServerSecond},
 };
 
 /// What a launch needs beside its job.
 pub(super) struct Context<'a> {
     pub(super) order: &'a Order,
+    pub(super) runtime: &'a Runtime,
     pub(super) interrupt: &'a Interrupt,
     pub(super) ceiling: Option<Ceiling>,
     pub(super) published_port: bool,
@@ -40,6 +45,8 @@ pub(super) struct Context<'a> {
 pub(super) enum Trouble {
     /// The server ended by itself: what it printed last is worth showing.
     Died,
+    /// The server lacks what the load needs: nothing was timed.
+    Unsupported(String),
     /// Anything else, in words.
     Said(String),
 }
@@ -68,6 +75,8 @@ impl Context<'_> {
             host: launch.address().to_string(),
         };
         let seed = self.order.seed ^ u64::from(record.index);
+        drill::check(load, &job.spec, timing.round, self.order.test_mode)?;
+        bars::check(&target, &job.spec, load, &job.case.tags)?;
         conformance::check(&target, load, &self.order.load_cpus, seed)?;
         let plan = Plan {
             target,
@@ -115,7 +124,12 @@ impl Context<'_> {
                 return Ok(());
             }
             let nothing = round.load.counts.done == 0;
+            let drilled = !round.faults.is_empty();
             keep(round)?;
+            if drilled {
+                // Its end, or its silence, is the result.
+                return Ok(());
+            }
             if !launch.is_alive() {
                 return Err(Trouble::Died);
             }
@@ -139,6 +153,13 @@ impl Context<'_> {
         let watch = session.watch();
         let case = &ready.job.case.id;
         let emit = self.emit;
+        let job = &ready.job;
+        let (drill, over) = (
+            Drill::new(job.case.work.load(), launch, self.runtime, &job.spec),
+            AtomicBool::new(false),
+        );
+        let watched = session.watch();
+        let mut drilled = drill::Drilled::default();
         let look = || (launch.usage(), environment::cpu_ticks(&self.order.load_cpus));
         let mut edges = (None, None);
         let result = thread::scope(|scope| {
@@ -166,13 +187,19 @@ impl Context<'_> {
                     },
                 );
             });
+            let drilling = scope.spawn(|| drill.run(&watched, &over));
             // The server's account is read at the very edges of the round.
             let result = session.round_observed(length, &mut |edge| match edge {
-                Edge::Start => edges.0 = Some(look()),
+                Edge::Start => {
+                    drill.begin();
+                    edges.0 = Some(look());
+                }
                 Edge::End => edges.1 = Some(look()),
             });
             done.store(true, Ordering::Relaxed);
             looking.thread().unpark();
+            over.store(true, Ordering::Relaxed);
+            drilled = drilling.join().unwrap_or_default();
             result
         });
         let load = result?;
@@ -183,7 +210,9 @@ impl Context<'_> {
             _ => (None, CpuTicks::default()),
         };
         let samples = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(self.record(index, load, usage, &samples, ticks, ready))
+        let mut record = self.record(index, load, usage, &samples, ticks, ready);
+        drilled.enter(&mut record, launch.is_alive());
+        Ok(record)
     }
 
     fn record(
@@ -223,11 +252,21 @@ impl Context<'_> {
             memory_mean_bytes: samples.memory_mean,
             memory_peak_bytes: samples.memory_peak,
             server_series: samples.series.clone(),
+            memory_growth: memory_growth(&samples.series),
             metrics: metrics::of_round(&load, cpu, samples.memory_peak),
             validity,
             load,
+            faults: Vec::new(),
+            pulses: Vec::new(),
         }
     }
+}
+
+/// The slope of the server's memory over a round that is long enough.
+#[expect(clippy::cast_precision_loss, reason = "bytes of memory are far below 2^52")]
+fn memory_growth(series: &[ServerSecond]) -> Option<Slope> {
+    let samples: Vec<(f64, f64)> = series.iter().map(|s| (s.at, s.memory_bytes as f64)).collect();
+    slope(&samples)
 }
 
 fn difference(before: CpuTicks, after: CpuTicks) -> CpuTicks {

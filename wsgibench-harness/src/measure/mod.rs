@@ -1,10 +1,13 @@
 //! The conductor: what is run, in which order, and what it says while it runs.
 
+mod bars;
 pub mod comparison;
 mod conductor;
 mod conformance;
+mod drill;
 pub mod environment;
 pub mod event;
+pub mod examination;
 pub mod gate;
 mod hooks;
 mod interrupt;

@@ -5,9 +5,11 @@
 
 pub mod charts;
 pub mod comparison;
+pub mod conformance;
 pub mod criterion;
 pub mod export;
 pub mod facts;
+pub mod faults;
 pub mod figures;
 #[cfg(feature = "html")]
 pub mod html;

@@ -6,11 +6,13 @@
 
 mod atomic;
 pub mod baseline;
+pub mod conformance;
 mod journal;
 pub mod record;
 mod runs;
 
 pub use atomic::write_atomically;
 pub use baseline::{BaselineRun, Fingerprint};
+pub use conformance::{ConformanceRecord, ServerConformance};
 pub use journal::{Entry, fold};
 pub use runs::{Recovered, RunWriter, Store, StoreError};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     declare::{Profile, ServerSpec},
     load::{Load, RoundResult},
+    stats::Slope,
 };
 
 /// Version of the form of `run.json`; raised when a field changes its meaning or goes.
@@ -199,10 +200,67 @@ pub struct RoundRecord {
     pub memory_peak_bytes: u64,
     /// About one sample a second: server CPU share (cores) and memory.
     pub server_series: Vec<ServerSecond>,
+    /// How the memory changed, bytes a second, where the round was long enough to tell (a minute or so).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_growth: Option<Slope>,
     /// Metrics by id (`stats::metric`): `throughput`, `cpu_per_request`, `p50`, `p99`, ...
     pub metrics: BTreeMap<String, f64>,
     /// May it be believed.
     pub validity: Validity,
+    /// What was done to the server in it, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultRecord>,
+    /// Counts so far, every tenth of a second, where something was done to the server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pulses: Vec<Pulse>,
+}
+
+/// Something that was done to a server under load, and what the load felt of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FaultRecord {
+    /// What, e.g. `worker killed`.
+    pub action: String,
+    /// When, seconds from the start of the round.
+    pub at_seconds: f64,
+    /// How long the doing took, seconds.
+    pub took_seconds: f64,
+    /// What was done exactly, in one line; begins with `not done` where it could not be.
+    pub told: String,
+    /// Where it was requests that do harm: what they were answered (a status, `no answer`, `refused`...), and how often.
+    pub answers: BTreeMap<String, u64>,
+    /// Processes that the memory limit killed meanwhile.
+    pub memory_kills: u64,
+    /// The server had ended by the end of the round, and nobody started it again.
+    pub server_ended: bool,
+    /// What the load felt.
+    pub recovery: Recovery,
+}
+
+/// What a load felt of a fault, up to the next one or the end of the round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Median rate before, requests per second.
+    pub usual_per_second: f64,
+    /// Lowest rate after, in a tenth of a second, requests per second.
+    pub lowest_per_second: f64,
+    /// Requests that failed or timed out.
+    pub requests_lost: u64,
+    /// From the fault until a second begins in which nothing fails and no tenth has less than half of the usual rate, seconds;
+    /// 0 where that second begins at once. `None`: never while it was watched.
+    pub recovered_after_seconds: Option<f64>,
+    /// How long it was watched, seconds.
+    pub watched_seconds: f64,
+}
+
+/// Counts of a round so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pulse {
+    /// Seconds from the start of the round.
+    pub at: f64,
+    /// Requests answered.
+    pub done: u64,
+    /// Failed or timed out.
+    pub errors: u64,
 }
 
 /// The server in one second of a round.

@@ -129,8 +129,11 @@ pub(crate) fn round(index: u32, rate: f64, connections: u64, shape: Shape, seed:
                 memory_bytes: 48 << 20,
             })
             .collect(),
+        memory_growth: None,
         metrics,
         validity: Validity::default(),
+        faults: vec![],
+        pulses: vec![],
     }
 }
 
@@ -197,6 +200,7 @@ pub(crate) fn server(name: &str) -> ServerRecord {
             tags: vec![],
             notes: vec![],
             services: vec![],
+            reload: None,
         },
         image: format!(
             "wsgibench/{}:0f3a",

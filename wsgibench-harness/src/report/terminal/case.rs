@@ -4,7 +4,7 @@ use console::style;
 
 use super::text::{INDENT, WIDTH, cut, plain, wrapped};
 use crate::{
-    report::{figures::Figures, units, words},
+    report::{faults, figures::Figures, units, words},
     stats::{Estimate, Metric, Summary},
     store::record::{CaseRecord, ValidityLevel},
 };
@@ -19,7 +19,15 @@ pub(super) fn render(case: &CaseRecord, figures: &Figures) -> String {
     if figures.rounds == 0 {
         page.wrapped("", "no finished round");
     } else {
-        body(&mut page, figures);
+        let faults = faults::of_case(case);
+        for fault in &faults {
+            page.wrapped("fault", &format!("{}: {}", fault.action, fault.line()));
+        }
+        if faults.is_empty() {
+            body(&mut page, case, figures);
+        } else {
+            page.wrapped("errors", &errors(figures));
+        }
     }
     for (launch, error) in &figures.failed_launches {
         page.wrapped("failed", &format!("launch {}: {error}", launch + 1));
@@ -34,7 +42,7 @@ pub(super) fn render(case: &CaseRecord, figures: &Figures) -> String {
     page.text
 }
 
-fn body(page: &mut Page, figures: &Figures) {
+fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
     if let Some(time) = &figures.time {
         page.line("time:", &bracket(time, units::time, 1.0), &launches(time, figures));
     }
@@ -57,6 +65,9 @@ fn body(page: &mut Page, figures: &Figures) {
         .collect();
     if !memory.is_empty() {
         page.line("memory", &memory.join(", "), "");
+    }
+    if let Some(growth) = faults::memory_growth(case) {
+        page.wrapped("growth", &growth);
     }
     page.wrapped("errors", &errors(figures));
     for (name, (count, sample)) in &figures.failed_checks {

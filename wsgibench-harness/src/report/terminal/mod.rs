@@ -21,6 +21,7 @@ use crate::{
 };
 
 pub use text::WIDTH;
+pub(super) use text::{plain, wrapped};
 
 /// What is shown.
 #[expect(
