@@ -32,9 +32,7 @@ pub fn reload(connections: usize) -> Load {
 /// The server is stopped in an orderly way and started again.
 #[scenario(connections = [16], tags = ["fault"])]
 pub fn restart(connections: usize) -> Load {
-    pings(connections)
-        .fault(Fault::restart().after(CALM))
-        .lasting(secs(25))
+    pings(connections).fault(Fault::restart().after(CALM)).lasting(secs(25))
 }
 
 /// The application takes memory, 32 MiB a request, until the limit strikes.

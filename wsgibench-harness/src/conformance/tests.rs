@@ -215,6 +215,7 @@ fn nobody_there() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn judges_on_recorded_bytes() {
     let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK";
     let bad = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
@@ -297,6 +298,20 @@ fn judges_on_recorded_bytes() {
         ),
         ("wsgi-wrong-type", "GET", ok, End::Open, Verdict::Fail),
         ("wsgi-raise", "GET", "", End::Open, Verdict::Fail),
+        (
+            "wsgi-wrong-type",
+            "GET",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+            End::Closed,
+            Verdict::Tolerated,
+        ),
+        (
+            "wsgi-wrong-type",
+            "GET",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+            End::Open,
+            Verdict::Fail,
+        ),
         (
             "wsgi-get",
             "GET",

@@ -89,13 +89,22 @@ pub fn of_case(case: &CaseRecord) -> Vec<FaultFigures> {
 
 fn one(found: &[&FaultRecord]) -> Option<FaultFigures> {
     let first = found.first()?;
-    let spread = |value: fn(&FaultRecord) -> f64| Spread::of(found.iter().map(|fault| value(fault))).unwrap_or_default();
-    let undone: Vec<_> = found.iter().filter(|fault| fault.told.starts_with("not done")).collect();
-    let unrecovered = found.iter().filter(|fault| fault.recovery.recovered_after_seconds.is_none());
+    let spread =
+        |value: fn(&FaultRecord) -> f64| Spread::of(found.iter().map(|fault| value(fault))).unwrap_or_default();
+    let undone: Vec<_> = found
+        .iter()
+        .filter(|fault| fault.told.starts_with("not done"))
+        .collect();
+    let unrecovered = found
+        .iter()
+        .filter(|fault| fault.recovery.recovered_after_seconds.is_none());
     Some(FaultFigures {
         action: first.action.clone(),
         launches: found.len(),
-        recovered: found.iter().filter(|fault| fault.recovery.recovered_after_seconds.is_some()).count(),
+        recovered: found
+            .iter()
+            .filter(|fault| fault.recovery.recovered_after_seconds.is_some())
+            .count(),
         ended: found.iter().filter(|fault| fault.server_ended).count(),
         not_done: undone.first().map(|fault| (undone.len(), fault.told.clone())),
         lost: spread(|fault| units::float(fault.recovery.requests_lost)),
@@ -166,7 +175,9 @@ pub fn memory_growth(case: &CaseRecord) -> Option<String> {
         .iter()
         .filter(|launch| launch.arm == CANDIDATE)
         .flat_map(|launch| &launch.rounds);
-    let lines: Vec<String> = rounds.filter_map(|round| Some(slope_text(round.memory_growth.as_ref()?))).collect();
+    let lines: Vec<String> = rounds
+        .filter_map(|round| Some(slope_text(round.memory_growth.as_ref()?)))
+        .collect();
     (!lines.is_empty()).then(|| lines.join("; "))
 }
 
@@ -175,7 +186,11 @@ fn slope_text(slope: &Slope) -> String {
         let sign = if per_second < 0.0 { "-" } else { "" };
         format!("{sign}{}", units::bytes(per_second.abs() * 60.0))
     };
-    let verdict = if slope.grows() { "memory grows by" } else { "no growth of memory to be told:" };
+    let verdict = if slope.grows() {
+        "memory grows by"
+    } else {
+        "no growth of memory to be told:"
+    };
     format!(
         "{verdict} {} a minute [{} {}] over {:.0} s",
         a_minute(slope.per_second),
@@ -231,7 +246,10 @@ mod tests {
             seconds: 90.0,
         };
         let text = slope_text(&slope);
-        assert!(text.starts_with("memory grows by 1.0") && text.contains(" MiB a minute ["), "{text}");
+        assert!(
+            text.starts_with("memory grows by 1.0") && text.contains(" MiB a minute ["),
+            "{text}"
+        );
         assert!(text.ends_with("] over 90 s"), "{text}");
         slope.low = -524_288.0;
         assert!(slope_text(&slope).starts_with("no growth of memory to be told"));
@@ -240,16 +258,25 @@ mod tests {
     #[test]
     fn lines() {
         let all = line(&[fault(16, Some(0.8)), fault(4, Some(0.2)), fault(9, Some(0.5))]);
-        assert!(all.starts_with("9 (4 to 16) lost, recovered: 0.5 s (0.2 s to 0.8 s); usual rate"), "{all}");
+        assert!(
+            all.starts_with("9 (4 to 16) lost, recovered: 0.5 s (0.2 s to 0.8 s); usual rate"),
+            "{all}"
+        );
         assert!(all.ends_with("; process 7 was killed"), "{all}");
         let some = line(&[fault(1, Some(0.8)), fault(1, None)]);
-        assert!(some.contains("1 lost, recovered: 0.8 s in 1 of 2 launches, else not within 8.0 s"), "{some}");
+        assert!(
+            some.contains("1 lost, recovered: 0.8 s in 1 of 2 launches, else not within 8.0 s"),
+            "{some}"
+        );
         let mut dead = fault(1_234, None);
         dead.server_ended = true;
         assert!(line(&[dead]).contains("1,234 lost, recovered: not within 8.0 s: the server ended"));
         let mut undone = fault(0, Some(0.0));
         undone.told = "not done: no worker process could be told".into();
-        assert_eq!(line(&[undone]), "not done: no worker process could be told (1 of 1 launches)");
+        assert_eq!(
+            line(&[undone]),
+            "not done: no worker process could be told (1 of 1 launches)"
+        );
         assert_eq!(one(&[]), None);
     }
 }

@@ -11,6 +11,7 @@ pub mod export;
 pub mod facts;
 pub mod faults;
 pub mod figures;
+pub mod footprint;
 #[cfg(feature = "html")]
 pub mod html;
 pub mod ranking;

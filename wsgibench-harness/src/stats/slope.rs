@@ -67,7 +67,6 @@ pub fn slope(samples: &[(f64, f64)]) -> Option<Slope> {
     })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "samples of one round")]
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (count, sum) = values.fold((0_u32, 0.0), |(n, sum), value| (n + 1, sum + value));
     sum / f64::from(count.max(1))
@@ -102,7 +101,9 @@ mod tests {
 
     #[test]
     fn filling_up_at_the_start_is_no_growth() {
-        let series: Vec<(f64, f64)> = (0..300).map(|n| (f64::from(n), if n < 25 { 40.0 * f64::from(n) } else { 1_000.0 })).collect();
+        let series: Vec<(f64, f64)> = (0..300)
+            .map(|n| (f64::from(n), if n < 25 { 40.0 * f64::from(n) } else { 1_000.0 }))
+            .collect();
         let found = slope(&series).unwrap();
         assert!(found.per_second.abs() < 1e-9 && !found.grows(), "{found:?}");
     }

@@ -213,6 +213,24 @@ fn streamed(transcript: &Transcript, framing: Framing) -> Judgement {
 }
 
 fn error_answered(t: &[Transcript]) -> Judgement {
+    if let Some(answer) = t[0]
+        .reading()
+        .answers
+        .first()
+        .filter(|answer| answer.status < 400 && !answer.whole)
+    {
+        return if t[0].ended() {
+            tolerated(format!(
+                "sends {} and then ends the connection before the body",
+                answer.status
+            ))
+        } else {
+            fail(format!(
+                "sends {} without its body, and leaves the client to wait",
+                answer.status
+            ))
+        };
+    }
     match fate(&t[0]) {
         Fate::Said(status) => pass(format!("{status}")),
         Fate::Dropped => tolerated("closes without an answer"),

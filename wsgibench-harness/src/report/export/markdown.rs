@@ -30,6 +30,7 @@ pub(super) fn render(run: &RunRecord) -> String {
         blocks.push(table(run, &figures, &ranking));
     }
     blocks.extend(faults(run));
+    blocks.extend(footprint(run));
     if figures.iter().all(|f| !f.ranked()) {
         blocks.push("Nothing was measured that can be believed.\n\n".into());
     }
@@ -46,6 +47,25 @@ pub(super) fn render(run: &RunRecord) -> String {
         let _ = writeln!(text, "_{left_out} more tables do not fit here; the report has them._");
     }
     text
+}
+
+/// What servers cost before they do anything.
+fn footprint(run: &RunRecord) -> Option<String> {
+    use crate::report::footprint::{HEADS, of_run};
+    let rows = of_run(run);
+    if rows.is_empty() {
+        return None;
+    }
+    let mut text = format!(
+        "### Cold start and footprint\n\n| {} |\n|---|---:|---:|---:|---:|\n",
+        HEADS.join(" | ")
+    );
+    for row in rows {
+        let cells = row.cells().map(|cell| escape(&cell));
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text.push('\n');
+    Some(text)
 }
 
 /// What faults did, a table a scenario and parameter set.

@@ -73,6 +73,7 @@ pub(super) const COLUMNS: &[Column] = &[
     ("memory_mean_bytes", |r| number(r.round.memory_mean_bytes)),
     ("memory_peak_bytes", |r| number(r.round.memory_peak_bytes)),
     ("start_up_s", |r| Cell::Number(r.launch.start_up_seconds)),
+    ("memory_at_rest_bytes", |r| number(r.launch.memory_at_rest_bytes)),
     ("bytes_sent", |r| number(r.round.load.bytes_sent)),
     ("bytes_received", |r| number(r.round.load.bytes_received)),
     ("connections_wanted", |r| number(r.round.load.connections.wanted)),

@@ -6,6 +6,7 @@
 mod advice;
 mod case;
 mod compare;
+mod footprint;
 mod progress;
 mod ranking;
 mod text;
@@ -114,6 +115,7 @@ pub fn run_text(run: &RunRecord) -> String {
     for one in rankings(run, &figures) {
         text.push_str(&ranking::render(run, &figures, &one));
     }
+    text.push_str(&footprint::render(run));
     if figures.iter().all(|f| !f.ranked()) {
         text.push_str("\nNothing was measured that can be believed; the reasons stand above.\n");
     }
