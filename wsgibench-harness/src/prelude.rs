@@ -35,7 +35,7 @@ pub use anyhow::Result;
 
 pub use crate::{
     declare::{CommandOutput, Limits, ParamValue, Profile, Server, SetupContext, Source, Variant, server::Service},
-    load::{Arrivals, Body, Check, Fault, KeepAlive, Load, Request, Stage, Values},
+    load::{Arrivals, Body, Check, Fault, KeepAlive, Load, Request, Slow, Stage, Values},
     profile, scenario, server,
 };
 

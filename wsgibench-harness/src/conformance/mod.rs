@@ -1,7 +1,7 @@
 //! Does a server speak HTTP/1.1, and does it keep its half of PEP 3333? Rules asked of a running server over plain sockets.
 //!
-//! Like the null server this room knows nothing of the rest of the crate. [`examine`] takes an address and gives a
-//! [`Finding`] for each [`Rule`]; [`blocker`] asks only what a feature needs before it may be timed. A rule has two halves: what
+//! Like the null server this room knows nothing of the rest of the crate. [`Examined`] is begun with an address and gives a
+//! [`Finding`] for each [`Rule`] that it is asked; [`blocker`] asks only what a feature needs before it may be timed. A rule has two halves: what
 //! is said to the server (a few [`Dialogue`](dialogue::Dialogue)s), and a pure judgement of what came back.
 //!
 //! Some rules need an application that tells what it was given: the routes under `/conformance/` of the suite's application
@@ -17,7 +17,10 @@ use std::net::SocketAddr;
 
 pub use rule::{Feature, Finding, Rule, Verdict};
 
-use self::{dialogue::Site, rule::Needs};
+use self::{
+    dialogue::{Dialogue, Site},
+    rule::Needs,
+};
 
 /// A server under examination.
 #[derive(Clone, Debug)]
@@ -33,6 +36,18 @@ impl Examined {
         let site = Site::new(address, path);
         let routed = rules::has_routes(&site);
         Self { site, routed }
+    }
+
+    /// Whether the server still answers a plain request on a new connection: what a rule said to it may have hung it.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        let get = self.site.get(&self.site.path);
+        let transcript = Dialogue::ask(&["GET"], get).hold(&self.site);
+        transcript
+            .reading()
+            .answers
+            .first()
+            .is_some_and(|answer| answer.status < 500)
     }
 
     /// Asks one rule. Blocks for some tenths of a second, some seconds where the server does not answer.
@@ -59,22 +74,6 @@ impl Examined {
 #[must_use]
 pub fn rules() -> Vec<&'static Rule> {
     rules::ALL.iter().flat_map(|part| part.iter()).collect()
-}
-
-/// Asks every rule of the server at `address`; about half a minute. `path` is one that a GET answers with 200.
-/// `progress` is told each finding as it comes; a `false` of it ends the examination.
-pub fn examine(address: SocketAddr, path: &str, mut progress: impl FnMut(&Finding) -> bool) -> Vec<Finding> {
-    let examined = Examined::begin(address, path);
-    let mut findings = Vec::new();
-    for rule in rules() {
-        let finding = examined.ask(rule);
-        let go_on = progress(&finding);
-        findings.push(finding);
-        if !go_on {
-            break;
-        }
-    }
-    findings
 }
 
 /// Why a load that needs these features may not be timed here: the first rule that stands in its way.

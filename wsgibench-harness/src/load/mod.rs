@@ -17,6 +17,7 @@ pub mod result;
 pub mod schedule;
 pub mod script;
 pub mod session;
+pub mod slow;
 pub mod watch;
 mod wire;
 mod worker;
@@ -32,6 +33,7 @@ pub use result::{
 };
 pub use schedule::Schedule;
 pub use session::{Edge, Session};
+pub use slow::{Slow, SlowKind};
 pub use watch::{Live, Watch};
 
 /// Carries out a whole plan: connections, warm-up, rounds, and everything closed again.

@@ -6,7 +6,7 @@ use tokio::runtime::Runtime;
 
 use super::{event::Event, interrupt::Interrupt};
 use crate::{
-    conformance,
+    conformance::{self, Examined, Verdict},
     declare::{ServerSpec, Variant},
     sandbox::{PrepareError, Prepared, Sandbox},
     store::ServerConformance,
@@ -50,32 +50,45 @@ impl Examiner<'_> {
         result
     }
 
+    /// Asks every rule. Where one has ended the server, or made it deaf, the next is asked of a fresh one.
     fn ask(&self, prepared: &Prepared, result: &mut ServerConformance) {
-        let name = &result.name;
-        let log = self.logs.join(format!("{name}.log"));
-        let launch = match self.runtime.block_on(self.sandbox.launch(prepared, &log)) {
-            Ok(launch) => launch,
-            Err(error) => {
-                result.trouble = Some(error.to_string());
-                return;
+        let name = result.name.clone();
+        let rules = conformance::rules();
+        self.say(&name, &format!("{} rules", rules.len()));
+        let mut left = rules.into_iter().peekable();
+        let mut start = 0;
+        while left.peek().is_some() && !self.interrupt.asked() {
+            let log = self.logs.join(format!("{name}-{start}.log"));
+            let launch = match self.runtime.block_on(self.sandbox.launch(prepared, &log)) {
+                Ok(launch) => launch,
+                Err(error) => {
+                    result.trouble = Some(error.to_string());
+                    return;
+                }
+            };
+            let examined = Examined::begin(launch.address(), &prepared.spec.ready_path);
+            for rule in left.by_ref() {
+                let mut finding = examined.ask(rule);
+                let harm = if !launch.is_alive() {
+                    Some("the server ended of it")
+                } else if examined.answers() {
+                    None
+                } else {
+                    Some("the server answers nobody any more")
+                };
+                if let Some(harm) = harm {
+                    finding.verdict = Verdict::Fail;
+                    finding.why = format!("{}, and {harm}", finding.why);
+                }
+                result.findings.push(finding);
+                if harm.is_some() || self.interrupt.asked() {
+                    break;
+                }
             }
-        };
-        self.say(name, &format!("{} rules", conformance::rules().len()));
-        let path = &prepared.spec.ready_path;
-        result.findings =
-            conformance::examine(launch.address(), path, |_| !self.interrupt.asked() && launch.is_alive());
-        if !launch.is_alive() {
-            let last = result
-                .findings
-                .last()
-                .map_or("the first rule", |finding| finding.rule.as_str());
-            result.trouble = Some(format!(
-                "the server ended at {last}; what it printed is in {}",
-                log.display()
-            ));
-        }
-        if let Err(error) = self.runtime.block_on(launch.stop()) {
-            self.say(&result.name, &format!("its log could not be written: {error}"));
+            if let Err(error) = self.runtime.block_on(launch.stop()) {
+                self.say(&name, &format!("its log could not be written: {error}"));
+            }
+            start += 1;
         }
     }
 

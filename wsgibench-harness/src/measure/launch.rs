@@ -13,7 +13,8 @@ use std::{
 use tokio::runtime::Runtime;
 
 use super::{
-    bars, conformance,
+    bars, burst, capacity, conformance,
+    crowd::Crowd,
     drill::{self, Drill},
     environment::{self, CpuTicks},
     event::Event,
@@ -78,9 +79,16 @@ impl Context<'_> {
         drill::check(load, &job.spec, timing.round, self.order.test_mode)?;
         bars::check(&target, &job.spec, load, &job.case.tags)?;
         conformance::check(&target, load, &self.order.load_cpus, seed)?;
+        let (load, capacity) = capacity::resolve(load, &target, &self.order.load_cpus, seed, self.order.test_mode)?;
+        let crowd = Crowd::gather(&load.beside, &target)?;
+        let mut keep = |mut round: RoundRecord| {
+            round.beside = crowd.as_ref().map(Crowd::look).unwrap_or_default();
+            round.capacity_per_second = capacity;
+            keep(round)
+        };
         let plan = Plan {
             target,
-            load: load.clone(),
+            load,
             warm_up: timing.warm_up,
             rounds: timing.rounds,
             measurement_time: timing.round,
@@ -133,7 +141,8 @@ impl Context<'_> {
             if !launch.is_alive() {
                 return Err(Trouble::Died);
             }
-            if nothing {
+            // Beside slow clients it may be the result: all others starved.
+            if nothing && job_has_none_beside(ready) {
                 return Err("not one request was answered rightly in a round".into());
             }
         }
@@ -243,6 +252,7 @@ impl Context<'_> {
             published_port: self.published_port,
         };
         let validity = validity::judge(&load, &around);
+        let burst = burst::of_round(ready.job.case.work.load(), &load.series);
         RoundRecord {
             index,
             server_cpu_user_seconds: user,
@@ -256,10 +266,17 @@ impl Context<'_> {
             metrics: metrics::of_round(&load, cpu, samples.memory_peak),
             validity,
             load,
+            capacity_per_second: None,
+            burst,
+            beside: Vec::new(),
             faults: Vec::new(),
             pulses: Vec::new(),
         }
     }
+}
+
+fn job_has_none_beside(ready: &Ready) -> bool {
+    ready.job.case.work.load().beside.is_empty()
 }
 
 /// The slope of the server's memory over a round that is long enough.

@@ -1,9 +1,12 @@
 //! The conductor: what is run, in which order, and what it says while it runs.
 
 mod bars;
+mod burst;
+mod capacity;
 pub mod comparison;
 mod conductor;
 mod conformance;
+mod crowd;
 mod drill;
 pub mod environment;
 pub mod event;

@@ -1,11 +1,12 @@
-//! What faults did to a server, over the launches of a case: requests lost, seconds to recover.
+//! What is told of a server in words of its own, not by a rate: requests lost to a fault and seconds to recover, how it came back
+//! from a burst, the capacity that was found, growth of memory. Each over the launches of a case.
 
 use std::fmt::Write as _;
 
 use super::{figures::CANDIDATE, units};
 use crate::{
     stats::Slope,
-    store::record::{CaseRecord, FaultRecord},
+    store::record::{BurstRecord, CaseRecord, FaultRecord},
 };
 
 /// One fault of a case, over its launches.
@@ -165,6 +166,83 @@ impl FaultFigures {
         let _ = write!(text, "; {}", self.told);
         text
     }
+}
+
+/// The capacity that the rates are shares of, over launches.
+#[must_use]
+pub fn capacity(case: &CaseRecord) -> Option<String> {
+    let found = Spread::of(
+        case.launches
+            .iter()
+            .filter(|launch| launch.arm == CANDIDATE)
+            .filter_map(|launch| launch.rounds.first()?.capacity_per_second),
+    )?;
+    Some(format!(
+        "{} req/s, searched for at each launch; the rates are shares of it",
+        found.text(units::rate)
+    ))
+}
+
+/// How slow clients fared, at the end of the last round.
+#[must_use]
+pub fn beside(case: &CaseRecord) -> Vec<String> {
+    let launches = case.launches.iter().filter(|launch| launch.arm == CANDIDATE);
+    let Some(round) = launches.flat_map(|launch| &launch.rounds).next_back() else {
+        return Vec::new();
+    };
+    round
+        .beside
+        .iter()
+        .map(|slow| {
+            let mut text = format!("{}: {} connected", slow.name, slow.there);
+            for (count, what) in [
+                (slow.finished, "came to their end"),
+                (slow.sent_away, "were sent away"),
+                (slow.not_let_in, "attempts were not let in"),
+            ] {
+                if count > 0 {
+                    let _ = write!(text, ", {} {what}", units::grouped(count));
+                }
+            }
+            text
+        })
+        .collect()
+}
+
+/// How the latency came back after a burst, over launches.
+#[must_use]
+pub fn burst(case: &CaseRecord) -> Option<String> {
+    let found: Vec<BurstRecord> = case
+        .launches
+        .iter()
+        .filter(|launch| launch.arm == CANDIDATE)
+        .flat_map(|launch| &launch.rounds)
+        .filter_map(|round| round.burst)
+        .collect();
+    let of = |value: fn(&BurstRecord) -> f64| Spread::of(found.iter().map(value)).unwrap_or_default();
+    let back = Spread::of(found.iter().filter_map(|burst| burst.recovered_after_seconds));
+    let watched = found.iter().map(|burst| burst.watched_seconds).fold(0.0, f64::max);
+    let count = found
+        .iter()
+        .filter(|burst| burst.recovered_after_seconds.is_some())
+        .count();
+    let when = match back {
+        _ if found.is_empty() => return None,
+        Some(back) if count == found.len() => format!("p99 is as before {} after it", back.text(seconds_text)),
+        Some(back) => format!(
+            "p99 is as before {} after it in {count} of {} launches, else not within {}",
+            back.text(seconds_text),
+            found.len(),
+            seconds_text(watched)
+        ),
+        None => format!("p99 is not as before within {}", seconds_text(watched)),
+    };
+    Some(format!(
+        "{when}; usual p99 {}, worst {}, {} errors",
+        units::time(of(|b| units::float(b.usual_p99_ns)).median),
+        units::time(of(|b| units::float(b.worst_p99_ns)).median),
+        of(|b| units::float(b.errors)).text(|n| units::grouped(whole(n)))
+    ))
 }
 
 /// How the memory changed in rounds that were long enough to tell: each its own, since a slope is read within one life of a server.

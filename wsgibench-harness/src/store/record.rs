@@ -207,12 +207,58 @@ pub struct RoundRecord {
     pub metrics: BTreeMap<String, f64>,
     /// May it be believed.
     pub validity: Validity,
+    /// The server's capacity, requests per second, where the rates of the load are shares of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_per_second: Option<f64>,
+    /// What a burst in the schedule did, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<BurstRecord>,
+    /// How slow clients beside the load fared up to its end, where there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<SlowRecord>,
     /// What was done to the server in it, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultRecord>,
     /// Counts so far, every tenth of a second, where something was done to the server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pulses: Vec<Pulse>,
+}
+
+/// Slow clients beside a load, since the launch began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlowRecord {
+    /// In words, e.g. `40 slow readers of /download`.
+    pub name: String,
+    /// Connected now.
+    pub there: u64,
+    /// Connected if the server lets them.
+    pub wanted: u64,
+    /// Came to their end and left; others took their place.
+    pub finished: u64,
+    /// The server ended their connection before that.
+    pub sent_away: u64,
+    /// Attempts to connect that failed.
+    pub not_let_in: u64,
+}
+
+/// A burst in an open schedule: how long until the 99th percentile was as before. To the second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BurstRecord {
+    /// Its begin, seconds from the start of the round.
+    pub from_seconds: f64,
+    /// Its end.
+    pub until_seconds: f64,
+    /// Median 99th percentile of the seconds before it, ns.
+    pub usual_p99_ns: u64,
+    /// Highest 99th percentile of a second from its begin on, ns.
+    pub worst_p99_ns: u64,
+    /// Requests that failed or timed out from its begin on.
+    pub errors: u64,
+    /// From its end until two seconds follow in which nothing fails and the 99th percentile is at most twice the usual one or 5 ms above it.
+    /// `None`: never while it was watched.
+    pub recovered_after_seconds: Option<f64>,
+    /// How long it was watched after its end, seconds.
+    pub watched_seconds: f64,
 }
 
 /// Something that was done to a server under load, and what the load felt of it.

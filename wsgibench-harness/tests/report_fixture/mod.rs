@@ -132,6 +132,9 @@ pub(crate) fn round(index: u32, rate: f64, connections: u64, shape: Shape, seed:
         memory_growth: None,
         metrics,
         validity: Validity::default(),
+        capacity_per_second: None,
+        burst: None,
+        beside: vec![],
         faults: vec![],
         pulses: vec![],
     }

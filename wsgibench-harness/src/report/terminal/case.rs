@@ -66,6 +66,15 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
     if !memory.is_empty() {
         page.line("memory", &memory.join(", "), "");
     }
+    for slow in faults::beside(case) {
+        page.wrapped("beside", &slow);
+    }
+    if let Some(capacity) = faults::capacity(case) {
+        page.wrapped("capacity", &capacity);
+    }
+    if let Some(burst) = faults::burst(case) {
+        page.wrapped("burst", &burst);
+    }
     if let Some(growth) = faults::memory_growth(case) {
         page.wrapped("growth", &growth);
     }
