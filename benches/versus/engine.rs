@@ -33,6 +33,7 @@ pub(crate) fn plan(address: SocketAddr, load: Load, length: Duration, cpu: usize
         cpus: vec![cpu],
         seed: 1,
         stripe: Stripe::default(),
+        busy_poll: true,
     }
 }
 

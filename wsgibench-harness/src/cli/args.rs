@@ -131,6 +131,17 @@ pub struct Args {
     /// Compares the other servers with this one.
     #[arg(long, value_name = "SERVER", env = "WSGIBENCH_VERSUS", help_heading = "Comparing")]
     pub versus: Option<String>,
+    /// Sets an environment variable in the working tree's servers only, so that a setting is compared as a change of code
+    /// is (with --against; may be given again).
+    #[arg(
+        long,
+        value_name = "NAME=VALUE",
+        env = "WSGIBENCH_CANDIDATE_ENV",
+        requires = "against",
+        value_parser = variable,
+        help_heading = "Comparing"
+    )]
+    pub candidate_env: Vec<(String, String)>,
     /// Fails on a regression; `strict` fails on what cannot be decided too.
     #[arg(long, value_name = "HOW", env = "WSGIBENCH_GATE", num_args = 0..=1, require_equals = true, default_missing_value = "on", help_heading = "Comparing")]
     pub gate: Option<Gate>,
@@ -335,6 +346,13 @@ fn positive_time(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn variable(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| format!("`{text}` is not of the form NAME=VALUE, e.g. `WORKERS=4`"))
+}
+
 fn cpu_set(text: &str) -> Result<CpuSet, String> {
     parse_list(text).map(CpuSet).map_err(|e| e.to_string())
 }
@@ -391,6 +409,14 @@ mod tests {
         assert!(time("-1").is_err());
         assert!(time("soon").is_err());
         assert!(positive_time("0").is_err());
+    }
+
+    #[test]
+    fn variables_are_split_at_the_first_equals_sign() {
+        assert_eq!(variable("A=b=c").unwrap(), ("A".to_owned(), "b=c".to_owned()));
+        assert_eq!(variable("A=").unwrap(), ("A".to_owned(), String::new()));
+        assert!(variable("A").unwrap_err().contains("NAME=VALUE"));
+        assert!(variable("=b").is_err());
     }
 
     #[test]

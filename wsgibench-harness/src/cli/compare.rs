@@ -113,6 +113,7 @@ fn arms(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<(Pairing
         ),
     });
     let declared = against::declarations(&checkout, bench, &plan.target_dir)?;
+    set_candidate_env(plan, &args.candidate_env);
     let unmatched = add_base(plan, &declared);
     if !plan.order.jobs.iter().any(|job| job.arm == BASE) {
         return Err(Failure::usage(format!(
@@ -121,6 +122,18 @@ fn arms(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<(Pairing
         )));
     }
     Ok((Pairing::Arms, format!("{reference} ({})", checkout.commit), unmatched))
+}
+
+/// `--candidate-env`: what is in the jobs before the base's are added is the candidate arm.
+fn set_candidate_env(plan: &mut Plan, variables: &[(String, String)]) {
+    if variables.is_empty() {
+        return;
+    }
+    for job in &mut plan.order.jobs {
+        let env = &mut Arc::make_mut(&mut job.spec).env;
+        env.retain(|(name, _)| variables.iter().all(|(given, _)| given != name));
+        env.extend_from_slice(variables);
+    }
 }
 
 /// A base job for each candidate job whose case the other commit has too. Gives the cases that it has not.

@@ -18,6 +18,7 @@ pub mod schedule;
 pub mod script;
 pub mod session;
 pub mod slow;
+mod socket;
 pub mod watch;
 mod wire;
 mod worker;

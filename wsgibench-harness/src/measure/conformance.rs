@@ -53,6 +53,7 @@ pub(super) fn check(target: &Target, load: &Load, cpus: &[usize], seed: u64) -> 
             cpus: cpus.iter().copied().take(1).collect(),
             seed,
             stripe: Stripe::default(),
+            busy_poll: false,
         };
         ask(&plan).map_err(|what| WrongAnswer {
             request: format!("{} {}", request.method, request.path),

@@ -1,6 +1,11 @@
 //! The machine, as it was found.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    net::{SocketAddr, SocketAddrV4},
+    path::Path,
+    process::Command,
+};
 
 use crate::store::record::Environment;
 
@@ -54,16 +59,39 @@ pub fn port_range() -> u32 {
         .unwrap_or(28_232)
 }
 
-/// Sockets of this network namespace in `TIME_WAIT`.
+/// Local ports that rest in `TIME_WAIT` towards `server`.
+///
+/// The kernel's count of the whole network namespace is an upper bound, and cheap; only where that is a good part of the
+/// `range` are the sockets looked at one by one: a local server's own resting sockets, and other people's, use up no port of
+/// ours towards it.
 #[must_use]
-pub fn time_wait() -> u32 {
-    line_value("/proc/net/sockstat", "TCP:")
+pub fn time_wait(server: SocketAddr, range: u32) -> u32 {
+    let all = line_value("/proc/net/sockstat", "TCP:")
         .and_then(|rest| {
             let mut words = rest.split_whitespace();
             words.find(|word| *word == "tw")?;
             words.next()?.parse().ok()
         })
-        .unwrap_or(0)
+        .unwrap_or(0);
+    let SocketAddr::V4(server) = server else {
+        return all;
+    };
+    if all <= range / 4 {
+        return all;
+    }
+    fs::read_to_string("/proc/net/tcp").map_or(all, |table| time_wait_towards(&table, server))
+}
+
+/// Rows of `/proc/net/tcp` in `TIME_WAIT` (state 06) whose remote end is `server`.
+fn time_wait_towards(table: &str, server: SocketAddrV4) -> u32 {
+    // The address stands as the kernel holds it, in network order, printed as a number of this machine.
+    let address = u32::from_ne_bytes(server.ip().octets());
+    let remote = format!("{address:08X}:{:04X}", server.port());
+    let resting = |line: &&str| {
+        let mut columns = line.split_whitespace().skip(2);
+        columns.next() == Some(&remote) && columns.next() == Some("06")
+    };
+    u32::try_from(table.lines().skip(1).filter(resting).count()).unwrap_or(u32::MAX)
 }
 
 /// CPU time of the whole machine and of some CPUs of it, cumulative, in clock ticks.
@@ -134,6 +162,26 @@ fn commit(project: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_ports_that_rest_towards_the_server_count() {
+        // As this machine would print them: 127.0.0.1:8000 is the server.
+        let address = |port: u16| format!("{:08X}:{port:04X}", u32::from_ne_bytes([127, 0, 0, 1]));
+        let row = |local: u16, remote: u16, state: &str| {
+            format!(
+                "   0: {} {} {state} 00000000:00000000 03:00000A1F 00000000     0        0 0 3\n",
+                address(local),
+                address(remote)
+            )
+        };
+        let table = String::from("  sl  local_address rem_address   st tx_queue rx_queue\n")
+            + &row(40_001, 8_000, "06")
+            + &row(40_002, 8_000, "06")
+            + &row(40_003, 8_000, "01") // established
+            + &row(8_000, 40_004, "06") // the server's own
+            + &row(40_005, 8_001, "06"); // towards another
+        assert_eq!(time_wait_towards(&table, "127.0.0.1:8000".parse().unwrap()), 2);
+    }
 
     #[test]
     fn proc_stat_is_read_by_column() {

@@ -1,6 +1,7 @@
 //! One launch: start, check, warm up, rounds, teardown.
 
 use std::{
+    net::SocketAddr,
     path::Path,
     sync::{
         Mutex, PoisonError,
@@ -95,6 +96,7 @@ impl Context<'_> {
             cpus: self.order.load_cpus.clone(),
             seed,
             stripe: Stripe::default(),
+            busy_poll: !self.order.shared_cpus,
         };
         for notice in preflight(&plan)? {
             notes(notice.text);
@@ -219,7 +221,7 @@ impl Context<'_> {
             _ => (None, CpuTicks::default()),
         };
         let samples = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut record = self.record(index, load, usage, &samples, ticks, ready);
+        let mut record = self.record(index, load, (usage, ticks), &samples, launch.address(), ready);
         drilled.enter(&mut record, launch.is_alive());
         Ok(record)
     }
@@ -228,9 +230,9 @@ impl Context<'_> {
         &self,
         index: u32,
         load: RoundResult,
-        usage: Option<(Usage, Usage)>,
+        (usage, ticks): (Option<(Usage, Usage)>, CpuTicks),
         samples: &Samples,
-        ticks: CpuTicks,
+        server: SocketAddr,
         ready: &Ready,
     ) -> RoundRecord {
         let cpu = usage.map(|(before, after)| after.cpu_total_seconds - before.cpu_total_seconds);
@@ -241,11 +243,12 @@ impl Context<'_> {
                 after.throttled_seconds - before.throttled_seconds,
             )
         });
+        let port_range = environment::port_range();
         let around = Surroundings {
             model: (&ready.job.case.work.load().model).into(),
             ceiling: self.ceiling,
-            port_range: environment::port_range(),
-            time_wait: environment::time_wait(),
+            port_range,
+            time_wait: environment::time_wait(server, port_range),
             steal_share: share(ticks.steal, ticks.total),
             neighbour_share: neighbours(ticks, load.engine_cpu_seconds, load.seconds, self.order),
             shared_cpus: self.order.shared_cpus,

@@ -81,6 +81,7 @@ impl Reference {
             cpus: load_cpus.to_vec(),
             seed: 0,
             stripe: Stripe::default(),
+            busy_poll: false,
         };
         let mut session = Session::start(&plan).map_err(|e| e.to_string())?;
         let round = session

@@ -39,7 +39,7 @@ pub struct Surroundings {
     pub ceiling: Option<Ceiling>,
     /// Local ports that may be used towards one address.
     pub port_range: u32,
-    /// Sockets of this machine in `TIME_WAIT` after the round: ports that our own closing has used up.
+    /// Local ports that rest in `TIME_WAIT` towards the server after the round: what our own closing has used up.
     pub time_wait: u32,
     /// CPU time held back by the hypervisor as a share of the round.
     pub steal_share: f64,
@@ -284,7 +284,7 @@ fn connections(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
             used,
             0.5,
             format!(
-                "{} of {} local ports rest in TIME_WAIT: a port rests for a minute after use, and the run nears the limit of the client",
+                "{} of {} local ports rest in TIME_WAIT towards the server: a port rests for a minute after use, and the run nears the limit of the client",
                 around.time_wait, around.port_range
             ),
         );

@@ -68,7 +68,12 @@ pub(super) struct Delayer {
     waiting: BinaryHeap<Reverse<Waiting>>,
     /// From whole request read to answer written, ns.
     took: Histogram<u64>,
+    /// When the last request was read or answer written.
+    active: Option<Instant>,
 }
+
+/// After the last answer the next request is on its way: to be woken for it would take time that nobody records.
+const STAYS_AWAKE: Duration = Duration::from_millis(20);
 
 impl Delayer {
     pub(super) fn new(delays: Delays) -> Self {
@@ -78,12 +83,14 @@ impl Delayer {
             waiting: BinaryHeap::new(),
             // Auto-resizing, so that no real time is ever cut off.
             took: Histogram::new(3).expect("three figures are valid"),
+            active: None,
         }
     }
 
     /// A request was read whole at `now`: its answer waits from now on.
     pub(super) fn hold(&mut self, connection: (usize, u64), now: Instant) {
         let due = now + self.delays.draw(&mut self.random);
+        self.active = Some(now);
         self.waiting.push(Reverse(Waiting {
             due,
             connection,
@@ -101,17 +108,24 @@ impl Delayer {
         Some((first.connection, first.read))
     }
 
-    /// How long the loop may sleep; it spins for the last two milliseconds, since the poller counts whole ones.
+    /// How long the loop may sleep, `None` for ever; it spins for the last two milliseconds, since the poller counts whole
+    /// ones, and for a while after the last answer.
     pub(super) fn may_sleep(&self, now: Instant) -> Option<Duration> {
-        let Reverse(first) = self.waiting.peek()?;
+        let Some(Reverse(first)) = self.waiting.peek() else {
+            let awake = self
+                .active
+                .is_some_and(|at| now.saturating_duration_since(at) < STAYS_AWAKE);
+            return awake.then_some(Duration::ZERO);
+        };
         let left = first.due.saturating_duration_since(now);
         Some(Duration::from_millis(
             u64::try_from(left.as_millis()).unwrap_or(u64::MAX).saturating_sub(2),
         ))
     }
 
-    /// An answer was written `took` after its request was read.
-    pub(super) fn record(&mut self, took: Duration) {
+    /// An answer was written at `now`, `took` after its request was read.
+    pub(super) fn record(&mut self, now: Instant, took: Duration) {
+        self.active = Some(now);
         let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1);
         // It grows as needed; the only failure would be a time of centuries.
         let _ = self.took.record(ns);
@@ -159,6 +173,12 @@ mod tests {
             }
         }
         assert!(delayer.next_due(at).is_none());
-        assert_eq!(delayer.may_sleep(at), None);
+        delayer.record(at, Duration::from_millis(1));
+        assert_eq!(
+            delayer.may_sleep(at),
+            Some(Duration::ZERO),
+            "the next request is on its way"
+        );
+        assert_eq!(delayer.may_sleep(at + STAYS_AWAKE), None);
     }
 }

@@ -181,7 +181,8 @@ impl Server {
             };
             connection.closing |= close;
             let mut fate = connection.write(answer);
-            delayer.record(read.elapsed());
+            let now = Instant::now();
+            delayer.record(now, now - read);
             if fate == Fate::Lives {
                 let held = std::mem::take(&mut connection.held);
                 fate = connection.understand(key, held.as_slice(), &mut self.heads, Some(delayer));

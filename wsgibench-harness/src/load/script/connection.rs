@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -23,7 +24,13 @@ use tokio::{
 };
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::{super::result::ErrorKind, body::Outgoing, failure::Failure, tls::Authority, world::World};
+use super::{
+    super::{result::ErrorKind, socket},
+    body::Outgoing,
+    failure::Failure,
+    tls::Authority,
+    world::World,
+};
 
 /// How a user connects.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +44,16 @@ pub(super) struct Transport {
 pub(super) enum Link {
     Http1(http1::SendRequest<Outgoing>),
     Http2(http2::SendRequest<Outgoing>),
+}
+
+/// A socket as declared loads have it, connected.
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpStream::from_std(socket::connect(address)?)?;
+    socket.writable().await?;
+    match socket.take_error()? {
+        Some(error) => Err(error),
+        None => Ok(socket),
+    }
 }
 
 impl Link {
@@ -55,9 +72,8 @@ impl Link {
     }
 
     async fn shake_hands(world: &Arc<World>, transport: &Transport) -> Result<Self, Failure> {
-        let socket = TcpStream::connect(world.address).await;
+        let socket = connect(world.address).await;
         let socket = socket.map_err(|error| Failure::connecting(&error))?;
-        let _ = socket.set_nodelay(true);
         // A user who leaves has read all that it asked for; without this each would cost a port for a minute.
         let _ = socket.set_zero_linger();
         let socket = Counted {

@@ -27,6 +27,7 @@ fn plan(server: &Server, load: Load) -> Plan {
         cpus: Vec::new(),
         seed: 7,
         stripe: Stripe::default(),
+        busy_poll: false,
     }
 }
 

@@ -215,6 +215,7 @@ impl Worker {
                 break;
             };
             self.recorder.tally.scheduled += 1;
+            self.pacer.passed();
             match &self.driver {
                 Driver::Closed { .. } => {}
                 Driver::Open(_) => self.offer_request(due, now),

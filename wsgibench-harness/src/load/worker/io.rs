@@ -12,6 +12,7 @@ use super::{
     super::{
         clock::{NEVER, nanos},
         result::ErrorKind,
+        socket,
     },
     Agent, LINGER, Owner, State, TURN, Worker,
 };
@@ -208,9 +209,7 @@ pub(super) fn token(idx: usize, generation: u32) -> Token {
 }
 
 fn open_socket(address: std::net::SocketAddr, registry: &mio::Registry, token: Token) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address)?;
-    // Bodies leave in several writes: none of them may wait for the acknowledgement of the one before.
-    stream.set_nodelay(true)?;
+    let mut stream = TcpStream::from_std(socket::connect(address)?);
     registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
     Ok(stream)
 }

@@ -34,6 +34,7 @@ use self::{
 use super::{
     clock::{Clock, NEVER, Nanos, nanos},
     error::LoadError,
+    model::Model,
     plan::{KeepAlive, Plan, Stripe},
     record::{Recorder, Tally},
     wire::{HeadCache, Mix, Scratch},
@@ -148,6 +149,22 @@ pub(crate) struct Worker {
     expired: Vec<usize>,
     /// Connections of users whose phase is over are to be closed.
     sweep: bool,
+    /// Within a phase nothing is slept for.
+    busy_poll: bool,
+}
+
+/// Most connections of a closed loop on one worker for which answers are looked for without sleeping: with more there is
+/// always another one to attend to.
+const BUSY_POLLED: usize = 32;
+
+/// Whether sleep would be most of a worker's time, and is allowed to be spun away.
+fn busy_poll(plan: &Plan) -> bool {
+    let few = match plan.load.model {
+        Model::Closed { connections } => connections <= BUSY_POLLED * plan.cpus.len().max(1),
+        Model::Open { .. } => true,
+        Model::Users { .. } => false,
+    };
+    plan.busy_poll && few
 }
 
 impl Worker {
@@ -173,6 +190,7 @@ impl Worker {
         let heads = (0..mix.len()).map(|_| HeadCache::default()).collect();
         let driver = Driver::new(&plan.load, plan.seed, stripe);
         let mut worker = Self {
+            busy_poll: busy_poll(&plan),
             keep_alive: plan.load.keep_alive,
             limits,
             pacer,

@@ -10,8 +10,9 @@ use rustix::time::{
 
 use super::super::clock::{NEVER, Nanos};
 
-/// Least and most that the timer is set before the moment.
-const MARGIN: (u64, u64) = (15_000, 250_000);
+/// Least and most that the timer is set before the moment. A virtual machine that is woken late now and then (half a
+/// millisecond was seen) had better not sleep between arrivals at all.
+const MARGIN: (u64, u64) = (15_000, 1_000_000);
 
 /// A timer of the kernel and what is known of its lateness here.
 #[derive(Debug)]
@@ -72,5 +73,11 @@ impl Pacer {
         // Quickly up, slowly down: a wake-up later than the margin is lag, one earlier is only spinning.
         let wanted = late + late / 2 + 5_000;
         self.margin = wanted.max(self.margin - self.margin / 128).clamp(MARGIN.0, MARGIN.1);
+    }
+
+    /// A moment has come. Where the margin is wider than the arrivals no timer is set any more, and nothing is learned from
+    /// one: by and by sleeping is tried again.
+    pub(super) fn passed(&mut self) {
+        self.margin = (self.margin - self.margin / 1024).max(MARGIN.0);
     }
 }

@@ -19,7 +19,7 @@ const SPIN_TURN: Nanos = 20_000;
 /// How to wait for the next thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
-    /// Not at all: a moment is near and must not be missed.
+    /// Not at all: a moment is near and must not be missed, or answers are looked for.
     Spin,
     /// For events, at most so long.
     AtMost(Duration),
@@ -234,6 +234,9 @@ impl Worker {
     fn wait(&mut self, now: Nanos) -> Result<Wait, LoadError> {
         if !self.again.is_empty() || self.may_pump() || (!self.ramp.is_empty() && self.connecting < self.ramp_window) {
             return Ok(Wait::AtMost(Duration::ZERO));
+        }
+        if self.busy_poll && self.phase.end().is_some() {
+            return Ok(Wait::Spin);
         }
         let moment = self.driver.due().min(self.phase.awaited());
         if moment != NEVER && self.phase.end().is_none_or(|end| moment < end) {

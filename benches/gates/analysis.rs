@@ -1,0 +1,164 @@
+//! What the outcomes say: false alarms, power, time to a decision, and what the other metrics could see.
+
+use std::collections::BTreeMap;
+
+use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use wsgibench_harness::stats::{
+    Design, Metric, Series,
+    distribution::{proportion_lower_bound, proportion_upper_bound},
+    sample::median,
+    self_check,
+};
+
+use crate::{
+    Options,
+    book::{Book, Entry},
+};
+
+/// Each bound at 97.5 %, so that two of them are a 95 % interval (Clopper and Pearson).
+const SIDE: f64 = 0.975;
+
+pub(crate) fn print(options: &Options, book: &Book) {
+    let mut groups: BTreeMap<(u32, &str), Vec<&Entry>> = BTreeMap::new();
+    for entry in book.gates() {
+        groups.entry((entry.size, &entry.server)).or_default().push(entry);
+    }
+    if groups.is_empty() {
+        println!("no gate has been run yet");
+        return;
+    }
+    println!("{}", caught(&groups));
+    identical(options, book);
+    for line in undecided(book) {
+        println!("{line}");
+    }
+}
+
+/// How often each size was caught, with the size as it was measured.
+fn caught(groups: &BTreeMap<(u32, &str), Vec<&Entry>>) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED).set_header([
+        "server",
+        "planted",
+        "measured CPU/request",
+        "gates",
+        "regression",
+        "95 % interval",
+        "blocks",
+        "repeated",
+        "time to a decision",
+    ]);
+    for (&(size, server), entries) in groups {
+        let decided: Vec<&&Entry> = entries.iter().filter(|entry| entry.decided()).collect();
+        let all = decided.len();
+        let found = decided.iter().filter(|entry| entry.caught()).count();
+        let middle = |of: fn(&Entry) -> f64| median(&decided.iter().map(|entry| of(entry)).collect::<Vec<_>>());
+        let blocks: usize = decided.iter().map(|entry| entry.blocks).sum();
+        let repeated: usize = decided.iter().map(|entry| entry.repeated).sum();
+        table.add_row([
+            server.to_owned(),
+            format!("{size} %"),
+            format!("{:+.2} %", middle(|e| e.cpu_change().unwrap_or(f64::NAN)) * 100.0),
+            all.to_string(),
+            found.to_string(),
+            if all == 0 {
+                String::new()
+            } else {
+                format!(
+                    "{:.0} - {:.0} %",
+                    proportion_lower_bound(found, all, SIDE) * 100.0,
+                    proportion_upper_bound(found, all, SIDE) * 100.0
+                )
+            },
+            format!("{:.0}", middle(|e| count(e.blocks))),
+            format!("{:.0} %", 100.0 * count(repeated) / count(blocks.max(1))),
+            format!("{:.0} s", middle(|e| e.seconds)),
+        ]);
+    }
+    for column in 1..9 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of gates and blocks")]
+fn count(n: usize) -> f64 {
+    n as f64
+}
+
+/// False alarms of the gates themselves, and of gates dealt from their launches under other labels.
+fn identical(options: &Options, book: &Book) {
+    let decided: Vec<&Entry> = book.gates().filter(|e| e.size == 0 && e.decided()).collect();
+    if decided.is_empty() {
+        return;
+    }
+    let alarms = decided.iter().filter(|entry| entry.caught()).count();
+    println!(
+        "identical arms: {alarms} of {} gates called a regression (95 % upper bound {:.1} %)",
+        decided.len(),
+        proportion_upper_bound(alarms, decided.len(), 0.95) * 100.0
+    );
+    println!("what a gate sees here (spread of a block's log ratio; smallest change found with a probability of 0.8):");
+    let (mut dealt, mut called) = (0, 0);
+    for (case, recording) in recordings(&decided) {
+        let design = Design::standard(recording.iter().filter(|series| series.gated).count());
+        match self_check(&recording, &design, options.relabelled, 1) {
+            Ok(check) => {
+                dealt += check.relabels;
+                called += check.alarms;
+                for pair in &check.pairs {
+                    println!(
+                        "  {case:<28} {:<22} spread {:>6.2} %  MDE {:>8}  {} blocks",
+                        pair.metric.title(),
+                        pair.spread * 100.0,
+                        pair.mde
+                            .map_or_else(|| "none".to_owned(), |mde| format!("{:.2} %", mde * 100.0)),
+                        pair.blocks
+                    );
+                }
+            }
+            Err(error) => println!("  {case:<28} {error}"),
+        }
+    }
+    if dealt > 0 {
+        println!(
+            "gates dealt from these launches under random labels: {called} of {dealt} called a regression (95 % upper bound {:.2} %)",
+            proportion_upper_bound(called, dealt, 0.95) * 100.0
+        );
+    }
+}
+
+/// The blocks of all identical gates by case: one recording a case, one series a metric.
+fn recordings(entries: &[&Entry]) -> BTreeMap<String, Vec<Series>> {
+    let mut all: BTreeMap<String, Vec<Series>> = BTreeMap::new();
+    for series in entries.iter().flat_map(|entry| &entry.series) {
+        let known = all.entry(series.case.clone()).or_default();
+        match known.iter_mut().find(|s| s.metric == series.metric) {
+            Some(known) => known.blocks.extend_from_slice(&series.blocks),
+            None => known.push(series.clone()),
+        }
+    }
+    for recording in all.values_mut() {
+        // A metric that this machine cannot account for has no say.
+        recording.retain(|series| series.gated || series.differences().len() >= 10);
+    }
+    all
+}
+
+/// Gates that came to no decision, with the reason.
+fn undecided(book: &Book) -> Vec<String> {
+    book.gates()
+        .filter(|entry| !entry.decided())
+        .map(|entry| {
+            format!(
+                "no decision: {}, planted {} %, exit status {}: {}",
+                entry.server,
+                entry.size,
+                entry.exit_status,
+                entry.missing.first().map_or("", String::as_str)
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,92 @@
+//! What makes launches of the same server differ, and what takes it away: the same server under several treatments.
+//!
+//!     cargo bench --bench spread                    16 launches of each, a round of 1 s: some seven minutes
+//!     cargo bench --bench spread -- --list
+//!
+//! Read the column of the spread between launches (`--output-format json`, the report's *spread of launches*, or the
+//! CSV of `--export csv=PATH`); what was found is in `docs/statistics.md`.
+
+use wsgibench_harness::prelude::*;
+
+/// What a loaded server is asked in every treatment.
+fn ping(load: Load) -> Load {
+    load.get("/").expect_status(200).expect_body("OK")
+}
+
+fn gthread() -> Server {
+    let command = "gunicorn --worker-class gthread --workers 1 --threads 4 --bind {host}:{port} --backlog 4096 --keep-alive 75 \
+                   --worker-connections 12000 --no-control-socket --worker-tmp-dir /dev/shm application:application";
+    Server::image("suites/images/gunicorn")
+        .app("suites/app")
+        .command(command.split_whitespace())
+}
+
+fn bjoern() -> Server {
+    let command = "python -m wsgibench_serve --port {port} --workers 1 --backlog 4096 application:application";
+    Server::image("suites/images/bjoern")
+        .app("suites/app")
+        .command(command.split_whitespace())
+}
+
+/// Gunicorn's threads, as the suite runs them: hash seed fixed.
+#[server]
+fn gthread_fixed_hash() -> Server {
+    gthread()
+}
+
+/// The same with a hash seed of its own each launch, as Python does it.
+#[server]
+fn gthread_random_hash() -> Server {
+    gthread().env("PYTHONHASHSEED", "random")
+}
+
+/// The same with one arena for all threads.
+#[server]
+fn gthread_one_arena() -> Server {
+    gthread().env("MALLOC_ARENA_MAX", "1")
+}
+
+/// bjoern, as the suite runs it: hash seed fixed.
+#[server]
+fn bjoern_fixed_hash() -> Server {
+    bjoern()
+}
+
+/// The same with a hash seed of its own each launch.
+#[server]
+fn bjoern_random_hash() -> Server {
+    bjoern().env("PYTHONHASHSEED", "random")
+}
+
+/// As fast as 64 connections go.
+#[scenario]
+fn closed() -> Load {
+    ping(Load::closed(64))
+}
+
+/// Some half of what the server can do, at a fixed rate.
+#[scenario(servers = [gthread_fixed_hash, gthread_random_hash, gthread_one_arena])]
+fn half_of_gthread() -> Load {
+    ping(Load::rate(3_000))
+}
+
+/// Some half of what the server can do, at a fixed rate.
+#[scenario(servers = [bjoern_fixed_hash, bjoern_random_hash])]
+fn half_of_bjoern() -> Load {
+    ping(Load::rate(40_000))
+}
+
+fn spread() -> Profile {
+    Profile {
+        description: "16 launches of each treatment, 0.5 s of warm-up and one round of 1 s".into(),
+        launches: 16,
+        rounds: 1,
+        warm_up_time: Duration::from_millis(500),
+        measurement_time: secs(1),
+        ..Profile::default()
+    }
+}
+
+wsgibench_harness::profile!(spread);
+
+wsgibench_harness::main!();
