@@ -68,6 +68,7 @@ fn find(load: &Load, target: &Target, cpus: &[usize], seed: u64) -> Result<f64, 
             cpus: cpus.to_vec(),
             seed,
             stripe: Stripe::default(),
+            busy_poll: false,
         };
         let mut session = Session::start(&plan).map_err(|e| e.to_string())?;
         session.warm_up(warm_up).map_err(|e| e.to_string())?;

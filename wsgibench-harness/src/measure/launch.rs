@@ -77,7 +77,7 @@ impl Context<'_> {
             host: launch.address().to_string(),
         };
         let seed = self.order.seed ^ u64::from(record.index);
-        drill::check(load, &job.spec, timing.round, self.order.test_mode)?;
+        drill::check(load, launch, &job.spec, timing.round, self.order.test_mode)?;
         bars::check(&target, &job.spec, load, &job.case.tags)?;
         conformance::check(&target, load, &self.order.load_cpus, seed)?;
         let (load, capacity) = capacity::resolve(load, &target, &self.order.load_cpus, seed, self.order.test_mode)?;

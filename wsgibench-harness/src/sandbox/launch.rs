@@ -193,6 +193,16 @@ impl Launch {
         }
     }
 
+    /// Whether [`restart`](Self::restart) is possible: in containers it is.
+    #[must_use]
+    pub fn can_restart(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "docker")]
+            Kind::Docker(_) => true,
+            Kind::Process(_) | Kind::Running(_) => false,
+        }
+    }
+
     /// Stops it in an orderly way (10 s, then it is killed) and starts it again in the same container, at the same address. It
     /// returns when the process has been started, not when it answers. Its figures begin anew.
     ///

@@ -292,7 +292,7 @@ pub struct Recovery {
     /// Requests that failed or timed out.
     pub requests_lost: u64,
     /// From the fault until a second begins in which nothing fails and no tenth has less than half of the usual rate, seconds;
-    /// 0 where that second begins at once. `None`: never while it was watched.
+    /// 0 where that second begins at once, and it goes on until the harm is over. `None`: never while it was watched.
     pub recovered_after_seconds: Option<f64>,
     /// How long it was watched, seconds.
     pub watched_seconds: f64,

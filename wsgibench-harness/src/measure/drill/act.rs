@@ -234,19 +234,28 @@ fn get(address: SocketAddr, path: &str) -> Result<(String, String), &'static str
 fn whole(bytes: &[u8]) -> Option<(String, String)> {
     let text = String::from_utf8_lossy(bytes);
     let (head, body) = text.split_once("\r\n\r\n")?;
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length")
-            .then(|| value.trim().parse::<usize>().ok())?
-    })?;
-    (body.len() >= length).then(|| (status(head), body.to_owned()))
+    (body.len() >= length(head)?).then(|| (status(head), body.to_owned()))
 }
 
 /// What there is at the end of a connection.
 fn ended(bytes: &[u8]) -> Option<(String, String)> {
     let text = String::from_utf8_lossy(bytes);
     let (head, body) = text.split_once("\r\n\r\n")?;
-    Some((status(head), body.to_owned()))
+    let short = length(head).is_some_and(|length| body.len() < length);
+    let told = if short {
+        format!("{} cut short", status(head))
+    } else {
+        status(head)
+    };
+    Some((told, body.to_owned()))
+}
+
+fn length(head: &str) -> Option<usize> {
+    head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse().ok())?
+    })
 }
 
 fn status(head: &str) -> String {
@@ -275,6 +284,10 @@ mod tests {
         assert_eq!(whole(ok), Some(("200".into(), "12".into())));
         assert_eq!(whole(&ok[..ok.len() - 1]), None);
         assert_eq!(ended(b"HTTP/1.1 500 No\r\n\r\nx"), Some(("500".into(), "x".into())));
+        assert_eq!(
+            ended(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n").unwrap().0,
+            "200 cut short"
+        );
         assert_eq!(ended(b""), None);
     }
 

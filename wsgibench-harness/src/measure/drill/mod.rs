@@ -59,13 +59,24 @@ pub(super) struct Drill<'a> {
 ///
 /// # Errors
 /// [`Trouble::Unsupported`] for what the server cannot do; words for a plan that cannot be carried out.
-pub(super) fn check(load: &Load, spec: &ServerSpec, round: Duration, trial: bool) -> Result<(), Trouble> {
+pub(super) fn check(
+    load: &Load,
+    launch: &Launch,
+    spec: &ServerSpec,
+    round: Duration,
+    trial: bool,
+) -> Result<(), Trouble> {
     for fault in &load.faults {
         if fault.after >= round && !trial {
             return Err(Trouble::Said(format!(
                 "a fault is due after {:?}, and a round lasts {round:?}: say .lasting(...) with more",
                 fault.after
             )));
+        }
+        if fault.action == Action::Restart && !launch.can_restart() {
+            return Err(Trouble::Unsupported(
+                "only a server in a container can be restarted (--sandbox docker)".to_owned(),
+            ));
         }
         if fault.action == Action::Reload && spec.reload.is_none() {
             return Err(Trouble::Unsupported(
@@ -177,7 +188,7 @@ impl Drilled {
                 answers: deed.answers,
                 memory_kills: deed.memory_kills,
                 server_ended: !alive && index == last,
-                recovery: recovery::recovery(&self.pulses, deed.at.min(end), until),
+                recovery: recovery::recovery(&self.pulses, (deed.at.min(end), deed.at + deed.took), until),
             });
         }
         record.pulses = thinned(&self.pulses, end);

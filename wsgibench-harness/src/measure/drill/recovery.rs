@@ -20,10 +20,10 @@ struct Bin {
     errors: u64,
 }
 
-/// Judges what came after `fault` (seconds in the round) up to `until` (the next fault, or the end of the round). `pulses` are
-/// counts so far, at rising times.
+/// Judges what came after `fault` (begin and end of the doing, seconds in the round) up to `until` (the next fault, or the end of
+/// the round). `pulses` are counts so far, at rising times. What recovers while the harm goes on has not recovered of it.
 #[must_use]
-pub(super) fn recovery(pulses: &[Pulse], fault: f64, until: f64) -> Recovery {
+pub(super) fn recovery(pulses: &[Pulse], (fault, over): (f64, f64), until: f64) -> Recovery {
     let before = bins(pulses, 0.0, fault);
     let after = bins(pulses, fault, until);
     let usual = median(before.iter().map(|bin| bin.done / (bin.end - bin.start)));
@@ -41,7 +41,7 @@ pub(super) fn recovery(pulses: &[Pulse], fault: f64, until: f64) -> Recovery {
             continue;
         }
         let since = *good_since.get_or_insert(bin.start);
-        if bin.end - since + 1e-9 >= HOLD {
+        if bin.end - since + 1e-9 >= HOLD && bin.end + 1e-9 >= over.min(until) {
             let answered = at(pulses, bin.end).done > at(pulses, since).done;
             if answered {
                 recovered = Some(since);
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn nothing_happens() {
-        let found = recovery(&series(&[(10.0, 2_000.0, 0.0)]), 3.0, 10.0);
+        let found = recovery(&series(&[(10.0, 2_000.0, 0.0)]), (3.0, 3.0), 10.0);
         assert!(near(found.recovered_after_seconds, 0.0), "{found:?}");
         assert_eq!(found.requests_lost, 0);
         assert!((found.usual_per_second - 2_000.0).abs() < 20.0);
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn a_dip_and_errors() {
         let pulses = series(&[(3.0, 2_000.0, 0.0), (0.8, 0.0, 50.0), (6.2, 2_000.0, 0.0)]);
-        let found = recovery(&pulses, 3.0, 10.0);
+        let found = recovery(&pulses, (3.0, 3.0), 10.0);
         assert!(near(found.recovered_after_seconds, 0.8), "{found:?}");
         assert_eq!(found.requests_lost, 40);
         assert!(found.lowest_per_second < 1.0);
@@ -162,9 +162,9 @@ mod tests {
     #[test]
     fn a_slow_server_after_it_has_not_recovered() {
         let pulses = series(&[(3.0, 2_000.0, 0.0), (7.0, 900.0, 0.0)]);
-        assert_eq!(recovery(&pulses, 3.0, 10.0).recovered_after_seconds, None);
+        assert_eq!(recovery(&pulses, (3.0, 3.0), 10.0).recovered_after_seconds, None);
         let pulses = series(&[(3.0, 2_000.0, 0.0), (7.0, 1_100.0, 0.0)]);
-        assert!(near(recovery(&pulses, 3.0, 10.0).recovered_after_seconds, 0.0));
+        assert!(near(recovery(&pulses, (3.0, 3.0), 10.0).recovered_after_seconds, 0.0));
     }
 
     #[test]
@@ -176,38 +176,48 @@ mod tests {
             (0.5, 0.0, 10.0),
             (5.0, 2_000.0, 0.0),
         ]);
-        assert!(near(recovery(&pulses, 3.0, 10.0).recovered_after_seconds, 2.0));
+        assert!(near(recovery(&pulses, (3.0, 3.0), 10.0).recovered_after_seconds, 2.0));
     }
 
     #[test]
     fn a_server_that_ends_never_recovers_and_one_that_comes_back_too_late_neither() {
         let pulses = series(&[(3.0, 2_000.0, 0.0), (7.0, 0.0, 100.0)]);
-        let found = recovery(&pulses, 3.0, 10.0);
+        let found = recovery(&pulses, (3.0, 3.0), 10.0);
         assert_eq!((found.recovered_after_seconds, found.requests_lost), (None, 700));
         assert!((found.watched_seconds - 7.0).abs() < 1e-9);
         let pulses = series(&[(3.0, 2_000.0, 0.0), (6.5, 0.0, 1.0), (0.5, 2_000.0, 0.0)]);
-        assert_eq!(recovery(&pulses, 3.0, 10.0).recovered_after_seconds, None);
+        assert_eq!(recovery(&pulses, (3.0, 3.0), 10.0).recovered_after_seconds, None);
     }
 
     #[test]
     fn a_server_of_few_answers_is_not_blamed_for_empty_pieces() {
         // Ten a second: most pieces of a tenth hold one, some none.
-        let found = recovery(&series(&[(10.0, 10.0, 0.0)]), 3.0, 10.0);
+        let found = recovery(&series(&[(10.0, 10.0, 0.0)]), (3.0, 3.0), 10.0);
         assert!(near(found.recovered_after_seconds, 0.0), "{found:?}");
-        let found = recovery(&series(&[(3.0, 10.0, 0.0), (7.0, 0.0, 0.0)]), 3.0, 10.0);
+        let found = recovery(&series(&[(3.0, 10.0, 0.0), (7.0, 0.0, 0.0)]), (3.0, 3.0), 10.0);
         assert_eq!(found.recovered_after_seconds, None);
     }
 
     #[test]
     fn errors_before_the_fault_are_not_of_it() {
         let pulses = series(&[(3.0, 1_000.0, 20.0), (7.0, 1_000.0, 0.0)]);
-        assert_eq!(recovery(&pulses, 3.0, 10.0).requests_lost, 0);
+        assert_eq!(recovery(&pulses, (3.0, 3.0), 10.0).requests_lost, 0);
+    }
+
+    #[test]
+    fn what_is_well_before_the_harm_is_over_is_no_recovery() {
+        // Three harmful requests in four seconds: the second one hurts.
+        let pulses = series(&[(5.0, 2_000.0, 0.0), (1.5, 0.0, 10.0), (3.5, 2_000.0, 0.0)]);
+        assert!(near(recovery(&pulses, (3.0, 7.0), 10.0).recovered_after_seconds, 3.5));
+        // And where none does, it was well from the beginning.
+        let calm = series(&[(10.0, 2_000.0, 0.0)]);
+        assert!(near(recovery(&calm, (3.0, 7.0), 10.0).recovered_after_seconds, 0.0));
     }
 
     #[test]
     fn the_next_fault_ends_the_watch() {
         let pulses = series(&[(3.0, 1_000.0, 0.0), (3.0, 0.0, 10.0), (4.0, 1_000.0, 0.0)]);
-        assert_eq!(recovery(&pulses, 3.0, 5.0).recovered_after_seconds, None);
-        assert_eq!(recovery(&[], 3.0, 5.0).recovered_after_seconds, None);
+        assert_eq!(recovery(&pulses, (3.0, 3.0), 5.0).recovered_after_seconds, None);
+        assert_eq!(recovery(&[], (3.0, 3.0), 5.0).recovered_after_seconds, None);
     }
 }
