@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, process::Command, str::FromStr};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 
-use crate::engine;
+use crate::{engine, hyper_client};
 
 /// A load generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -15,6 +15,8 @@ pub(crate) enum Client {
     Wsgibench,
     /// The same, every request by a scripted user.
     WsgibenchScript,
+    /// A closed loop on hyper's client and nothing else: what scripted users stand on.
+    Hyper,
     /// <https://github.com/wg/wrk>
     Wrk,
     /// <https://github.com/hatoo/oha>
@@ -40,6 +42,7 @@ impl Client {
         match self {
             Self::Wsgibench => "wsgibench",
             Self::WsgibenchScript => "wsgibench-script",
+            Self::Hyper => "hyper",
             Self::Wrk => "wrk",
             Self::Oha => "oha",
             Self::H2load => "h2load",
@@ -50,6 +53,7 @@ impl Client {
     pub(crate) fn version(self) -> Result<String> {
         let (flag, remedy) = match self {
             Self::Wsgibench | Self::WsgibenchScript => return Ok(env!("CARGO_PKG_VERSION").into()),
+            Self::Hyper => return Ok("1, one connection a task".into()),
             Self::Wrk => ("-v", "apt-get install wrk"),
             Self::H2load => ("--version", "apt-get install nghttp2-client"),
             Self::Oha => ("--version", "cargo install oha"),
@@ -80,6 +84,7 @@ impl Client {
                 let script = self == Self::WsgibenchScript;
                 return engine::command(&engine::closed(address, connections, seconds, cpu), script);
             }
+            Self::Hyper => return hyper_client::command(address, connections, seconds),
             Self::Wrk => words(&["-t1", "-c", &c, "-d", &d, &url]),
             Self::Oha => words(&["--no-tui", "--output-format", "json", "-c", &c, "-z", &d, &url]),
             Self::H2load => words(&["--h1", "-t1", "-m1", "-c", &c, "-D", &seconds.to_string(), &url]),
@@ -90,7 +95,7 @@ impl Client {
     /// Reads what a run printed.
     pub(crate) fn work(self, output: &str) -> Result<Work> {
         let work = match self {
-            Self::Wsgibench | Self::WsgibenchScript => engine::work(output),
+            Self::Wsgibench | Self::WsgibenchScript | Self::Hyper => engine::work(output),
             Self::Wrk => wrk(output),
             Self::Oha => oha(output),
             Self::H2load => h2load(output),
@@ -151,6 +156,7 @@ impl FromStr for Client {
         let all = [
             Self::Wsgibench,
             Self::WsgibenchScript,
+            Self::Hyper,
             Self::Wrk,
             Self::Oha,
             Self::H2load,

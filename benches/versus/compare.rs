@@ -20,8 +20,10 @@ use crate::{
 /// Runs everything, prints the table and writes the file.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let mut clients = options.clients.clone();
-    if options.script && !clients.contains(&Client::WsgibenchScript) {
-        clients.push(Client::WsgibenchScript);
+    for client in [Client::WsgibenchScript, Client::Hyper] {
+        if options.script && !clients.contains(&client) {
+            clients.push(client);
+        }
     }
     let mut versions = Vec::new();
     for client in &clients {

@@ -2,9 +2,12 @@
 
 use std::{io::Write, net::SocketAddr, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use wsgibench_harness::load::{self, Load, LoadResult, Plan, Stripe, Target};
+use wsgibench_harness::load::{
+    self, Load, LoadResult, Plan, Stripe, Target,
+    script::{ScriptSession, script},
+};
 
 use crate::clients::Work;
 
@@ -13,10 +16,10 @@ const FLAG: &str = "--versus-engine";
 
 /// What the engine's process prints.
 #[derive(Debug, Serialize, Deserialize)]
-struct Report {
-    requests: u64,
-    seconds: f64,
-    failed: u64,
+pub(crate) struct Report {
+    pub(crate) requests: u64,
+    pub(crate) seconds: f64,
+    pub(crate) failed: u64,
 }
 
 /// A plan for one load core without warm-up: one round.
@@ -66,8 +69,11 @@ pub(crate) fn maybe_run() -> Option<Result<()>> {
     (arguments.next()? == FLAG).then(|| {
         let kind = arguments.next().context("no kind")?;
         let plan: Plan = serde_json::from_str(&arguments.next().context("no plan")?)?;
-        ensure!(kind == "declared", "unknown kind `{kind}`");
-        let result = load::run(&plan)?;
+        let result = match kind.as_str() {
+            "declared" => load::run(&plan)?,
+            "script" => run_script(&plan)?,
+            _ => bail!("unknown kind `{kind}`"),
+        };
         let report = report(&result);
         ensure!(
             report.failed == 0,
@@ -78,6 +84,22 @@ pub(crate) fn maybe_run() -> Option<Result<()>> {
         writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?;
         Ok(())
     })
+}
+
+/// The same requests and the same check by scripted users.
+fn run_script(plan: &Plan) -> Result<LoadResult> {
+    let asking = script(|user| {
+        Box::pin(async move {
+            user.get("/").await?.expect_status(200)?;
+            Ok(())
+        })
+    });
+    let mut plan = plan.clone();
+    plan.load.requests.clear();
+    let mut session = ScriptSession::start(&plan, asking)?;
+    let round = session.round(plan.measurement_time)?;
+    session.finish()?;
+    Ok(LoadResult { rounds: vec![round] })
 }
 
 fn report(result: &LoadResult) -> Report {

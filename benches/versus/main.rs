@@ -12,6 +12,7 @@
 mod clients;
 mod compare;
 mod engine;
+mod hyper_client;
 mod oracles;
 mod output;
 mod runner;
@@ -38,7 +39,7 @@ struct Options {
     /// Clients to compare.
     #[arg(long, value_delimiter = ',', default_values_t = Client::PEERS_AND_US)]
     clients: Vec<Client>,
-    /// Measure scripted users, too.
+    /// Measure scripted users, too, and hyper's client on which they stand.
     #[arg(long)]
     script: bool,
     /// CPU of the null server.
@@ -64,7 +65,10 @@ struct Options {
 fn main() -> ExitCode {
     // This program is also the null server, the engine's process and the runner that accounts for clients.
     wsgibench_harness::null_server::maybe_serve();
-    let outcome = match engine::maybe_run().or_else(runner::maybe_run) {
+    let outcome = match engine::maybe_run()
+        .or_else(hyper_client::maybe_run)
+        .or_else(runner::maybe_run)
+    {
         Some(outcome) => outcome.map(|()| true),
         None => run(&Options::parse()),
     };

@@ -4,6 +4,7 @@
 look-up before its handler runs, so that `/`, the two-byte ping of both studies, measures the server and not us.
 """
 
+import accounts
 import conformance
 import faults
 import messages
@@ -34,6 +35,8 @@ ROUTES = {
     "/download": transfer.download,
     "/stream": transfer.stream,
     "/upload": transfer.upload,
+    "/login": accounts.login,
+    "/account": accounts.account,
     "/cpu": work.cpu,
     "/sleep": work.sleep,
     "/pid": faults.pid,

@@ -11,6 +11,7 @@ from unittest import mock
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
+import accounts
 import application
 import conformance
 import faults
@@ -252,6 +253,27 @@ class Conformance(unittest.TestCase):
     def test_no_other_path_is_taken(self):
         self.assertEqual(ask("/conformance/nothing")["status"], "404 Not Found")
         self.assertEqual(ask("/conformance")["status"], "404 Not Found")
+
+
+class Accounts(unittest.TestCase):
+    def sign_in(self, body):
+        return ask("/login", "POST", body=body, CONTENT_LENGTH=str(len(body)))
+
+    def test_a_visitor_signs_in_and_is_known(self):
+        self.assertIn(b"<form", ask("/login")["body"])
+        answer = self.sign_in(b"name=ada1&password=correct+horse")
+        self.assertEqual((answer["status"], answer["headers"]["Location"]), ("303 See Other", "/account"))
+        cookie = answer["headers"]["Set-Cookie"].split(";")[0]
+        self.assertEqual(ask("/account", HTTP_COOKIE=cookie)["body"], b"signed in as ada1\n")
+
+    def test_whoever_cannot_sign_in_is_sent_back(self):
+        for body in (b"", b"name=ada&password=wrong", b"name=a.b&password=correct+horse", b"\xff"):
+            self.assertEqual(self.sign_in(body)["status"], "403 Forbidden")
+        self.assertEqual(self.sign_in(b"x" * 5000)["status"], "413 Content Too Large")
+        forged = accounts.signed("ada").replace("ada", "eve")
+        for cookie in ("", "session", "session=ada", "session=" + forged, "a=b; session=\xff.\xff"):
+            answer = ask("/account", HTTP_COOKIE=cookie)
+            self.assertEqual((answer["status"], answer["headers"]["Location"]), ("303 See Other", "/login"), cookie)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ fn appdynamics() -> Profile {
         rounds: 1,
         warm_up_time: secs(1),
         measurement_time: secs(15),
+        statistics_interval: None,
         limits: Some(Limits {
             cpus: 3,
             memory: 1 << 30,
@@ -52,12 +53,14 @@ fn kubeup() -> Profile {
     Profile {
         name: "kubeup".into(),
         description:
-            "the study \"python-wsgi-benchmark\": 5 users a second for 60 s, 10,000 requests each, 90 s a target".into(),
+            "the study \"python-wsgi-benchmark\": 5 users a second for 60 s, 10,000 requests each, 90 s a target, statistics every 10 s"
+                .into(),
         cases: vec!["^kubeup/(gevent|meinheld|bjoern|gunicorn_gevent|gunicorn_sync|uwsgi)/".into()],
         launches: 1,
         rounds: 1,
         warm_up_time: Duration::ZERO,
         measurement_time: secs(90),
+        statistics_interval: Some(secs(10)),
         limits: None,
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use wsgibench_harness::{
     declare::{Declarations, Work},
-    load::{self, Load, Model, Plan, Target},
+    load::{self, Load, Model, Plan, Target, script::ScriptSession},
 };
 use wsgibench_suites as _;
 
@@ -77,6 +77,37 @@ fn small(load: &Load) -> Load {
 }
 
 #[test]
+fn every_script_comes_to_its_end_with_the_answers_that_it_expects() {
+    let declarations = Declarations::collect().expect("the suite is right");
+    let Some(server) = serve() else { return };
+    let mut scripts = 0;
+    for scenario in &declarations.scenarios {
+        for set in &scenario.params {
+            let Some(script) = set.work.script() else { continue };
+            scripts += 1;
+            let target = Target {
+                address: (Ipv4Addr::LOCALHOST, server.port).into(),
+                host: "localhost".into(),
+            };
+            let plan = Plan::new(target, set.work.load().clone());
+            let mut session = ScriptSession::trial(&plan, script.clone()).expect("it starts");
+            let trial = session.try_once(Duration::from_secs(20)).expect("it runs");
+            session.finish().expect("it ends");
+            let round = &trial.round;
+            let what = format!(
+                "{}/{}: {:?} {:?}",
+                scenario.name, set.id, round.errors, round.failed_checks
+            );
+            assert!(
+                trial.finished && round.counts.failed == 0 && round.counts.done > 0,
+                "{what}"
+            );
+        }
+    }
+    assert!(scripts > 0, "the suite has scripted users");
+}
+
+#[test]
 fn every_scenario_gets_the_answers_that_it_expects() {
     let declarations = Declarations::collect().expect("the suite is right");
     let Some(server) = serve() else { return };
@@ -85,7 +116,7 @@ fn every_scenario_gets_the_answers_that_it_expects() {
             continue; // The standard library's server cannot read chunks; others are asked before they are timed.
         }
         for set in &scenario.params {
-            let Work::Load(load) = &set.work;
+            let Work::Load(load) = &set.work else { continue };
             let target = Target {
                 address: (Ipv4Addr::LOCALHOST, server.port).into(),
                 host: "localhost".into(),

@@ -2,6 +2,8 @@
 
 pub use inventory;
 
+pub use crate::load::script::script;
+
 use crate::declare::Server;
 
 /// The hidden type beside a `#[server]` function; `servers = [...]` looks for it.

@@ -18,6 +18,15 @@
 //!     Load::closed(connections).get("/").expect_status(200).expect_body("OK")
 //! }
 //!
+//! /// A visitor who signs in, thinks, and uploads a file.
+//! #[scenario(users = [8])]
+//! async fn visit(user: &mut User) -> Result<()> {
+//!     user.post("/login").form(&[("name", "ada")]).await?.expect_status(200)?;
+//!     user.think(millis(50)).await;
+//!     user.post("/upload").body(vec![0; 64 * 1024]).await?.expect_status(201)?;
+//!     Ok(())
+//! }
+//!
 //! /// More and more, until it breaks.
 //! #[scenario(ignore = "a minute a case")]
 //! fn ramp() -> Load {
@@ -26,7 +35,7 @@
 //!
 //! let declared = wsgibench_harness::declare::Declarations::collect().unwrap();
 //! let ids: Vec<_> = declared.cases().into_iter().map(|case| case.id).collect();
-//! assert_eq!(ids, ["ping/gunicorn/c64", "ping/gunicorn/c100", "ramp/gunicorn/default"]);
+//! assert_eq!(ids, ["ping/gunicorn/c64", "ping/gunicorn/c100", "visit/gunicorn/u8", "ramp/gunicorn/default"]);
 //! ```
 
 pub use std::time::Duration;
@@ -35,7 +44,10 @@ pub use anyhow::Result;
 
 pub use crate::{
     declare::{CommandOutput, Limits, ParamValue, Profile, Server, SetupContext, Source, Variant, server::Service},
-    load::{Arrivals, Body, Check, Fault, KeepAlive, Load, Request, Slow, Stage, Values},
+    load::{
+        Arrivals, Body, Check, Fault, KeepAlive, Load, Request, Slow, Stage, Values,
+        script::{Answer, Authority, Failure, Multipart, User},
+    },
     profile, scenario, server,
 };
 

@@ -10,7 +10,7 @@ use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use headless_chrome::{
@@ -22,7 +22,7 @@ use serde_json::Value;
 use wsgibench_harness::{
     report::{figures::Figures, html, units},
     stats::Metric,
-    store::record::RunRecord,
+    store::{BaselineRun, Store, record::RunRecord},
 };
 
 const AXE: &str = include_str!("assets/axe.min.js");
@@ -51,6 +51,16 @@ struct Report {
 impl Report {
     /// `None` where there is no browser and none is required.
     fn open(runs: &[&RunRecord], width: u32) -> Option<Self> {
+        Self::open_page(
+            &html::Page {
+                runs,
+                ..html::Page::default()
+            },
+            width,
+        )
+    }
+
+    fn open_page(made_of: &html::Page, width: u32) -> Option<Self> {
         let Some(program) = chromium() else {
             assert!(
                 std::env::var_os("WSGIBENCH_REQUIRE_BROWSER").is_none_or(|v| v != "1"),
@@ -61,7 +71,7 @@ impl Report {
         };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("index.html");
-        html::write(runs, &path).unwrap();
+        html::write(made_of, &path).unwrap();
         let options = LaunchOptions::default_builder()
             .path(Some(program))
             // A container has no namespaces to build the sandbox of; only our own file is opened.
@@ -335,32 +345,37 @@ fn the_theme_switches_and_both_are_accessible() {
         let Some(page) = Report::open(&[&fixture::full(), &fixture::compared()], width) else {
             return;
         };
-        for dark in [false, true] {
-            let is = page.eval("return document.getElementById('theme').getAttribute('aria-pressed')");
-            let wanted = dark.to_string();
-            if is != wanted.as_str() {
-                page.eval("document.getElementById('theme').click()");
-            }
-            let now = page.eval("return [document.getElementById('theme').getAttribute('aria-pressed'), getComputedStyle(document.body).backgroundColor]");
-            assert_eq!(now[0], dark.to_string());
-            assert_eq!(now[1] == "rgb(15, 19, 24)", dark, "{now}");
-            page.eval(DRAW_ALL);
-            page.eval("document.querySelectorAll('details').forEach((d) => { d.open = true; }); await new Promise((r) => setTimeout(r, 300));");
-            page.fits(&format!("width {width}"));
-            page.tab.evaluate(AXE, false).unwrap();
-            let violations = page.eval(
-                "const r = await axe.run(document, {resultTypes: ['violations']}); \
-                 return r.violations.map((v) => [v.id, v.help, v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200) + ' ' + n.failureSummary)])",
-            );
-            assert_eq!(
-                violations,
-                serde_json::json!([]),
-                "width {width}, dark {dark}: {violations:#}"
-            );
-            page.shot(&format!("axe-{width}-{}", if dark { "dark" } else { "light" }));
-        }
-        page.quiet();
+        both_themes(&page, &format!("axe-{width}"), width);
     }
+}
+
+/// Switches the theme twice, with everything open, and has each looked at by a known checker.
+fn both_themes(page: &Report, name: &str, width: u32) {
+    for dark in [false, true] {
+        let is = page.eval("return document.getElementById('theme').getAttribute('aria-pressed')");
+        let wanted = dark.to_string();
+        if is != wanted.as_str() {
+            page.eval("document.getElementById('theme').click()");
+        }
+        let now = page.eval("return [document.getElementById('theme').getAttribute('aria-pressed'), getComputedStyle(document.body).backgroundColor]");
+        assert_eq!(now[0], dark.to_string());
+        assert_eq!(now[1] == "rgb(15, 19, 24)", dark, "{now}");
+        page.eval(DRAW_ALL);
+        page.eval("document.querySelectorAll('details').forEach((d) => { d.open = true; }); await new Promise((r) => setTimeout(r, 300));");
+        page.fits(&format!("width {width}"));
+        page.tab.evaluate(AXE, false).unwrap();
+        let violations = page.eval(
+            "const r = await axe.run(document, {resultTypes: ['violations']}); \
+             return r.violations.map((v) => [v.id, v.help, v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200) + ' ' + n.failureSummary)])",
+        );
+        assert_eq!(
+            violations,
+            serde_json::json!([]),
+            "width {width}, dark {dark}: {violations:#}"
+        );
+        page.shot(&format!("{name}-{}", if dark { "dark" } else { "light" }));
+    }
+    page.quiet();
 }
 
 #[test]
@@ -431,6 +446,19 @@ fn whatever_a_run_left_the_page_opens_without_an_error() {
             .eval("return [...document.querySelectorAll('.canvas')].filter((c) => !c.querySelector('path')).length");
         assert_eq!(empty, 0, "{name}: an empty chart");
         page.fits(name);
+        if name == "without-histograms" {
+            let text = page.eval("return document.body.innerText");
+            let text = text.as_str().unwrap();
+            assert!(
+                text.contains("Rounds without their histogram: ping/bjoern/c16"),
+                "{name}"
+            );
+            assert!(text.contains("Rounds without figures by the second"), "{name}");
+        }
+        if name == "one" {
+            let text = page.eval("return document.body.innerText");
+            assert!(text.as_str().unwrap().contains("one launch: none"));
+        }
         if name == "nothing" {
             let text = page.eval("return document.body.innerText");
             assert!(
@@ -444,25 +472,218 @@ fn whatever_a_run_left_the_page_opens_without_an_error() {
     }
 }
 
+/// What the browser says of the opening: first paint and end of loading, ms; and the size of the file, bytes.
+fn opening(page: &Report) -> (f64, f64, u64) {
+    let timing = page.eval(
+        "await new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r))); \
+         const n = performance.getEntriesByType('navigation')[0]; \
+         const p = performance.getEntriesByName('first-contentful-paint')[0]; \
+         return [p ? p.startTime : performance.now(), n.loadEventEnd]",
+    );
+    let bytes = std::fs::metadata(&page.path).unwrap().len();
+    (timing[0].as_f64().unwrap(), timing[1].as_f64().unwrap(), bytes)
+}
+
 #[test]
-fn a_thousand_cases_open() {
-    let run = fixture::many(1_000);
-    let begun = Instant::now();
-    let Some(page) = Report::open(&[&run], 1280) else {
+fn reports_open_small_and_large() {
+    for (cases, most) in [(10, 5 << 20), (1_000, 12 << 20)] {
+        let run = fixture::many(cases);
+        let Some(page) = Report::open(&[&run], 1280) else {
+            return;
+        };
+        // No assertion on time: it is the machine's. `--nocapture` shows it.
+        let (painted, loaded, bytes) = opening(&page);
+        eprintln!("{cases} cases: {bytes} bytes, first paint after {painted:.0} ms, loaded after {loaded:.0} ms");
+        assert!(bytes < most, "{cases} cases: {bytes} bytes");
+        let rows = page.eval("return document.querySelectorAll('table.cases tr[data-case]').length");
+        assert_eq!(rows, cases);
+        page.quiet();
+    }
+}
+
+#[test]
+fn a_thousand_servers_in_one_chart_open() {
+    let one = fixture::Shape {
+        launches: 1,
+        rounds: 1,
+        ..fixture::shape(900.0)
+    };
+    let cases = (0..1_000)
+        .map(|i| fixture::case("ping", &format!("server_{i}"), 64, one))
+        .collect();
+    let Some(page) = Report::open(&[&fixture::run(cases)], 390) else {
         return;
     };
-    let bytes = std::fs::metadata(&page.path).unwrap().len();
-    let timing = page.eval(
-        "const n = performance.getEntriesByType('navigation')[0]; return [n.domContentLoadedEventEnd, n.loadEventEnd]",
-    );
-    eprintln!(
-        "1,000 cases: {bytes} bytes, loaded after {timing} ms, opened in {:?}",
-        begun.elapsed()
-    );
-    assert!(bytes < 12 << 20, "{bytes}");
-    assert_eq!(
-        page.eval("return document.querySelectorAll('table.cases tr[data-case]').length"),
-        1_000
-    );
+    page.eval("wsgibench.chart('ping-throughput')");
+    page.fits("a thousand servers");
     page.quiet();
+}
+
+/// A run that was really measured: the one that `WSGIBENCH_REAL_RUN` names (a `run.json`), else one that was kept when this
+/// form of the file was new. What it shows must stay the same in every later version.
+fn real_run() -> (PathBuf, RunRecord) {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/assets/run-v1.json");
+    let path = std::env::var_os("WSGIBENCH_REAL_RUN").map_or(kept, PathBuf::from);
+    let nowhere = Store::new(Path::new("/nonexistent"));
+    let run = nowhere.read(path.to_str().unwrap()).unwrap();
+    (path, run)
+}
+
+/// The figure of a case as anyone would compute it from the file: the mean over launches of the median of their rounds.
+fn from_the_file(case: &Value, metric: &str) -> f64 {
+    let launches = case["launches"].as_array().unwrap();
+    let of_launch = |launch: &Value| {
+        let rounds = launch["rounds"].as_array().unwrap().iter();
+        let sound = rounds.filter(|r| r["validity"]["level"] != "invalid");
+        let mut values: Vec<f64> = sound.map(|r| r["metrics"][metric].as_f64().unwrap()).collect();
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        match values.len() {
+            0 => None,
+            n if n % 2 == 1 => Some(values[middle]),
+            _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+        }
+    };
+    let of_launches: Vec<f64> = launches.iter().filter_map(of_launch).collect();
+    #[expect(clippy::cast_precision_loss, reason = "a handful of launches")]
+    let count = of_launches.len() as f64;
+    of_launches.iter().sum::<f64>() / count
+}
+
+/// `123.4 µs` and `12,345` as numbers, times in µs.
+fn number(text: &str) -> f64 {
+    let mut words = text.split(' ');
+    let value: f64 = words.next().unwrap().replace(',', "").parse().unwrap();
+    let unit = match words.next() {
+        Some("ns") => 1e-3,
+        None | Some("µs") => 1.0,
+        Some("ms") => 1e3,
+        Some("s") => 1e6,
+        other => panic!("{other:?} in {text}"),
+    };
+    value * unit
+}
+
+#[test]
+fn a_real_run_shows_the_figures_of_its_file() {
+    let (path, run) = real_run();
+    let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let Some(page) = Report::open(&[&run], 1400) else {
+        return;
+    };
+    let (painted, loaded, bytes) = opening(&page);
+    eprintln!("a real run: {bytes} bytes, first paint after {painted:.0} ms, loaded after {loaded:.0} ms");
+    assert!(bytes < 5 << 20, "{bytes}");
+    let mut shown = 0;
+    for case in file["cases"].as_array().unwrap() {
+        let id = case["id"].as_str().unwrap();
+        let row = page.eval(&format!(
+            "const row = document.querySelector(`table.ranking tr[data-case=\"${{CSS.escape({id:?})}}\"]`); \
+             return row && [row.querySelector('[data-figure=by]').textContent, row.querySelector('[data-figure=cpu]').textContent]"
+        ));
+        let Some(by) = row[0].as_str() else { continue };
+        let closed = case["load"]["model"].to_string().contains("closed");
+        let metric = if closed { "throughput" } else { "p99" };
+        // What is shown is rounded to four figures.
+        for (text, metric) in [(by, metric), (row[1].as_str().unwrap(), "cpu_per_request")] {
+            let (shown, computed) = (number(text), from_the_file(case, metric));
+            assert!(
+                (shown / computed - 1.0).abs() < 6e-4,
+                "{id} {metric}: {text} is not {computed}"
+            );
+        }
+        shown += 1;
+    }
+    assert!(shown > 0, "no case of the run is ranked");
+    let charts = page.eval(&format!(
+        "{DRAW_ALL} return document.querySelectorAll('.canvas').length"
+    ));
+    assert!(charts.as_u64().unwrap() >= 8, "{charts}");
+    // Everything that was said during the run, and how each server was started.
+    let text = page.eval(
+        "document.querySelectorAll('details').forEach((d) => { d.open = true; }); return document.body.innerText",
+    );
+    let text = text.as_str().unwrap();
+    for notice in &run.notices {
+        let first = notice.text.lines().next().unwrap();
+        assert!(text.contains(first.trim()), "the notice is missing: {first}");
+    }
+    for server in &run.servers {
+        for argument in &server.spec.command {
+            assert!(
+                text.contains(argument.as_str()),
+                "{}: {argument} is missing",
+                server.spec.name
+            );
+        }
+        if let Some(digest) = &server.image_digest {
+            assert!(text.contains(digest.as_str()), "{digest} is missing");
+        }
+    }
+    page.quiet();
+    page.shot("real-wide-light");
+}
+
+#[test]
+fn a_real_run_is_accessible_in_both_themes_wide_and_narrow() {
+    let (_, run) = real_run();
+    for width in [1400, 390] {
+        let Some(page) = Report::open(&[&run], width) else {
+            return;
+        };
+        both_themes(&page, &format!("real-{width}"), width);
+    }
+}
+
+#[test]
+fn a_baselines_history_is_told_and_drawn() {
+    let run = fixture::full();
+    let kept: Vec<BaselineRun> = (1..=3)
+        .map(|day| {
+            let mut kept = BaselineRun::of(&run, |run, id| {
+                let case = run.cases.iter().find(|c| c.id == id).unwrap();
+                let figures = Figures::of(case);
+                let launches = figures.launches.iter();
+                launches
+                    .map(|(metric, values)| {
+                        let values = values.iter().map(|(_, v)| v * (1.0 + f64::from(day) / 100.0)).collect();
+                        (metric.id().to_owned(), values)
+                    })
+                    .collect()
+            });
+            kept.run = format!("2026110{day}T100000-0000");
+            kept.started = format!("2026-11-0{day}T10:00:00Z");
+            if day == 1 {
+                kept.fingerprint.kernel = "5.10".into();
+            }
+            kept
+        })
+        .collect();
+    let made_of = html::Page {
+        runs: &[&run],
+        baseline: Some(html::Baseline {
+            name: "main",
+            runs: &kept,
+        }),
+        missing: &["one <b>thing</b>".to_owned()],
+    };
+    let Some(page) = Report::open_page(&made_of, 1280) else {
+        return;
+    };
+    let row = page.eval("return document.querySelector('[data-history=\"ping/bjoern/c64\"]').textContent");
+    let case = run.cases.iter().find(|c| c.id == "ping/bjoern/c64").unwrap();
+    let mean = Figures::of(case).metrics[&Metric::Throughput].mean.point;
+    for day in 0..=3 {
+        let text = units::rate(mean * (1.0 + f64::from(day) / 100.0));
+        assert!(row.as_str().unwrap().contains(&text), "{text} is not in {row}");
+    }
+    let points = page.eval(
+        "const o = wsgibench.chart('baseline-ping-c64-throughput').getOption(); \
+         return o.series.find((s) => s.type === 'line' && s.name === 'bjoern').data.length",
+    );
+    assert_eq!(points, 4);
+    let text = page.eval("return document.body.innerText");
+    let text = text.as_str().unwrap();
+    assert!(text.contains("kernel: 5.10 then") && text.contains("one <b>thing</b>"));
+    both_themes(&page, "baseline", 1280);
 }

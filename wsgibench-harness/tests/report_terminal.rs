@@ -59,6 +59,13 @@ fn a_run_with_something_of_everything() {
 }
 
 #[test]
+fn a_scripted_case_shows_its_steps_and_what_failed() {
+    let page = page(&fixture::scripted());
+    assert_fits(&page);
+    insta::assert_snapshot!(page);
+}
+
+#[test]
 fn a_comparison_names_case_metric_change_and_interval() {
     console::set_colors_enabled(false);
     let page = run_text(&fixture::compared());
@@ -177,11 +184,15 @@ fn events() -> Vec<Event> {
 }
 
 fn told(options: Options) -> (String, String) {
+    told_of(options, events())
+}
+
+fn told_of(options: Options, events: Vec<Event>) -> (String, String) {
     console::set_colors_enabled(false);
     console::set_colors_enabled_stderr(false);
     let (out, err) = (Shared::default(), Shared::default());
     let mut terminal = Terminal::to(options, Box::new(out.clone()), Box::new(err.clone()));
-    for event in events() {
+    for event in events {
         terminal.on(&event);
     }
     (out.text(), err.text())
@@ -222,4 +233,71 @@ fn another_form_has_standard_output_to_itself() {
     });
     assert_eq!(out, "");
     assert!(err.contains("[1/2] ping/bjoern/c64 (base), 1m 30s left"), "{err}");
+}
+
+#[test]
+fn a_comparison_and_the_reports_place_are_said_once() {
+    let run = fixture::compared();
+    let verdict = run.comparison.clone().unwrap();
+    let events = || {
+        vec![
+            Event::Compared {
+                outcomes: serde_json::from_value(verdict["outcomes"].clone()).unwrap(),
+                verdict: Box::new(verdict.clone()),
+            },
+            Event::Finished {
+                run: Box::new(run.clone()),
+            },
+            Event::Reported {
+                path: "target/wsgibench/report/index.html".into(),
+            },
+        ]
+    };
+    for results in [true, false] {
+        let (out, err) = told_of(Options { results, ..PLAIN }, events());
+        let both = format!("{out}{err}");
+        assert_eq!(both.matches("Compared with").count(), usize::from(results), "{both}");
+        assert_eq!(both.matches("index.html").count(), 1, "{both}");
+    }
+}
+
+#[test]
+fn a_profile_with_an_interval_gets_a_table_of_each_round() {
+    console::set_colors_enabled(false);
+    let mut case = fixture::case(
+        "kubeup",
+        "gevent",
+        60,
+        fixture::Shape {
+            launches: 1,
+            rounds: 1,
+            ..fixture::shape(9_000.0)
+        },
+    );
+    let round = &mut case.launches[0].rounds[0];
+    round.load.seconds = 25.0;
+    round.load.series = (0..25_u32)
+        .map(|at| wsgibench_harness::load::Second {
+            at: f64::from(at),
+            done: if at < 20 { 9_000 } else { 0 },
+            errors: u64::from(at == 3),
+            p50_ns: 900_000,
+            p99_ns: 3_000_000,
+            mean_ns: if at < 10 { 1_000_000 } else { 2_000_000 },
+            active: u64::from(at),
+        })
+        .collect();
+    round.server_series = (0..24_u32)
+        .map(|at| wsgibench_harness::store::record::ServerSecond {
+            at: f64::from(at),
+            cpu_cores: 0.5,
+            memory_bytes: 48 << 20,
+        })
+        .collect();
+    let mut run = fixture::run(vec![case]);
+    assert!(!run_text(&run).contains("every 10 s"));
+    run.profile.statistics_interval = Some(Duration::from_secs(10));
+    let page = run_text(&run);
+    assert_fits(&page);
+    insta::assert_snapshot!(page.split_once("kubeup/gevent/c60, every").unwrap().1);
 }

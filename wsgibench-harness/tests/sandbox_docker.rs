@@ -316,6 +316,27 @@ async fn a_companion_is_there_first_and_found_by_name() {
     let output = launch.exec(&["python3", "-c", script]).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "[b'OK', b'OK']\n");
     assert_eq!(left_of(&bench.run_id).await.len(), 4);
+    // Each has an account of its own, and commands run in it.
+    let used = || -> Vec<(String, f64)> {
+        let all = launch.companion_usage().into_iter();
+        all.map(|(name, usage)| (name, usage.cpu_total_seconds)).collect()
+    };
+    let before = (used(), launch.usage().unwrap().cpu_total_seconds);
+    let burn = launch.exec_in("cache", &["python3", "-c", "sum(range(20_000_000)); print('done')"]);
+    assert_eq!(burn.await.unwrap().stdout, b"done\n");
+    let after = (used(), launch.usage().unwrap().cpu_total_seconds);
+    let names: Vec<&str> = after.0.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["store", "cache"]);
+    assert!(after.0[1].1 > before.0[1].1 + 0.05, "{before:?} {after:?}");
+    assert!(
+        after.0[0].1 < before.0[0].1 + 0.05 && after.1 < before.1 + 0.05,
+        "{before:?} {after:?}"
+    );
+    let error = launch.exec_in("db", &["true"]).await.unwrap_err().to_string();
+    assert!(
+        error.contains("no companion `db`; the server has store, cache"),
+        "{error}"
+    );
     launch.stop().await.unwrap();
 
     spec.services[1].port = 9999;

@@ -174,3 +174,45 @@ fn doctor_says_what_it_saw() {
         );
     }
 }
+
+#[cfg(feature = "html")]
+#[test]
+fn report_is_made_of_stored_runs_and_of_what_is_left_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path();
+    let (status, _, error) = output(wsgibench(target).arg("report"));
+    assert!(status == 2 && error.contains("run `cargo bench` first"), "{error}");
+    store(target, "r1", 1_000.0);
+    store(target, "r2", 1_100.0);
+    let index = target.join("wsgibench/report/index.html");
+    let (status, text, _) = output(wsgibench(target).arg("report"));
+    assert!(status == 0 && text.contains("index.html"), "{text}");
+    assert!(fs::read_to_string(&index).unwrap().contains("Run r2"));
+    let (status, _, error) = output(wsgibench(target).args(["report", "r1", "r2", "--output", "both.html"]));
+    assert_eq!(status, 0, "{error}");
+    let page = fs::read_to_string(target.join("both.html")).unwrap();
+    assert!(page.contains("2 runs side by side"));
+    assert!(page.contains("said"), "the notice is missing");
+
+    // A damaged record: its journal stands in; without one, the cases that are whole; without any, the other run.
+    let record = target.join("wsgibench/runs/r1/run.json");
+    let whole = fs::read(&record).unwrap();
+    fs::write(&record, &whole[..whole.len() / 2]).unwrap();
+    let (status, _, error) = output(wsgibench(target).args(["report", "r1"]));
+    assert!(status == 0 && error.contains("journal"), "{error}");
+    assert!(
+        fs::read_to_string(&index)
+            .unwrap()
+            .contains("is damaged; this is what its journal has")
+    );
+    fs::remove_file(target.join("wsgibench/runs/r1/journal.jsonl")).unwrap();
+    let (status, _, error) = output(wsgibench(target).args(["report", "r1"]));
+    assert!(status == 0 && error.contains("0 whole cases"), "{error}");
+    fs::write(&record, &whole[..40]).unwrap();
+    let (status, _, error) = output(wsgibench(target).args(["report", "r1"]));
+    assert!(status == 1 && error.contains("is not a run of wsgibench"), "{error}");
+    let (status, _, error) = output(wsgibench(target).args(["report", "r1", "r2"]));
+    assert!(status == 0 && error.contains("is not a run of wsgibench"), "{error}");
+    let (status, _, error) = output(wsgibench(target).args(["report", "r2", "--baseline", "main"]));
+    assert!(status == 2 && error.contains("no baseline `main`"), "{error}");
+}

@@ -99,6 +99,9 @@ pub fn server(options: TokenStream, item: TokenStream) -> TokenStream {
 /// - `users = [10, 100]`: so many at once, each starts again when it is done;
 /// - `rate = [5, 50]`: so many arrive every second, whatever the server does;
 /// - `load = expression`: any `Load` without requests. The function's parameters can be used in it.
+///
+/// And for each of its users, before its first run of the script and after its last:
+/// - `user_setup = path`, `user_teardown = path`: `async fn(user: &mut User) -> Result<()>`.
 #[proc_macro_attribute]
 pub fn scenario(options: TokenStream, item: TokenStream) -> TokenStream {
     scenario::expand(options.into(), &item.into()).into()

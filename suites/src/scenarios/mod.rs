@@ -5,4 +5,5 @@ pub mod connections;
 pub mod faults;
 pub mod messages;
 pub mod studies;
+pub mod visits;
 pub mod work;

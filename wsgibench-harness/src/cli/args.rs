@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Parser, ValueEnum};
 
 use super::verdict::Gate;
-use crate::sandbox::cpus::parse_list;
+use crate::{declare::RunningServer, sandbox::cpus::parse_list};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +15,7 @@ Examples:
   cargo bench -- ping/gunicorn                    cases whose id matches a regular expression
   cargo bench -- --server bjoern --server uwsgi   only these servers
   cargo bench -- --profile appdynamics            a published study again
+  cargo bench -- ping --server-url http://10.0.0.7:8000   a server that runs already
   cargo bench -- --save-baseline main             keep the figures; compare later with --baseline main
   cargo bench -- --against origin/main --gate     fail if a server became slower than at that commit
 
@@ -103,6 +104,29 @@ pub struct Args {
     #[arg(long, value_name = "N", env = "WSGIBENCH_SEED", help_heading = "Effort")]
     pub seed: Option<u64>,
 
+    /// Goes on with a run that was interrupted or killed: the newest such run, or the one named. The command line must be the same.
+    #[arg(
+        long,
+        value_name = "RUN",
+        env = "WSGIBENCH_RESUME",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "newest",
+        conflicts_with_all = ["against", "versus", "gate", "self_check", "load_baseline"],
+        help_heading = "Effort"
+    )]
+    pub resume: Option<String>,
+
+    /// A server that runs already, asked in place of those that are declared (may be given again); with the name of a declared
+    /// one it stands for it.
+    #[arg(
+        long = "server-url",
+        value_name = "[NAME=]URL",
+        env = "WSGIBENCH_SERVER_URL",
+        value_delimiter = ',',
+        help_heading = "Where"
+    )]
+    pub server_urls: Vec<RunningServer>,
     /// Where servers run.
     #[arg(
         long,

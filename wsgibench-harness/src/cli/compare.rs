@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     against::{self, Declared},
-    declare::{Case, Work},
+    declare::Case,
     measure::{
         BASE, Job,
         comparison::{Judged, Pairing},
@@ -147,6 +147,11 @@ fn add_base(plan: &mut Plan, declared: &Declared) -> Vec<String> {
             unmatched.push(format!("{}: not in the reference", job.case.id));
             return false;
         };
+        // A declared load has requests, that of a script has none.
+        if job.case.work.script().is_some() != case.load.requests.is_empty() {
+            unmatched.push(format!("{}: scripted in one arm only", job.case.id));
+            return false;
+        }
         let mut spec = spec.clone();
         // A build of the same content is the same image; the name keeps the two apart in messages.
         spec.limits.cpus = spec.limits.cpus.min(plan.order.server_cpus.len());
@@ -164,10 +169,10 @@ fn add_base(plan: &mut Plan, declared: &Declared) -> Vec<String> {
 
 /// The case with the other commit's load. A script cannot be had from there: the working tree's stands for both.
 fn with_load(case: &Case, load: crate::load::Load) -> Case {
-    let mut case = case.clone();
-    let Work::Load(own) = &mut case.work;
-    *own = load;
-    case
+    Case {
+        work: case.work.clone().with_load(load),
+        ..case.clone()
+    }
 }
 
 /// What the gate fails on, and by which margins.
@@ -219,10 +224,23 @@ fn decide(
         disturbance,
         missing,
         unmatched,
-        notes: Vec::new(),
+        notes: notes(args, record),
         outcomes,
     };
     (file, status)
+}
+
+/// What a reader of the verdict must know beside it.
+fn notes(args: &Args, record: &RunRecord) -> Vec<String> {
+    let scripted = args.against.is_some() && record.cases.iter().any(|case| case.scripted);
+    scripted
+        .then(|| {
+            "scripted scenarios: the working tree's scripts were run against both arms, since a script is code and not \
+             a value"
+                .to_owned()
+        })
+        .into_iter()
+        .collect()
 }
 
 fn ended(ended: Option<Ended>) -> &'static str {

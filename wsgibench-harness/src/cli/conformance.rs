@@ -22,12 +22,15 @@ pub(super) struct Request {
     exports: Vec<PathBuf>,
 }
 
-/// What is asked for: the servers of `--server` and `--tag`; without either, all that are set up with care.
+/// What is asked for, if it is: the servers of `--server` and `--tag`; without either, all that are set up with care.
 pub(super) fn request(
     declarations: &Declarations,
     args: &Args,
     exports: &[(Format, PathBuf)],
-) -> Result<Request, Failure> {
+) -> Result<Option<Request>, Failure> {
+    if !args.conformance {
+        return Ok(None);
+    }
     if let Some((format, _)) = exports.iter().find(|(format, _)| *format != Format::Markdown) {
         return Err(Failure::usage(format!(
             "--conformance is exported as markdown, not as {}; the whole of it is in target/wsgibench/conformance.json",
@@ -59,10 +62,10 @@ pub(super) fn request(
     if cases.is_empty() {
         return Err(Failure::usage("no server is left to examine; `--list` shows all"));
     }
-    Ok(Request {
+    Ok(Some(Request {
         cases,
         exports: exports.iter().map(|(_, path)| path.clone()).collect(),
-    })
+    }))
 }
 
 /// Examines them, prints the table, writes `conformance.json`.
@@ -85,6 +88,7 @@ pub(super) fn run(
             run_dir: folder.clone(),
             target_dir: target_dir.to_owned(),
             server_cpus: resolved.cpus,
+            runs_already: false,
         },
     )?;
     let mut record = ConformanceRecord::new(sandbox.kind().name());

@@ -7,7 +7,7 @@ use super::{
     args::{Args, OutputFormat},
     baseline, compare, conformance,
     exit::ExitStatus,
-    list, output, plan,
+    list, output, plan, resume,
     run::{self, Listeners, Run},
     self_check, target,
 };
@@ -55,22 +55,21 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
         }
     };
     output::set_colors(args.color);
-    let declarations = Declarations::collect()?;
+    let mut declarations = Declarations::collect()?;
+    for running in &args.server_urls {
+        declarations.add_running(running, manifest_dir);
+    }
     if std::env::var_os(DECLARATIONS_VARIABLE).is_some() {
         return plan::tell_declarations(&declarations, manifest_dir, &args);
     }
     // What can be wrong with the command line is said before anything is started.
     let exports = output::exports(&args)?;
     if args.list {
-        let cases = plan::select(&declarations, &args, manifest_dir)?.cases;
+        let cases = plan::listed(&declarations, &args, manifest_dir)?;
         print!("{}", list::render(&cases, args.format, output::width()));
         return Ok(ExitStatus::Success);
     }
-    let examination = if args.conformance {
-        Some(conformance::request(&declarations, &args, &exports)?)
-    } else {
-        None
-    };
+    let examination = conformance::request(&declarations, &args, &exports)?;
     let target_dir = target::dir(manifest_dir);
     let store = Store::new(&target_dir);
     let listeners = Listeners::new(output::listeners(&args));
@@ -81,20 +80,7 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
     let _one_at_a_time = runtime
         .block_on(MachineLock::acquire(|text| listeners.notice("", text)))
         .map_err(|e| Failure::machine(format!("the lock that lets one run measure at a time: {e}")))?;
-    for recovered in store.recover() {
-        match recovered {
-            Ok(run) => listeners.notice(
-                "",
-                format!(
-                    "run {} was killed; its {} finished rounds are in {}",
-                    run.id,
-                    run.rounds,
-                    run.path.display()
-                ),
-            ),
-            Err(error) => listeners.notice("", format!("a killed run could not be recovered: {error}")),
-        }
-    }
+    tell_recovered(&store, &listeners);
     let run = Run {
         store,
         runtime,
@@ -116,6 +102,9 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
         return Ok(ExitStatus::Success);
     }
     let mut plan = plan::make(&declarations, &args, manifest_dir, &target_dir)?;
+    if let Some(name) = &args.resume {
+        resume::prepare(&run.store, name, &args, &mut plan)?;
+    }
     let (record, status) = if compare::wanted(&args) {
         compare::run(&run, &args, &mut plan, bench)?
     } else if args.self_check {
@@ -140,4 +129,22 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
         output::print_json(&record)?;
     }
     Ok(status)
+}
+
+/// Makes runs that were killed whole again, and says so.
+fn tell_recovered(store: &Store, listeners: &Listeners) {
+    for recovered in store.recover() {
+        match recovered {
+            Ok(run) => listeners.notice(
+                "",
+                format!(
+                    "run {} was killed; its {} finished rounds are in {}",
+                    run.id,
+                    run.rounds,
+                    run.path.display()
+                ),
+            ),
+            Err(error) => listeners.notice("", format!("a killed run could not be recovered: {error}")),
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod list;
 mod main;
 mod output;
 mod plan;
+mod resume;
 mod run;
 mod self_check;
 mod target;

@@ -86,22 +86,32 @@ pub(super) fn finish(
         print(&text)?;
     }
     if !args.noplot {
-        html(store, run, listeners);
+        html(store, run, args, listeners);
     }
     Ok(())
 }
 
 #[cfg(feature = "html")]
-fn html(store: &Store, run: &RunRecord, listeners: &Listeners) {
+fn html(store: &Store, run: &RunRecord, args: &Args, listeners: &Listeners) {
+    use crate::report::html::{Baseline, Page, write};
     let path = store.root().join("report").join("index.html");
-    match crate::report::html::write(&[run], &path) {
+    let named = [&args.baseline, &args.baseline_lenient, &args.save_baseline];
+    let name = named.into_iter().flatten().next();
+    // It was read before the run; one that has gone since is only left out.
+    let kept = name.and_then(|name| Some((name, store.read_baseline(name).ok()?)));
+    let page = Page {
+        runs: &[run],
+        baseline: kept.as_ref().map(|(name, runs)| Baseline { name, runs }),
+        missing: &[],
+    };
+    match write(&page, &path) {
         Ok(()) => listeners.tell(&crate::measure::event::Event::Reported { path }),
         Err(error) => listeners.notice("", format!("the report was not written: {error}")),
     }
 }
 
 #[cfg(not(feature = "html"))]
-fn html(_store: &Store, _run: &RunRecord, _listeners: &Listeners) {}
+fn html(_store: &Store, _run: &RunRecord, _args: &Args, _listeners: &Listeners) {}
 
 /// The whole run on standard output.
 pub(super) fn print_json(run: &RunRecord) -> Result<(), Failure> {

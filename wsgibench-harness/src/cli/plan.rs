@@ -9,10 +9,12 @@ use std::{
 use super::{Failure, args::Args, exit::ExitStatus};
 use crate::{
     against::{Declared, DeclaredCase},
-    declare::{Case, Declarations, Ignored, Limits, Machine, Profile, Selector, ServerSpec, profiles, resolve},
+    declare::{
+        Case, Declarations, Ignored, Limits, Machine, Profile, SelectError, Selector, ServerSpec, profiles, resolve,
+    },
     measure::{CANDIDATE, Job, Order, environment},
     sandbox::cpus::{self, Partition},
-    store::record::Notice,
+    store::record::{Notice, RunRecord},
 };
 
 /// A request for work, complete.
@@ -25,6 +27,8 @@ pub(super) struct Plan {
     pub(super) notices: Vec<Notice>,
     /// Cargo's target folder.
     pub(super) target_dir: PathBuf,
+    /// The interrupted run that this one goes on with.
+    pub(super) resumes: Option<Box<RunRecord>>,
 }
 
 /// Cases and the profile that goes with them.
@@ -33,8 +37,25 @@ pub(super) struct Selected {
     pub(super) profile: Profile,
 }
 
+/// What `--list` shows. Test runners ask for the ignored ones alone, too, and want to hear that there are none.
+pub(super) fn listed(declarations: &Declarations, args: &Args, manifest_dir: &Path) -> Result<Vec<Case>, Failure> {
+    let (selector, profile) = selection(declarations, args, manifest_dir)?;
+    match selector.select(declarations, &profile) {
+        Err(SelectError::Nothing { .. }) if args.ignored => Ok(Vec::new()),
+        selected => selected.map_err(|e| Failure::usage(e.to_string())),
+    }
+}
+
 /// Chooses cases and effort.
 pub(super) fn select(declarations: &Declarations, args: &Args, manifest_dir: &Path) -> Result<Selected, Failure> {
+    let (selector, profile) = selection(declarations, args, manifest_dir)?;
+    let cases = selector
+        .select(declarations, &profile)
+        .map_err(|e| Failure::usage(e.to_string()))?;
+    Ok(Selected { cases, profile })
+}
+
+fn selection(declarations: &Declarations, args: &Args, manifest_dir: &Path) -> Result<(Selector, Profile), Failure> {
     let name = match (&args.profile, args.quick) {
         (Some(name), _) => name.as_str(),
         (None, true) => "quick",
@@ -46,10 +67,7 @@ pub(super) fn select(declarations: &Declarations, args: &Args, manifest_dir: &Pa
     profile.rounds = args.rounds.unwrap_or(profile.rounds);
     profile.warm_up_time = args.warm_up_time.unwrap_or(profile.warm_up_time);
     profile.measurement_time = args.measurement_time.unwrap_or(profile.measurement_time);
-    let cases = selector(args)
-        .select(declarations, &profile)
-        .map_err(|e| Failure::usage(e.to_string()))?;
-    Ok(Selected { cases, profile })
+    Ok((selector(args), profile))
 }
 
 /// What the arguments choose.
@@ -58,7 +76,7 @@ pub(super) fn selector(args: &Args) -> Selector {
         filters: args.filters.clone(),
         exact: args.exact,
         skip: args.skip.clone(),
-        servers: args.servers.clone(),
+        servers: servers(args),
         scenarios: args.scenarios.clone(),
         tags: args.tags.clone(),
         profile_named: args.profile.is_some(),
@@ -67,7 +85,19 @@ pub(super) fn selector(args: &Args) -> Selector {
             (false, true) => Ignored::Include,
             (false, false) => Ignored::Mark,
         },
+        guests: args.server_urls.iter().map(|running| running.name.clone()).collect(),
     }
+}
+
+/// The servers that are asked for: those named, and those that run already.
+fn servers(args: &Args) -> Vec<String> {
+    let mut names = args.servers.clone();
+    for running in &args.server_urls {
+        if !names.contains(&running.name) {
+            names.push(running.name.clone());
+        }
+    }
+    names
 }
 
 /// Servers as this machine will run them.
@@ -134,6 +164,7 @@ pub(super) fn make(
         shared_cpus: partition.shared,
         reference: false,
         test_mode: args.test || !args.bench,
+        resumed: false,
         manifest_dir: manifest_dir.to_owned(),
     };
     Ok(Plan {
@@ -141,6 +172,7 @@ pub(super) fn make(
         order,
         notices,
         target_dir: target_dir.to_owned(),
+        resumes: None,
     })
 }
 

@@ -15,7 +15,8 @@ use super::{
     plan::{self, Plan},
 };
 use crate::{
-    measure::{Conductor, Fixed, Interrupt, Policy, Reference, environment, event::Event},
+    declare::Source,
+    measure::{Conductor, Fixed, Interrupt, Job, Policy, Reference, environment, event::Event},
     report::Listener,
     sandbox::{Sandbox, SandboxChoice, SandboxOptions},
     store::{
@@ -67,12 +68,17 @@ pub(super) struct Place {
     pub(super) target_dir: PathBuf,
     /// CPUs of the servers.
     pub(super) server_cpus: Vec<usize>,
+    /// Every server runs already, and none is started.
+    pub(super) runs_already: bool,
 }
 
 impl Run {
     /// Measures a plan under a policy. The record is on disk when this returns, and nothing of ours runs any more.
     pub(super) fn measure(&self, args: &Args, plan: &Plan, policy: &mut dyn Policy) -> Result<RunRecord, Failure> {
-        let mut writer = self.store.begin(first_record(plan))?;
+        let mut writer = match &plan.resumes {
+            Some(run) => self.store.resume(run.as_ref().clone())?,
+            None => self.store.begin(first_record(plan))?,
+        };
         let sandbox = self.open_sandbox(
             args,
             Place {
@@ -80,11 +86,13 @@ impl Run {
                 run_dir: writer.dir().to_owned(),
                 target_dir: plan.target_dir.clone(),
                 server_cpus: plan.order.server_cpus.clone(),
+                runs_already: plan.order.jobs.iter().all(runs_already),
             },
         )?;
         let outcome = self.with_sandbox(&mut writer, plan, &sandbox, policy);
         self.runtime.block_on(sandbox.close());
-        let interrupted = self.interrupt.asked();
+        // One that could not be measured to its end has not come to its end.
+        let interrupted = self.interrupt.asked() || outcome.is_err();
         let run = writer.finish(interrupted)?;
         outcome?;
         Ok(run)
@@ -95,6 +103,8 @@ impl Run {
         let listeners = Arc::clone(&self.listeners);
         let options = SandboxOptions {
             choice: match args.sandbox {
+                // Nothing is started: no image, no engine.
+                SandboxArg::Auto if place.runs_already => SandboxChoice::Process,
                 SandboxArg::Auto => SandboxChoice::Auto,
                 SandboxArg::Docker => SandboxChoice::Docker,
                 SandboxArg::Process => SandboxChoice::Process,
@@ -121,6 +131,14 @@ impl Run {
         sandbox: &Sandbox,
         policy: &mut dyn Policy,
     ) -> Result<(), Failure> {
+        let then = &writer.run().environment.sandbox;
+        if plan.resumes.is_some() && then != sandbox.kind().name() {
+            return Err(Failure::usage(format!(
+                "run {} cannot go on: its servers ran in the sandbox {then}, now they would in {}",
+                writer.run().id,
+                sandbox.kind().name()
+            )));
+        }
         writer.amend(|run| {
             sandbox.kind().name().clone_into(&mut run.environment.sandbox);
             sandbox.reason().clone_into(&mut run.environment.sandbox_reason);
@@ -131,7 +149,10 @@ impl Run {
         writer.restate()?;
         for notice in sandbox.notices().into_iter().chain(plan.notices.iter().cloned()) {
             self.listeners.tell(&Event::Noticed(notice.clone()));
-            writer.note(Entry::Notice(notice))?;
+            // A run that goes on has most of them.
+            if !writer.run().notices.contains(&notice) {
+                writer.note(Entry::Notice(notice))?;
+            }
         }
         let reference = self.ceiling(writer, plan, sandbox)?;
         let emit = |event: Event| self.listeners.tell(&event);
@@ -159,11 +180,18 @@ impl Run {
         let started = Reference::start(sandbox, &self.runtime, &order.server_cpus, writer.dir());
         let measured = started.and_then(|reference| {
             let ceiling = reference.measure(&order.load_cpus, CEILING.0, CEILING.1)?;
-            Ok((reference, ceiling))
+            let scripted = order.jobs.iter().any(|job| job.case.work.script().is_some());
+            let of_scripts = scripted
+                .then(|| reference.measure_scripted(&order.load_cpus, CEILING.0, CEILING.1))
+                .transpose()?;
+            Ok((reference, ceiling, of_scripts))
         });
         match measured {
-            Ok((reference, ceiling)) => {
+            Ok((reference, ceiling, of_scripts)) => {
                 writer.note(Entry::Ceiling(ceiling))?;
+                if let Some(ceiling) = of_scripts {
+                    writer.note(Entry::ScriptCeiling(ceiling))?;
+                }
                 Ok(Some(reference))
             }
             Err(why) if order.reference => Err(Failure::usage(format!(
@@ -180,6 +208,10 @@ impl Run {
             }
         }
     }
+}
+
+fn runs_already(job: &Job) -> bool {
+    matches!(job.spec.source, Source::Running(_))
 }
 
 /// The policy of a run without a comparison.
@@ -205,6 +237,7 @@ fn first_record(plan: &Plan) -> RunRecord {
             values: case.values.clone(),
             description: case.description.clone(),
             load: case.work.load().clone(),
+            scripted: case.work.script().is_some(),
             outcome: plan::ignored(case).map_or(CaseOutcome::Planned, CaseOutcome::Ignored),
             launches: Vec::new(),
             validity: Validity::default(),
@@ -225,6 +258,7 @@ fn first_record(plan: &Plan) -> RunRecord {
         servers: Vec::new(),
         cases,
         ceiling: None,
+        script_ceiling: None,
         comparison: None,
     }
 }

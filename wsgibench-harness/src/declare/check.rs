@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Limits, Profile, Server, Source, Work};
+use super::{Limits, Profile, Server, Source, Work, server::Service};
 use crate::load::{Load, Model, Plan, Target};
 
 /// Smallest memory limit that a container engine accepts, bytes.
@@ -64,6 +64,9 @@ pub(crate) fn server(server: &Server) -> Vec<String> {
             RELOADS.join(", ")
         ));
     }
+    for (index, service) in server.services.iter().enumerate() {
+        problems.extend(companion(service, &server.services[..index]));
+    }
     match &server.source {
         Source::Requirements(lines) if lines.is_empty() => {
             problems.push("it has no requirement lines, e.g. `Server::python([\"gunicorn==27.0.1\"])`".into());
@@ -79,7 +82,34 @@ pub(crate) fn server(server: &Server) -> Vec<String> {
     problems
 }
 
-fn is_address(address: &str) -> bool {
+/// What is wrong with a companion, beside those before it.
+fn companion(service: &Service, before: &[Service]) -> Vec<String> {
+    let mut problems = Vec::new();
+    let name = &service.name;
+    let is_host =
+        |name: &str| !name.is_empty() && name.len() < 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if !is_host(name) {
+        problems.push(format!(
+            "its companion `{name}` has a name that no host can have; use letters, digits and `-`"
+        ));
+    }
+    if before.iter().any(|other| other.name == *name) {
+        problems.push(format!("it has two companions called `{name}`"));
+    }
+    if service.port == 0 {
+        problems.push(format!(
+            "its companion `{name}` has no port; say where it listens, e.g. `Service::named_image(\"{name}\", \"redis:8\").port(6379)`"
+        ));
+    }
+    if let Source::Running(address) = &service.source {
+        problems.push(format!(
+            "its companion `{name}` runs already at {address}: a companion is started by the harness"
+        ));
+    }
+    problems
+}
+
+pub(crate) fn is_address(address: &str) -> bool {
     address
         .rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
@@ -98,6 +128,12 @@ pub(crate) fn profile(profile: &Profile) -> Vec<String> {
     }
     if profile.measurement_time.is_zero() {
         problems.push("`measurement_time` is 0".into());
+    }
+    if profile
+        .statistics_interval
+        .is_some_and(|every| every < std::time::Duration::from_secs(1))
+    {
+        problems.push("`statistics_interval` must be at least a second, e.g. \"10s\"".into());
     }
     for pattern in &profile.cases {
         if let Err(error) = regex::Regex::new(pattern) {
@@ -126,6 +162,25 @@ pub(crate) fn work(work: &Work) -> Vec<String> {
                 );
             }
             problems.extend(faults(load));
+            problems
+        }
+        Work::Script { load, .. } => {
+            let mut problems = engine(load);
+            if !load.requests.is_empty() {
+                problems.push(
+                    "its `load` has requests, and what a scripted user asks stands in the script; leave them out"
+                        .into(),
+                );
+            }
+            if load.of_capacity {
+                problems.push("the rates of a script cannot be shares of a capacity, which is found with declared requests; say requests per second".into());
+            }
+            problems.extend(faults(load));
+            if load.idle_connections > 0 {
+                problems.push(
+                    "idle connections are held beside a declared load only; leave out `.idle_connections(n)`".into(),
+                );
+            }
             problems
         }
     }
@@ -166,9 +221,14 @@ mod tests {
 
     use super::{limits, profile, server, work};
     use crate::{
-        declare::{Limits, Profile, Server, Work},
-        load::{Fault, Load, Stage},
+        declare::{Limits, Profile, Server, Source, Work, server::Service},
+        load::{Fault, Load, Stage, script::script},
     };
+
+    fn about_script(load: Load) -> String {
+        let script = script(|_| Box::pin(async { Ok(()) }));
+        work(&Work::Script { load, script }).join("\n")
+    }
 
     fn about(load: Load) -> String {
         work(&Work::Load(load)).join("\n")
@@ -188,6 +248,16 @@ mod tests {
         ] {
             assert_eq!(about(load.get("/")), "");
         }
+    }
+
+    #[test]
+    fn a_script_has_a_load_without_requests() {
+        for load in [Load::closed(3), Load::poisson(10), Load::users(1)] {
+            assert_eq!(about_script(load), "");
+        }
+        assert!(about_script(Load::closed(1).get("/")).contains("stands in the script"));
+        assert!(about_script(Load::closed(1).idle_connections(2)).contains("idle connections"));
+        assert!(about_script(Load::closed(0)).contains("0 connections"));
     }
 
     #[test]
@@ -219,6 +289,19 @@ mod tests {
                 .contains("requirement")
         );
         assert!(server(&Server::image("x").port(0)).join("").contains("port"));
+        let companions = Server::image("x")
+            .with_service(Service::named_image("db", "postgres:17").port(5432))
+            .with_service(Service::named_image("db", "redis:8"))
+            .with_service(Service::new("a b", Source::Running("h:1".into())).port(1));
+        let told = server(&companions).join("\n");
+        for text in [
+            "two companions called `db`",
+            "`db` has no port",
+            "no host can have",
+            "runs already at h:1",
+        ] {
+            assert!(told.contains(text), "{text}: {told}");
+        }
         let none = Limits {
             cpus: 0,
             memory: 1,

@@ -2,6 +2,8 @@
 
 use std::{fmt, future::Future, net::SocketAddr, pin::Pin, rc::Rc};
 
+use crate::load::{Target, script::User};
+
 /// What a hook's call gives.
 pub type HookFuture<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
@@ -22,6 +24,13 @@ pub struct CommandOutput {
 
 /// What a hook may do with the launch, supplied by who runs it.
 pub trait LaunchAccess {
+    /// Runs a command in the container of a companion.
+    fn run_in(
+        &self,
+        companion: &str,
+        command: Vec<String>,
+    ) -> Pin<Box<dyn Future<Output = anyhow::Result<CommandOutput>> + '_>>;
+
     /// Runs a command where the server runs: in its container, or in its virtual environment.
     fn run(&self, command: Vec<String>) -> Pin<Box<dyn Future<Output = anyhow::Result<CommandOutput>> + '_>>;
 }
@@ -65,14 +74,33 @@ impl SetupContext {
     pub async fn run<S: Into<String>>(&self, command: impl IntoIterator<Item = S>) -> anyhow::Result<CommandOutput> {
         let command: Vec<String> = command.into_iter().map(Into::into).collect();
         let line = command.join(" ");
-        let output = self.access.run(command).await?;
-        if output.status != Some(0) {
-            let status = output
-                .status
-                .map_or_else(|| "a signal".into(), |s| format!("status {s}"));
-            anyhow::bail!("`{line}` ended with {status}: {}{}", output.stderr, output.stdout);
-        }
-        Ok(output)
+        succeeded(&line, self.access.run(command).await?)
+    }
+
+    /// Runs a command in the container of a companion, e.g. `ctx.run_in("db", ["psql", "-f", "/seed.sql"]).await?`.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); also when the server has no companion of this name.
+    pub async fn run_in<S: Into<String>>(
+        &self,
+        companion: &str,
+        command: impl IntoIterator<Item = S>,
+    ) -> anyhow::Result<CommandOutput> {
+        let command: Vec<String> = command.into_iter().map(Into::into).collect();
+        let line = format!("{companion}: {}", command.join(" "));
+        succeeded(&line, self.access.run_in(companion, command).await?)
+    }
+
+    /// A user who asks the server for whatever is to be prepared. What it asks is no part of the load and counted nowhere.
+    ///
+    /// # Errors
+    /// The address cannot be written as a host's name.
+    pub fn user(&self) -> anyhow::Result<User> {
+        let target = Target {
+            address: self.address,
+            host: self.address.to_string(),
+        };
+        Ok(User::apart(&target)?)
     }
 
     /// The text of a parameter of the case.
@@ -83,6 +111,16 @@ impl SetupContext {
             .find(|(n, _)| n == name)
             .map(|(_, value)| value.as_str())
     }
+}
+
+fn succeeded(line: &str, output: CommandOutput) -> anyhow::Result<CommandOutput> {
+    if output.status == Some(0) {
+        return Ok(output);
+    }
+    let status = output
+        .status
+        .map_or_else(|| "a signal".into(), |s| format!("status {s}"));
+    anyhow::bail!("`{line}` ended with {status}: {}{}", output.stderr, output.stdout)
 }
 
 impl fmt::Debug for SetupContext {

@@ -26,6 +26,10 @@ pub struct Profile {
     /// Length of a round, unless the load fixes its own.
     #[serde(with = "crate::declare::profile::human")]
     pub measurement_time: Duration,
+    /// Length of the intervals in which reports tell what happened within a round, at least a second; `None`: a chart second
+    /// by second, and no table. It changes what is shown, not what is measured.
+    #[serde(with = "crate::declare::profile::human_option")]
+    pub statistics_interval: Option<Duration>,
     /// Limits for every server of the run; `None`: each server's own.
     pub limits: Option<Limits>,
 }
@@ -40,6 +44,7 @@ impl Default for Profile {
             rounds: 2,
             warm_up_time: Duration::from_secs(1),
             measurement_time: Duration::from_millis(2_500),
+            statistics_interval: None,
             limits: None,
         }
     }
@@ -74,5 +79,26 @@ pub(crate) mod human {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(deserializer)?;
         humantime::parse_duration(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The same where there may be none.
+pub(crate) mod human_option {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde hands the field by reference")]
+    pub(crate) fn serialize<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => super::human::serialize(value, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| humantime::parse_duration(&text).map_err(serde::de::Error::custom))
+            .transpose()
     }
 }

@@ -163,7 +163,7 @@ pub fn parse(text: &str, stem: &str) -> Result<Profile, String> {
 
 /// Adds what was probably meant to the parser's message, which has the line and the choices.
 fn unknown_key(message: &str, table: &toml::Table) -> String {
-    const KEYS: [&str; 8] = [
+    const KEYS: [&str; 9] = [
         "name",
         "description",
         "cases",
@@ -171,6 +171,7 @@ fn unknown_key(message: &str, table: &toml::Table) -> String {
         "rounds",
         "warm_up_time",
         "measurement_time",
+        "statistics_interval",
         "limits",
     ];
     let unknown = table.keys().find(|key| !KEYS.contains(&key.as_str()));
@@ -217,6 +218,10 @@ mod tests {
         );
         assert!(text.contains("did you mean `launches`?"), "{text}");
         assert!(parse("launches = 0", "x").unwrap_err().contains("`launches` is 0"));
+        let text = parse("statistics_interval = \"10ms\"", "x").unwrap_err();
+        assert!(text.contains("at least a second"), "{text}");
+        let every = parse("statistics_interval = \"10s\"", "x").unwrap().statistics_interval;
+        assert_eq!(every, Some(Duration::from_secs(10)));
         assert!(parse("launches = \"many\"", "x").unwrap_err().contains("invalid type"));
         assert!(parse("warm_up_time = \"soon\"", "x").unwrap_err().contains("line 1"));
         assert!(

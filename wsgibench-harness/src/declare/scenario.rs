@@ -1,13 +1,20 @@
 //! A scenario: a load, or a script, for each of its parameter sets.
 
 use super::{Hook, Location, id};
-use crate::load::Load;
+use crate::load::{Load, script::Script};
 
 /// What a parameter set asks of the engine.
 #[derive(Clone, Debug)]
 pub enum Work {
     /// A declared load.
     Load(Load),
+    /// A scripted user.
+    Script {
+        /// When users come: a load without requests.
+        load: Load,
+        /// What each of them does.
+        script: Script,
+    },
 }
 
 impl Work {
@@ -15,7 +22,25 @@ impl Work {
     #[must_use]
     pub fn load(&self) -> &Load {
         match self {
-            Self::Load(load) => load,
+            Self::Load(load) | Self::Script { load, .. } => load,
+        }
+    }
+
+    /// What users do, where it is scripted.
+    #[must_use]
+    pub fn script(&self) -> Option<&Script> {
+        match self {
+            Self::Load(_) => None,
+            Self::Script { script, .. } => Some(script),
+        }
+    }
+
+    /// The same with another load; a script stays what it is.
+    #[must_use]
+    pub fn with_load(self, load: Load) -> Self {
+        match self {
+            Self::Load(_) => Self::Load(load),
+            Self::Script { script, .. } => Self::Script { load, script },
         }
     }
 }

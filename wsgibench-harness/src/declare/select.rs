@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::{Case, Declarations, Profile, suggest};
+use super::{Case, Declarations, Profile, id, suggest};
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,9 @@ pub struct Selector {
     pub profile_named: bool,
     /// What to do with ignored cases.
     pub ignored: Ignored,
+    /// Servers that run already and that no profile can know by name: its patterns choose their cases where they would
+    /// choose those of any other server.
+    pub guests: Vec<String>,
 }
 
 /// What to do with ignored cases.
@@ -116,7 +119,7 @@ impl Selector {
         cases.retain(|case| {
             (filters.is_empty() || filters.iter().any(|filter| filter.matches(&case.id)))
                 && !skip.iter().any(|skip| skip.matches(&case.id))
-                && (chosen.is_empty() || chosen.iter().any(|regex| regex.is_match(&case.id)))
+                && (chosen.is_empty() || chosen.iter().any(|regex| self.chooses(regex, case, declarations)))
                 && any(&self.servers, &case.server)
                 && any(&self.scenarios, &case.scenario)
                 && (self.tags.is_empty() || case.tags.iter().any(|tag| self.tags.contains(tag)))
@@ -128,6 +131,15 @@ impl Selector {
             });
         }
         Ok(cases)
+    }
+
+    fn chooses(&self, pattern: &Regex, case: &Case, declarations: &Declarations) -> bool {
+        if pattern.is_match(&case.id) || !self.guests.contains(&case.server) {
+            return pattern.is_match(&case.id);
+        }
+        let id_with = |server: &str| format!("{}/{}/{}", id::safe(&case.scenario), id::safe(server), case.param);
+        let mut servers = declarations.servers.iter();
+        servers.any(|server| pattern.is_match(&id_with(&server.name)))
     }
 
     /// Whether all servers, scenarios and tags that were asked for are there.

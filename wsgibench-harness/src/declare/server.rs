@@ -105,6 +105,53 @@ pub struct Service {
     pub port: u16,
 }
 
+impl Service {
+    /// A companion of this name, from anywhere. Its port must be said.
+    #[must_use]
+    pub fn new(name: impl Into<String>, source: Source) -> Self {
+        Self {
+            name: name.into(),
+            source,
+            command: Vec::new(),
+            env: Vec::new(),
+            port: 0,
+        }
+    }
+
+    /// A companion built from a folder with a Dockerfile, relative to the declaring crate.
+    #[must_use]
+    pub fn image(name: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
+        Self::new(name, Source::Folder(folder.into()))
+    }
+
+    /// A companion from an image that the engine has or can pull, e.g. `Service::named_image("db", "postgres:17").port(5432)`.
+    #[must_use]
+    pub fn named_image(name: impl Into<String>, image: impl Into<String>) -> Self {
+        Self::new(name, Source::Image(image.into()))
+    }
+
+    /// Command line; without it the image's own. `{port}` is filled in.
+    #[must_use]
+    pub fn command<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        self.command = words.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Port that must accept connections before the server starts.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+}
+
 /// A server resolved for this machine: what the sandbox is told and `run.json` records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerSpec {

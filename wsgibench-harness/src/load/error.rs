@@ -53,6 +53,12 @@ pub enum LoadError {
         /// What became of it.
         what: String,
     },
+    /// A script that neither ends nor awaits: its thread cannot be had back.
+    #[error(
+        "a script holds its thread and does not give it back: it computes or blocks without an await; use \
+         `user.think(time).await` in place of `std::thread::sleep`"
+    )]
+    ScriptHolds,
     /// `offered = done + failed + censored + unsent` did not hold.
     #[error("the requests of a round do not add up ({0}); this is a fault in the engine, please report it")]
     Accounting(String),

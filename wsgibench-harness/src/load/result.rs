@@ -118,7 +118,8 @@ pub struct Latency {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Connections {
     /// Asked for by the load model (idle ones beside the load are counted nowhere here). Under `users`: users who
-    /// arrived; under an open load: the most that were needed at one time.
+    /// arrived; under an open load: the most that were needed at one time. Of scripted users: those who asked for something
+    /// in the round (who only thinks has no claim to an answer).
     pub wanted: u64,
     /// Established at most at one time.
     pub established: u64,

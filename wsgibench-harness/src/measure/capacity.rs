@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::load::{Load, Model, Plan, RoundResult, Session, Stage, Stripe, Target};
+use crate::load::{Load, Model, Plan, RoundResult, Session, Stage};
 
 /// Connections of the closed loop that gives a first guess.
 const CONNECTIONS: usize = 64;
@@ -25,18 +25,12 @@ pub(super) const TIME: Duration = Duration::from_millis(1_500 + 1_200 * PROBES a
 ///
 /// # Errors
 /// The engine's, or no rate that holds.
-pub(super) fn resolve(
-    load: &Load,
-    target: &Target,
-    cpus: &[usize],
-    seed: u64,
-    trial: bool,
-) -> Result<(Load, Option<f64>), String> {
-    if !load.of_capacity {
-        return Ok((load.clone(), None));
+pub(super) fn resolve(plan: &Plan, trial: bool) -> Result<(Load, Option<f64>), String> {
+    if !plan.load.of_capacity {
+        return Ok((plan.load.clone(), None));
     }
-    let capacity = if trial { TRIAL } else { find(load, target, cpus, seed)? };
-    Ok((scaled(load, capacity), Some(capacity)))
+    let capacity = if trial { TRIAL } else { find(plan)? };
+    Ok((scaled(&plan.load, capacity), Some(capacity)))
 }
 
 fn scaled(load: &Load, capacity: f64) -> Load {
@@ -51,7 +45,8 @@ fn scaled(load: &Load, capacity: f64) -> Load {
     load
 }
 
-fn find(load: &Load, target: &Target, cpus: &[usize], seed: u64) -> Result<f64, String> {
+fn find(asked: &Plan) -> Result<f64, String> {
+    let load = &asked.load;
     let like = |model: Model| Load {
         requests: load.requests.clone(),
         keep_alive: load.keep_alive,
@@ -60,15 +55,11 @@ fn find(load: &Load, target: &Target, cpus: &[usize], seed: u64) -> Result<f64, 
     };
     let probe = |load: Load, (warm_up, length): (Duration, Duration)| -> Result<RoundResult, String> {
         let plan = Plan {
-            target: target.clone(),
             load,
             warm_up,
             rounds: 1,
             measurement_time: length,
-            cpus: cpus.to_vec(),
-            seed,
-            stripe: Stripe::default(),
-            busy_poll: false,
+            ..asked.clone()
         };
         let mut session = Session::start(&plan).map_err(|e| e.to_string())?;
         session.warm_up(warm_up).map_err(|e| e.to_string())?;

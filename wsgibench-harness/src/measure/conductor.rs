@@ -8,7 +8,7 @@ use super::{
     event::Event,
     hooks,
     interrupt::Interrupt,
-    job::{Order, Ready},
+    job::{Job, Order, Ready},
     launch::{Context, Trouble, log_name, log_path},
     order,
     reference::Reference,
@@ -54,6 +54,26 @@ impl Policy for Fixed {
     }
 }
 
+/// How a launch ended.
+enum End {
+    Fine,
+    /// The server lacks what the load needs.
+    Unsupported(String),
+    Failed(String),
+    /// A script holds a thread.
+    Held(String),
+}
+
+/// What follows a launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    /// The case cannot go on.
+    DropCase,
+    /// Nothing can.
+    EndRun,
+}
+
 /// Measures what was ordered.
 pub struct Conductor<'a> {
     /// The order.
@@ -81,14 +101,18 @@ impl Conductor<'_> {
         let of = ready.len() * policy.blocks() as usize;
         let mut number = 0;
         let mut block = 0;
-        while !self.interrupt.asked() && !ready.is_empty() && policy.more(block, writer.run()) {
+        let mut held = false;
+        while !held && !self.interrupt.asked() && !ready.is_empty() && policy.more(block, writer.run()) {
             let mut dropped = HashSet::new();
             for index in order::of_block(ready.len(), self.order.seed, block) {
-                if self.interrupt.asked() {
+                if held || self.interrupt.asked() {
                     break;
                 }
                 number += 1;
                 let job = &ready[index].job;
+                if is_done(writer.run(), job, block) {
+                    continue;
+                }
                 (self.emit)(Event::Launching {
                     case: job.case.id.clone(),
                     arm: job.arm.to_owned(),
@@ -96,8 +120,12 @@ impl Conductor<'_> {
                     of,
                     left: self.left(&ready, number, of),
                 });
-                if !self.launch(writer, &ready[index], block)? {
-                    dropped.insert(job.case.id.clone());
+                match self.launch(writer, &ready[index], block)? {
+                    Next::GoOn => {}
+                    Next::DropCase => {
+                        dropped.insert(job.case.id.clone());
+                    }
+                    Next::EndRun => held = true,
                 }
             }
             // A case that cannot run will not do so the next time either; both arms of it go.
@@ -151,14 +179,14 @@ impl Conductor<'_> {
             .run()
             .cases
             .iter()
-            .filter(|c| c.outcome != CaseOutcome::Planned)
+            .filter(|c| !matches!(c.outcome, CaseOutcome::Planned | CaseOutcome::Measured))
             .map(|c| c.id.clone())
             .collect();
         ready.retain(|r| !missing.contains(&r.job.case.id));
         Ok(ready)
     }
 
-    fn build(&self, writer: &mut RunWriter, job: &super::job::Job) -> Result<Built, StoreError> {
+    fn build(&self, writer: &mut RunWriter, job: &Job) -> Result<Built, StoreError> {
         (self.emit)(Event::Preparing {
             what: job.spec.name.clone(),
             text: "preparing".to_owned(),
@@ -172,7 +200,23 @@ impl Conductor<'_> {
                     image_bytes: prepared.bytes,
                     versions: prepared.versions.clone(),
                 };
-                writer.note(Entry::Server(Box::new(server)))?;
+                match writer
+                    .run()
+                    .servers
+                    .iter()
+                    .find(|known| known.spec.name == server.spec.name)
+                {
+                    // Of a run that goes on, or of the other arm.
+                    Some(known) if *known == server => {}
+                    Some(known) if known.image != server.image && self.order.resumed => {
+                        return Ok(Err(CaseOutcome::Failed(format!(
+                            "the interrupted run measured {}, and what is here now makes {}: its files have changed since; \
+                             start a run of its own",
+                            known.image, server.image
+                        ))));
+                    }
+                    _ => writer.note(Entry::Server(Box::new(server)))?,
+                }
                 Ok(Ok(Arc::new(prepared)))
             }
             Err(PrepareError::NotAvailable(reason)) => Ok(Err(CaseOutcome::NotAvailable(reason))),
@@ -180,12 +224,8 @@ impl Conductor<'_> {
         }
     }
 
-    /// One launch. `false` when the case cannot go on.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "the steps of a launch in their order, each of which may end it"
-    )]
-    fn launch(&self, writer: &mut RunWriter, ready: &Ready, block: u32) -> Result<bool, StoreError> {
+    /// One launch.
+    fn launch(&self, writer: &mut RunWriter, ready: &Ready, block: u32) -> Result<Next, StoreError> {
         let job = &ready.job;
         let id = &job.case.id;
         let index = self.launches_so_far(writer.run(), id, job.arm);
@@ -216,7 +256,7 @@ impl Conductor<'_> {
             order: self.order,
             runtime: self.runtime,
             interrupt: self.interrupt,
-            ceiling: writer.run().ceiling,
+            ceilings: writer.run().ceilings(),
             published_port: self.sandbox.path() == "published port",
             emit: self.emit,
         };
@@ -243,11 +283,10 @@ impl Conductor<'_> {
         };
         let launch = Rc::new(launch);
         let case = &job.case;
-        let outcome = hooks::run("set-up", case.setup, ready, &launch, self.runtime)
-            .map_err(Trouble::Said)
+        let outcome = hooks::run("set-up", case.setup, ready, &launch, self.runtime, self.interrupt)
             .and_then(|()| context.load(ready, &launch, &record, keep, |note| notes.push(note)));
         // Tear-down runs whatever came of the load; a failure of it counts only where there is no other.
-        let torn_down = hooks::run("tear-down", case.teardown, ready, &launch, self.runtime).map_err(Trouble::Said);
+        let torn_down = hooks::run("tear-down", case.teardown, ready, &launch, self.runtime, self.interrupt);
         let outcome = outcome.and(torn_down);
         self.bracket(&mut record);
         let stopped = match Rc::try_unwrap(launch) {
@@ -261,15 +300,38 @@ impl Conductor<'_> {
         for note in notes {
             self.notice_once(writer, id, note)?;
         }
-        let (failed, unsupported) = match (outcome, stopped) {
-            (Ok(()), Ok(_)) => (None, None),
-            (Ok(()), Err(error)) => {
+        let end = match (outcome, stopped) {
+            (Ok(()) | Err(Trouble::Interrupted), Ok(_)) => End::Fine,
+            (Ok(()) | Err(Trouble::Interrupted), Err(error)) => {
                 self.notice_once(writer, id, format!("teardown: {error}"))?;
-                (None, None)
+                End::Fine
             }
-            (Err(Trouble::Unsupported(why)), _) => (None, Some(why)),
-            (Err(Trouble::Said(text)), _) => (Some(text), None),
-            (Err(Trouble::Died), stopped) => (Some(death(stopped.ok().flatten(), &log)), None),
+            (Err(Trouble::Unsupported(why)), _) => End::Unsupported(why),
+            (Err(Trouble::Said(text)), _) => End::Failed(text),
+            (Err(Trouble::Held(text)), _) => End::Held(text),
+            (Err(Trouble::Died), stopped) => End::Failed(death(stopped.ok().flatten(), &log)),
+        };
+        self.conclude(writer, ready, record, end)
+    }
+
+    /// Writes down how a launch ended, and says what follows.
+    fn conclude(
+        &self,
+        writer: &mut RunWriter,
+        ready: &Ready,
+        mut record: LaunchRecord,
+        end: End,
+    ) -> Result<Next, StoreError> {
+        let (id, arm, index) = (&ready.job.case.id, ready.job.arm, record.index);
+        let unsupported = match &end {
+            End::Unsupported(why) => Some(CaseOutcome::Unsupported(why.clone())),
+            _ => None,
+        };
+        let (failed, next) = match end {
+            End::Fine => (None, Next::GoOn),
+            End::Unsupported(_) => (None, Next::DropCase),
+            End::Failed(reason) => (Some(reason), Next::DropCase),
+            End::Held(reason) => (Some(reason), Next::EndRun),
         };
         record.error.clone_from(&failed);
         writer.note(Entry::LaunchDone {
@@ -280,18 +342,19 @@ impl Conductor<'_> {
             case: id.clone(),
             launch: Box::new(record),
         });
-        match (failed, unsupported) {
-            (None, None) => Ok(true),
-            (None, Some(why)) => {
-                self.outcome(writer, id, CaseOutcome::Unsupported(why))?;
-                Ok(false)
-            }
-            (Some(reason), _) => {
-                self.notice(writer, id, format!("launch {index} ({}): {reason}", job.arm))?;
-                self.outcome(writer, id, CaseOutcome::Failed(reason))?;
-                Ok(false)
-            }
+        if let Some(outcome) = unsupported {
+            self.outcome(writer, id, outcome)?;
         }
+        if let Some(reason) = failed {
+            self.notice(writer, id, format!("launch {index} ({arm}): {reason}"))?;
+            self.outcome(writer, id, CaseOutcome::Failed(reason))?;
+        }
+        if next == Next::EndRun {
+            let text = "the run ends here: a script holds a thread of the load engine, and whatever else were measured \
+                        now would be measured beside it";
+            self.notice(writer, "", text.to_owned())?;
+        }
+        Ok(next)
     }
 
     /// A short fixed load on the null server: did the machine change speed around this launch? One that cannot be had
@@ -305,11 +368,11 @@ impl Conductor<'_> {
         }
     }
 
-    fn failed_start(&self, writer: &mut RunWriter, ready: &Ready, error: &LaunchError) -> Result<bool, StoreError> {
+    fn failed_start(&self, writer: &mut RunWriter, ready: &Ready, error: &LaunchError) -> Result<Next, StoreError> {
         if !self.interrupt.asked() {
             self.outcome(writer, &ready.job.case.id, CaseOutcome::Failed(error.to_string()))?;
         }
-        Ok(false)
+        Ok(Next::DropCase)
     }
 
     #[expect(
@@ -381,6 +444,15 @@ impl Conductor<'_> {
             }
         }
     }
+}
+
+/// Whether a run that goes on has this launch already.
+fn is_done(run: &RunRecord, job: &Job, block: u32) -> bool {
+    run.cases
+        .iter()
+        .filter(|case| case.id == job.case.id)
+        .flat_map(|case| &case.launches)
+        .any(|launch| launch.block == block && launch.arm == job.arm)
 }
 
 /// How a server ended by itself, and what it printed last.

@@ -1,64 +1,131 @@
-//! Check before you time: each request of a load is asked once, and its answer must pass its checks.
+//! Check before you time: each request of a load is asked once, a script is run once, and all answers must pass their
+//! checks.
 
 use std::{
     fmt,
     time::{Duration, Instant},
 };
 
-use crate::load::{ErrorKind, Load, Model, Plan, Session, Stripe, Target};
+use super::interrupt::Interrupt;
+use crate::{
+    declare::Work,
+    load::{
+        ErrorKind, Load, LoadError, Model, Plan, RoundResult, Session, Stripe,
+        script::{Script, ScriptSession, Trial},
+    },
+};
 
-/// The answer was not what the scenario wants; no number is given for such a server.
+/// Why nothing is timed: a server that answers wrongly gets no number.
 #[derive(Debug)]
-pub(super) struct WrongAnswer {
-    /// Method and path.
-    pub(super) request: String,
-    /// What was wrong.
-    pub(super) what: String,
+pub(super) enum Wrong {
+    /// A declared request: method and path, and what was wrong.
+    Request(String, String),
+    /// One run of a script.
+    Script(String),
+    /// It could not be asked.
+    Engine(LoadError),
 }
 
-impl fmt::Display for WrongAnswer {
+impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} was answered wrongly, so nothing was timed: {}",
-            self.request, self.what
-        )
+        match self {
+            Self::Request(request, what) => {
+                write!(f, "{request} was answered wrongly, so nothing was timed: {what}")
+            }
+            Self::Script(what) => write!(
+                f,
+                "the script was run once and went wrong, so nothing was timed: {what}"
+            ),
+            Self::Engine(error) => error.fmt(f),
+        }
     }
 }
 
-impl std::error::Error for WrongAnswer {}
+impl std::error::Error for Wrong {}
+
+impl From<LoadError> for Wrong {
+    fn from(error: LoadError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// What is known after the check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tried {
+    Requests,
+    /// One run of the script took so long.
+    Script(Duration),
+    /// It had done nothing wrong, and had not come to its end, after so long.
+    Unending(Duration),
+}
+
+impl Tried {
+    /// A short look is long enough for a whole run of the script.
+    pub(super) fn room_for_one_run(self, round: Duration) -> Duration {
+        match self {
+            Self::Requests => round,
+            Self::Script(took) | Self::Unending(took) => round + took,
+        }
+    }
+
+    /// What a reader must know of rounds of this length.
+    pub(super) fn beside(self, round: Duration) -> Option<String> {
+        match self {
+            Self::Script(took) if took > round => Some(format!(
+                "one run of the script took {:.1} s and a round lasts {:.1} s: no round sees a whole one; lengthen it \
+                 (--measurement-time)",
+                took.as_secs_f64(),
+                round.as_secs_f64()
+            )),
+            Self::Unending(after) => Some(format!(
+                "the script had not come to its end after {} s; its requests are measured, whole scripts are not",
+                after.as_secs()
+            )),
+            Self::Requests | Self::Script(_) => None,
+        }
+    }
+}
 
 /// How long the first answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection is driven before it is looked at.
 const LOOK: Duration = Duration::from_millis(40);
+/// How long one run of a script is waited for.
+const SCRIPT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks each request of the mix, one after the other on one connection, through the engine itself, so that what is
-/// checked is what will be timed.
+/// Asks everything once through the engine itself, so that what is checked is what will be timed.
 ///
 /// # Errors
-/// The first wrong answer.
-pub(super) fn check(target: &Target, load: &Load, cpus: &[usize], seed: u64) -> Result<(), WrongAnswer> {
+/// The first wrong answer, or what is wrong with the script.
+pub(super) fn check(plan: &Plan, work: &Work, interrupt: &Interrupt) -> Result<Tried, Wrong> {
+    match work {
+        Work::Load(load) => {
+            each_request(plan, load)?;
+            Ok(Tried::Requests)
+        }
+        Work::Script { script, .. } => once(plan, script, interrupt),
+    }
+}
+
+/// Each request of the mix, one after the other on one connection.
+fn each_request(plan: &Plan, load: &Load) -> Result<(), Wrong> {
     for request in &load.requests {
         let mut single = Load::new(Model::Closed { connections: 1 });
         single.requests = vec![request.clone()];
         single.keep_alive = load.keep_alive;
         single.timeout = PATIENCE;
         let plan = Plan {
-            target: target.clone(),
+            target: plan.target.clone(),
             load: single,
             warm_up: Duration::ZERO,
             rounds: 1,
             measurement_time: LOOK,
-            cpus: cpus.iter().copied().take(1).collect(),
-            seed,
+            cpus: plan.cpus.iter().copied().take(1).collect(),
+            seed: plan.seed,
             stripe: Stripe::default(),
             busy_poll: false,
         };
-        ask(&plan).map_err(|what| WrongAnswer {
-            request: format!("{} {}", request.method, request.path),
-            what,
-        })?;
+        ask(&plan).map_err(|what| Wrong::Request(format!("{} {}", request.method, request.path), what))?;
     }
     Ok(())
 }
@@ -66,15 +133,11 @@ pub(super) fn check(target: &Target, load: &Load, cpus: &[usize], seed: u64) -> 
 fn ask(plan: &Plan) -> Result<(), String> {
     let mut session = Session::start(plan).map_err(|e| e.to_string())?;
     let begun = Instant::now();
-    let mut verdict = Err(format!("no answer within {} s", PATIENCE.as_secs()));
+    let mut verdict = Err(no_answer());
     while begun.elapsed() < PATIENCE + LOOK {
         let result = session.round(LOOK).map_err(|e| e.to_string())?;
-        if let Some(failed) = result.failed_checks.first() {
-            verdict = Err(format!("expected {}, got {}", failed.name, failed.sample));
-            break;
-        }
-        if let Some((kind, _)) = result.errors.iter().find(|(_, n)| *n > 0) {
-            verdict = Err(describe(*kind).to_owned());
+        if let Some(what) = fault(&result) {
+            verdict = Err(what);
             break;
         }
         if result.counts.done > 0 {
@@ -84,6 +147,65 @@ fn ask(plan: &Plan) -> Result<(), String> {
     }
     session.finish().map_err(|e| e.to_string())?;
     verdict
+}
+
+/// One user runs the script once.
+fn once(plan: &Plan, script: &Script, interrupt: &Interrupt) -> Result<Tried, Wrong> {
+    let mut plan = plan.clone();
+    plan.load.timeout = plan.load.timeout.min(PATIENCE);
+    let mut session = ScriptSession::trial(&plan, script.clone())?;
+    let canceller = session.canceller();
+    interrupt.on_first(Some(Box::new(move || canceller.cancel())));
+    let trial = session.try_once(SCRIPT_PATIENCE);
+    session.finish()?;
+    let trial = trial?;
+    if interrupt.asked() {
+        // Broken off: what it came to says nothing.
+        return Ok(Tried::Script(Duration::ZERO));
+    }
+    judged(&trial).map_err(Wrong::Script)
+}
+
+fn judged(trial: &Trial) -> Result<Tried, String> {
+    let round = &trial.round;
+    if let Some(what) = fault(round) {
+        return Err(what);
+    }
+    if round.counts.timed_out > 0 {
+        return Err(no_answer());
+    }
+    if round.counts.done == 0 {
+        return Err(if trial.finished {
+            "it asked for nothing; await a request in it, e.g. `user.get(\"/\").await?`".to_owned()
+        } else {
+            format!("no answer within {} s", SCRIPT_PATIENCE.as_secs())
+        });
+    }
+    let took = Duration::from_secs_f64(round.seconds.max(0.0));
+    Ok(if trial.finished {
+        Tried::Script(took)
+    } else {
+        Tried::Unending(took)
+    })
+}
+
+/// The first thing that went wrong in a round.
+fn fault(round: &RoundResult) -> Option<String> {
+    if let Some(failed) = round.failed_checks.first() {
+        return Some(if failed.name.starts_with("the script ") {
+            format!("{}: {}", failed.name, failed.sample)
+        } else if failed.sample.is_empty() {
+            format!("`{}` does not hold", failed.name)
+        } else {
+            format!("expected {}, got {}", failed.name, failed.sample)
+        });
+    }
+    let (kind, _) = round.errors.iter().find(|(_, n)| *n > 0)?;
+    Some(describe(*kind).to_owned())
+}
+
+fn no_answer() -> String {
+    format!("no answer within {} s", PATIENCE.as_secs())
 }
 
 fn describe(kind: ErrorKind) -> &'static str {
@@ -105,3 +227,7 @@ fn describe(kind: ErrorKind) -> &'static str {
         ErrorKind::Script => "the script failed",
     }
 }
+
+#[cfg(test)]
+#[path = "conformance_tests.rs"]
+mod tests;

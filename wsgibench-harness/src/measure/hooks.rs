@@ -1,42 +1,62 @@
 //! Set-up and tear-down of a scenario: what its hooks may do with a launch.
 
-use std::{future::Future, pin::Pin, rc::Rc};
+use std::{future::Future, pin::Pin, rc::Rc, time::Duration};
 
-use tokio::runtime::Runtime;
+use tokio::{
+    runtime::Runtime,
+    task::{JoinError, LocalSet},
+};
 
-use super::job::Ready;
+use super::{interrupt::Interrupt, job::Ready, launch::Trouble};
 use crate::{
     declare::{CommandOutput, Hook, LaunchAccess, SetupContext},
-    sandbox::Launch,
+    sandbox::{ExecOutput, Launch},
 };
+
+/// How long a hook may take.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 struct Access(Rc<Launch>);
 
+type Running<'a> = Pin<Box<dyn Future<Output = anyhow::Result<CommandOutput>> + 'a>>;
+
 impl LaunchAccess for Access {
-    fn run(&self, command: Vec<String>) -> Pin<Box<dyn Future<Output = anyhow::Result<CommandOutput>> + '_>> {
+    fn run(&self, command: Vec<String>) -> Running<'_> {
         Box::pin(async move {
             let words: Vec<&str> = command.iter().map(String::as_str).collect();
-            let output = self.0.exec(&words).await?;
-            Ok(CommandOutput {
-                status: output.status,
-                stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-                stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            })
+            Ok(text(&self.0.exec(&words).await?))
+        })
+    }
+
+    fn run_in(&self, companion: &str, command: Vec<String>) -> Running<'_> {
+        let companion = companion.to_owned();
+        Box::pin(async move {
+            let words: Vec<&str> = command.iter().map(String::as_str).collect();
+            Ok(text(&self.0.exec_in(&companion, &words).await?))
         })
     }
 }
 
-/// Runs a hook, if there is one.
+fn text(output: &ExecOutput) -> CommandOutput {
+    CommandOutput {
+        status: output.status,
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Runs a hook, if there is one. Ctrl-C ends it.
 ///
 /// # Errors
-/// What the hook said, with its name.
+/// What the hook said, with its name; that it panicked, or did not come to its end.
 pub(super) fn run(
     which: &str,
     hook: Option<Hook>,
     ready: &Ready,
     launch: &Rc<Launch>,
     runtime: &Runtime,
-) -> Result<(), String> {
+    interrupt: &Interrupt,
+) -> Result<(), Trouble> {
     let Some(hook) = hook else {
         return Ok(());
     };
@@ -48,7 +68,41 @@ pub(super) fn run(
         case.values.clone(),
         Rc::new(Access(Rc::clone(launch))),
     );
-    runtime
-        .block_on(hook(&mut context))
-        .map_err(|error| format!("{which} failed: {error:#}"))
+    let already = interrupt.asked();
+    LocalSet::new().block_on(runtime, async {
+        // A task of its own, so that a panic in it is an error like any other.
+        let task = tokio::task::spawn_local(async move { hook(&mut context).await });
+        let abort = task.abort_handle();
+        tokio::select! {
+            ended = task => match ended {
+                Ok(outcome) => outcome.map_err(|error| format!("{error:#}")),
+                Err(panicked) => Err(format!("it panicked{}", panic_text(panicked))),
+            }
+            .map_err(|text| Trouble::Said(format!("{which} failed: {text}"))),
+            () = asked(interrupt), if !already => {
+                abort.abort();
+                Err(Trouble::Interrupted)
+            }
+            () = tokio::time::sleep(PATIENCE) => {
+                abort.abort();
+                let text = format!("{which} failed: it had not come to its end after {} s", PATIENCE.as_secs());
+                Err(Trouble::Said(text))
+            }
+        }
+    })
+}
+
+fn panic_text(error: JoinError) -> String {
+    let Ok(panic) = error.try_into_panic() else {
+        return String::new();
+    };
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .map_or_else(String::new, |text| format!(": {text}"))
+}
+
+async fn asked(interrupt: &Interrupt) {
+    while !interrupt.asked() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

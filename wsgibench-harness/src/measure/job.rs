@@ -32,6 +32,10 @@ pub(super) struct Ready {
 }
 
 /// The whole request for work.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about the run, each with a name of its own"
+)]
 #[derive(Clone, Debug)]
 pub struct Order {
     /// What to measure, in order of declaration.
@@ -50,6 +54,8 @@ pub struct Order {
     pub reference: bool,
     /// A few requests each instead of a measurement (`cargo test --benches`).
     pub test_mode: bool,
+    /// Goes on with a run that was interrupted: what it has is not measured again.
+    pub resumed: bool,
     /// The user's crate.
     pub manifest_dir: PathBuf,
 }
@@ -86,6 +92,12 @@ impl Order {
             },
             round,
         }
+    }
+
+    /// Rounds that a whole launch of this work has.
+    #[must_use]
+    pub fn rounds(&self, work: &Work) -> u32 {
+        self.timing(work).rounds
     }
 
     /// Launches of each job.

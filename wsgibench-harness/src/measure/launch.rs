@@ -17,6 +17,7 @@ use super::{
     bars, burst, capacity, conformance,
     crowd::Crowd,
     drill::{self, Drill},
+    driver::Driver,
     environment::{self, CpuTicks},
     event::Event,
     interrupt::Interrupt,
@@ -26,10 +27,11 @@ use super::{
     validity::{self, Surroundings},
 };
 use crate::{
-    load::{Edge, Plan, RoundResult, Session, Stripe, Target, preflight},
+    declare::{Source, Work},
+    load::{Edge, LoadError, Plan, RoundResult, Stripe, Target, preflight},
     sandbox::{Launch, Usage},
     stats::{Slope, slope},
-    store::record::{Ceiling, LaunchRecord, RoundRecord, ServerSecond},
+    store::record::{Ceilings, CompanionUsage, LaunchRecord, RoundRecord, ServerSecond},
 };
 
 /// What a launch needs beside its job.
@@ -37,7 +39,7 @@ pub(super) struct Context<'a> {
     pub(super) order: &'a Order,
     pub(super) runtime: &'a Runtime,
     pub(super) interrupt: &'a Interrupt,
-    pub(super) ceiling: Option<Ceiling>,
+    pub(super) ceilings: Ceilings,
     pub(super) published_port: bool,
     pub(super) emit: &'a (dyn Fn(Event) + Sync),
 }
@@ -49,13 +51,29 @@ pub(super) enum Trouble {
     Died,
     /// The server lacks what the load needs: nothing was timed.
     Unsupported(String),
+    /// Ctrl-C ended what was under way.
+    Interrupted,
+    /// A script holds a thread of this process on a load CPU: nothing else can be measured beside it.
+    Held(String),
     /// Anything else, in words.
     Said(String),
 }
 
-impl<E: std::fmt::Display> From<E> for Trouble {
-    fn from(error: E) -> Self {
-        Self::Said(error.to_string())
+impl From<LoadError> for Trouble {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::ScriptHolds => Self::Held(error.to_string()),
+            other => Self::Said(other.to_string()),
+        }
+    }
+}
+
+impl From<conformance::Wrong> for Trouble {
+    fn from(wrong: conformance::Wrong) -> Self {
+        match wrong {
+            conformance::Wrong::Engine(error) => error.into(),
+            other => Self::Said(other.to_string()),
+        }
     }
 }
 
@@ -70,26 +88,22 @@ impl Context<'_> {
         mut notes: impl FnMut(String),
     ) -> Result<(), Trouble> {
         let job = &ready.job;
-        let load = job.case.work.load();
-        let timing = self.order.timing(&job.case.work);
+        let work = &job.case.work;
+        let mut timing = self.order.timing(work);
         let target = Target {
             address: launch.address(),
-            host: launch.address().to_string(),
+            host: match &job.spec.source {
+                // The name that it was given is the one that it knows itself by.
+                Source::Running(address) => address.clone(),
+                _ => launch.address().to_string(),
+            },
         };
         let seed = self.order.seed ^ u64::from(record.index);
-        drill::check(load, launch, &job.spec, timing.round, self.order.test_mode)?;
-        bars::check(&target, &job.spec, load, &job.case.tags)?;
-        conformance::check(&target, load, &self.order.load_cpus, seed)?;
-        let (load, capacity) = capacity::resolve(load, &target, &self.order.load_cpus, seed, self.order.test_mode)?;
-        let crowd = Crowd::gather(&load.beside, &target)?;
-        let mut keep = |mut round: RoundRecord| {
-            round.beside = crowd.as_ref().map(Crowd::look).unwrap_or_default();
-            round.capacity_per_second = capacity;
-            keep(round)
-        };
-        let plan = Plan {
+        drill::check(work.load(), launch, &job.spec, timing.round, self.order.test_mode)?;
+        bars::check(&target, &job.spec, work.load(), &job.case.tags)?;
+        let mut plan = Plan {
             target,
-            load,
+            load: work.load().clone(),
             warm_up: timing.warm_up,
             rounds: timing.rounds,
             measurement_time: timing.round,
@@ -98,21 +112,47 @@ impl Context<'_> {
             stripe: Stripe::default(),
             busy_poll: !self.order.shared_cpus,
         };
+        let tried = conformance::check(&plan, work, self.interrupt);
+        self.interrupt.on_first(None);
+        let tried = tried?;
+        if self.interrupt.asked() {
+            return Ok(());
+        }
+        if self.order.test_mode {
+            timing.round = tried.room_for_one_run(timing.round);
+            plan.measurement_time = timing.round;
+        }
+        if let Some(note) = tried.beside(timing.round) {
+            notes(note);
+        }
         for notice in preflight(&plan)? {
             notes(notice.text);
         }
-        let mut session = Session::start(&plan)?;
-        let canceller = session.canceller();
+        // Only now: whoever is asked first must find the server as it is without company.
+        let (load, capacity) = capacity::resolve(&plan, self.order.test_mode).map_err(Trouble::Said)?;
+        plan.load = load;
+        let crowd = Crowd::gather(&plan.load.beside, &plan.target)
+            .map_err(|error| Trouble::Said(format!("slow clients cannot be had: {error}")))?;
+        let mut keep = |mut round: RoundRecord| {
+            round.beside = crowd.as_ref().map(Crowd::look).unwrap_or_default();
+            round.capacity_per_second = capacity;
+            keep(round)
+        };
+        let mut driver = Driver::start(&plan, work)?;
+        let canceller = driver.watch();
         self.interrupt.on_first(Some(Box::new(move || canceller.cancel())));
-        let outcome = self.rounds(&mut session, ready, launch, timing, &mut keep);
+        let outcome = self.rounds(&mut driver, ready, launch, timing, &mut keep);
         self.interrupt.on_first(None);
-        session.finish()?;
-        outcome
+        match driver.finish() {
+            // Worse than whatever came of the rounds.
+            Err(LoadError::ScriptHolds) => Err(LoadError::ScriptHolds.into()),
+            finished => outcome.and(finished.map_err(Trouble::from)),
+        }
     }
 
     fn rounds(
         &self,
-        session: &mut Session,
+        driver: &mut Driver,
         ready: &Ready,
         launch: &Launch,
         timing: super::job::Timing,
@@ -121,13 +161,13 @@ impl Context<'_> {
         let case = &ready.job.case.id;
         if !timing.warm_up.is_zero() {
             (self.emit)(Event::WarmingUp { case: case.clone() });
-            session.warm_up(timing.warm_up)?;
+            driver.warm_up(timing.warm_up)?;
         }
         for index in 0..timing.rounds {
             if self.interrupt.asked() {
                 return Ok(());
             }
-            let round = self.round(session, ready, launch, index, timing.round)?;
+            let round = self.round(driver, ready, launch, index, timing.round)?;
             let cut_short = self.interrupt.asked() && round.load.seconds < timing.round.as_secs_f64() * 0.9;
             if cut_short {
                 // An interrupted round is not a measurement; those before it are kept.
@@ -144,8 +184,8 @@ impl Context<'_> {
                 return Err(Trouble::Died);
             }
             // Beside slow clients it may be the result: all others starved.
-            if nothing && job_has_none_beside(ready) {
-                return Err("not one request was answered rightly in a round".into());
+            if nothing && ready.job.case.work.load().beside.is_empty() {
+                return Err(Trouble::Said(nothing_answered(&ready.job.case.work)));
             }
         }
         Ok(())
@@ -153,7 +193,7 @@ impl Context<'_> {
 
     fn round(
         &self,
-        session: &mut Session,
+        driver: &mut Driver,
         ready: &Ready,
         launch: &Launch,
         index: u32,
@@ -161,7 +201,7 @@ impl Context<'_> {
     ) -> Result<RoundRecord, Trouble> {
         let done = AtomicBool::new(false);
         let samples = Mutex::new(Samples::default());
-        let watch = session.watch();
+        let watch = driver.watch();
         let case = &ready.job.case.id;
         let emit = self.emit;
         let job = &ready.job;
@@ -169,9 +209,13 @@ impl Context<'_> {
             Drill::new(job.case.work.load(), launch, self.runtime, &job.spec),
             AtomicBool::new(false),
         );
-        let watched = session.watch();
+        let watched = driver.watch();
         let mut drilled = drill::Drilled::default();
-        let look = || (launch.usage(), environment::cpu_ticks(&self.order.load_cpus));
+        let look = || Look {
+            usage: launch.usage().ok(),
+            companions: launch.companion_usage(),
+            ticks: environment::cpu_ticks(&self.order.load_cpus),
+        };
         let mut edges = (None, None);
         let result = thread::scope(|scope| {
             let looking = scope.spawn(|| {
@@ -200,7 +244,7 @@ impl Context<'_> {
             });
             let drilling = scope.spawn(|| drill.run(&watched, &over));
             // The server's account is read at the very edges of the round.
-            let result = session.round_observed(length, &mut |edge| match edge {
+            let result = driver.round_observed(length, &mut |edge| match edge {
                 Edge::Start => {
                     drill.begin();
                     edges.0 = Some(look());
@@ -214,14 +258,9 @@ impl Context<'_> {
             result
         });
         let load = result?;
-        let (usage, ticks) = match edges {
-            (Some((before, ticks_before)), Some((after, ticks_after))) => {
-                (before.ok().zip(after.ok()), difference(ticks_before, ticks_after))
-            }
-            _ => (None, CpuTicks::default()),
-        };
+        let looks = edges.0.zip(edges.1);
         let samples = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut record = self.record(index, load, (usage, ticks), &samples, launch.address(), ready);
+        let mut record = self.record(index, load, looks.as_ref(), &samples, launch.address(), ready);
         drilled.enter(&mut record, launch.is_alive());
         Ok(record)
     }
@@ -230,11 +269,15 @@ impl Context<'_> {
         &self,
         index: u32,
         load: RoundResult,
-        (usage, ticks): (Option<(Usage, Usage)>, CpuTicks),
+        looks: Option<&(Look, Look)>,
         samples: &Samples,
         server: SocketAddr,
         ready: &Ready,
     ) -> RoundRecord {
+        let usage = looks.and_then(|(before, after)| before.usage.zip(after.usage));
+        let ticks = looks.map_or_else(CpuTicks::default, |(before, after)| {
+            difference(before.ticks, after.ticks)
+        });
         let cpu = usage.map(|(before, after)| after.cpu_total_seconds - before.cpu_total_seconds);
         let (user, system, throttled) = usage.map_or((0.0, 0.0, 0.0), |(before, after)| {
             (
@@ -243,16 +286,22 @@ impl Context<'_> {
                 after.throttled_seconds - before.throttled_seconds,
             )
         });
+        let work = &ready.job.case.work;
+        let scripted = work.script().is_some();
+        let runs_already = matches!(ready.job.spec.source, Source::Running(_));
         let port_range = environment::port_range();
         let around = Surroundings {
-            model: (&ready.job.case.work.load().model).into(),
-            ceiling: self.ceiling,
+            model: (&work.load().model).into(),
+            scripted,
+            ceiling: self.ceilings.of(scripted),
             port_range,
             time_wait: environment::time_wait(server, port_range),
             steal_share: share(ticks.steal, ticks.total),
             neighbour_share: neighbours(ticks, load.engine_cpu_seconds, load.seconds, self.order),
             shared_cpus: self.order.shared_cpus,
-            published_port: self.published_port,
+            published_port: self.published_port && !runs_already,
+            runs_already,
+            unaccounted: usage.is_none(),
         };
         let validity = validity::judge(&load, &around);
         let burst = burst::of_round(ready.job.case.work.load(), &load.series);
@@ -266,6 +315,7 @@ impl Context<'_> {
             memory_peak_bytes: samples.memory_peak,
             server_series: samples.series.clone(),
             memory_growth: memory_growth(&samples.series),
+            companions: looks.map_or_else(Vec::new, |(before, after)| companions(before, after)),
             metrics: metrics::of_round(&load, cpu, samples.memory_peak),
             validity,
             load,
@@ -278,15 +328,40 @@ impl Context<'_> {
     }
 }
 
-fn job_has_none_beside(ready: &Ready) -> bool {
-    ready.job.case.work.load().beside.is_empty()
-}
-
 /// The slope of the server's memory over a round that is long enough.
 #[expect(clippy::cast_precision_loss, reason = "bytes of memory are far below 2^52")]
 fn memory_growth(series: &[ServerSecond]) -> Option<Slope> {
     let samples: Vec<(f64, f64)> = series.iter().map(|s| (s.at, s.memory_bytes as f64)).collect();
     slope(&samples)
+}
+
+/// What is read at an edge of a round.
+struct Look {
+    usage: Option<Usage>,
+    companions: Vec<(String, Usage)>,
+    ticks: CpuTicks,
+}
+
+fn companions(before: &Look, after: &Look) -> Vec<CompanionUsage> {
+    let of = |(name, after): &(String, Usage)| {
+        let (_, before) = before.companions.iter().find(|(known, _)| known == name)?;
+        Some(CompanionUsage {
+            name: name.clone(),
+            cpu_seconds: after.cpu_total_seconds - before.cpu_total_seconds,
+            memory_bytes: after.memory_bytes,
+        })
+    };
+    after.companions.iter().filter_map(of).collect()
+}
+
+fn nothing_answered(work: &Work) -> String {
+    let text = "not one request was answered rightly in a round";
+    match work {
+        Work::Load(_) => text.to_owned(),
+        Work::Script { .. } => format!(
+            "{text}; where the script thinks for longer than a round lasts, lengthen the round (--measurement-time)"
+        ),
+    }
 }
 
 fn difference(before: CpuTicks, after: CpuTicks) -> CpuTicks {

@@ -8,6 +8,7 @@ mod conductor;
 mod conformance;
 mod crowd;
 mod drill;
+mod driver;
 pub mod environment;
 pub mod event;
 pub mod examination;

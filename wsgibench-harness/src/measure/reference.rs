@@ -12,7 +12,10 @@ use tokio::runtime::Runtime;
 
 use crate::{
     declare::{DeclaredServer, Location, Machine, Server, ServerSpec, resolve},
-    load::{Load, Plan, Session, Stripe, Target},
+    load::{
+        Load, LoadError, Plan, RoundResult, Session, Stripe, Target,
+        script::{ScriptSession, script},
+    },
     null_server::{self, NullServerProcess},
     sandbox::{Launch, Sandbox, SandboxKind},
     store::record::Ceiling,
@@ -69,12 +72,32 @@ impl Reference {
     /// # Errors
     /// When the engine cannot be started or nothing was answered.
     pub fn measure(&self, load_cpus: &[usize], warm_up: Duration, length: Duration) -> Result<Ceiling, String> {
-        let plan = Plan {
+        let load = Load::closed(CONNECTIONS).get("/").expect_status(200);
+        let plan = self.plan(load, load_cpus, warm_up, length);
+        ceiling(declared(&plan))
+    }
+
+    /// The same with scripted users, whose requests cost the engine more: each asks, checks the status, and asks again.
+    ///
+    /// # Errors
+    /// As [`measure`](Self::measure).
+    pub fn measure_scripted(
+        &self,
+        load_cpus: &[usize],
+        warm_up: Duration,
+        length: Duration,
+    ) -> Result<Ceiling, String> {
+        let plan = self.plan(Load::closed(CONNECTIONS), load_cpus, warm_up, length);
+        ceiling(scripted(&plan))
+    }
+
+    fn plan(&self, load: Load, load_cpus: &[usize], warm_up: Duration, length: Duration) -> Plan {
+        Plan {
             target: Target {
                 address: self.address,
                 host: "null".to_owned(),
             },
-            load: Load::closed(CONNECTIONS).get("/").expect_status(200),
+            load,
             warm_up,
             rounds: 1,
             measurement_time: length,
@@ -82,23 +105,7 @@ impl Reference {
             seed: 0,
             stripe: Stripe::default(),
             busy_poll: false,
-        };
-        let mut session = Session::start(&plan).map_err(|e| e.to_string())?;
-        let round = session
-            .warm_up(warm_up)
-            .and_then(|_| session.round(length))
-            .map_err(|e| e.to_string());
-        session.finish().map_err(|e| e.to_string())?;
-        let round = round?;
-        if round.counts.done == 0 || round.seconds <= 0.0 {
-            return Err("the null server answered nothing".to_owned());
         }
-        #[expect(clippy::cast_precision_loss, reason = "requests of a few seconds are far below 2^52")]
-        let done = round.counts.done as f64;
-        Ok(Ceiling {
-            requests_per_second: done / round.seconds,
-            engine_cpu_us_per_request: round.engine_cpu_seconds * 1e6 / done,
-        })
     }
 
     /// Stops and removes it.
@@ -109,6 +116,43 @@ impl Reference {
             Home::Process(process) => drop(process),
         }
     }
+}
+
+fn declared(plan: &Plan) -> Result<RoundResult, LoadError> {
+    let mut session = Session::start(plan)?;
+    let round = session
+        .warm_up(plan.warm_up)
+        .and_then(|_| session.round(plan.measurement_time));
+    session.finish()?;
+    round
+}
+
+fn scripted(plan: &Plan) -> Result<RoundResult, LoadError> {
+    let asking = script(|user| {
+        Box::pin(async move {
+            user.get("/").await?.expect_status(200)?;
+            Ok(())
+        })
+    });
+    let mut session = ScriptSession::start(plan, asking)?;
+    let round = session
+        .warm_up(plan.warm_up)
+        .and_then(|_| session.round(plan.measurement_time));
+    session.finish()?;
+    round
+}
+
+fn ceiling(round: Result<RoundResult, LoadError>) -> Result<Ceiling, String> {
+    let round = round.map_err(|e| e.to_string())?;
+    if round.counts.done == 0 || round.seconds <= 0.0 {
+        return Err("the null server answered nothing".to_owned());
+    }
+    #[expect(clippy::cast_precision_loss, reason = "requests of a few seconds are far below 2^52")]
+    let done = round.counts.done as f64;
+    Ok(Ceiling {
+        requests_per_second: done / round.seconds,
+        engine_cpu_us_per_request: round.engine_cpu_seconds * 1e6 / done,
+    })
 }
 
 /// An image without a distribution in it: this executable and the libraries that it has loaded, so that it runs whatever

@@ -1,7 +1,7 @@
 //! May a round be believed? Pure rules over its figures; each departure carries its figure, its threshold and a remedy.
 
 use crate::{
-    load::{Model, RoundResult},
+    load::{Model, RoundResult, script::WHOLE_SCRIPT},
     store::record::{
         Ceiling, Finding, Validity,
         ValidityLevel::{self, Invalid, Suspect},
@@ -31,10 +31,16 @@ impl From<&Model> for LoadModel {
 }
 
 /// What the rules must know beside the engine's figures.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about the round, each with a name of its own"
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings {
     /// Model of the load.
     pub model: LoadModel,
+    /// Users follow a script: they think, and open and close connections as they like.
+    pub scripted: bool,
     /// The engine's ceiling on this path.
     pub ceiling: Option<Ceiling>,
     /// Local ports that may be used towards one address.
@@ -49,12 +55,17 @@ pub struct Surroundings {
     pub shared_cpus: bool,
     /// Measured through the published port for want of a route.
     pub published_port: bool,
+    /// The server ran already and was not started by us.
+    pub runs_already: bool,
+    /// What the server uses cannot be read.
+    pub unaccounted: bool,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
         Self {
             model: LoadModel::Closed,
+            scripted: false,
             ceiling: None,
             port_range: 28_232,
             time_wait: 0,
@@ -62,6 +73,8 @@ impl Default for Surroundings {
             neighbour_share: 0.0,
             shared_cpus: false,
             published_port: false,
+            runs_already: false,
+            unaccounted: false,
         }
     }
 }
@@ -195,7 +208,9 @@ fn engine(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
 #[expect(clippy::cast_precision_loss, reason = "counts of one round are far below 2^52")]
 fn connections(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
     let c = &load.connections;
-    if c.wanted > 0 && matches!(around.model, LoadModel::Closed) {
+    // Users who think between two requests have fewer connections than heads where the server closes them; that is a
+    // finding only where connecting failed.
+    if c.wanted > 0 && matches!(around.model, LoadModel::Closed) && (!around.scripted || cannot_connect(load)) {
         let established = c.established as f64 / c.wanted as f64;
         if established < 0.99 {
             let level = if established < 0.9 { Invalid } else { Suspect };
@@ -238,12 +253,9 @@ fn connections(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
                 ),
             );
         }
-        // N = X x R over the connections that were served; the waiting of the others is what `served` tells.
-        let rate = load.counts.done as f64 / load.seconds.max(1e-9);
-        let connecting = c.opened as f64 / load.seconds.max(1e-9) * load.connect_time.histogram.mean() / 1e9;
-        let busy = rate * load.service_time.histogram.mean() / 1e9 + connecting;
         let wanted = c.wanted as f64;
-        if matches!(around.model, LoadModel::Closed)
+        if let Some(busy) = accounted_for(load, around.scripted)
+            && matches!(around.model, LoadModel::Closed)
             && load.counts.done > 1_000
             && load.counts.failed == 0
             && busy < wanted * 0.8
@@ -289,6 +301,30 @@ fn connections(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
             ),
         );
     }
+}
+
+/// Connections (or users) that rate x time accounts for: N = X x R over those that were served; the waiting of the others
+/// is what `served` tells. Of scripted users whole scripts are counted, with the time to think in them, once there are
+/// enough for those cut off at the ends of the round not to matter.
+#[expect(clippy::cast_precision_loss, reason = "counts of one round are far below 2^52")]
+fn accounted_for(load: &RoundResult, scripted: bool) -> Option<f64> {
+    let seconds = load.seconds.max(1e-9);
+    if scripted {
+        let whole = load.steps.iter().find(|step| step.name == WHOLE_SCRIPT)?;
+        let runs = &whole.latency.histogram;
+        let enough = runs.len() > load.connections.wanted * 20 && whole.failed == 0;
+        return enough.then(|| runs.len() as f64 * runs.mean() / 1e9 / seconds);
+    }
+    let rate = load.counts.done as f64 / seconds;
+    let connecting = load.connections.opened as f64 / seconds * load.connect_time.histogram.mean() / 1e9;
+    Some(rate * load.service_time.histogram.mean() / 1e9 + connecting)
+}
+
+/// Whether connections failed to come about.
+fn cannot_connect(load: &RoundResult) -> bool {
+    use crate::load::ErrorKind::{ConnectReset, ConnectTimeout, NoDescriptors, Refused, Unreachable};
+    let kinds = [Refused, Unreachable, ConnectTimeout, ConnectReset, NoDescriptors];
+    load.errors.iter().any(|(kind, n)| *n > 0 && kinds.contains(kind))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of one round are far below 2^52")]
@@ -381,6 +417,23 @@ fn machine(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
             1.0,
             0.0,
             "server and engine share CPUs on this machine: rates and latencies are those of the pair".to_owned(),
+        );
+    }
+    if around.runs_already {
+        let unseen = if around.unaccounted {
+            "; its CPU time and memory cannot be seen from here"
+        } else {
+            ""
+        };
+        find(
+            "runs_already",
+            Suspect,
+            1.0,
+            0.0,
+            format!(
+                "the server ran already: its CPUs, limits and history are its own, and its launches are the same process again, so \
+                 an interval over them says nothing of a fresh start{unseen}"
+            ),
         );
     }
     if around.published_port {

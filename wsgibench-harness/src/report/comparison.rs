@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::{
-    stats::{Margin, Outcome},
+    stats::{Margin, Outcome, disturbance::Disturbance},
     store::record::RunRecord,
 };
 
@@ -19,6 +19,8 @@ pub struct Comparison {
     pub verdict: String,
     /// Why the measurement ended.
     pub ended: String,
+    /// How steady the machine was.
+    pub disturbance: Option<Disturbance>,
     /// What was missing or invalid.
     pub missing: Vec<String>,
     /// Cases that are in one arm only.
@@ -30,6 +32,24 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// How many blocks were disturbed, in words; `None` where it is not known.
+    #[must_use]
+    pub fn steadiness(&self) -> Option<String> {
+        let disturbance = self.disturbance?;
+        let verdict = if disturbance.invalid {
+            "; that is too many to rely on this machine"
+        } else {
+            ""
+        };
+        Some(match disturbance.repeated {
+            0 => format!("The reference load was steady in all {} blocks.", disturbance.blocks),
+            repeated => format!(
+                "{repeated} of {} blocks were disturbed (the reference load changed its speed) and repeated{verdict}.",
+                disturbance.blocks
+            ),
+        })
+    }
+
     /// The comparison of a run: `None` where none was asked for, the reason where it cannot be read.
     #[must_use]
     pub fn of(run: &RunRecord) -> Option<Result<Self, String>> {

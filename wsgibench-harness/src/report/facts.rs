@@ -52,9 +52,14 @@ pub fn of_run(run: &RunRecord) -> Vec<(String, String)> {
         fact("memory", units::bytes(units::float(environment.memory_bytes)));
     }
     fact("cgroup", environment.cgroup.clone());
-    if let Some(ceiling) = run.ceiling {
+    let ceilings = [
+        ("ceiling of the load engine", run.ceiling),
+        ("ceiling of scripted users", run.script_ceiling),
+    ];
+    for (name, ceiling) in ceilings {
+        let Some(ceiling) = ceiling else { continue };
         fact(
-            "ceiling of the load engine",
+            name,
             format!(
                 "{} req/s, {} of engine CPU per request",
                 units::rate(ceiling.requests_per_second),

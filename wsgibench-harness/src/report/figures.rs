@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::units::float;
 use crate::{
-    load::{Counts, ErrorKind, Latency, Model},
+    load::{Counts, ErrorKind, Latency, Model, Step},
+    measure::validity::of_case,
     stats::{Metric, Summary, summarise},
     store::record::{CaseRecord, Finding, LaunchRecord, RoundRecord, ValidityLevel},
 };
@@ -13,7 +14,7 @@ use crate::{
 pub const CANDIDATE: &str = "candidate";
 
 /// Seed of the resampling behind intervals: fixed, so that every renderer and every later reading shows the same ends.
-const BOOTSTRAP_SEED: u64 = 0;
+pub(crate) const BOOTSTRAP_SEED: u64 = 0;
 
 /// What one arm of a case gave.
 #[derive(Clone, Debug)]
@@ -39,16 +40,33 @@ pub struct Figures {
     pub errors: BTreeMap<ErrorKind, u64>,
     /// Answers that failed a check: its name, how often, one sample.
     pub failed_checks: BTreeMap<String, (u64, String)>,
+    /// Steps of scripted users, all rounds together, in order of first use.
+    pub steps: Vec<Step>,
     /// Rounds that these figures are made of.
     pub rounds: usize,
     /// Rounds left out because they were invalid.
     pub rounds_left_out: usize,
     /// Launches that failed, with why.
     pub failed_launches: Vec<(u32, String)>,
-    /// Mean server cores in use.
-    pub cores: Option<f64>,
+    /// Server cores in use over launches.
+    pub cores: Option<Summary>,
+    /// Mean response time over launches, ns; what was in flight at a round's end is in it with the time it had waited.
+    pub mean_latency: Option<Summary>,
     /// Mean memory, bytes.
     pub memory_mean: Option<f64>,
+    /// Companions of the server, in order.
+    pub companions: Vec<CompanionFigures>,
+}
+
+/// What a companion used: none of it is in the server's figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompanionFigures {
+    /// Its name on the network.
+    pub name: String,
+    /// Mean cores in use.
+    pub cores: f64,
+    /// Most memory at the end of a round, bytes.
+    pub memory: u64,
 }
 
 impl Figures {
@@ -68,7 +86,8 @@ impl Figures {
         let chosen = |round: &&RoundRecord| !sound || believable(round);
         let mut figures = Self {
             case: case.id.clone(),
-            level: case.validity.level,
+            // A run that was killed has no validity of whole cases: it is that of its rounds.
+            level: case.validity.level.max(of_case(every().map(|r| &r.validity)).level),
             findings: findings(case, every()),
             time: None,
             metrics: BTreeMap::new(),
@@ -77,25 +96,25 @@ impl Figures {
             counts: Counts::default(),
             errors: BTreeMap::new(),
             failed_checks: BTreeMap::new(),
+            steps: Vec::new(),
             rounds: every().filter(chosen).count(),
             rounds_left_out: every().filter(|r| sound && !believable(r)).count(),
             failed_launches: launches
                 .iter()
                 .filter_map(|l| l.error.as_ref().map(|e| (l.index, e.clone())))
                 .collect(),
-            cores: mean(
-                every()
-                    .filter(chosen)
-                    .filter(|r| r.load.seconds > 0.0 && r.server_cpu_seconds > 0.0)
-                    .map(|r| r.server_cpu_seconds / r.load.seconds),
-            ),
+            cores: over_launches(&launches, &chosen, cores).map(|(s, _)| s),
+            mean_latency: over_launches(&launches, &chosen, mean_latency).map(|(s, _)| s),
             memory_mean: mean(
                 every()
                     .filter(chosen)
                     .filter(|r| r.memory_mean_bytes > 0)
                     .map(|r| float(r.memory_mean_bytes)),
             ),
+            companions: Vec::new(),
         };
+        let rounds: Vec<&RoundRecord> = every().filter(chosen).collect();
+        figures.companions = companions(&rounds);
         if figures.rounds == 0 || !sound {
             figures.level = ValidityLevel::Invalid;
         }
@@ -157,7 +176,36 @@ impl Figures {
                 .or_insert_with(|| (0, check.sample.clone()));
             entry.0 += check.count;
         }
+        for step in &load.steps {
+            match self.steps.iter_mut().find(|known| known.name == step.name) {
+                Some(known) => {
+                    known.latency.merge(&step.latency);
+                    known.failed += step.failed;
+                }
+                None => self.steps.push(step.clone()),
+            }
+        }
     }
+}
+
+fn companions(rounds: &[&RoundRecord]) -> Vec<CompanionFigures> {
+    let seconds: f64 = rounds.iter().map(|round| round.load.seconds).sum();
+    let mut found: Vec<CompanionFigures> = Vec::new();
+    for used in rounds.iter().flat_map(|round| &round.companions) {
+        let cores = used.cpu_seconds / seconds.max(1e-9);
+        match found.iter_mut().find(|known| known.name == used.name) {
+            Some(known) => {
+                known.cores += cores;
+                known.memory = known.memory.max(used.memory_bytes);
+            }
+            None => found.push(CompanionFigures {
+                name: used.name.clone(),
+                cores,
+                memory: used.memory_bytes,
+            }),
+        }
+    }
+    found
 }
 
 /// Time per request of one round, ns.
@@ -171,6 +219,16 @@ pub fn time_per_request(round: &RoundRecord, scheduled: bool) -> Option<f64> {
         return (!load.response_time.histogram.is_empty()).then(|| load.response_time.histogram.mean());
     }
     Some(load.seconds * 1e9 / float(load.counts.done))
+}
+
+fn cores(round: &RoundRecord) -> Option<f64> {
+    let known = round.load.seconds > 0.0 && round.server_cpu_seconds > 0.0;
+    known.then(|| round.server_cpu_seconds / round.load.seconds)
+}
+
+fn mean_latency(round: &RoundRecord) -> Option<f64> {
+    let histogram = &round.load.response_time.histogram;
+    (!histogram.is_empty()).then(|| histogram.mean())
 }
 
 fn believable(round: &RoundRecord) -> bool {

@@ -14,6 +14,7 @@ pub mod figures;
 pub mod footprint;
 #[cfg(feature = "html")]
 pub mod html;
+pub mod intervals;
 pub mod ranking;
 pub mod terminal;
 pub mod units;

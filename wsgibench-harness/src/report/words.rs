@@ -2,7 +2,7 @@
 
 use crate::{
     load::{ErrorKind, Load, Model},
-    store::record::{CaseOutcome, ValidityLevel},
+    store::record::{CaseOutcome, CaseRecord, ValidityLevel},
 };
 
 /// A failure's kind in words: its name in files without the underscores.
@@ -38,6 +38,33 @@ pub fn unmeasured(outcome: &CaseOutcome) -> Option<String> {
     }
 }
 
+/// What a case asks in a few words; of a scripted one, how its users come.
+#[must_use]
+pub fn work(case: &CaseRecord) -> String {
+    if !case.scripted {
+        return load(&case.load);
+    }
+    match &case.load.model {
+        Model::Closed { connections: 1 } => "1 scripted user".into(),
+        Model::Closed { connections } => {
+            format!("{} scripted users", super::units::grouped(*connections as u64))
+        }
+        Model::Open { .. } => load(&case.load).replace("requests/s offered", "scripted users/s arriving"),
+        Model::Users {
+            batch,
+            every,
+            arriving_for,
+            requests_each,
+        } => {
+            let runs = match requests_each {
+                1 => "run the script once".to_owned(),
+                n => format!("run the script {} times", super::units::grouped(*n)),
+            };
+            format!("{batch} scripted users every {every:?} for {arriving_for:?}, who {runs}")
+        }
+    }
+}
+
 /// The load in a few words: `64 connections`, `2,000 requests/s`.
 #[must_use]
 pub fn load(load: &Load) -> String {
@@ -66,5 +93,30 @@ pub fn load(load: &Load) -> String {
             "{batch} users every {every:?} for {arriving_for:?}, {} requests each",
             super::units::grouped(*requests_each)
         ),
+    }
+}
+
+/// A command as a shell would take it: what is more than one word to a shell is quoted.
+#[must_use]
+pub fn command(arguments: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./{}-".contains(c);
+    let quoted = arguments.iter().map(|argument| {
+        if !argument.is_empty() && argument.chars().all(plain) {
+            argument.clone()
+        } else {
+            format!("'{}'", argument.replace('\'', r"'\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+
+    #[test]
+    fn a_command_can_be_pasted() {
+        let arguments = ["serve", "--bind", "{host}:{port}", "a b", "it's", ""].map(String::from);
+        assert_eq!(command(&arguments), r"serve --bind {host}:{port} 'a b' 'it'\''s' ''");
     }
 }

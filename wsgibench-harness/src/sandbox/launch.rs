@@ -176,6 +176,38 @@ impl Launch {
         }
     }
 
+    /// Runs a command in the container of a companion.
+    ///
+    /// # Errors
+    /// There is no companion of this name, or the command cannot be started.
+    #[cfg_attr(
+        not(feature = "docker"),
+        expect(clippy::unused_async, reason = "the same signature with the feature")
+    )]
+    pub async fn exec_in(&self, companion: &str, command: &[&str]) -> io::Result<ExecOutput> {
+        match &self.0 {
+            #[cfg(feature = "docker")]
+            Kind::Docker(launch) => launch.exec_in(companion, command).await,
+            Kind::Process(_) | Kind::Running(_) => {
+                let _ = command;
+                Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    format!("there is no companion `{companion}`: companions need the docker sandbox"),
+                ))
+            }
+        }
+    }
+
+    /// What each companion has used since its start, by name; those whose figures cannot be had are left out.
+    #[must_use]
+    pub fn companion_usage(&self) -> Vec<(String, Usage)> {
+        match &self.0 {
+            #[cfg(feature = "docker")]
+            Kind::Docker(launch) => launch.companion_usage(),
+            Kind::Process(_) | Kind::Running(_) => Vec::new(),
+        }
+    }
+
     /// Sends a signal to its first process.
     ///
     /// # Errors

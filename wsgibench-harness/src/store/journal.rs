@@ -16,6 +16,8 @@ pub enum Entry {
     Server(Box<ServerRecord>),
     /// The ceiling was measured.
     Ceiling(Ceiling),
+    /// The ceiling of scripted users was measured.
+    ScriptCeiling(Ceiling),
     /// A launch is ready and will be loaded.
     LaunchBegun {
         /// Case id.
@@ -73,6 +75,7 @@ pub(super) fn apply(run: &mut RunRecord, entry: Entry) {
         Entry::Notice(notice) => run.notices.push(notice),
         Entry::Server(server) => run.servers.push(*server),
         Entry::Ceiling(ceiling) => run.ceiling = Some(ceiling),
+        Entry::ScriptCeiling(ceiling) => run.script_ceiling = Some(ceiling),
         Entry::LaunchBegun { case, launch } => {
             if let Some(case) = find(run, &case) {
                 case.launches.push(*launch);

@@ -10,9 +10,10 @@ pub mod conformance;
 mod journal;
 pub mod record;
 mod runs;
+mod salvage;
 
 pub use atomic::write_atomically;
 pub use baseline::{BaselineRun, Fingerprint};
 pub use conformance::{ConformanceRecord, ServerConformance};
 pub use journal::{Entry, fold};
-pub use runs::{Recovered, RunWriter, Store, StoreError};
+pub use runs::{Recovered, Remains, RunWriter, Store, StoreError};

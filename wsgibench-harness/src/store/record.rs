@@ -44,6 +44,9 @@ pub struct RunRecord {
     pub cases: Vec<CaseRecord>,
     /// The engine's ceiling on this path, if it was measured.
     pub ceiling: Option<Ceiling>,
+    /// The same with scripted users: measured where the run has any, and what their cases are held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script_ceiling: Option<Ceiling>,
     /// Comparison, if one was asked for (`verdict.json` has the same).
     #[serde(default)]
     pub comparison: Option<serde_json::Value>,
@@ -125,6 +128,9 @@ pub struct CaseRecord {
     pub description: String,
     /// The load.
     pub load: Load,
+    /// What is asked stands in a script; the load says when its users come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scripted: bool,
     /// What came of it.
     pub outcome: CaseOutcome,
     /// Launch by launch.
@@ -203,6 +209,9 @@ pub struct RoundRecord {
     /// How the memory changed, bytes a second, where the round was long enough to tell (a minute or so).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_growth: Option<Slope>,
+    /// What its companions used in it, each apart and none of it in the figures above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub companions: Vec<CompanionUsage>,
     /// Metrics by id (`stats::metric`): `throughput`, `cpu_per_request`, `p50`, `p99`, ...
     pub metrics: BTreeMap<String, f64>,
     /// May it be believed.
@@ -309,6 +318,17 @@ pub struct Pulse {
     pub errors: u64,
 }
 
+/// A companion in a round.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CompanionUsage {
+    /// Its name on the network.
+    pub name: String,
+    /// CPU time, seconds.
+    pub cpu_seconds: f64,
+    /// Memory at the end of the round without the page cache, bytes.
+    pub memory_bytes: u64,
+}
+
 /// The server in one second of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerSecond {
@@ -327,6 +347,34 @@ pub struct Ceiling {
     pub requests_per_second: f64,
     /// Engine CPU time per request, microseconds.
     pub engine_cpu_us_per_request: f64,
+}
+
+/// The ceilings of both kinds of load.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ceilings {
+    /// Declared loads.
+    pub declared: Option<Ceiling>,
+    /// Scripted users.
+    pub scripted: Option<Ceiling>,
+}
+
+impl Ceilings {
+    /// The one that a case is held against.
+    #[must_use]
+    pub fn of(self, scripted: bool) -> Option<Ceiling> {
+        if scripted { self.scripted } else { self.declared }
+    }
+}
+
+impl RunRecord {
+    /// What the engine reaches here, by kind of load.
+    #[must_use]
+    pub fn ceilings(&self) -> Ceilings {
+        Ceilings {
+            declared: self.ceiling,
+            scripted: self.script_ceiling,
+        }
+    }
 }
 
 /// Whether a measurement may be believed.

@@ -13,6 +13,7 @@ use super::{
     atomic::write_atomically,
     journal::{Entry, apply, fold},
     record::{RunRecord, SCHEMA_VERSION},
+    salvage,
 };
 
 /// Everything of ours under the target folder.
@@ -86,6 +87,15 @@ pub struct Recovered {
     pub path: PathBuf,
 }
 
+/// A run as far as it could be read.
+#[derive(Clone, Debug)]
+pub struct Remains {
+    /// The run.
+    pub run: RunRecord,
+    /// What is missing of it, in a sentence; `None` when it is whole.
+    pub missing: Option<String>,
+}
+
 impl Store {
     /// The store under `<target>/wsgibench`.
     #[must_use]
@@ -129,6 +139,34 @@ impl Store {
         Ok(writer)
     }
 
+    /// Goes on with a run that was interrupted: its folder, its lock, and the record as it is given, behind what the journal
+    /// has. Until it is finished again there is no `run.json`, as of any run under way.
+    ///
+    /// # Errors
+    /// When the disk says no, or when another process is at the run.
+    pub fn resume(&self, run: RunRecord) -> Result<RunWriter, StoreError> {
+        let dir = self.run_dir(&run.id);
+        let lock = lock_file(&dir)?;
+        let path = dir.join("journal.jsonl");
+        whole_lines(&path).map_err(io_error("mend", &path))?;
+        let journal = File::options()
+            .append(true)
+            .open(&path)
+            .map_err(io_error("open", &path))?;
+        let mut writer = RunWriter {
+            dir,
+            journal,
+            run,
+            _lock: lock,
+        };
+        writer.restate()?;
+        let record = writer.dir.join("run.json");
+        match fs::remove_file(&record) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &record)(error)),
+            _ => Ok(writer),
+        }
+    }
+
     /// Writes a finished run's record again, after something was concluded from it.
     ///
     /// # Errors
@@ -155,11 +193,29 @@ impl Store {
     /// # Errors
     /// Unknown, damaged or too new.
     pub fn read(&self, name: &str) -> Result<RunRecord, StoreError> {
+        read_run(&self.find(name)?)
+    }
+
+    /// Reads a run as far as it goes: where its `run.json` is damaged its journal stands in, and without one the cases that
+    /// are whole.
+    ///
+    /// # Errors
+    /// Unknown, too new, or damaged beyond that.
+    pub fn read_remains(&self, name: &str) -> Result<Remains, StoreError> {
+        let path = self.find(name)?;
+        match read_run(&path) {
+            Ok(run) => Ok(Remains { run, missing: None }),
+            Err(damaged @ StoreError::Damaged { .. }) => remains(&path).ok_or(damaged),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<PathBuf, StoreError> {
         let as_path = Path::new(name);
-        let path = if as_path.is_file() {
-            as_path.to_owned()
+        if as_path.is_file() {
+            Ok(as_path.to_owned())
         } else if as_path.join("run.json").is_file() {
-            as_path.join("run.json")
+            Ok(as_path.join("run.json"))
         } else {
             let finished = self.finished();
             let id = if name == "latest" {
@@ -182,9 +238,8 @@ impl Store {
                     hint,
                 });
             };
-            self.run_dir(&id).join("run.json")
-        };
-        read_run(&path)
+            Ok(self.run_dir(&id).join("run.json"))
+        }
     }
 
     /// Makes whole what killed runs left. Runs that are alive hold their lock and are not touched.
@@ -280,14 +335,7 @@ impl RunWriter {
 }
 
 fn recover_one(dir: &Path) -> Result<Option<Recovered>, StoreError> {
-    let path = dir.join("journal.jsonl");
-    let file = File::open(&path).map_err(io_error("read", &path))?;
-    // The last line of a killed run may be half written: reading stops at the first line that does not parse.
-    let entries = BufReader::new(file)
-        .lines()
-        .map_while(Result::ok)
-        .map_while(|line| serde_json::from_str::<Entry>(&line).ok());
-    let Some(mut run) = fold(entries) else {
+    let Some(mut run) = read_journal(&dir.join("journal.jsonl"))? else {
         return Ok(None);
     };
     run.interrupted = true;
@@ -299,6 +347,45 @@ fn recover_one(dir: &Path) -> Result<Option<Recovered>, StoreError> {
         rounds,
         path: dir.join("run.json"),
     }))
+}
+
+/// The run that a journal tells of; `None` when not even its first line is whole.
+fn read_journal(path: &Path) -> Result<Option<RunRecord>, StoreError> {
+    let file = File::open(path).map_err(io_error("read", path))?;
+    // The last line of a killed run may be half written: reading stops at the first line that does not parse.
+    let entries = BufReader::new(file)
+        .lines()
+        .map_while(Result::ok)
+        .map_while(|line| serde_json::from_str::<Entry>(&line).ok());
+    Ok(fold(entries))
+}
+
+/// What is left of a run whose record cannot be read.
+fn remains(path: &Path) -> Option<Remains> {
+    let journal = path.parent()?.join("journal.jsonl");
+    if path.file_name().is_some_and(|name| name == "run.json")
+        && let Ok(Some(run)) = read_journal(&journal)
+    {
+        let missing = format!(
+            "{} is damaged; this is what its journal has: every finished round, but not the validity of whole cases nor a comparison",
+            path.display()
+        );
+        return Some(Remains {
+            run,
+            missing: Some(missing),
+        });
+    }
+    let text = String::from_utf8_lossy(&fs::read(path).ok()?).into_owned();
+    let run = salvage::whole_cases(&text)?;
+    let missing = format!(
+        "{} breaks off and has no journal beside it: {} whole cases could be read, what came after them is lost",
+        path.display(),
+        run.cases.len()
+    );
+    Some(Remains {
+        run,
+        missing: Some(missing),
+    })
 }
 
 fn write_run(dir: &Path, run: &RunRecord) -> Result<(), StoreError> {
@@ -350,6 +437,18 @@ fn read_run(path: &Path) -> Result<RunRecord, StoreError> {
         });
     }
     serde_json::from_slice(&text).map_err(damaged)
+}
+
+/// Cuts off a last line that a killed process did not write to its end: what follows it would not be read.
+fn whole_lines(journal: &Path) -> io::Result<()> {
+    let text = fs::read(journal)?;
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    if whole < text.len() {
+        let file = File::options().write(true).open(journal)?;
+        file.set_len(whole as u64)?;
+        file.sync_data()?;
+    }
+    Ok(())
 }
 
 fn lock_file(dir: &Path) -> Result<File, StoreError> {
@@ -429,6 +528,33 @@ mod tests {
         assert!(run.interrupted);
         assert_eq!(run.cases[0].launches.len(), 1);
         assert!(store.recover().is_empty(), "once is enough");
+    }
+
+    #[test]
+    fn of_a_truncated_record_the_journal_or_what_is_whole_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let mut writer = store.begin(record("r4")).unwrap();
+        writer
+            .note(Entry::LaunchBegun {
+                case: "ping/a/c1".into(),
+                launch: Box::new(launch()),
+            })
+            .unwrap();
+        writer.finish(false).unwrap();
+        assert!(store.read_remains("r4").unwrap().missing.is_none());
+        let path = store.run_dir("r4").join("run.json");
+        let text = fs::read(&path).unwrap();
+        fs::write(&path, &text[..text.len() / 2]).unwrap();
+        let remains = store.read_remains("r4").unwrap();
+        assert!(remains.missing.unwrap().contains("journal"));
+        assert_eq!(remains.run.cases[0].launches.len(), 1);
+        fs::remove_file(store.run_dir("r4").join("journal.jsonl")).unwrap();
+        fs::write(&path, &text[..text.len() - 30]).unwrap();
+        let remains = store.read_remains("r4").unwrap();
+        assert!(remains.missing.unwrap().contains("1 whole cases"));
+        fs::write(&path, &text[..20]).unwrap();
+        assert!(matches!(store.read_remains("r4"), Err(StoreError::Damaged { .. })));
     }
 
     #[test]

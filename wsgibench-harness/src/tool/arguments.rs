@@ -12,6 +12,7 @@ Examples:
   wsgibench doctor                       what stands in the way of a good measurement here
   wsgibench list                         the runs that are stored
   wsgibench compare 20261121T101500-4f2a latest
+  wsgibench report 20261121T101500-4f2a latest
   wsgibench export csv latest figures.csv
   wsgibench clean                        shows what could go; removes nothing
 
@@ -64,6 +65,9 @@ pub(super) enum Command {
     Doctor,
     /// Compare two runs, case by case: advice, no gate
     Compare(Compare),
+    /// Make the HTML report again, of one run or of several side by side
+    #[cfg(feature = "html")]
+    Report(Report),
     /// Write a run in another format
     Export(Export),
     /// List the stored runs
@@ -103,6 +107,28 @@ pub(super) struct Compare {
     /// Only this metric; several may be given [default: all]
     #[arg(long = "metric", value_name = "METRIC")]
     pub(super) metrics: Vec<crate::stats::Metric>,
+}
+
+#[cfg(feature = "html")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wsgibench report                              the newest run
+  wsgibench report RUN RUN RUN                  the newest of them in full, the others beside it
+  wsgibench report --baseline main              with the history of a saved baseline
+  wsgibench report /mnt/old/run.json --output old.html
+
+A run whose file is damaged is shown as far as it can be read; the report says what is missing.")]
+pub(super) struct Report {
+    /// Which runs [default: latest]
+    #[arg(value_name = "RUN")]
+    pub(super) runs: Vec<String>,
+    /// Where to [default: wsgibench/report/index.html in the target folder]
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Show the history of this saved baseline as well
+    #[arg(long, value_name = "NAME")]
+    pub(super) baseline: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -31,7 +31,7 @@ pub(super) enum ToolError {
 impl ToolError {
     pub(super) fn exit_code(&self) -> ExitCode {
         let code = match self {
-            Self::Usage(_) | Self::Store(StoreError::Unknown { .. }) => 2,
+            Self::Usage(_) | Self::Store(StoreError::Unknown { .. } | StoreError::UnknownBaseline { .. }) => 2,
             Self::Failed(_) | Self::Store(_) | Self::Io { .. } => 1,
         };
         ExitCode::from(code)

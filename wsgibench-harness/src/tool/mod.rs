@@ -1,4 +1,4 @@
-//! The `wsgibench` command: `new`, `doctor`, `compare`, `export`, `list`, `clean`.
+//! The `wsgibench` command: `new`, `doctor`, `compare`, `report`, `export`, `list`, `clean`.
 //!
 //! It measures nothing: that is `cargo bench`.
 
@@ -10,6 +10,8 @@ mod error;
 mod export;
 mod list;
 mod new;
+#[cfg(feature = "html")]
+mod report;
 mod target;
 mod units;
 
@@ -47,6 +49,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
         Command::New(options) => new::run(options),
         Command::Doctor => Ok(doctor::run(arguments.target_dir.as_deref())),
         Command::Compare(options) => compare::run(options, &store()?),
+        #[cfg(feature = "html")]
+        Command::Report(options) => report::run(options, &store()?),
         Command::List => Ok(list::run(&store()?)),
         Command::Export(options) => export::run(options, &store()?),
         Command::Clean(options) => clean::run(options, &store()?),

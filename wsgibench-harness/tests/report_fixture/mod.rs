@@ -12,10 +12,10 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::json;
 use wsgibench_harness::{
     declare::{Limits, Profile, ServerSpec, Source, Variant},
-    load::{Latency, Load, RoundResult},
+    load::{ErrorKind, FailedCheck, Latency, Load, RoundResult, Step, script::WHOLE_SCRIPT},
     store::record::{
-        CaseOutcome, CaseRecord, Environment, Finding, LaunchRecord, Notice, RoundRecord, RunRecord, SCHEMA_VERSION,
-        ServerRecord, ServerSecond, Validity, ValidityLevel,
+        CaseOutcome, CaseRecord, Ceiling, CompanionUsage, Environment, Finding, LaunchRecord, Notice, RoundRecord,
+        RunRecord, SCHEMA_VERSION, ServerRecord, ServerSecond, Validity, ValidityLevel,
     },
 };
 
@@ -130,6 +130,7 @@ pub(crate) fn round(index: u32, rate: f64, connections: u64, shape: Shape, seed:
             })
             .collect(),
         memory_growth: None,
+        companions: Vec::new(),
         metrics,
         validity: Validity::default(),
         capacity_per_second: None,
@@ -173,6 +174,7 @@ pub(crate) fn case(scenario: &str, server: &str, connections: usize, shape: Shap
         values: vec![("connections".into(), connections.to_string())],
         description: "Ping-pong, as both studies have it.".into(),
         load: Load::closed(connections).get("/").expect_status(200).expect_body("OK"),
+        scripted: false,
         outcome: CaseOutcome::Measured,
         launches,
         validity: Validity::default(),
@@ -258,6 +260,7 @@ pub(crate) fn run(cases: Vec<CaseRecord>) -> RunRecord {
         servers,
         cases,
         ceiling: None,
+        script_ceiling: None,
         comparison: None,
     }
 }
@@ -340,6 +343,52 @@ pub(crate) fn finding(check: &str, level: ValidityLevel, text: &str) -> Finding 
         threshold: 0.7,
         text: text.into(),
     }
+}
+
+/// A run of one scripted case: steps with figures of their own, a failed check and a script that panicked.
+pub(crate) fn scripted() -> RunRecord {
+    let mut case = case("sign_in", "gunicorn_gthread", 16, shape(2_400.0));
+    case.param = "u16".into();
+    case.id = "sign_in/gunicorn_gthread/u16".into();
+    case.description = "A visitor who signs in and uploads.".into();
+    case.load = Load::closed(16);
+    case.scripted = true;
+    for round in case.launches.iter_mut().flat_map(|launch| &mut launch.rounds) {
+        let step = |name: &str, ms: f64, count: u64, failed: u64| Step {
+            name: name.into(),
+            latency: latency(ms * 1e6, count, 0),
+            failed,
+        };
+        round.companions = vec![CompanionUsage {
+            name: "store".into(),
+            cpu_seconds: 0.3,
+            memory_bytes: 30 << 20,
+        }];
+        round.load.steps = vec![
+            step(WHOLE_SCRIPT, 31.0, 300, 1),
+            step("sign in", 2.4, 300, 0),
+            step("upload <64 KiB>", 4.9, 300, 3),
+            step("never used", 1.0, 0, 0),
+        ];
+        let check = |name: &str, count: u64, sample: &str| FailedCheck {
+            name: name.into(),
+            count,
+            sample: sample.into(),
+        };
+        round.load.failed_checks = vec![
+            check("status 200", 3, "500 Internal Server Error: <h1>Oops</h1>"),
+            check("the script panicked", 1, "index out of bounds"),
+        ];
+        round.load.counts.failed += 4;
+        round.load.counts.offered += 4;
+        round.load.errors = vec![(ErrorKind::Status, 3), (ErrorKind::Script, 1)];
+    }
+    let mut run = run(vec![case]);
+    run.script_ceiling = Some(Ceiling {
+        requests_per_second: 98_000.0,
+        engine_cpu_us_per_request: 9.8,
+    });
+    run
 }
 
 /// The run with a comparison in it, as `--against` leaves it.

@@ -3,8 +3,6 @@
 
 use wsgibench_harness::prelude::*;
 
-struct User;
-
 #[scenario]
 async fn none(user: &mut User) -> Result<()> {
     Ok(())

@@ -1,9 +1,7 @@
-//! Shapes of scripted scenarios. (That `User` is not there would be the compiler's next error.)
+//! Shapes of scripted scenarios.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;
-
-struct User;
 
 #[scenario(users = [1])]
 async fn without_user() -> Result<()> {

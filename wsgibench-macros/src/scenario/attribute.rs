@@ -20,6 +20,9 @@ const OPTIONS: [&str; 8] = [
 /// Load models of a scripted user, of which it has exactly one.
 const MODELS: [&str; 3] = ["users", "rate", "load"];
 
+/// What only a scripted user has beside its load model.
+const OF_USERS: [&str; 2] = ["user_setup", "user_teardown"];
+
 /// The attribute, checked.
 pub(crate) struct Attribute {
     pub(crate) krate: Path,
@@ -29,6 +32,8 @@ pub(crate) struct Attribute {
     pub(crate) ignore: String,
     pub(crate) setup: Option<Path>,
     pub(crate) teardown: Option<Path>,
+    pub(crate) user_setup: Option<Path>,
+    pub(crate) user_teardown: Option<Path>,
     pub(crate) axes: Vec<Axis>,
     pub(crate) cases: Vec<Case>,
     pub(crate) model: Option<Model>,
@@ -58,13 +63,16 @@ pub(crate) fn read(options: Vec<Opt>, form: &Form, errors: &mut Errors) -> Attri
         ignore: String::new(),
         setup: None,
         teardown: None,
+        user_setup: None,
+        user_teardown: None,
         axes: Vec::new(),
         cases: Vec::new(),
         model: None,
     };
     for param in &form.params {
         let name = param.name();
-        if OPTIONS.contains(&name.as_str()) || (form.scripted && name == "load") {
+        let of_users = name == "load" || OF_USERS.contains(&name.as_str());
+        if OPTIONS.contains(&name.as_str()) || (form.scripted && of_users) {
             errors.at(
                 &param.ident,
                 format!("a parameter cannot be called `{name}`, `#[scenario]` has an option of that name"),
@@ -106,6 +114,8 @@ impl Attribute {
             }
             "setup" => self.setup = path(option, HOOK, errors),
             "teardown" => self.teardown = path(option, HOOK, errors),
+            "user_setup" if form.scripted => self.user_setup = path(option, USER_HOOK, errors),
+            "user_teardown" if form.scripted => self.user_teardown = path(option, USER_HOOK, errors),
             "crate" => {
                 let krate = path(
                     option,
@@ -222,13 +232,20 @@ fn meant(name: &str, seen: &[String], form: &Form) -> bool {
 
 /// All that can stand before a `=`.
 fn choices(form: &Form) -> Vec<String> {
-    let models: &[&str] = if form.scripted { &MODELS } else { &[] };
+    let (models, of_users): (&[&str], &[&str]) = if form.scripted {
+        (&MODELS, &OF_USERS)
+    } else {
+        (&[], &[])
+    };
     let params = form.params.iter().map(super::form::Param::name);
-    let options = OPTIONS.iter().chain(models).map(|&option| option.to_owned());
+    let options = OPTIONS.iter().chain(models).chain(of_users);
+    let options = options.map(|&option| option.to_owned());
     params.chain(options).collect()
 }
 
 const HOOK: &str = "the path of an `async fn(ctx: &mut SetupContext) -> Result<()>`, e.g. `setup = fill_database`";
+
+const USER_HOOK: &str = "the path of an `async fn(user: &mut User) -> Result<()>`, e.g. `user_setup = sign_in`";
 
 fn unknown(name: &str, form: &Form) -> String {
     let choices = choices(form);
@@ -238,6 +255,9 @@ fn unknown(name: &str, form: &Form) -> String {
         None if !form.scripted && MODELS.contains(&name) => {
             "; it is the load model of a scripted user, while a declared scenario says it in the `Load` that it returns"
                 .into()
+        }
+        None if !form.scripted && OF_USERS.contains(&name) => {
+            "; only a scripted user has it, while `setup` and `teardown` are for each launch".into()
         }
         None => String::new(),
     };

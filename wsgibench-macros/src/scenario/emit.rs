@@ -247,6 +247,7 @@ fn work(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
     let outer = copies(&arguments);
     let inner = copies(&arguments);
     let call = quote_spanned!(span=> __function(__user, #(#arguments),*));
+    let hooks = user_hooks(attribute);
     quote! {
         #krate::declare::Work::Script {
             load: #load,
@@ -256,7 +257,22 @@ fn work(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
                     #(let #arguments = #inner;)*
                     ::std::boxed::Box::pin(#call)
                 })
+                #hooks
             },
         }
     }
+}
+
+/// What each user does before its first run of the script, and after its last.
+fn user_hooks(attribute: &Attribute) -> TokenStream {
+    let hook = |method: &str, path: &Option<Path>| {
+        path.as_ref().map(|path| {
+            let method = format_ident!("{method}");
+            let call = quote_spanned!(span_of(path)=> ::std::boxed::Box::pin(#path(__user)));
+            quote!(.#method(move |__user| #call))
+        })
+    };
+    let setup = hook("with_user_setup", &attribute.user_setup);
+    let teardown = hook("with_user_teardown", &attribute.user_teardown);
+    quote!(#setup #teardown)
 }

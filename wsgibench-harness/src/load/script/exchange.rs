@@ -20,6 +20,9 @@ use super::{
     world::World,
 };
 
+/// The name under which requests that cannot be sent are counted.
+const BAD_REQUEST: &str = "the script made a request that cannot be sent";
+
 /// A request that is not counted yet. Whatever happens to it, it is counted when this is dropped at the latest.
 #[derive(Debug)]
 pub(super) struct Ticket {
@@ -63,7 +66,11 @@ impl Ticket {
     }
 
     pub(super) fn fails(mut self, failure: Failure) -> Failure {
-        self.judge(Verdict::Failed(failure.kind()));
+        self.judge(match failure.kind() {
+            // What is wrong with the script itself, its author must be able to read.
+            ErrorKind::Script => Verdict::Check(ErrorKind::Script, BAD_REQUEST.into(), failure.to_string()),
+            kind => Verdict::Failed(kind),
+        });
         failure
     }
 

@@ -11,7 +11,7 @@
 //! Every request is counted once: done when its answer passed the checks made of it, failed, or censored. What a script
 //! does wrong is counted as [`ErrorKind::Script`](super::ErrorKind::Script) and never ends the run: an error of its own, a panic.
 //! One that waits for ever for something other than an answer is censored at the end of the round, even if it holds
-//! its thread. How long whole scripts took is in the step [`WHOLE_SCRIPT`].
+//! its thread, and counted by the name `the script hangs`. How long whole scripts took is in the step [`WHOLE_SCRIPT`].
 
 mod answer;
 mod body;
@@ -35,7 +35,7 @@ pub use answer::{Answer, Streaming};
 pub use failure::Failure;
 pub use multipart::Multipart;
 pub use request::RequestBuilder;
-pub use session::ScriptSession;
+pub use session::{ScriptSession, Trial};
 pub use tls::Authority;
 pub use user::User;
 
@@ -45,9 +45,20 @@ pub const WHOLE_SCRIPT: &str = "(whole script)";
 /// What one run of a script is: borrowed from its user.
 pub type Running<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
+type Function = Arc<dyn for<'a> Fn(&'a mut User) -> Running<'a> + Send + Sync>;
+
+/// The step to which the requests of a user's set-up belong.
+pub const USER_SETUP: &str = "(user set-up)";
+/// The step to which the requests of a user's tear-down belong.
+pub const USER_TEARDOWN: &str = "(user tear-down)";
+
 /// A script of whatever type it had; cheap to clone.
 #[derive(Clone)]
-pub struct Script(Arc<dyn for<'a> Fn(&'a mut User) -> Running<'a> + Send + Sync>);
+pub struct Script {
+    run: Function,
+    setup: Option<Function>,
+    teardown: Option<Function>,
+}
 
 /// Makes a [`Script`] of a function.
 ///
@@ -64,14 +75,56 @@ pub fn script<F>(function: F) -> Script
 where
     F: for<'a> Fn(&'a mut User) -> Running<'a> + Send + Sync + 'static,
 {
-    Script(Arc::new(function))
+    Script {
+        run: Arc::new(function),
+        setup: None,
+        teardown: None,
+    }
 }
 
 impl Script {
     /// One run of it.
     pub fn run<'a>(&self, user: &'a mut User) -> Running<'a> {
-        (self.0)(user)
+        (self.run)(user)
     }
+
+    /// What each user does once, before its first run of the script. A user whose set-up fails runs no script: in a closed
+    /// loop it tries again, an arrival is counted as failed.
+    #[must_use]
+    pub fn with_user_setup<F>(mut self, function: F) -> Self
+    where
+        F: for<'a> Fn(&'a mut User) -> Running<'a> + Send + Sync + 'static,
+    {
+        self.setup = Some(Arc::new(function));
+        self
+    }
+
+    /// What each user does once, after its last run of the script: when it leaves, and in a closed loop when the load
+    /// ends. A user who is broken off at the end of a round leaves without.
+    #[must_use]
+    pub fn with_user_teardown<F>(mut self, function: F) -> Self
+    where
+        F: for<'a> Fn(&'a mut User) -> Running<'a> + Send + Sync + 'static,
+    {
+        self.teardown = Some(Arc::new(function));
+        self
+    }
+
+    fn part(&self, part: Part) -> Option<&Function> {
+        match part {
+            Part::Setup => self.setup.as_ref(),
+            Part::Run => Some(&self.run),
+            Part::Teardown => self.teardown.as_ref(),
+        }
+    }
+}
+
+/// What of a script a user is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Setup,
+    Run,
+    Teardown,
 }
 
 impl fmt::Debug for Script {

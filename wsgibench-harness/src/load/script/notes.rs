@@ -10,11 +10,13 @@ use super::{
         record::{Recorder, Tally},
         result::{ErrorKind, FailedCheck, Latency, Step},
     },
-    WHOLE_SCRIPT,
+    Part, WHOLE_SCRIPT,
 };
 
 /// A script that has done nothing for so long at the end of a round counts as hanging.
 const SILENCE: Nanos = 100_000_000;
+/// The name under which hanging scripts are counted.
+pub(super) const HANGS: &str = "the script hangs";
 /// Length of a sample, bytes.
 const SAMPLE: usize = 512;
 
@@ -58,14 +60,24 @@ struct UserNotes {
     doing: Doing,
     /// Since when.
     since: Nanos,
-    /// When its script began.
+    /// When the part of its script began that it is at.
     began: Nanos,
+    part: Part,
     /// An arrival that has been offered and whose first request has not been sent: when it was due.
     owed: Option<Nanos>,
     /// Requests of its script so far.
     asked: u64,
+    /// It has asked for something in this round, or hangs.
+    busy: bool,
     /// Right answers in this round.
     answers: u64,
+}
+
+impl UserNotes {
+    /// Neither asks nor thinks, and has not for so long.
+    fn hangs(&self, now: Nanos, longer_than: Nanos) -> bool {
+        self.doing == Doing::Script && now.saturating_sub(self.since) >= longer_than
+    }
 }
 
 /// The notes of one worker.
@@ -128,12 +140,16 @@ impl Notes {
         }
         self.phase = Some(now);
         self.second = now;
+        for (_, user) in &mut self.users {
+            user.answers = 0;
+            user.busy = false;
+        }
         for (_, pending) in &mut self.requests {
             pending.noted = pending.answered.is_none();
             self.recorder.tally.counts.offered += u64::from(pending.noted);
-        }
-        for (_, user) in &mut self.users {
-            user.answers = 0;
+            if let Some(user) = self.users.get_mut(pending.user).filter(|_| pending.noted) {
+                user.busy = true;
+            }
         }
         self.recorder.tally.established = self.open_connections;
     }
@@ -163,10 +179,9 @@ impl Notes {
             }
             self.requests[key].noted = false;
         }
-        for key in 0..self.users.capacity() {
-            if let Some(user) = self.users.get(key).copied() {
-                self.close_user(key, user, now);
-            }
+        let users: Vec<(usize, UserNotes)> = self.users.iter().map(|(key, user)| (key, *user)).collect();
+        for (key, user) in users {
+            self.close_user(key, user, now);
         }
         while let Some(due) = self.queue.pop_front() {
             self.recorder.unsent(now.saturating_sub(due));
@@ -185,20 +200,40 @@ impl Notes {
     }
 
     fn close_user(&mut self, key: usize, user: UserNotes, now: Nanos) {
-        self.recorder.tally.fairness.add(user.answers);
+        let hangs = user.owed.is_none() && user.hangs(now, SILENCE);
+        // Who thinks from one end of the round to the other has not been left without an answer.
+        if user.busy || hangs {
+            self.recorder.tally.fairness.add(user.answers);
+            self.recorder.tally.wanted += 1;
+        }
         self.recorder.tally.users_active += 1;
-        if user.doing != Doing::Nothing {
+        if user.doing != Doing::Nothing && user.part == Part::Run {
             let since = user.began.max(self.phase.unwrap_or(now));
             self.steps[0].latency.record_censored(time(now.saturating_sub(since)));
         }
         if let Some(due) = user.owed {
             self.recorder.unsent(now.saturating_sub(due));
             self.users[key].owed = None;
-        } else if user.doing == Doing::Script && now.saturating_sub(user.since) >= SILENCE {
+        } else if hangs {
             // Awaits for ever, or holds the thread.
             self.recorder.tally.counts.offered += 1;
             self.recorder.censored(now - user.since, None);
+            let sample = format!(
+                "for {:.1} s it has neither asked for anything nor been thinking",
+                time(now - user.since).as_secs_f64()
+            );
+            note_check(&mut self.checks, HANGS, &sample);
         }
+    }
+
+    /// Whether a script has done nothing of its own for so long.
+    pub(super) fn any_hangs(&self, now: Nanos, longer_than: Nanos) -> bool {
+        self.users.iter().any(|(_, user)| user.hangs(now, longer_than))
+    }
+
+    /// Users who have come to the end of their visit in this round.
+    pub(super) fn finished(&self) -> u64 {
+        self.recorder.tally.users_finished
     }
 
     /// Done, and failed or timed out, in the round so far; the last second's 99th percentile; users.
@@ -216,8 +251,10 @@ impl Notes {
             doing: Doing::Nothing,
             since: now,
             began: now,
+            part: Part::Run,
             owed: None,
             asked: 0,
+            busy: false,
             answers: 0,
         })
     }
@@ -227,7 +264,10 @@ impl Notes {
             return;
         };
         if self.phase.is_some() {
-            self.recorder.tally.fairness.add(user.answers);
+            if user.busy {
+                self.recorder.tally.fairness.add(user.answers);
+                self.recorder.tally.wanted += 1;
+            }
             self.recorder.tally.users_finished += u64::from(finished);
         }
     }
@@ -255,33 +295,53 @@ impl Notes {
         }
     }
 
-    pub(super) fn script_begins(&mut self, user: usize, owed: Option<Nanos>, now: Nanos) {
+    /// The user's next request is an arrival that was due then.
+    pub(super) fn owes(&mut self, user: usize, owed: Option<Nanos>) {
         let owed = owed.filter(|_| self.phase.is_some());
+        if let Some(notes) = self.users.get_mut(user).filter(|_| owed.is_some()) {
+            notes.owed = owed;
+        }
+    }
+
+    pub(super) fn script_begins(&mut self, user: usize, part: Part, now: Nanos) {
         if let Some(notes) = self.users.get_mut(user) {
             notes.doing = Doing::Script;
             notes.since = now;
             notes.began = now;
-            notes.owed = owed;
+            notes.part = part;
             notes.asked = 0;
         }
     }
 
-    /// The script has ended; `error` is what went wrong in it and is not counted as a request's failure.
-    pub(super) fn script_ends(&mut self, user: usize, error: Option<(&str, String)>, failed: bool, now: Nanos) {
+    /// A part of the script has ended; `error` is what went wrong in it and is not counted as a request's failure.
+    pub(super) fn script_ends(
+        &mut self,
+        user: usize,
+        part: Part,
+        error: Option<(&str, String)>,
+        failed: bool,
+        now: Nanos,
+    ) {
         let Some(notes) = self.users.get_mut(user) else {
             return;
         };
         notes.doing = Doing::Nothing;
         notes.since = now;
-        let (owed, began) = (notes.owed.take(), notes.began);
+        // A set-up that asked for nothing leaves the arrival to the script.
+        let owed = if part == Part::Setup && !failed {
+            None
+        } else {
+            notes.owed.take()
+        };
+        let began = notes.began;
         let Some(start) = self.phase else {
             return;
         };
-        let steps = &mut self.steps[0];
-        if failed {
-            steps.failed += 1;
-        } else if began >= start {
-            steps.latency.record(time(now - began));
+        let whole = &mut self.steps[0];
+        if failed && part != Part::Teardown {
+            whole.failed += 1;
+        } else if part == Part::Run && began >= start {
+            whole.latency.record(time(now - began));
         }
         match error {
             Some((name, sample)) => {
@@ -328,6 +388,7 @@ impl Notes {
         if let Some(notes) = self.users.get_mut(user) {
             owed = notes.owed.take();
             notes.asked += 1;
+            notes.busy |= noted;
             notes.doing = Doing::Request;
             notes.since = now;
         }

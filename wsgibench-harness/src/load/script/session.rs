@@ -29,7 +29,7 @@ use super::{
     },
     Script,
     notes::Round,
-    worker::{Job, Order},
+    worker::{GOODBYE, Job, Order},
     world::World,
 };
 
@@ -38,8 +38,14 @@ const SECOND: Nanos = 1_000_000_000;
 const TICK: Nanos = 100_000_000;
 /// From the order to begin to the beginning: time enough for every worker to take the order.
 const LEAD: Nanos = 2_000_000;
+/// How often a trial is looked at.
+const TRIAL_TICK: Nanos = 5_000_000;
+/// A script that has done nothing for so long in a trial hangs.
+const HANGING: Nanos = 5_000_000_000;
+/// Users of a trial have numbers from here on: none that is timed meets what they left on the server.
+const TRIAL_NUMBERS: u64 = 1 << 48;
 /// How long a worker may take to end; one whose script holds the thread never does and is left behind.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = GOODBYE.saturating_add(Duration::from_secs(1));
 
 /// Scripted users under way: rounds on demand. Between rounds closed users go on (unnoted); open loads and users who
 /// arrive are broken off at the end of each.
@@ -52,6 +58,17 @@ pub struct ScriptSession {
     poll: Poll,
     orders: watch::Sender<Order>,
     workers: Vec<Crew>,
+    /// How often a phase is looked at.
+    tick: Nanos,
+}
+
+/// What one run of a script by one user came to.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// Its requests.
+    pub round: RoundResult,
+    /// It has come to its end; otherwise it was still asking or thinking when it was broken off, or it hangs.
+    pub finished: bool,
 }
 
 #[derive(Debug)]
@@ -73,11 +90,52 @@ impl ScriptSession {
     ///
     /// # Errors
     /// A plan that cannot be carried out here.
+    pub fn start(plan: &Plan, script: Script) -> Result<Self, LoadError> {
+        Self::begin(plan, script, 0, TICK)
+    }
+
+    /// A session of one user who will run the script once, see [`try_once`](Self::try_once). It has the plan's target,
+    /// timeouts, keep-alive and seed, and another number (and so other random numbers) than any user of a load.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn trial(plan: &Plan, script: Script) -> Result<Self, LoadError> {
+        let mut plan = plan.clone();
+        plan.load.model = Model::Users {
+            batch: 1,
+            every: Duration::from_secs(1),
+            arriving_for: Duration::from_millis(1),
+            requests_each: 1,
+        };
+        plan.cpus.truncate(1);
+        plan.stripe = Stripe::default();
+        Self::begin(&plan, script, TRIAL_NUMBERS, TRIAL_TICK)
+    }
+
+    /// Waits for the one user of a [`trial`](Self::trial) to come to the end of the script, for at most `patience` (and
+    /// not so long when the script hangs: neither asks, nor thinks, nor ends for 5 s).
+    ///
+    /// # Errors
+    /// As [`warm_up`](Self::warm_up).
+    pub fn try_once(&mut self, patience: Duration) -> Result<Trial, LoadError> {
+        let round = self.phase(patience, &mut |_| {}, &|session| {
+            let now = session.clock.now();
+            session.workers.iter().any(|crew| {
+                let notes = crew.world.notes();
+                notes.finished() > 0 || notes.any_hangs(now, HANGING)
+            })
+        })?;
+        Ok(Trial {
+            finished: round.users.is_some_and(|users| users.finished > 0),
+            round,
+        })
+    }
+
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a session owns its script: a caller need not keep it alive"
     )]
-    pub fn start(plan: &Plan, script: Script) -> Result<Self, LoadError> {
+    fn begin(plan: &Plan, script: Script, first_number: u64, tick: Nanos) -> Result<Self, LoadError> {
         plan.validate()?;
         preflight::raise_descriptors(plan)?;
         let plan = Arc::new(plan.clone());
@@ -94,6 +152,7 @@ impl ScriptSession {
             orders,
             workers: Vec::new(),
             plan: Arc::clone(&plan),
+            tick,
         };
         let cpus: Vec<Option<usize>> = if plan.cpus.is_empty() {
             vec![None]
@@ -105,6 +164,7 @@ impl ScriptSession {
             let job = Job {
                 world: Arc::clone(&world),
                 script: script.clone(),
+                first_number,
                 stripe: part(plan.stripe, index, cpus.len()),
                 orders: taken.clone(),
             };
@@ -127,7 +187,10 @@ impl ScriptSession {
     /// # Errors
     /// As [`warm_up`](Self::warm_up).
     pub fn warm_up_requests(&mut self, requests: u64, at_most: Duration) -> Result<Counts, LoadError> {
-        let round = self.phase(at_most, &mut |_| {}, &|live| live.done + live.errors >= requests)?;
+        let round = self.phase(at_most, &mut |_| {}, &|session| {
+            let live = session.live();
+            live.done + live.errors >= requests
+        })?;
         Ok(round.counts)
     }
 
@@ -175,10 +238,10 @@ impl ScriptSession {
         self.watch.is_cancelled()
     }
 
-    /// Closes all connections and ends the workers. One whose script holds its thread is left behind.
+    /// Closes all connections and ends the workers.
     ///
     /// # Errors
-    /// A worker that has failed.
+    /// A worker that has failed; [`LoadError::ScriptHolds`] when a script holds its thread, which is left behind.
     pub fn finish(mut self) -> Result<(), LoadError> {
         self.end_workers()
     }
@@ -191,7 +254,9 @@ impl ScriptSession {
             while !crew.thread.is_finished() && Instant::now() < deadline {
                 thread::sleep(Duration::from_millis(1));
             }
-            if crew.thread.is_finished() && crew.thread.join().is_err() {
+            if !crew.thread.is_finished() {
+                result = Err(LoadError::ScriptHolds);
+            } else if crew.thread.join().is_err() {
                 result = Err(LoadError::WorkerLost {
                     what: "panicked".into(),
                 });
@@ -204,7 +269,7 @@ impl ScriptSession {
         &mut self,
         length: Duration,
         observe: &mut dyn FnMut(Edge),
-        enough: &dyn Fn(Live) -> bool,
+        enough: &dyn Fn(&Self) -> bool,
     ) -> Result<RoundResult, LoadError> {
         self.watch.reset();
         let start = self.clock.now() + LEAD;
@@ -248,7 +313,7 @@ impl ScriptSession {
     }
 
     /// Lets the time of a phase pass, second by second.
-    fn pass(&mut self, begun: Nanos, end: Nanos, enough: &dyn Fn(Live) -> bool) -> Result<(), LoadError> {
+    fn pass(&mut self, begun: Nanos, end: Nanos, enough: &dyn Fn(&Self) -> bool) -> Result<(), LoadError> {
         let mut second = begun + SECOND;
         let mut events = Events::with_capacity(4);
         loop {
@@ -260,10 +325,10 @@ impl ScriptSession {
                 second += SECOND;
             }
             self.publish();
-            if now >= end || self.cell.stop.load(Ordering::Relaxed) >= end || enough(self.live()) {
+            if now >= end || self.cell.stop.load(Ordering::Relaxed) >= end || enough(self) {
                 return Ok(());
             }
-            let wait = end.min(second).min(now + TICK).saturating_sub(now);
+            let wait = end.min(second).min(now + self.tick).saturating_sub(now);
             if wait < 2_000_000 {
                 // The poll counts whole milliseconds.
                 thread::sleep(Duration::from_nanos(wait));
@@ -295,7 +360,7 @@ impl ScriptSession {
     fn result(&self, rounds: Vec<Round>, before: &[Usage]) -> Result<RoundResult, LoadError> {
         let mut tallies = Vec::new();
         let (mut checks, mut steps) = (Vec::new(), Vec::new());
-        for (index, ((mut round, crew), before)) in rounds.into_iter().zip(&self.workers).zip(before).enumerate() {
+        for ((mut round, crew), before) in rounds.into_iter().zip(&self.workers).zip(before) {
             let after = usage(crew);
             let tally = &mut round.tally;
             tally.cpu_ns = after.cpu.saturating_sub(before.cpu);
@@ -303,13 +368,6 @@ impl ScriptSession {
             tally.spin_ns = crew.world.spun.load(Ordering::Relaxed).min(tally.cpu_ns);
             tally.bytes_sent = crew.world.sent.load(Ordering::Relaxed);
             tally.bytes_received = crew.world.received.load(Ordering::Relaxed);
-            tally.wanted = match &self.plan.load.model {
-                Model::Closed { connections } => {
-                    let stripe = part(self.plan.stripe, index, self.workers.len());
-                    super::super::worker::share(*connections as u64, stripe)
-                }
-                Model::Open { .. } | Model::Users { .. } => tally.established,
-            };
             tallies.push(round.tally);
             for check in round.checks {
                 merge(&mut checks, check, |a, b| a.name == b.name, |a, b| a.count += b.count);

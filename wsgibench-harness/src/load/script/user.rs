@@ -7,7 +7,14 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::{
-    super::{random, result::ErrorKind},
+    super::{
+        clock::Clock,
+        error::LoadError,
+        model::Load,
+        plan::{Plan, Target},
+        random,
+        result::ErrorKind,
+    },
     connection::{Link, Transport},
     failure::Failure,
     jar::Jar,
@@ -48,6 +55,17 @@ impl User {
             number,
             random: Xoshiro256PlusPlus::seed_from_u64(random::bits(world.plan.seed, number)),
         }
+    }
+
+    /// A user of no load: what it asks is counted nowhere. It must be used on a [`LocalSet`](tokio::task::LocalSet), as
+    /// set-up hooks are.
+    ///
+    /// # Errors
+    /// The target's host is no name of a server.
+    pub fn apart(target: &Target) -> Result<Self, LoadError> {
+        let plan = Plan::new(target.clone(), Load::closed(1));
+        let world = Arc::new(World::new(Arc::new(plan), Clock::start())?);
+        Ok(Self::new(&world, 0))
     }
 
     /// Forgets connection and cookies, for a script that left them in no known state.

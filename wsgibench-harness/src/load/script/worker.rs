@@ -20,12 +20,15 @@ use tokio::{
 
 use super::{
     super::{clock::Nanos, model::Model, plan::Stripe, schedule::Schedule, worker::share},
-    Script,
+    Function, Part, Script, USER_SETUP, USER_TEARDOWN,
     failure::Failure,
     pace::Pace,
     user::User,
     world::World,
 };
+
+/// How long the users of a closed loop may take to leave.
+pub(super) const GOODBYE: Duration = Duration::from_secs(3);
 
 /// What the session tells a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub(super) enum Order {
 pub(super) struct Job {
     pub(super) world: Arc<World>,
     pub(super) script: Script,
+    /// Number of the first user.
+    pub(super) first_number: u64,
     pub(super) stripe: Stripe,
     pub(super) orders: Receiver<Order>,
 }
@@ -62,7 +67,14 @@ impl Job {
         loop {
             let order = *self.orders.borrow_and_update();
             match order {
-                Order::Finish => return Ok(()),
+                Order::Finish => {
+                    if self.script.part(Part::Teardown).is_some() {
+                        // What still hangs after a while is dropped.
+                        let all = async { while users.join_next().await.is_some() {} };
+                        let _ = tokio::time::timeout(GOODBYE, all).await;
+                    }
+                    return Ok(());
+                }
                 Order::Pause => {}
                 Order::Offer { start, end } => match &self.world.plan.load.model {
                     Model::Closed { connections } => {
@@ -86,7 +98,7 @@ impl Job {
     }
 
     fn number(&self, k: u64) -> u64 {
-        u64::from(self.stripe.index) + k * u64::from(self.stripe.of)
+        self.first_number + u64::from(self.stripe.index) + k * u64::from(self.stripe.of)
     }
 
     /// Users who run the script over and over.
@@ -94,11 +106,20 @@ impl Job {
         for k in 0..share(connections as u64, self.stripe) {
             let mut user = User::new(&self.world, self.number(k));
             let script = self.script.clone();
+            let mut orders = self.orders.clone();
             users.spawn_local(async move {
-                let mut failures = 0;
-                loop {
-                    once(&script, &mut user, None, &mut failures).await;
+                if script.part(Part::Teardown).is_none() {
+                    again_and_again(&script, &mut user).await;
+                    return;
                 }
+                tokio::select! {
+                    biased;
+                    () = over(&mut orders) => {}
+                    () = again_and_again(&script, &mut user) => {}
+                }
+                // A request may be under way on it.
+                user.disconnect();
+                leave(&script, &mut user).await;
             });
         }
     }
@@ -161,8 +182,11 @@ impl Job {
         let script = self.script.clone();
         users.spawn_local(async move {
             let mut failures = 0;
-            for _ in 0..runs {
-                once(&script, &mut user, None, &mut failures).await;
+            if once(&script, Part::Setup, &mut user, None, &mut failures).await {
+                for _ in 0..runs {
+                    once(&script, Part::Run, &mut user, None, &mut failures).await;
+                }
+                leave(&script, &mut user).await;
             }
             user.world.notes().user_goes(user.place, true);
         });
@@ -182,7 +206,10 @@ impl Job {
                 let now = world.clock.now();
                 world.notes().placed(now.saturating_sub(due), waited);
                 let mut user = User::new(&world, number);
-                once(&script, &mut user, Some(due), &mut 0).await;
+                if once(&script, Part::Setup, &mut user, Some(due), &mut 0).await {
+                    once(&script, Part::Run, &mut user, None, &mut 0).await;
+                    leave(&script, &mut user).await;
+                }
                 // The numbers of those who waited follow from the place's first: unique, whoever comes when.
                 number = number.wrapping_add(1 << 40);
                 waited = true;
@@ -198,27 +225,60 @@ async fn ended(orders: &mut Receiver<Order>) {
     let _ = orders.wait_for(|order| !matches!(order, Order::Offer { .. })).await;
 }
 
-/// One run of a script: whatever becomes of it is noted.
-async fn once(script: &Script, user: &mut User, owed: Option<Nanos>, failures: &mut u32) {
+/// Resolves when the load is over.
+async fn over(orders: &mut Receiver<Order>) {
+    let _ = orders.wait_for(|order| *order == Order::Finish).await;
+}
+
+/// A closed loop: the set-up until it succeeds, then the script over and over.
+async fn again_and_again(script: &Script, user: &mut User) {
+    let mut failures = 0;
+    while !once(script, Part::Setup, user, None, &mut failures).await {}
+    loop {
+        once(script, Part::Run, user, None, &mut failures).await;
+    }
+}
+
+/// A user goes.
+async fn leave(script: &Script, user: &mut User) {
+    once(script, Part::Teardown, user, None, &mut 0).await;
+}
+
+/// One run of a part of a script: whatever becomes of it is noted. An arrival is owed until its first request. False when
+/// it failed.
+async fn once(script: &Script, part: Part, user: &mut User, owed: Option<Nanos>, failures: &mut u32) -> bool {
     let world = Arc::clone(&user.world);
     let place = user.place;
-    world.notes().script_begins(place, owed, world.clock.now());
-    let outcome = guarded(script, user).await;
+    let Some(function) = script.part(part) else {
+        world.notes().owes(place, owed);
+        return true;
+    };
+    world.notes().owes(place, owed);
+    world.notes().script_begins(place, part, world.clock.now());
+    match part {
+        Part::Setup => user.step(USER_SETUP),
+        Part::Run => user.step = None,
+        Part::Teardown => user.step(USER_TEARDOWN),
+    }
+    let outcome = guarded(function, user).await;
     let now = world.clock.now();
     let failed = !matches!(outcome, Outcome::Fine);
     let error = match outcome {
         Outcome::Fine => None,
         Outcome::Panicked(text) => {
             user.renew();
-            Some(("the script panicked", text))
+            Some((part.panicked(), text))
         }
         // Counted as what it is already.
         Outcome::Failed(error) if error.downcast_ref::<Failure>().is_some() => None,
-        Outcome::Failed(error) => Some(("the script returned an error", format!("{error:#}"))),
+        Outcome::Failed(error) => Some((part.returned_an_error(), format!("{error:#}"))),
     };
     user.step = None;
     let asked = world.notes().has_asked(place);
-    world.notes().script_ends(place, error, failed, now);
+    world.notes().script_ends(place, part, error, failed, now);
+    if part != Part::Run && !failed {
+        return true;
+    }
     if failed {
         // A server that refuses, or a script that fails at once, must not become a busy loop.
         *failures = failures.saturating_add(1).min(7);
@@ -227,6 +287,25 @@ async fn once(script: &Script, user: &mut User, owed: Option<Nanos>, failures: &
         *failures = 0;
         if !asked {
             tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    !failed
+}
+
+impl Part {
+    fn panicked(self) -> &'static str {
+        match self {
+            Self::Setup => "the script's user set-up panicked",
+            Self::Run => "the script panicked",
+            Self::Teardown => "the script's user tear-down panicked",
+        }
+    }
+
+    fn returned_an_error(self) -> &'static str {
+        match self {
+            Self::Setup => "the script's user set-up returned an error",
+            Self::Run => "the script returned an error",
+            Self::Teardown => "the script's user tear-down returned an error",
         }
     }
 }
@@ -238,9 +317,9 @@ enum Outcome {
 }
 
 /// Runs the script; a panic in it ends this run of it and nothing else.
-async fn guarded(script: &Script, user: &mut User) -> Outcome {
+async fn guarded(script: &Function, user: &mut User) -> Outcome {
     // The script is called within, so that a panic before its first await is caught, too.
-    let mut running = pin!(async move { script.run(user).await });
+    let mut running = pin!(async move { script(user).await });
     std::future::poll_fn(
         |cx| match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
             Ok(Poll::Pending) => Poll::Pending,

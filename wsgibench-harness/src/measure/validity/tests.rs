@@ -83,6 +83,48 @@ fn ten_connections_served_and_the_rest_starved_breaks_littles_law() {
 }
 
 #[test]
+fn users_who_think_are_no_lost_connections_unless_connecting_failed() {
+    let scripted = Surroundings {
+        scripted: true,
+        ..Surroundings::default()
+    };
+    // A server that closes after each answer, and users who think: few connections at any one time, little of it busy.
+    let mut load = good();
+    load.connections.established = 3;
+    load.service_time = crate::load::Latency::new();
+    load.service_time.record(Duration::from_micros(200));
+    assert_eq!(checks(&load, &scripted), (ValidityLevel::Valid, vec![]));
+    load.errors = vec![(ErrorKind::ConnectTimeout, 1)];
+    assert_eq!(checks(&load, &scripted), (Invalid, vec!["connections".to_owned()]));
+}
+
+#[test]
+fn littles_law_counts_whole_scripts() {
+    let scripted = Surroundings {
+        scripted: true,
+        ..Surroundings::default()
+    };
+    let with_scripts = |time: Duration| {
+        let mut load = good();
+        let mut latency = crate::load::Latency::new();
+        for _ in 0..6_400 {
+            latency.record(time);
+        }
+        load.steps = vec![crate::load::Step {
+            name: WHOLE_SCRIPT.into(),
+            latency,
+            failed: 0,
+        }];
+        load
+    };
+    // 64 users, 6,400 scripts of 10 ms in a second.
+    let sound = with_scripts(Duration::from_millis(10));
+    assert_eq!(checks(&sound, &scripted), (ValidityLevel::Valid, vec![]));
+    let starved = with_scripts(Duration::from_millis(2));
+    assert_eq!(checks(&starved, &scripted), (Suspect, vec!["littles_law".to_owned()]));
+}
+
+#[test]
 fn a_schedule_that_the_engine_cannot_keep_is_not_the_servers_fault() {
     let mut load = good();
     load.offered_rate = Some(10_000.0);

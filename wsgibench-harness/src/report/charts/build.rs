@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Axis, Chart, Kind, Point, Quantity, Series, over_time, percentiles, slug};
 use crate::{
-    load::Model,
-    report::{figures::Figures, units::float_len, words},
+    load::{Model, Quantile},
+    report::{figures::Figures, intervals, units::float_len, words},
     stats::{Metric, Summary},
     store::record::{CaseRecord, RunRecord, ValidityLevel},
 };
@@ -23,7 +23,7 @@ impl Item<'_> {
     pub(super) fn why(&self) -> Option<String> {
         (self.figures.level == ValidityLevel::Suspect).then(|| {
             let reasons: Vec<&str> = self.figures.findings.iter().map(|f| f.text.as_str()).collect();
-            format!("suspect: {}", reasons.join(" "))
+            format!("suspect: {}", reasons.join("; "))
         })
     }
 }
@@ -43,49 +43,104 @@ pub fn of_scenario(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<
         })
         .collect();
     let mut charts = Vec::new();
-    let measures = [
-        ("throughput", "Throughput", Metric::Throughput, Quantity::Rate, 1.0),
-        ("p50", "Median latency", Metric::P50, Quantity::Nanoseconds, 1e3),
-        (
-            "p99",
-            "99th percentile of latency",
-            Metric::P99,
-            Quantity::Nanoseconds,
-            1e3,
-        ),
-        (
-            "cpu",
-            "Server CPU per request",
-            Metric::CpuPerRequest,
-            Quantity::Nanoseconds,
-            1e3,
-        ),
-        ("memory", "Peak memory", Metric::PeakMemory, Quantity::Bytes, 1.0),
-    ];
-    for (id, title, metric, quantity, scale) in measures {
-        let measure = Measure {
-            id: format!("{}-{id}", slug(scenario)),
-            title,
-            metric,
-            quantity,
-            scale,
-        };
-        charts.extend(against(&items, &measure));
+    for measure in MEASURES {
+        charts.extend(against(&items, measure, scenario));
     }
     charts.extend(launches(&items, scenario));
     charts.extend(percentiles::charts(&items, scenario));
     charts.extend(errors(&items, scenario));
-    charts.extend(over_time::charts(&items, scenario));
+    charts.extend(over_time::charts(&items, scenario, intervals::wanted(&run.profile)));
     charts
 }
 
-struct Measure<'a> {
-    id: String,
-    title: &'a str,
-    metric: Metric,
+/// A figure that is drawn against the parameter.
+struct Measure {
+    id: &'static str,
+    title: &'static str,
+    axis: &'static str,
     quantity: Quantity,
+    /// From the summary's unit to the quantity's.
     scale: f64,
+    value: fn(&Figures) -> Option<&Summary>,
+    /// The share of samples below it, where it is a percentile: it may be only a lower bound then.
+    quantile: Option<f64>,
 }
+
+/// What each study has by the number of connections, and percentiles beside the mean.
+const MEASURES: &[Measure] = &[
+    Measure {
+        id: "throughput",
+        title: "Throughput",
+        axis: "requests per second",
+        quantity: Quantity::Rate,
+        scale: 1.0,
+        value: |f| f.metrics.get(&Metric::Throughput),
+        quantile: None,
+    },
+    Measure {
+        id: "mean",
+        title: "Mean latency",
+        axis: "response time",
+        quantity: Quantity::Nanoseconds,
+        scale: 1.0,
+        value: |f| f.mean_latency.as_ref(),
+        quantile: None,
+    },
+    Measure {
+        id: "p50",
+        title: "Median latency",
+        axis: "response time",
+        quantity: Quantity::Nanoseconds,
+        scale: 1e3,
+        value: |f| f.metrics.get(&Metric::P50),
+        quantile: Some(0.50),
+    },
+    Measure {
+        id: "p99",
+        title: "99th percentile of latency",
+        axis: "response time",
+        quantity: Quantity::Nanoseconds,
+        scale: 1e3,
+        value: |f| f.metrics.get(&Metric::P99),
+        quantile: Some(0.99),
+    },
+    Measure {
+        id: "cpu",
+        title: "Server CPU per request",
+        axis: "CPU time per request",
+        quantity: Quantity::Nanoseconds,
+        scale: 1e3,
+        value: |f| f.metrics.get(&Metric::CpuPerRequest),
+        quantile: None,
+    },
+    Measure {
+        id: "cores",
+        title: "Server CPU in use",
+        axis: "cores in use",
+        quantity: Quantity::Cores,
+        scale: 1.0,
+        value: |f| f.cores.as_ref(),
+        quantile: None,
+    },
+    Measure {
+        id: "memory",
+        title: "Peak memory",
+        axis: "memory",
+        quantity: Quantity::Bytes,
+        scale: 1.0,
+        value: |f| f.metrics.get(&Metric::PeakMemory),
+        quantile: None,
+    },
+    Measure {
+        id: "error-share",
+        title: "Errors",
+        axis: "share of requests",
+        quantity: Quantity::Share,
+        scale: 1.0,
+        value: |f| f.metrics.get(&Metric::ErrorShare),
+        quantile: None,
+    },
+];
 
 /// The number that a scenario's cases differ by, if it is one.
 fn number(case: &CaseRecord) -> Option<f64> {
@@ -95,29 +150,34 @@ fn number(case: &CaseRecord) -> Option<f64> {
     }
 }
 
+/// Why a percentile is hollow: it reaches into requests that were never answered.
+pub(super) fn lower_bound(quantile: Quantile) -> Option<String> {
+    quantile
+        .at_least
+        .then(|| "at least this: some requests were not answered before the round ended".to_owned())
+}
+
 /// A metric against the parameter: lines where it is a number with at least two values, dots with intervals otherwise.
-fn against(items: &[Item], measure: &Measure) -> Option<Chart> {
+fn against(items: &[Item], measure: &Measure, scenario: &str) -> Option<Chart> {
     let points: Vec<(&Item, Point)> = items
         .iter()
         .filter_map(|item| {
-            let summary = item.figures.metrics.get(&measure.metric)?;
-            Some((item, point(summary, measure.scale, item.why())))
+            let summary = (measure.value)(item.figures)?;
+            let bound = measure
+                .quantile
+                .and_then(|q| lower_bound(item.figures.response.quantile(q)));
+            Some((item, point(summary, measure.scale, bound.or_else(|| item.why()))))
         })
         .collect();
+    // Where nothing went wrong there is nothing to draw: the tables say so.
+    if points.is_empty() || (measure.quantity == Quantity::Share && points.iter().all(|(_, p)| p.y <= 0.0)) {
+        return None;
+    }
     let numbers: Option<Vec<f64>> = points.iter().map(|(item, _)| number(item.case)).collect();
     let mut distinct = numbers.clone().unwrap_or_default();
     distinct.sort_by(f64::total_cmp);
     distinct.dedup();
-    if points.is_empty() {
-        return None;
-    }
-    let name = match measure.metric {
-        Metric::P50 | Metric::P99 => "response time",
-        Metric::CpuPerRequest => "CPU time per request",
-        Metric::PeakMemory => "memory",
-        _ => "requests per second",
-    };
-    let y = Axis::new(name, measure.quantity).log(wide(points.iter().map(|(_, p)| p.y)));
+    let y = Axis::new(measure.axis, measure.quantity).log(wide(points.iter().map(|(_, p)| p.y)));
     if let (Some(numbers), true) = (numbers, distinct.len() > 1) {
         let mut lines: BTreeMap<usize, Series> = BTreeMap::new();
         for ((item, mut point), x) in points.into_iter().zip(numbers) {
@@ -127,7 +187,7 @@ fn against(items: &[Item], measure: &Measure) -> Option<Chart> {
         let parameter = items.first().and_then(|i| i.case.values.first());
         let x = parameter.map_or("parameter", |(name, _)| name.as_str());
         return Some(Chart {
-            id: measure.id.clone(),
+            id: format!("{}-{}", slug(scenario), measure.id),
             title: format!("{} by {x}", measure.title),
             about: "One line a server; the band is the 95 % interval over launches.".into(),
             param: None,
@@ -146,12 +206,12 @@ fn against(items: &[Item], measure: &Measure) -> Option<Chart> {
         series_of(&mut dots, item).points.push(point);
     }
     Some(Chart {
-        id: measure.id.clone(),
+        id: format!("{}-{}", slug(scenario), measure.id),
         title: measure.title.to_owned(),
         about: "The estimate of each server and its 95 % interval over launches.".into(),
         param: None,
         kind: Kind::Intervals,
-        x: Axis::new("server", Quantity::Count),
+        x: Axis::new("case", Quantity::Count),
         y,
         categories,
         series: sorted(dots),
@@ -202,7 +262,7 @@ fn launches(items: &[Item], scenario: &str) -> Option<Chart> {
         about: "Every dot is one launch (the median of its rounds): a launch is the unit of replication.".into(),
         param: None,
         kind: Kind::Dots,
-        x: Axis::new("server", Quantity::Count),
+        x: Axis::new("case", Quantity::Count),
         y: Axis::new(name, quantity).log(log),
         categories,
         series: sorted(dots),
@@ -236,7 +296,7 @@ fn errors(items: &[Item], scenario: &str) -> Option<Chart> {
         about: "Share of the requests that failed or timed out; servers without an error are not shown.".into(),
         param: None,
         kind: Kind::Stack,
-        x: Axis::new("server", Quantity::Count),
+        x: Axis::new("case", Quantity::Count),
         y: Axis::new("share of requests", Quantity::Share),
         categories,
         series: kinds
@@ -274,7 +334,7 @@ pub(super) fn sorted(series: BTreeMap<usize, Series>) -> Vec<Series> {
 }
 
 /// Whether values span so much that only a logarithmic axis shows them all.
-pub(super) fn wide(values: impl Iterator<Item = f64>) -> bool {
+pub(in crate::report) fn wide(values: impl Iterator<Item = f64>) -> bool {
     let (low, high) = values.fold((f64::INFINITY, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
     low > 0.0 && high / low > 8.0
 }

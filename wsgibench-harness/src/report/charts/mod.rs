@@ -9,6 +9,7 @@ mod percentiles;
 use serde::Serialize;
 
 pub use build::of_scenario;
+pub(super) use build::wide;
 
 /// The colours of Okabe and Ito, which colour-blind people can tell apart (without the yellow, which a light page drowns,
 /// and with the black as a grey that both themes bear).
@@ -117,7 +118,7 @@ pub struct Chart {
 }
 
 impl Axis {
-    fn new(name: &str, quantity: Quantity) -> Self {
+    pub(super) fn new(name: &str, quantity: Quantity) -> Self {
         Self {
             name: name.into(),
             quantity,
@@ -125,7 +126,7 @@ impl Axis {
         }
     }
 
-    fn log(mut self, log: bool) -> Self {
+    pub(super) fn log(mut self, log: bool) -> Self {
         self.log = log;
         self
     }

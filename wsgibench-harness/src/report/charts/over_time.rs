@@ -1,4 +1,4 @@
-//! What happened second by second.
+//! What happened over the time of a round.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,20 @@ use super::{
     slug,
 };
 use crate::{
-    report::units::{float, float_len},
-    store::record::{RoundRecord, ValidityLevel},
+    load::Model,
+    report::{
+        intervals::{self, Interval},
+        units::{float, float_len},
+    },
+    store::record::ValidityLevel,
 };
 
-/// Most points of a line; longer rounds are averaged over several seconds.
+/// Most points of a line; longer rounds are told in longer intervals.
 const MOST: usize = 300;
 
-/// Rate, mean response time, CPU and memory over the seconds of a round, for each parameter set whose rounds last at least
-/// three seconds.
-pub(super) fn charts(items: &[Item], scenario: &str) -> Vec<Chart> {
+/// Rate, latency, errors, users, CPU and memory over the time of a round, for each parameter set. `every` is the length of
+/// an interval, seconds.
+pub(super) fn charts(items: &[Item], scenario: &str, every: Option<u32>) -> Vec<Chart> {
     let mut params: Vec<&str> = Vec::new();
     for item in items {
         if !params.contains(&item.case.param.as_str()) {
@@ -27,11 +31,19 @@ pub(super) fn charts(items: &[Item], scenario: &str) -> Vec<Chart> {
     let mut charts = Vec::new();
     for param in params {
         let of_param: Vec<&Item> = items.iter().filter(|i| i.case.param == param).collect();
+        let step = every.unwrap_or_else(|| step_for(&of_param));
+        let lines: Vec<Vec<Slot>> = of_param.iter().map(|item| slots(item, step)).collect();
         for measure in MEASURES {
-            charts.extend(chart(&of_param, measure, scenario, param));
+            charts.extend(chart(&of_param, &lines, step, measure, scenario, param));
         }
     }
     charts
+}
+
+/// The same interval of all rounds, with how often each of its figures is known.
+#[derive(Clone, Debug, Default)]
+struct Slot {
+    rounds: Vec<Interval>,
 }
 
 struct Measure {
@@ -39,8 +51,10 @@ struct Measure {
     title: &'static str,
     axis: &'static str,
     quantity: Quantity,
-    /// (second, value) of each sample of a round.
-    samples: fn(&RoundRecord) -> Vec<(f64, f64)>,
+    /// The value in one interval of one round, with its weight.
+    value: fn(&Interval) -> Option<(f64, f64)>,
+    /// Whether it says anything of this load.
+    of: fn(&Model) -> bool,
 }
 
 const MEASURES: &[Measure] = &[
@@ -49,59 +63,94 @@ const MEASURES: &[Measure] = &[
         title: "Answers over time",
         axis: "requests per second",
         quantity: Quantity::Rate,
-        samples: |r| {
-            let seconds = &r.load.series;
-            // The last second is rarely whole: its count says less than a second's.
-            let whole = seconds.iter().filter(|s| s.at + 1.0 <= r.load.seconds + 0.05);
-            whole.map(|s| (s.at, float(s.done))).collect()
-        },
+        value: |i| i.rate().map(|rate| (rate, i.seconds)),
+        of: |_| true,
     },
     Measure {
-        id: "mean",
+        id: "mean-time",
         title: "Mean response time over time",
         axis: "response time",
         quantity: Quantity::Nanoseconds,
-        samples: |r| {
-            let answered = r.load.series.iter().filter(|s| s.done > 0 && s.mean_ns > 0);
-            answered.map(|s| (s.at, float(s.mean_ns))).collect()
-        },
+        value: |i| i.mean_ns.map(|mean| (mean, float(i.done))),
+        of: |_| true,
     },
     Measure {
-        id: "cores",
+        id: "p99-time",
+        title: "99th percentile over time",
+        axis: "response time",
+        quantity: Quantity::Nanoseconds,
+        value: |i| i.p99_ns.map(|p99| (p99, 1.0)),
+        of: |_| true,
+    },
+    Measure {
+        id: "errors-time",
+        title: "Errors over time",
+        axis: "errors per second",
+        quantity: Quantity::Rate,
+        value: |i| i.rate().map(|_| (float(i.errors) / i.seconds, i.seconds)),
+        of: |_| true,
+    },
+    Measure {
+        id: "active-time",
+        title: "Users over time",
+        axis: "users active",
+        quantity: Quantity::Count,
+        value: |i| (i.seconds > 0.0).then(|| (float(i.active), 1.0)),
+        of: |model| matches!(model, Model::Users { .. }),
+    },
+    Measure {
+        id: "cores-time",
         title: "Server CPU over time",
         axis: "cores in use",
         quantity: Quantity::Cores,
-        samples: |r| r.server_series.iter().map(|s| (s.at, s.cpu_cores)).collect(),
+        value: |i| i.cores.map(|cores| (cores, 1.0)),
+        of: |_| true,
     },
     Measure {
         id: "memory-time",
         title: "Server memory over time",
         axis: "memory",
         quantity: Quantity::Bytes,
-        samples: |r| {
-            let sampled = r.server_series.iter().filter(|s| s.memory_bytes > 0);
-            sampled.map(|s| (s.at, float(s.memory_bytes))).collect()
-        },
+        value: |i| i.memory.map(|memory| (memory, 1.0)),
+        of: |_| true,
     },
 ];
 
-fn chart(items: &[&Item], measure: &Measure, scenario: &str, param: &str) -> Option<Chart> {
-    let mut lines = BTreeMap::new();
-    for item in items {
-        let points = mean_by_second(item, measure.samples);
-        if points.len() >= 3 {
-            series_of(&mut lines, item).points = points;
+fn chart(
+    items: &[&Item],
+    lines: &[Vec<Slot>],
+    step: u32,
+    measure: &Measure,
+    scenario: &str,
+    param: &str,
+) -> Option<Chart> {
+    let mut series = BTreeMap::new();
+    for (item, slots) in items.iter().zip(lines) {
+        if !(measure.of)(&item.case.load.model) {
+            continue;
+        }
+        let points = points(item, slots, step, measure.value);
+        // A single dot over time tells nothing.
+        if points.len() >= 2 {
+            series_of(&mut series, item).points = points;
         }
     }
-    if lines.is_empty() {
+    let series = sorted(series);
+    let values = || series.iter().flat_map(|s| s.points.iter().map(|p| p.y));
+    let nothing_happened = measure.id == "errors-time" && values().all(|y| y <= 0.0);
+    if series.is_empty() || nothing_happened {
         return None;
     }
-    let series = sorted(lines);
-    let log = wide(series.iter().flat_map(|s| s.points.iter().map(|p| p.y)));
+    let log = wide(values());
+    let length = if step == 1 {
+        "Second by second of a round".to_owned()
+    } else {
+        format!("Intervals of {step} s of a round, each at its start")
+    };
     Some(Chart {
         id: format!("{}-{}-{}", slug(scenario), slug(param), measure.id),
         title: format!("{}, {param}", measure.title),
-        about: "Second by second of a round, the mean over all rounds.".into(),
+        about: format!("{length}; the mean over all rounds."),
         param: Some(param.to_owned()),
         kind: Kind::Lines,
         x: Axis::new("time into the round", Quantity::Seconds),
@@ -111,12 +160,18 @@ fn chart(items: &[&Item], measure: &Measure, scenario: &str, param: &str) -> Opt
     })
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "seconds of a round: small and not negative"
-)]
-fn mean_by_second(item: &Item, samples: fn(&RoundRecord) -> Vec<(f64, f64)>) -> Vec<Point> {
+/// Short enough to see something, long enough for [`MOST`] points.
+fn step_for(items: &[&Item]) -> u32 {
+    let seconds = items
+        .iter()
+        .flat_map(|i| &i.case.launches)
+        .flat_map(|l| &l.rounds)
+        .map(|r| r.load.series.len().max(r.server_series.len()));
+    let longest = seconds.max().unwrap_or(0);
+    u32::try_from(longest.div_ceil(MOST)).unwrap_or(u32::MAX).max(1)
+}
+
+fn slots(item: &Item, step: u32) -> Vec<Slot> {
     let rounds = item
         .case
         .launches
@@ -124,20 +179,36 @@ fn mean_by_second(item: &Item, samples: fn(&RoundRecord) -> Vec<(f64, f64)>) -> 
         .filter(|l| l.arm == crate::report::figures::CANDIDATE)
         .flat_map(|l| &l.rounds)
         .filter(|r| r.validity.level != ValidityLevel::Invalid);
-    let all: Vec<(f64, f64)> = rounds.flat_map(samples).filter(|(at, _)| *at >= 0.0).collect();
-    let longest = all.iter().fold(0.0_f64, |most, (at, _)| most.max(*at)) as usize + 1;
-    let step = longest.div_ceil(MOST).max(1);
-    let mut sums: BTreeMap<usize, (f64, usize)> = BTreeMap::new();
-    for (at, value) in all {
-        let sum = sums.entry(at.round() as usize / step).or_default();
-        *sum = (sum.0 + value, sum.1 + 1);
+    let mut slots: Vec<Slot> = Vec::new();
+    for round in rounds {
+        for (index, interval) in intervals::of_round(round, step).into_iter().enumerate() {
+            if slots.len() <= index {
+                slots.resize_with(index + 1, Slot::default);
+            }
+            slots[index].rounds.push(interval);
+        }
     }
-    sums.into_iter()
-        .map(|(slot, (sum, count))| Point {
-            x: float_len(slot * step),
-            y: sum / float_len(count),
-            why: item.why(),
-            ..Point::default()
-        })
-        .collect()
+    slots
+}
+
+fn points(item: &Item, slots: &[Slot], step: u32, value: fn(&Interval) -> Option<(f64, f64)>) -> Vec<Point> {
+    let mut points = Vec::new();
+    for (index, slot) in slots.iter().enumerate() {
+        let (sum, weight) = slot
+            .rounds
+            .iter()
+            .filter_map(value)
+            .fold((0.0, 0.0), |(sum, all), (value, weight)| {
+                (sum + value * weight, all + weight)
+            });
+        if weight > 0.0 {
+            points.push(Point {
+                x: float_len(index) * f64::from(step),
+                y: sum / weight,
+                why: item.why(),
+                ..Point::default()
+            });
+        }
+    }
+    points
 }

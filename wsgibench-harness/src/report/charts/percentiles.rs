@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use super::{
     Axis, Chart, Kind, Point, Quantity,
-    build::{Item, series_of, sorted, wide},
+    build::{Item, lower_bound, series_of, sorted, wide},
     slug,
 };
 use crate::report::units::float;
 
 /// Points of a curve for each factor of ten.
 const STEPS: u32 = 8;
+
+/// Percentiles that people ask for and that lie between the steps: the median and the 95th.
+const NAMED: [f64; 2] = [2.0, 20.0];
 
 /// One chart for each parameter set.
 pub(super) fn charts(items: &[Item], scenario: &str) -> Vec<Chart> {
@@ -57,22 +60,25 @@ fn chart(items: &[&Item], scenario: &str, param: &str) -> Option<Chart> {
     })
 }
 
-/// From the minimum to 99.99 %, but never beyond what the number of samples can tell.
+/// To 99.99 %, but never beyond what the number of samples can tell. It begins at a quarter: below lie the requests that had
+/// just been sent when the round ended, with the microseconds that they had waited.
 fn curve(item: &Item) -> Vec<Point> {
     let response = &item.figures.response;
     let samples = float(response.histogram.len());
-    (0..=4 * STEPS)
+    let mut inverses: Vec<f64> = (1..=4 * STEPS)
         .map(|step| 10_f64.powf(f64::from(step) / f64::from(STEPS)))
+        .chain(NAMED)
+        .collect();
+    inverses.sort_by(f64::total_cmp);
+    inverses
+        .into_iter()
         .take_while(|inverse| *inverse <= samples)
         .map(|x| {
             let quantile = response.quantile(1.0 - 1.0 / x);
-            let censored = quantile
-                .at_least
-                .then(|| "at least this: some requests were never answered".to_owned());
             Point {
                 x,
                 y: float(quantile.ns.max(1)),
-                why: censored.or_else(|| item.why()),
+                why: lower_bound(quantile).or_else(|| item.why()),
                 ..Point::default()
             }
         })

@@ -169,7 +169,7 @@ fn grid(chart: &Chart, plot: &mut Plot, root: &DrawingArea<SVGBackend, Shift>, x
             plotters::style::text_anchor::VPos::Center,
         );
         root.draw(&Text::new(
-            chart.y.quantity.text(y.value(tick)),
+            label(&chart.y.quantity.text(y.value(tick))),
             (columns.start - 8, pixel),
             style,
         ))?;
@@ -199,12 +199,23 @@ fn grid(chart: &Chart, plot: &mut Plot, root: &DrawingArea<SVGBackend, Shift>, x
             plotters::style::text_anchor::VPos::Top,
         );
         root.draw(&Text::new(
-            chart.x.quantity.text(x.value(tick)),
+            label(&chart.x.quantity.text(x.value(tick))),
             (pixel, rows.end + 8),
             style,
         ))?;
     }
     Ok(())
+}
+
+/// A figure on an axis: `50.00 ms` is `50 ms` there.
+fn label(text: &str) -> String {
+    let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
+    let number = if number.contains('.') {
+        number.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        number
+    };
+    format!("{number} {unit}").trim_end().to_owned()
 }
 
 fn label_style(
@@ -304,4 +315,22 @@ fn color(index: usize) -> RGBColor {
 fn cut(text: &str, width: usize) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     console::truncate_str(&text, width, "…").into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::label;
+
+    #[test]
+    fn ticks_have_no_empty_decimals() {
+        for (text, short) in [
+            ("50.00 ms", "50 ms"),
+            ("0.000 req/s", "0 req/s"),
+            ("10,000 req/s", "10,000 req/s"),
+            ("0.50", "0.5"),
+            ("100", "100"),
+        ] {
+            assert_eq!(label(text), short);
+        }
+    }
 }

@@ -1,20 +1,40 @@
-//! Several runs beside each other: each case over the runs that have it.
+//! Several runs beside each other, or the runs that a baseline keeps: each case over time.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::Baseline;
 use crate::{
-    report::{figures::Figures, units},
-    stats::{Estimate, Metric},
-    store::record::RunRecord,
+    report::{
+        charts::{Axis, Chart, Kind, Point, Quantity, Series, slug, wide},
+        figures::{BOOTSTRAP_SEED, Figures},
+        units, words,
+    },
+    stats::{Estimate, Metric, summarise},
+    store::{
+        BaselineRun, Fingerprint,
+        record::{RunRecord, ValidityLevel},
+    },
 };
 
-/// A table: one row a case and metric, one column a run.
+/// A table: one row a case and metric, one column a run; and the same as charts.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct History {
+    anchor: String,
+    title: String,
+    /// What was measured elsewhere or otherwise.
+    differences: Vec<String>,
     /// The runs, the oldest first.
     runs: Vec<Heading>,
+    pub(super) groups: Vec<Group>,
+}
+
+/// A scenario and parameter set.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Group {
+    title: String,
+    pub(super) charts: Vec<Chart>,
     rows: Vec<Row>,
 }
 
@@ -41,64 +61,264 @@ struct Cell {
     level: &'static str,
 }
 
+/// What one run says of its cases.
+struct Column {
+    heading: Heading,
+    cases: BTreeMap<String, BTreeMap<Metric, Figure>>,
+    /// Ids in order of declaration.
+    order: Vec<String>,
+}
+
+/// A figure with what stands against it.
+struct Figure {
+    estimate: Estimate,
+    level: ValidityLevel,
+    why: Option<String>,
+}
+
+/// A case of a group.
+struct Member<'a> {
+    id: &'a str,
+    /// Index of its server's colour.
+    color: usize,
+    server: &'a str,
+}
+
 const METRICS: [Metric; 3] = [Metric::Throughput, Metric::P99, Metric::CpuPerRequest];
 
 /// Of runs in order of time; `None` of a single one.
-pub(super) fn of(runs: &[&RunRecord]) -> Option<History> {
+pub(super) fn of_runs(runs: &[&RunRecord]) -> Option<History> {
     if runs.len() < 2 {
         return None;
     }
-    let mut ids: Vec<&str> = Vec::new();
-    let mut figures: Vec<BTreeMap<&str, Figures>> = Vec::new();
-    for run in runs {
-        for case in &run.cases {
-            if !ids.contains(&case.id.as_str()) {
-                ids.push(&case.id);
-            }
-        }
-        figures.push(run.cases.iter().map(|c| (c.id.as_str(), Figures::of(c))).collect());
-    }
-    let rows = ids
-        .into_iter()
-        .flat_map(|id| METRICS.into_iter().map(move |metric| (id, metric)))
-        .map(|(id, metric)| row(id, metric, &figures))
-        .filter(|row| row.cells.iter().any(Option::is_some))
+    let last = runs.last()?;
+    let now = Fingerprint::of(last);
+    let differences = runs
+        .iter()
+        .filter_map(|run| differs(&run.id, &Fingerprint::of(run), &now))
         .collect();
-    let headings = runs.iter().map(|run| Heading {
-        id: run.id.clone(),
-        started: run.started.strftime("%Y-%m-%d %H:%M UTC").to_string(),
-        commit: run.environment.commit.clone(),
+    let columns: Vec<Column> = runs.iter().map(|run| of_run(run)).collect();
+    Some(build(
+        "runs",
+        format!("{} runs side by side", runs.len()),
+        differences,
+        &columns,
+        last,
+    ))
+}
+
+/// Of the runs of a baseline, and this one after them.
+pub(super) fn of_baseline(baseline: &Baseline, run: &RunRecord) -> Option<History> {
+    let earlier: Vec<&BaselineRun> = baseline.runs.iter().filter(|kept| kept.run != run.id).collect();
+    if earlier.is_empty() {
+        return None;
+    }
+    let now = Fingerprint::of(run);
+    let differences = earlier
+        .iter()
+        .filter_map(|kept| differs(&kept.run, &kept.fingerprint, &now))
+        .collect();
+    let mut columns: Vec<Column> = earlier.into_iter().map(of_kept).collect();
+    columns.push(of_run(run));
+    let title = format!("History of baseline {}", baseline.name);
+    Some(build("baseline", title, differences, &columns, run))
+}
+
+fn differs(id: &str, then: &Fingerprint, now: &Fingerprint) -> Option<String> {
+    let differences = then.differences(now);
+    (!differences.is_empty()).then(|| format!("{id}: {}", differences.join("; ")))
+}
+
+fn of_run(run: &RunRecord) -> Column {
+    let cases = run.cases.iter().map(|case| {
+        let figures = Figures::of(case);
+        let why = (figures.level == ValidityLevel::Suspect).then(|| {
+            let reasons: Vec<&str> = figures.findings.iter().map(|f| f.text.as_str()).collect();
+            format!("suspect: {}", reasons.join("; "))
+        });
+        let believable = figures.ranked();
+        let metrics = METRICS.into_iter().filter(|_| believable).filter_map(|metric| {
+            let figure = Figure {
+                estimate: figures.metrics.get(&metric)?.mean,
+                level: figures.level,
+                why: why.clone(),
+            };
+            Some((metric, figure))
+        });
+        (case.id.clone(), metrics.collect())
     });
-    Some(History {
-        runs: headings.collect(),
-        rows,
+    Column {
+        heading: Heading {
+            id: run.id.clone(),
+            started: run.started.strftime("%Y-%m-%d %H:%M").to_string(),
+            commit: run.environment.commit.clone(),
+        },
+        cases: cases.collect(),
+        order: run.cases.iter().map(|case| case.id.clone()).collect(),
+    }
+}
+
+fn of_kept(kept: &BaselineRun) -> Column {
+    let figure = |values: &Vec<f64>| {
+        let launches: Vec<Vec<f64>> = values.iter().map(|v| vec![*v]).collect();
+        let summary = summarise(&launches, BOOTSTRAP_SEED).ok()?;
+        Some(Figure {
+            estimate: summary.mean,
+            level: ValidityLevel::Valid,
+            why: None,
+        })
+    };
+    let metrics = |known: &BTreeMap<String, Vec<f64>>| -> BTreeMap<Metric, Figure> {
+        METRICS
+            .into_iter()
+            .filter_map(|metric| Some((metric, figure(known.get(metric.id())?)?)))
+            .collect()
+    };
+    let started: Result<jiff::Timestamp, _> = kept.started.parse();
+    Column {
+        heading: Heading {
+            id: kept.run.clone(),
+            started: started.map_or_else(|_| kept.started.clone(), |at| at.strftime("%Y-%m-%d %H:%M").to_string()),
+            commit: None,
+        },
+        cases: kept
+            .cases
+            .iter()
+            .map(|(id, known)| (id.clone(), metrics(known)))
+            .collect(),
+        order: kept.cases.keys().cloned().collect(),
+    }
+}
+
+fn build(anchor: &str, title: String, differences: Vec<String>, columns: &[Column], last: &RunRecord) -> History {
+    // In the order of the newest run; what only older ones have comes after.
+    let mut ids: Vec<&str> = Vec::new();
+    for id in columns.iter().rev().flat_map(|column| &column.order) {
+        if !ids.contains(&id.as_str()) {
+            ids.push(id);
+        }
+    }
+    let mut names: Vec<&str> = last.servers.iter().map(|s| s.spec.name.as_str()).collect();
+    let mut grouped: Vec<((&str, &str), Vec<Member>)> = Vec::new();
+    for id in ids {
+        let mut parts = id.splitn(3, '/');
+        let (scenario, server, param) = (
+            parts.next().unwrap_or(id),
+            parts.next().unwrap_or_default(),
+            parts.next().unwrap_or_default(),
+        );
+        let color = names.iter().position(|name| *name == server).unwrap_or_else(|| {
+            names.push(server);
+            names.len() - 1
+        });
+        match grouped.iter_mut().find(|(key, _)| *key == (scenario, param)) {
+            Some((_, members)) => members.push(Member { id, color, server }),
+            None => grouped.push(((scenario, param), vec![Member { id, color, server }])),
+        }
+    }
+    let groups = grouped
+        .into_iter()
+        .map(|((scenario, param), members)| Group {
+            title: format!("{scenario} {param}"),
+            charts: METRICS
+                .into_iter()
+                .filter_map(|metric| {
+                    let id = format!("{anchor}-{}-{}-{}", slug(scenario), slug(param), metric.id());
+                    chart(id, metric, &format!("{scenario} {param}"), &members, columns)
+                })
+                .collect(),
+            rows: members
+                .iter()
+                .flat_map(|member| METRICS.into_iter().map(|metric| row(member.id, metric, columns)))
+                .filter(|row| row.cells.iter().any(Option::is_some))
+                .collect(),
+        })
+        .filter(|group| !group.rows.is_empty())
+        .collect();
+    History {
+        anchor: anchor.to_owned(),
+        title,
+        differences,
+        runs: columns.iter().map(|column| column.heading.clone()).collect(),
+        groups,
+    }
+}
+
+fn chart(id: String, metric: Metric, of: &str, members: &[Member], columns: &[Column]) -> Option<Chart> {
+    let (quantity, scale) = match metric {
+        Metric::Throughput => (Quantity::Rate, 1.0),
+        _ => (Quantity::Nanoseconds, 1e3),
+    };
+    let mut series: Vec<Series> = Vec::new();
+    for member in members {
+        let points: Vec<Point> = columns
+            .iter()
+            .enumerate()
+            .filter_map(|(index, column)| {
+                let figure = column.cases.get(member.id)?.get(&metric)?;
+                Some(Point {
+                    x: units::float_len(index),
+                    y: figure.estimate.point * scale,
+                    low: figure.estimate.interval.map(|i| i.low * scale),
+                    high: figure.estimate.interval.map(|i| i.high * scale),
+                    why: figure.why.clone(),
+                })
+            })
+            .collect();
+        if !points.is_empty() {
+            series.push(Series {
+                name: member.server.to_owned(),
+                color: member.color,
+                points,
+            });
+        }
+    }
+    if series.is_empty() {
+        return None;
+    }
+    let log = wide(series.iter().flat_map(|s| s.points.iter().map(|p| p.y)));
+    Some(Chart {
+        id,
+        title: format!("{} over the runs, {of}", capitalised(metric.title())),
+        about: "Each run's own 95 % interval over its launches; what another day adds is not in it.".into(),
+        param: None,
+        kind: Kind::Lines,
+        x: Axis::new("run", Quantity::Count),
+        y: Axis::new(metric.title(), quantity).log(log),
+        categories: columns.iter().map(|column| column.heading.started.clone()).collect(),
+        series,
     })
 }
 
-fn row(id: &str, metric: Metric, runs: &[BTreeMap<&str, Figures>]) -> Row {
-    let estimates: Vec<Option<(Estimate, &Figures)>> = runs
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+fn row(id: &str, metric: Metric, columns: &[Column]) -> Row {
+    let figures: Vec<Option<&Figure>> = columns
         .iter()
-        .map(|run| {
-            let figures = run.get(id).filter(|f| f.ranked())?;
-            Some((figures.metrics.get(&metric)?.mean, figures))
-        })
+        .map(|column| column.cases.get(id)?.get(&metric))
         .collect();
-    let known: Vec<f64> = estimates.iter().flatten().map(|(e, _)| e.point).collect();
+    let known: Vec<f64> = figures.iter().flatten().map(|f| f.estimate.point).collect();
     let change = match known.as_slice() {
         [first, .., last] if *first > 0.0 => Some(units::change(last / first - 1.0)),
         _ => None,
     };
-    let cell = |(estimate, figures): (Estimate, &Figures)| Cell {
-        text: units::metric(metric, estimate.point),
-        interval: estimate
+    let cell = |figure: &Figure| Cell {
+        text: units::metric(metric, figure.estimate.point),
+        interval: figure
+            .estimate
             .interval
             .map(|i| format!("{} to {}", units::metric(metric, i.low), units::metric(metric, i.high))),
-        level: crate::report::words::level(figures.level),
+        level: words::level(figure.level),
     };
     Row {
         case: id.to_owned(),
         metric: metric.title(),
-        cells: estimates.into_iter().map(|e| e.map(cell)).collect(),
+        cells: figures.into_iter().map(|figure| figure.map(cell)).collect(),
         change,
     }
 }

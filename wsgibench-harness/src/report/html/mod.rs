@@ -1,8 +1,12 @@
 //! The report as one self-contained HTML file: style, script, charting library and figures are in it, and a policy in its
 //! head forbids it to ask the network for anything.
 
+mod compared;
 mod data;
 mod history;
+mod missing;
+mod servers;
+mod steps;
 mod view;
 
 use std::path::Path;
@@ -11,7 +15,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use minijinja::{AutoEscape, Environment, Value, context, value::Serde};
 use sha2::{Digest as _, Sha256};
 
-use crate::store::{record::RunRecord, write_atomically};
+use crate::store::{BaselineRun, record::RunRecord, write_atomically};
 
 const TEMPLATE: &str = include_str!("assets/index.html.jinja");
 const STYLE: &str = include_str!("assets/style.css");
@@ -41,33 +45,49 @@ pub enum ReportError {
     },
 }
 
-/// Writes the report of these runs. The one that started last is told in full; the others stand beside it.
+/// What a report is made of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Page<'a> {
+    /// The runs, in any order: the one that started last is told in full, the others stand beside it.
+    pub runs: &'a [&'a RunRecord],
+    /// A baseline whose history is shown.
+    pub baseline: Option<Baseline<'a>>,
+    /// What could not be had of the runs; said at the top.
+    pub missing: &'a [String],
+}
+
+/// A baseline: its name and what it keeps, the oldest first.
+#[derive(Clone, Copy, Debug)]
+pub struct Baseline<'a> {
+    /// Name.
+    pub name: &'a str,
+    /// Its runs.
+    pub runs: &'a [BaselineRun],
+}
+
+/// Writes a report.
 ///
 /// # Errors
 /// When there is no run, or the disk refuses.
-pub fn write(runs: &[&RunRecord], path: &Path) -> Result<(), ReportError> {
-    let html = render(runs)?;
+pub fn write(page: &Page, path: &Path) -> Result<(), ReportError> {
+    let html = render(page)?;
     write_atomically(path, html.as_bytes()).map_err(|source| ReportError::Disk {
         path: path.to_owned(),
         source,
     })
 }
 
-/// The report of these runs side by side, as a string.
+/// A report as a string.
 ///
 /// # Errors
 /// When there is no run.
-pub fn from_runs(runs: &[RunRecord]) -> Result<String, ReportError> {
-    render(&runs.iter().collect::<Vec<_>>())
-}
-
-fn render(runs: &[&RunRecord]) -> Result<String, ReportError> {
-    let mut ordered: Vec<&RunRecord> = runs.to_vec();
+pub fn render(page: &Page) -> Result<String, ReportError> {
+    let mut ordered: Vec<&RunRecord> = page.runs.to_vec();
     ordered.sort_by_key(|run| run.started);
     let Some(run) = ordered.last() else {
         return Err(ReportError::NoRun);
     };
-    let view = view::View::of(run, &ordered);
+    let view = view::View::of(run, &ordered, page);
     let data = for_script(&serde_json::to_string(&data::of(&view.charts()))?);
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);

@@ -2,19 +2,26 @@
 
 use serde::Serialize;
 
-use super::history::{self, History};
+use super::{
+    Page,
+    compared::{Compared, compared},
+    history::{self, History},
+    missing,
+    servers::{Server, server},
+    steps::{self, CaseSteps},
+};
 use crate::{
-    declare::{Source, Variant},
+    declare::Variant,
     report::{
         charts::{Chart, of_scenario, slug},
-        comparison::{Comparison, change},
+        comparison::Comparison,
         facts,
         figures::Figures,
         ranking::{Ranking, rankings, server_of},
         units, words,
     },
-    stats::{Metric, Outcome, Summary},
-    store::record::{CaseRecord, RunRecord, ServerRecord, ValidityLevel},
+    stats::{Metric, Summary},
+    store::record::{CaseRecord, RunRecord, ValidityLevel},
 };
 
 /// The whole page.
@@ -35,7 +42,9 @@ pub(super) struct View {
     servers: Vec<Server>,
     comparison: Option<Compared>,
     comparison_error: Option<String>,
-    history: Option<History>,
+    histories: Vec<History>,
+    /// What cannot be shown, and why.
+    missing: Vec<String>,
     facts: Vec<(String, String)>,
     notices: Vec<(String, String)>,
 }
@@ -50,6 +59,8 @@ struct Scenario {
     /// Charts that are about one parameter set, by it.
     params: Vec<Param>,
     rows: Vec<CaseRow>,
+    /// Of cases that have any.
+    steps: Vec<CaseSteps>,
 }
 
 #[derive(Serialize)]
@@ -73,6 +84,8 @@ struct Ranked {
 struct Place {
     rank: String,
     server: String,
+    /// Where the server is described; empty where it is not.
+    anchor: String,
     case: String,
     level: &'static str,
     reasons: String,
@@ -107,59 +120,8 @@ struct CaseRow {
     errors: String,
 }
 
-#[derive(Serialize)]
-struct Server {
-    name: String,
-    anchor: String,
-    description: String,
-    variant: &'static str,
-    notes: Vec<String>,
-    command: String,
-    facts: Vec<(String, String)>,
-}
-
-#[derive(Serialize)]
-struct Compared {
-    against: String,
-    gate: bool,
-    verdict: String,
-    ended: String,
-    missing: Vec<String>,
-    unmatched: Vec<String>,
-    notes: Vec<String>,
-    rows: Vec<Difference>,
-}
-
-#[derive(Serialize)]
-struct Difference {
-    case: String,
-    metric: &'static str,
-    verdict: &'static str,
-    gated: bool,
-    base: String,
-    candidate: String,
-    change: String,
-    interval: String,
-    margin: String,
-    mde: String,
-    p: String,
-    blocks: usize,
-    notes: String,
-    /// Places on a strip from 0 to 100 whose middle is no change.
-    strip: Option<Strip>,
-}
-
-#[derive(Serialize)]
-struct Strip {
-    low: f64,
-    width: f64,
-    point: f64,
-    margin_low: f64,
-    margin_width: f64,
-}
-
 impl View {
-    pub(super) fn of(run: &RunRecord, runs: &[&RunRecord]) -> Self {
+    pub(super) fn of(run: &RunRecord, runs: &[&RunRecord], page: &Page) -> Self {
         let figures: Vec<Figures> = run.cases.iter().map(Figures::of).collect();
         let measured = || {
             run.cases
@@ -189,7 +151,11 @@ impl View {
             servers: run.servers.iter().map(server).collect(),
             comparison,
             comparison_error,
-            history: history::of(runs),
+            histories: history::of_runs(runs)
+                .into_iter()
+                .chain(page.baseline.and_then(|baseline| history::of_baseline(&baseline, run)))
+                .collect(),
+            missing: page.missing.iter().cloned().chain(missing::of(run)).collect(),
             facts: facts::of_run(run),
             notices: run.notices.iter().map(|n| (n.about.clone(), n.text.clone())).collect(),
         }
@@ -203,6 +169,8 @@ impl View {
             charts.extend(&scenario.charts);
             charts.extend(scenario.params.iter().flat_map(|p| &p.charts));
         }
+        let groups = self.histories.iter().flat_map(|h| &h.groups);
+        charts.extend(groups.flat_map(|group| &group.charts));
         charts
     }
 }
@@ -213,6 +181,7 @@ fn scenarios(run: &RunRecord, figures: &[Figures]) -> Vec<Scenario> {
     for (case, one) in run.cases.iter().zip(figures) {
         if let Some(known) = scenarios.iter_mut().find(|s| s.name == case.scenario) {
             known.rows.push(case_row(case, one));
+            known.steps.extend(steps::of(one));
             continue;
         }
         let (general, of_param): (Vec<Chart>, Vec<Chart>) = of_scenario(run, figures, &case.scenario)
@@ -230,6 +199,7 @@ fn scenarios(run: &RunRecord, figures: &[Figures]) -> Vec<Scenario> {
             charts: general,
             params: by_param(of_param),
             rows: vec![case_row(case, one)],
+            steps: steps::of(one).into_iter().collect(),
         });
     }
     scenarios
@@ -260,7 +230,7 @@ fn ranked(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> Ranked {
         .first()
         .map(|r| r.case)
         .or(ranking.unranked.first().copied())
-        .map_or_else(String::new, |index| words::load(&run.cases[index].load));
+        .map_or_else(String::new, |index| words::work(&run.cases[index]));
     let other = if ranking.by == Metric::Throughput {
         Metric::P99
     } else {
@@ -279,6 +249,7 @@ fn ranked(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> Ranked {
         Some(Place {
             rank: row.place(),
             server: case.server.clone(),
+            anchor: server_of(run, case).map_or_else(String::new, |s| slug(&s.spec.name)),
             case: case.id.clone(),
             level: words::level(one.level),
             reasons: reasons(one),
@@ -320,7 +291,7 @@ fn heading(metric: Metric) -> &'static str {
 fn reasons(figures: &Figures) -> String {
     let mut reasons: Vec<&str> = figures.findings.iter().map(|f| f.text.as_str()).collect();
     reasons.extend(figures.failed_launches.iter().map(|(_, error)| error.as_str()));
-    reasons.join(" ")
+    reasons.join("; ")
 }
 
 fn point(figures: &Figures, metric: Metric) -> String {
@@ -402,133 +373,6 @@ fn errors(figures: &Figures) -> String {
     }
 }
 
-fn server(record: &ServerRecord) -> Server {
-    let spec = &record.spec;
-    let limits = &spec.limits;
-    let mut facts: Vec<(String, String)> = vec![("image".into(), record.image.clone())];
-    let mut fact = |name: &str, value: String| {
-        if !value.is_empty() {
-            facts.push((name.to_owned(), value));
-        }
-    };
-    fact("digest", record.image_digest.clone().unwrap_or_default());
-    if let Some(bytes) = record.image_bytes {
-        fact("image size", units::bytes(units::float(bytes)));
-    }
-    fact(
-        "source",
-        match &spec.source {
-            Source::Folder(folder) => folder.display().to_string(),
-            Source::Image(name) => name.clone(),
-            Source::Requirements(lines) => lines.join(", "),
-            Source::Running(address) => format!("runs already at {address}"),
-        },
-    );
-    let versions = record
-        .versions
-        .iter()
-        .map(|(name, version)| format!("{name} {version}"));
-    fact("versions", versions.collect::<Vec<_>>().join(", "));
-    let quota = limits.cpu_quota.map_or_else(String::new, |q| format!(" (quota {q})"));
-    fact(
-        "limits",
-        format!(
-            "{} CPUs{quota}, {}, {} descriptors, backlog {}, {} processes",
-            limits.cpus,
-            units::bytes(units::float(limits.memory)),
-            units::grouped(limits.descriptors),
-            units::grouped(u64::from(limits.backlog)),
-            units::grouped(u64::from(limits.pids)),
-        ),
-    );
-    fact("user", spec.user.clone());
-    fact("capabilities", spec.capabilities.join(", "));
-    let environment = spec.env.iter().map(|(name, value)| format!("{name}={value}"));
-    fact("environment", environment.collect::<Vec<_>>().join(" "));
-    fact("tags", spec.tags.join(", "));
-    Server {
-        name: spec.name.clone(),
-        anchor: slug(&spec.name),
-        description: spec.description.clone(),
-        variant: match spec.variant {
-            Variant::Tuned => "tuned",
-            Variant::Default => "as it comes",
-        },
-        notes: spec.notes.clone(),
-        command: if spec.command.is_empty() {
-            "the image's own".into()
-        } else {
-            spec.command.join(" ")
-        },
-        facts,
-    }
-}
-
-fn compared(comparison: &Comparison) -> Compared {
-    let reach = comparison
-        .outcomes
-        .iter()
-        .flat_map(|o| {
-            let interval = o.interval.map_or([0.0, 0.0], |i| [i.low, i.high]);
-            [interval[0].abs(), interval[1].abs(), o.margin.value()]
-        })
-        .fold(0.01_f64, f64::max)
-        .min(1.0);
-    Compared {
-        against: comparison.against.clone(),
-        gate: comparison.gate,
-        verdict: comparison.verdict.clone(),
-        ended: comparison.ended.clone(),
-        missing: comparison.missing.clone(),
-        unmatched: comparison.unmatched.clone(),
-        notes: comparison.notes.clone(),
-        rows: comparison.outcomes.iter().map(|o| changed(o, reach)).collect(),
-    }
-}
-
-fn changed(outcome: &Outcome, reach: f64) -> Difference {
-    let value = |v: Option<f64>| v.map_or_else(dash, |v| units::metric(outcome.metric, v));
-    let place = |v: f64| (50.0 + 50.0 * v / reach).clamp(0.0, 100.0);
-    let strip = outcome.change.zip(outcome.interval).map(|(point, i)| {
-        let margin = outcome.margin.value();
-        Strip {
-            low: place(i.low),
-            width: place(i.high) - place(i.low),
-            point: place(point),
-            margin_low: place(-margin),
-            margin_width: place(margin) - place(-margin),
-        }
-    });
-    Difference {
-        case: outcome.case.clone(),
-        metric: outcome.metric.title(),
-        verdict: if outcome.undecided {
-            "undecided"
-        } else {
-            outcome.verdict.id()
-        },
-        gated: outcome.gated,
-        base: value(outcome.base),
-        candidate: value(outcome.candidate),
-        change: outcome.change.map_or_else(dash, |c| change(outcome, c)),
-        interval: outcome.interval.map_or_else(dash, |i| {
-            format!("{} to {}", change(outcome, i.low), change(outcome, i.high))
-        }),
-        margin: outcome.margin.to_string(),
-        mde: outcome
-            .mde
-            .map_or_else(dash, |m| change(outcome, m).trim_start_matches('+').to_owned()),
-        p: if outcome.p < 0.001 {
-            "< 0.001".into()
-        } else {
-            format!("{:.3}", outcome.p)
-        },
-        blocks: outcome.blocks,
-        notes: outcome.notes.join(" "),
-        strip,
-    }
-}
-
-fn dash() -> String {
+pub(super) fn dash() -> String {
     "–".into()
 }

@@ -4,6 +4,7 @@ use console::style;
 
 use super::text::{INDENT, WIDTH, cut, plain, wrapped};
 use crate::{
+    load::script::WHOLE_SCRIPT,
     report::{faults, figures::Figures, units, words},
     stats::{Estimate, Metric, Summary},
     store::record::{CaseRecord, ValidityLevel},
@@ -53,7 +54,8 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
     if let Some(cpu) = figures.metrics.get(&Metric::CpuPerRequest) {
         let cores = figures
             .cores
-            .map_or_else(String::new, |cores| format!(", {cores:.2} cores busy"));
+            .as_ref()
+            .map_or_else(String::new, |cores| format!(", {:.2} cores busy", cores.mean.point));
         let text = format!("{} per request", bracket(cpu, units::time, 1e3));
         page.line("cpu:", &text, &cores);
     }
@@ -78,15 +80,27 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
     if let Some(growth) = faults::memory_growth(case) {
         page.wrapped("growth", &growth);
     }
+    for (index, beside) in figures.companions.iter().enumerate() {
+        let text = format!(
+            "{}: {:.2} cores busy, {}",
+            plain(&beside.name),
+            beside.cores,
+            units::bytes(units::float(beside.memory))
+        );
+        page.line(if index == 0 { "beside" } else { "" }, &text, "");
+    }
+    for line in steps(figures) {
+        page.line(line.0, &line.1, &line.2);
+    }
     page.wrapped("errors", &errors(figures));
     for (name, (count, sample)) in &figures.failed_checks {
-        let text = format!(
-            "{} answers failed `{}`; the first was: {}",
-            units::grouped(*count),
-            plain(name),
-            cut(sample, 120)
-        );
-        page.wrapped("", &text);
+        let (count, name) = (units::grouped(*count), plain(name));
+        let what = if name.starts_with("the script ") {
+            format!("{name}, {count} times; the first time:")
+        } else {
+            format!("{count} answers failed `{name}`; the first was:")
+        };
+        page.wrapped("", &format!("{what} {}", cut(sample, 120)));
     }
     if figures.rounds_left_out > 0 {
         let text = format!(
@@ -139,6 +153,51 @@ fn latency(figures: &Figures) -> String {
         return "no answer, no latency".into();
     }
     parts.join("   ")
+}
+
+/// The steps of a script, one a line, each with its own distribution: label, figures, what is said where there is room.
+fn steps(figures: &Figures) -> Vec<(&'static str, String, String)> {
+    let named: Vec<_> = figures
+        .steps
+        .iter()
+        .filter(|step| !step.latency.histogram.is_empty() || step.failed > 0)
+        .collect();
+    let name = |name: &str| {
+        if name == WHOLE_SCRIPT {
+            "whole script".to_owned()
+        } else {
+            cut(name, 20)
+        }
+    };
+    let width = named
+        .iter()
+        .map(|step| console::measure_text_width(&name(&step.name)))
+        .max()
+        .unwrap_or(0);
+    named
+        .iter()
+        .enumerate()
+        .map(|(index, step)| {
+            let at = |q: f64| {
+                let quantile = step.latency.quantile(q);
+                let mark = if quantile.at_least { "≥ " } else { "" };
+                format!("{mark}{}", units::time(units::float(quantile.ns)))
+            };
+            let name = console::pad_str(&name(&step.name), width, console::Alignment::Left, None).into_owned();
+            let text = if step.latency.histogram.is_empty() {
+                format!("{name}  never came to its end")
+            } else {
+                format!("{name}  p50 {}  p99 {}", at(0.5), at(0.99))
+            };
+            let failed = if step.failed > 0 {
+                format!("  {} failed", units::grouped(step.failed))
+            } else {
+                String::new()
+            };
+            let count = format!("  {} times", units::grouped(step.latency.histogram.len()));
+            (if index == 0 { "steps" } else { "" }, text + &failed, count)
+        })
+        .collect()
 }
 
 /// All failures by kind, the most frequent first.

@@ -7,6 +7,7 @@ mod advice;
 mod case;
 mod compare;
 mod footprint;
+mod intervals;
 mod progress;
 mod ranking;
 mod text;
@@ -17,7 +18,6 @@ use self::progress::Progress;
 use super::{Listener, comparison::Comparison, figures::Figures, ranking::rankings};
 use crate::{
     measure::event::Event,
-    stats::Outcome,
     store::record::{CaseRecord, RunRecord},
 };
 
@@ -88,13 +88,9 @@ impl Listener for Terminal {
         match event {
             Event::CaseDone { case } => self.print(&case_text(case)),
             Event::Finished { run } => self.print(&run_text(run)),
-            Event::Compared { verdict, outcomes } => self.print(&match serde_json::from_value(*verdict.clone()) {
-                Ok(comparison) => compare::render(&comparison),
-                // The outcomes are what counts; what surrounds them is of a form that this build does not know.
-                Err(_) => comparison_text("the base", outcomes),
-            }),
             Event::Advised { baseline, advised } => self.print(&advice::advised(baseline, advised)),
             Event::SelfChecked { check } => self.print(&advice::self_checked(check)),
+            // The comparison is part of the run when that is finished: `Compared` is for other listeners.
             Event::Reported { path } => self.print(&format!("\nreport: {}\n", path.display())),
             _ => {}
         }
@@ -107,7 +103,8 @@ pub fn case_text(case: &CaseRecord) -> String {
     case::render(case, &Figures::of(case))
 }
 
-/// What the whole run says: rankings, what could not be ranked, the comparison if there is one.
+/// What the whole run says: rankings, what could not be ranked, intervals where the profile asks for them, the comparison
+/// if there is one.
 #[must_use]
 pub fn run_text(run: &RunRecord) -> String {
     let figures: Vec<Figures> = run.cases.iter().map(Figures::of).collect();
@@ -116,6 +113,7 @@ pub fn run_text(run: &RunRecord) -> String {
         text.push_str(&ranking::render(run, &figures, &one));
     }
     text.push_str(&footprint::render(run));
+    text.push_str(&intervals::render(run, &figures));
     if figures.iter().all(|f| !f.ranked()) {
         text.push_str("\nNothing was measured that can be believed; the reasons stand above.\n");
     }
@@ -131,14 +129,4 @@ pub fn run_text(run: &RunRecord) -> String {
         text.push_str("\nThe run was interrupted: these are the rounds that were finished.\n");
     }
     text
-}
-
-/// What a comparison says of each case and metric, as lines of at most [`WIDTH`] columns.
-#[must_use]
-pub fn comparison_text(against: &str, outcomes: &[Outcome]) -> String {
-    compare::render(&Comparison {
-        against: against.to_owned(),
-        outcomes: outcomes.to_vec(),
-        ..Comparison::default()
-    })
 }

@@ -134,7 +134,10 @@ impl Progress {
                 self.say(&wrapped("  ", &text));
             }
             Event::LaunchDone { case, launch } => self.launch_done(case, launch),
-            Event::Reported { path } => self.say(&wrapped("report: ", &path.display().to_string())),
+            // Where results go to standard output, it stands there.
+            Event::Reported { path } if !self.options.results => {
+                self.say(&wrapped("report: ", &path.display().to_string()));
+            }
             Event::Finished { .. } => {
                 if let Some(bars) = &self.bars {
                     bars.now.finish_and_clear();

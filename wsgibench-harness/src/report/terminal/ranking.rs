@@ -90,7 +90,7 @@ fn title(run: &RunRecord, ranking: &Ranking) -> String {
         .cases
         .iter()
         .find(|c| c.scenario == ranking.scenario && c.param == ranking.param)
-        .map_or_else(String::new, |c| words::load(&c.load));
+        .map_or_else(String::new, words::work);
     let variant = match ranking.variant {
         Variant::Tuned => "",
         Variant::Default => ", as they come",

@@ -22,6 +22,13 @@ use crate::{
 /// A companion may take this long to accept connections.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
+/// A companion that runs.
+pub(super) struct Companion {
+    pub(super) name: String,
+    pub(super) container: Guarded,
+    pub(super) eye: Eye,
+}
+
 /// A name and the address that it stands for.
 pub(super) type Name = (String, std::net::IpAddr);
 
@@ -30,14 +37,18 @@ pub(super) async fn start_all(
     sandbox: &DockerSandbox,
     spec: &ServerSpec,
     images: &[String],
-) -> Result<(Vec<Guarded>, Vec<Name>), String> {
+) -> Result<(Vec<Companion>, Vec<Name>), String> {
     let (mut running, mut hosts) = (Vec::new(), Vec::new());
     for (service, image) in spec.services.iter().zip(images) {
-        let (container, address) = start(sandbox, service, image, &hosts)
+        let (container, eye, address) = start(sandbox, service, image, &hosts)
             .await
             .map_err(|error| format!("its companion `{}` did not start: {error}", service.name))?;
         hosts.push((service.name.clone(), address));
-        running.push(container);
+        running.push(Companion {
+            name: service.name.clone(),
+            container,
+            eye,
+        });
     }
     Ok((running, hosts))
 }
@@ -47,7 +58,7 @@ async fn start(
     service: &Service,
     image: &str,
     hosts: &[Name],
-) -> Result<(Guarded, std::net::IpAddr), String> {
+) -> Result<(Guarded, Eye, std::net::IpAddr), String> {
     let (name, tag) = split_reference(image);
     // The CPUs that the servers share, never the load engine's.
     let cpus = cpus::format_list(&sandbox.context.options.server_cpus);
@@ -89,7 +100,7 @@ async fn start(
         Some(address) => {
             let accepting = wait_until_accepting(sandbox, &container, address, service.port, deadline, &eye).await;
             match accepting {
-                Ok(()) => return Ok((container, address)),
+                Ok(()) => return Ok((container, eye, address)),
                 Err(why) => why,
             }
         }

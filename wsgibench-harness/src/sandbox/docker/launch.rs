@@ -14,7 +14,8 @@ use testcontainers::bollard::query_parameters::{
 use tokio::sync::Mutex;
 
 use super::{
-    DockerSandbox, companion,
+    DockerSandbox,
+    companion::{self, Companion},
     container::{self, Shape},
     engine::{Engine, reason},
     eye::{self, Eye},
@@ -42,7 +43,7 @@ pub(crate) struct DockerLaunch {
     engine: Engine,
     server: Guarded,
     /// Removed after the server.
-    companions: Vec<Guarded>,
+    companions: Vec<Companion>,
     address: SocketAddr,
     start_up: Duration,
     /// Another one after a restart.
@@ -197,6 +198,27 @@ impl DockerLaunch {
         self.server.exec(command).await.map_err(io::Error::other)
     }
 
+    pub(crate) async fn exec_in(&self, companion: &str, command: &[&str]) -> io::Result<ExecOutput> {
+        let Some(found) = self.companions.iter().find(|one| one.name == companion) else {
+            let names: Vec<&str> = self.companions.iter().map(|one| one.name.as_str()).collect();
+            let known = if names.is_empty() {
+                "the server has none".to_owned()
+            } else {
+                format!("the server has {}", names.join(", "))
+            };
+            let text = format!("there is no companion `{companion}`; {known}");
+            return Err(io::Error::new(io::ErrorKind::NotFound, text));
+        };
+        found.container.exec(command).await.map_err(io::Error::other)
+    }
+
+    pub(crate) fn companion_usage(&self) -> Vec<(String, Usage)> {
+        self.companions
+            .iter()
+            .filter_map(|one| Some((one.name.clone(), one.eye.usage().ok()?)))
+            .collect()
+    }
+
     pub(crate) async fn signal(&self, signal: Signal) -> io::Result<()> {
         let options = KillContainerOptionsBuilder::new().signal(signal.name()).build();
         let sent = self.engine.api.kill_container(self.server.id(), Some(options)).await;
@@ -238,7 +260,7 @@ impl DockerLaunch {
         let written = write_log(&self.log, &output);
         self.server.remove().await;
         for companion in self.companions {
-            companion.remove().await;
+            companion.container.remove().await;
         }
         written.map(|()| info)
     }

@@ -132,7 +132,9 @@ fn main() {
     assert_eq!(crossed.tags, ["a", "b"]);
     assert_eq!(crossed.ignore.as_deref(), Some("slow"));
     assert!(crossed.setup.is_some() && crossed.teardown.is_some());
-    let Work::Load(load) = &crossed.params[1].work;
+    let Work::Load(load) = &crossed.params[1].work else {
+        panic!("it is declared")
+    };
     assert_eq!(load.measurement_time, Some(millis(2_500)));
 
     let by_case = declared.scenarios.iter().find(|s| s.name == "named").unwrap();

@@ -25,14 +25,32 @@ async fn arriving(user: &mut User, name: String, path: &str) -> Result<()> {
     Ok(())
 }
 
+#[expect(
+    clippy::needless_lifetimes,
+    reason = "written out, it says what the elided form says"
+)]
 #[scenario(load = Load::users(batch).every(secs(1)), batch = [1, 2])]
 async fn by_load<'a>(user: &'a mut User, batch: usize) -> Result<()> {
     user.get(&format!("/{batch}")).await?;
     Ok(())
 }
 
+async fn enter(user: &mut User) -> Result<()> {
+    user.get("/in").await?;
+    Ok(())
+}
+
+mod leaving {
+    use wsgibench_harness::prelude::*;
+
+    pub(crate) async fn leave(user: &mut User) -> Result<()> {
+        user.get("/out").await?;
+        Ok(())
+    }
+}
+
 /// The load model can be a parameter too.
-#[scenario(users = [3])]
+#[scenario(users = [3], user_setup = enter, user_teardown = leaving::leave)]
 async fn knowing(user: &mut User, mut users: usize) -> Result<()> {
     users += 1;
     user.get(&format!("/{users}")).await?;
@@ -45,7 +63,9 @@ fn main() {
         .cases()
         .into_iter()
         .map(|case| {
-            let Work::Script { load, .. } = case.work else { panic!("{} is scripted", case.id) };
+            let Work::Script { load, .. } = case.work else {
+                panic!("{} is scripted", case.id)
+            };
             (case.id, load.model)
         })
         .collect();

@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use super::{
     super::{
-        super::{ErrorKind, Load, RoundResult},
+        super::{ErrorKind, Load, LoadError, RoundResult},
         ScriptSession, User, WHOLE_SCRIPT, script,
     },
     plan, round,
@@ -207,6 +207,10 @@ fn a_script_that_waits_for_ever_is_censored() {
     assert!(round.counts.done > 0);
     // One hangs, and at most one request is under way; who thinks is not hanging.
     assert!((1..=2).contains(&round.counts.censored), "{:?}", round.counts);
+    let hanging: Vec<_> = round.failed_checks.iter().map(|c| (c.name.as_str(), c.count)).collect();
+    assert_eq!(hanging, [("the script hangs", 1)]);
+    // Who thinks all the time has no claim to an answer; who hangs does not get one.
+    assert_eq!((round.connections.wanted, round.connections.served), (2, 1));
     assert!(round.response_time.quantile(1.0).at_least);
 }
 
@@ -224,7 +228,53 @@ fn a_script_that_holds_its_thread_does_not_hold_the_round() {
     let mut session = ScriptSession::start(&plan, stuck).unwrap();
     let round = session.round(SHORT).unwrap();
     assert_eq!((round.counts.offered, round.counts.censored), (1, 1));
+    assert!(matches!(session.finish(), Err(LoadError::ScriptHolds)));
+}
+
+#[test]
+fn a_trial_is_one_run_by_a_user_of_its_own() {
+    let server = Server::start();
+    let (tell, told) = std::sync::mpsc::channel();
+    let tried = script(move |user| {
+        let _ = tell.send(user.number());
+        Box::pin(two_steps(user))
+    });
+    // Whatever the load: one user comes, once.
+    for load in [Load::closed(20), Load::rate(1_000), Load::users(7)] {
+        let mut session = ScriptSession::trial(&plan(&server, load), tried.clone()).unwrap();
+        let trial = session.try_once(Duration::from_secs(20)).unwrap();
+        session.finish().unwrap();
+        assert!(trial.finished);
+        assert_eq!((trial.round.counts.offered, trial.round.counts.done), (2, 2));
+        assert!(trial.round.seconds < 5.0, "it waited for its patience to end");
+    }
+    let numbers: Vec<u64> = told.try_iter().collect();
+    assert_eq!(numbers, [1 << 48; 3]);
+}
+
+#[test]
+fn a_trial_of_a_script_that_never_ends_is_over_with_its_patience() {
+    let server = Server::start();
+    let patience = Duration::from_millis(300);
+    let endless = script(|user| {
+        Box::pin(async move {
+            loop {
+                user.get("/login").await?;
+                user.think(Duration::from_millis(5)).await;
+            }
+        })
+    });
+    let mut session = ScriptSession::trial(&plan(&server, Load::closed(1)), endless).unwrap();
+    let trial = session.try_once(patience).unwrap();
     session.finish().unwrap();
+    assert!(!trial.finished && trial.round.counts.done > 1 && trial.round.counts.failed == 0);
+
+    let hanging = script(|_| Box::pin(std::future::pending()));
+    let mut session = ScriptSession::trial(&plan(&server, Load::closed(1)), hanging).unwrap();
+    let trial = session.try_once(patience).unwrap();
+    session.finish().unwrap();
+    assert!(!trial.finished);
+    assert_eq!(trial.round.failed_checks[0].name, "the script hangs");
 }
 
 #[test]

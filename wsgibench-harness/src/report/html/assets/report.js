@@ -126,6 +126,14 @@
     return [whiskers(s), dots];
   }
 
+  // The highest that is drawn: the end of an interval, or a whole stack.
+  function most(chart) {
+    if (chart.kind !== "stack") return Math.max(...chart.series.flatMap((s) => s.points.map((p) => Math.max(p[1], p[3] ?? p[1]))));
+    const sums = new Map();
+    for (const s of chart.series) for (const p of s.points) sums.set(p[0], (sums.get(p[0]) || 0) + p[1]);
+    return Math.max(...sums.values());
+  }
+
   function axes(chart, log) {
     const ink = css("--soft"), line = css("--line");
     const text = { color: ink, fontSize: 12 };
@@ -146,14 +154,14 @@
       y.axisLabel.customValues = inside;
       y.axisTick = { show: true, customValues: inside };
       y.splitLine.customValues = inside;
-    } else if (chart.y.quantity === "bytes") {
-      // Round in the units that are read: 10 MiB, not 9.537.
-      const most = Math.max(...chart.series.flatMap((s) => s.points.map((p) => p[3] || p[1])));
-      const unit = 1024 ** Math.max(0, Math.floor(Math.log(most / 5) / Math.log(1024)));
-      const rough = most / 5 / unit;
+    } else if (most(chart) > 0) {
+      // The ends of the intervals count too, and steps are round in the units that are read: 10 MiB, not 9.537.
+      const top = most(chart);
+      const unit = chart.y.quantity === "bytes" ? 1024 ** Math.max(0, Math.floor(Math.log(top / 5) / Math.log(1024))) : 1;
+      const rough = top / 5 / unit;
       const power = 10 ** Math.floor(Math.log10(rough));
       y.interval = unit * power * [1, 2, 5, 10].find((m) => m * power >= rough);
-      y.max = y.interval * Math.ceil((most * 1.02) / y.interval);
+      y.max = y.interval * Math.ceil((top * 1.02) / y.interval);
     }
     if (chart.categories.length) {
       const many = chart.categories.length > 4;
@@ -184,7 +192,7 @@
     const many = chart.categories.length > 4;
     return {
       animation: false, textStyle: { fontFamily: "inherit" }, legend: { show: false },
-      grid: { left: 88, right: 18, top: 14, bottom: chart.categories.length ? (many ? 92 : 34) : 48 },
+      grid: { left: 88, right: chart.x.quantity === "percentile" ? 34 : 18, top: 14, bottom: chart.categories.length ? (many ? 92 : 34) : 48 },
       tooltip: {
         trigger: "item", confine: true, backgroundColor: page, borderColor: css("--line"), textStyle: { color: css("--ink"), fontSize: 13 },
         extraCssText: "max-width:340px;white-space:normal;overflow-wrap:anywhere",
@@ -239,11 +247,19 @@
   }
 
   function table(chart, box) {
-    const percentiles = [2, 10, 100, 1000, 10000];
+    const percentiles = [2, 10, 20, 100, 1000, 10000];
     const kept = (p) => chart.x.quantity !== "percentile" || percentiles.some((q) => Math.abs(p[0] / q - 1) < 1e-3);
+    // A category that is the series itself need not be said twice.
+    const named = chart.categories.length && chart.series.every((s) => s.points.every((p) => xText(chart, p) === s.name));
+    const columns = [["series", null], [chart.x.name, (p) => xText(chart, p)], [chart.y.name, (p) => FULL[chart.y.quantity](p[1])],
+      ["95 % interval", (p) => interval(chart, p) || "–"], ["note", (p) => (why(chart, p) ? String(notes.indexOf(why(chart, p)) + 1) : "")]];
+    const every = chart.series.flatMap((s) => s.points.filter(kept));
+    // The same reason stands beside many points: it is written once below, and referred to by its number.
+    const notes = [...new Set(every.map((p) => why(chart, p)).filter(Boolean))];
+    const wanted = columns.filter((_, i) => !(i === 1 && named) && !(i === 3 && !every.some((p) => p[2] != null)) && !(i === 4 && !notes.length));
     const made = document.createElement("table");
     const head = made.createTHead().insertRow();
-    for (const name of ["series", chart.categories.length ? "case" : chart.x.name, chart.y.name, "95 % interval", "remark"]) {
+    for (const [name] of wanted) {
       const cell = document.createElement("th");
       cell.scope = "col";
       cell.textContent = name;
@@ -257,10 +273,12 @@
         name.scope = "row";
         name.textContent = s.name;
         row.append(name);
-        for (const text of [xText(chart, p), FULL[chart.y.quantity](p[1]), interval(chart, p) || "–", why(chart, p) || ""]) row.insertCell().textContent = text;
+        for (const [, text] of wanted.slice(1)) row.insertCell().textContent = text(p);
       }
     }
-    box.replaceChildren(made);
+    const list = document.createElement("ol");
+    for (const note of notes) list.appendChild(document.createElement("li")).textContent = note;
+    box.replaceChildren(made, ...(notes.length ? [list] : []));
   }
 
   function redraw(state) {
@@ -293,11 +311,6 @@
       if (details.open && !box.firstChild) table(charts[canvas.dataset.chart], box);
     });
   }
-  addEventListener("beforeprint", () => {
-    document.querySelectorAll("details.param").forEach((details) => { details.open = true; });
-    canvases.slice(0, 200).forEach(draw);
-  });
-
   // ---- theme ----
   const button = document.getElementById("theme");
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -317,6 +330,24 @@
   });
   system.addEventListener("change", themed);
   themed();
+
+  // ---- paper: light, everything open, every chart drawn ----
+  let before = null;
+  addEventListener("beforeprint", () => {
+    const closed = [...document.querySelectorAll("details.param:not([open])")];
+    before = { theme: root.dataset.theme, closed };
+    root.dataset.theme = "light";
+    closed.forEach((details) => { details.open = true; });
+    canvases.slice(0, 200).forEach(draw);
+    themed();
+  });
+  addEventListener("afterprint", () => {
+    if (!before) return;
+    if (before.theme) root.dataset.theme = before.theme; else delete root.dataset.theme;
+    before.closed.forEach((details) => { details.open = false; });
+    before = null;
+    themed();
+  });
   if (reduced) root.style.scrollBehavior = "auto";
 
   // What tests and the curious ask: the chart of an id, as drawn.

@@ -1,0 +1,58 @@
+//! Scripted users: the same visit under each load model.
+
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "what goes wrong in a script is counted, each check by its name"
+)]
+
+use wsgibench_harness::prelude::*;
+
+/// What is uploaded: 64 KiB.
+const FILE: usize = 64 * 1024;
+
+/// Signs in, is recognised by the cookie, thinks, uploads a file.
+async fn visit(user: &mut User) -> Result<()> {
+    let name = format!("visitor{}", user.number());
+
+    user.step("sign in");
+    user.get("/login").await?.expect_status(200)?.expect_text("<form")?;
+    user.post("/login")
+        .form(&[("name", name.as_str()), ("password", "correct horse")])
+        .await?
+        .expect_status(303)?
+        .expect_header("location", "/account")?;
+
+    user.step("account");
+    let expected = format!("signed in as {name}\n");
+    user.get("/account").await?.expect_status(200)?.expect_body(expected)?;
+
+    user.think(millis(20)).await;
+
+    user.step("upload");
+    user.post("/upload")
+        .header("content-type", "application/octet-stream")
+        .body(vec![b'x'; FILE])
+        .await?
+        .expect_status(200)?
+        .expect_text("\"length\":65536")?;
+    Ok(())
+}
+
+/// So many visitors at once; each signs in anew when it is done.
+#[scenario(users = [16])]
+pub async fn sign_in(user: &mut User) -> Result<()> {
+    user.forget_cookies();
+    visit(user).await
+}
+
+/// Visitors who come whatever the server does, twenty a second at random.
+#[scenario(load = Load::poisson(20))]
+pub async fn drop_in(user: &mut User) -> Result<()> {
+    visit(user).await
+}
+
+/// Visitors who come five at a time, every half second, and each pay three visits.
+#[scenario(load = Load::users(5).every(millis(500)).arriving_for(secs(8)).requests_each(3).lasting(secs(10)))]
+pub async fn come_and_go(user: &mut User) -> Result<()> {
+    visit(user).await
+}

@@ -1,0 +1,145 @@
+//! `--resume`: an interrupted run goes on, if it is the same run.
+
+use super::{Failure, args::Args, plan::Plan};
+use crate::{
+    measure::BASE,
+    store::{
+        Store,
+        record::{CaseOutcome, Notice, RunRecord, SCHEMA_VERSION},
+    },
+};
+
+/// What `--resume` without a name stands for.
+const NEWEST: &str = "newest";
+
+/// Reads the run, checks that the plan is its own, and leaves to the plan what is missing of it.
+pub(super) fn prepare(store: &Store, name: &str, args: &Args, plan: &mut Plan) -> Result<(), Failure> {
+    let mut run = find(store, name)?;
+    if let Some(difference) = difference(&run, args, plan) {
+        return Err(Failure::usage(format!(
+            "run {} cannot go on: {difference}. Start a run of its own, without --resume",
+            run.id
+        )));
+    }
+    let whole = drop_halves(&mut run, plan);
+    plan.order.seed = run.seed;
+    plan.order.resumed = true;
+    run.interrupted = false;
+    run.finished = None;
+    let text = format!(
+        "the run was interrupted and goes on: {whole} launches were measured before, the others at another time, when \
+         the machine may have had another speed"
+    );
+    plan.notices.push(Notice {
+        about: String::new(),
+        text,
+    });
+    plan.resumes = Some(Box::new(run));
+    Ok(())
+}
+
+fn find(store: &Store, name: &str) -> Result<RunRecord, Failure> {
+    if name != NEWEST {
+        let run = store.read(name)?;
+        return if run.interrupted {
+            Ok(run)
+        } else {
+            Err(Failure::usage(format!(
+                "run {} came to its end: there is nothing to go on with",
+                run.id
+            )))
+        };
+    }
+    // A run that cannot be read is none that could go on.
+    let runs = store.finished().into_iter().rev().filter_map(|id| store.read(&id).ok());
+    runs.into_iter()
+        .find(|run| run.interrupted)
+        .ok_or_else(|| Failure::usage("no run was interrupted: there is nothing to go on with"))
+}
+
+/// Why the plan is not the run's.
+fn difference(run: &RunRecord, args: &Args, plan: &Plan) -> Option<String> {
+    let order = &plan.order;
+    let version = env!("CARGO_PKG_VERSION");
+    if run.harness_version != version || run.schema_version != SCHEMA_VERSION {
+        return Some(format!(
+            "it was begun by wsgibench {} and this is {version}",
+            run.harness_version
+        ));
+    }
+    if order.test_mode {
+        return Some("cases are only tried here, not measured (use `cargo bench`)".into());
+    }
+    let arms = run.cases.iter().flat_map(|case| &case.launches);
+    if run.comparison.is_some() || arms.clone().any(|launch| launch.arm == BASE) {
+        return Some("it is a comparison, whose arms must be measured close together".into());
+    }
+    if args.seed.is_some_and(|seed| seed != run.seed) {
+        return Some(format!("its seed was {}", run.seed));
+    }
+    if run.profile != order.profile {
+        return Some(format!(
+            "its effort was another: profile {}, {} launches of {:?} + {} x {:?}",
+            run.profile.name,
+            run.profile.launches,
+            run.profile.warm_up_time,
+            run.profile.rounds,
+            run.profile.measurement_time
+        ));
+    }
+    other_cases(run, plan)
+        .or_else(|| other_machine(run, plan))
+        .or_else(|| other_server(run, plan))
+}
+
+fn other_cases(run: &RunRecord, plan: &Plan) -> Option<String> {
+    for case in &plan.cases {
+        let Some(known) = run.cases.iter().find(|known| known.id == case.id) else {
+            return Some(format!("{} is not a case of it", case.id));
+        };
+        if known.load != *case.work.load() || known.scripted != case.work.script().is_some() {
+            return Some(format!("{} asks for something else than it did then", case.id));
+        }
+    }
+    let gone = run
+        .cases
+        .iter()
+        .find(|known| !plan.cases.iter().any(|case| case.id == known.id));
+    gone.map(|case| format!("its case {} is not chosen now", case.id))
+}
+
+fn other_machine(run: &RunRecord, plan: &Plan) -> Option<String> {
+    let (then, now) = (&run.environment, &plan.order);
+    if then.server_cpus != now.server_cpus || then.load_cpus != now.load_cpus {
+        return Some(format!(
+            "its servers ran on CPUs {:?} and its load on {:?}, now they would on {:?} and {:?}",
+            then.server_cpus, then.load_cpus, now.server_cpus, now.load_cpus
+        ));
+    }
+    None
+}
+
+fn other_server(run: &RunRecord, plan: &Plan) -> Option<String> {
+    plan.order.jobs.iter().find_map(|job| {
+        let known = run.servers.iter().find(|server| server.spec.name == job.spec.name)?;
+        (known.spec != *job.spec).then(|| format!("the server {} is declared otherwise now", job.spec.name))
+    })
+}
+
+/// Leaves whole launches only: one that was broken off is measured again. Gives their number.
+fn drop_halves(run: &mut RunRecord, plan: &Plan) -> usize {
+    let mut whole = 0;
+    for case in &mut run.cases {
+        let Some(job) = plan.order.jobs.iter().find(|job| job.case.id == case.id) else {
+            continue;
+        };
+        let rounds = plan.order.rounds(&job.case.work) as usize;
+        case.launches
+            .retain(|launch| launch.error.is_some() || launch.rounds.len() >= rounds);
+        whole += case.launches.len();
+        if case.outcome == CaseOutcome::Measured && case.launches.is_empty() {
+            case.outcome = CaseOutcome::Planned;
+        }
+    }
+    whole
+}

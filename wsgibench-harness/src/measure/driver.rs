@@ -1,0 +1,57 @@
+//! Who offers a case's work: the engine of declared loads, or that of scripted users. Both have the same face.
+
+use std::time::Duration;
+
+use crate::{
+    declare::Work,
+    load::{Counts, Edge, LoadError, Plan, RoundResult, Session, Watch, script::ScriptSession},
+};
+
+/// A load under way, of either kind.
+#[derive(Debug)]
+pub(super) enum Driver {
+    Declared(Box<Session>),
+    Script(Box<ScriptSession>),
+}
+
+impl Driver {
+    /// Starts the workers for `work`, whose load is the plan's.
+    pub(super) fn start(plan: &Plan, work: &Work) -> Result<Self, LoadError> {
+        Ok(match work.script() {
+            None => Self::Declared(Box::new(Session::start(plan)?)),
+            Some(script) => Self::Script(Box::new(ScriptSession::start(plan, script.clone())?)),
+        })
+    }
+
+    pub(super) fn warm_up(&mut self, length: Duration) -> Result<Counts, LoadError> {
+        match self {
+            Self::Declared(session) => session.warm_up(length),
+            Self::Script(session) => session.warm_up(length),
+        }
+    }
+
+    pub(super) fn round_observed(
+        &mut self,
+        length: Duration,
+        observe: &mut dyn FnMut(Edge),
+    ) -> Result<RoundResult, LoadError> {
+        match self {
+            Self::Declared(session) => session.round_observed(length, observe),
+            Self::Script(session) => session.round_observed(length, observe),
+        }
+    }
+
+    pub(super) fn watch(&self) -> Watch {
+        match self {
+            Self::Declared(session) => session.watch(),
+            Self::Script(session) => session.watch(),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<(), LoadError> {
+        match self {
+            Self::Declared(session) => session.finish(),
+            Self::Script(session) => session.finish(),
+        }
+    }
+}

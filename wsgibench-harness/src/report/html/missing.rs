@@ -1,0 +1,83 @@
+//! What a report cannot show, and why: said at its top, never drawn as if it were data.
+
+use crate::{
+    report::figures::CANDIDATE,
+    store::record::{CaseOutcome, CaseRecord, RoundRecord, RunRecord},
+};
+
+/// Most cases that are named in one sentence.
+const NAMED: usize = 5;
+
+/// A sentence for each kind of gap.
+pub(super) fn of(run: &RunRecord) -> Vec<String> {
+    let measured: Vec<&CaseRecord> = run
+        .cases
+        .iter()
+        .filter(|c| c.outcome == CaseOutcome::Measured)
+        .collect();
+    let with = |lacks: fn(&RoundRecord) -> bool| -> Vec<&str> {
+        let of_case = |case: &&&CaseRecord| case.launches.iter().flat_map(|l| &l.rounds).any(lacks);
+        measured.iter().filter(of_case).map(|case| case.id.as_str()).collect()
+    };
+    let fewer: Vec<&str> = measured
+        .iter()
+        .filter(|case| run.comparison.is_none() && launches(case) < run.profile.launches as usize)
+        .map(|case| case.id.as_str())
+        .collect();
+    let histograms = with(|r| r.load.counts.done > 0 && r.load.response_time.histogram.is_empty());
+    let seconds = with(|r| r.load.counts.done > 0 && r.load.series.is_empty());
+    let server = with(|r| r.server_cpu_seconds <= 0.0);
+    [
+        (
+            fewer,
+            format!(
+                "Fewer than the {} launches that were planned are there of",
+                run.profile.launches
+            ),
+            "their intervals are wider, or missing.",
+        ),
+        (
+            histograms,
+            "Rounds without their histogram:".into(),
+            "percentile curves and the longest response times leave them out.",
+        ),
+        (
+            seconds,
+            "Rounds without figures by the second:".into(),
+            "the charts over time leave them out.",
+        ),
+        (
+            server,
+            "Rounds in which the server's CPU time was not known:".into(),
+            "CPU per request leaves them out.",
+        ),
+    ]
+    .into_iter()
+    .filter(|(cases, ..)| !cases.is_empty())
+    .map(|(cases, what, so)| format!("{what} {}; {so}", list(&cases)))
+    .collect()
+}
+
+fn launches(case: &CaseRecord) -> usize {
+    let own = case.launches.iter().filter(|l| l.arm == CANDIDATE);
+    own.filter(|l| !l.rounds.is_empty()).count()
+}
+
+fn list(cases: &[&str]) -> String {
+    let named = cases.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    match cases.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::list;
+
+    #[test]
+    fn a_thousand_cases_are_not_all_named() {
+        assert_eq!(list(&["a", "b"]), "a, b");
+        assert_eq!(list(&["a"; 1_000]), "a, a, a, a, a and 995 more");
+    }
+}

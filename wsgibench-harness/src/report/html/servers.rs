@@ -1,0 +1,83 @@
+//! The servers of a run: what they are, how they were started, within which limits.
+
+use serde::Serialize;
+
+use crate::{
+    declare::{Source, Variant},
+    report::{charts::slug, units, words},
+    store::record::ServerRecord,
+};
+
+#[derive(Serialize)]
+pub(super) struct Server {
+    name: String,
+    anchor: String,
+    description: String,
+    variant: &'static str,
+    notes: Vec<String>,
+    command: String,
+    facts: Vec<(String, String)>,
+}
+
+pub(super) fn server(record: &ServerRecord) -> Server {
+    let spec = &record.spec;
+    let limits = &spec.limits;
+    let mut facts: Vec<(String, String)> = vec![("image".into(), record.image.clone())];
+    let mut fact = |name: &str, value: String| {
+        if !value.is_empty() {
+            facts.push((name.to_owned(), value));
+        }
+    };
+    fact("digest", record.image_digest.clone().unwrap_or_default());
+    if let Some(bytes) = record.image_bytes {
+        fact("image size", units::bytes(units::float(bytes)));
+    }
+    fact(
+        "source",
+        match &spec.source {
+            Source::Folder(folder) => folder.display().to_string(),
+            Source::Image(name) => name.clone(),
+            Source::Requirements(lines) => lines.join(", "),
+            Source::Running(address) => format!("runs already at {address}"),
+        },
+    );
+    let versions = record
+        .versions
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"));
+    fact("versions", versions.collect::<Vec<_>>().join(", "));
+    let quota = limits.cpu_quota.map_or_else(String::new, |q| format!(" (quota {q})"));
+    fact(
+        "limits",
+        format!(
+            "{} CPU{}{quota}, {}, {} descriptors, backlog {}, {} processes",
+            limits.cpus,
+            if limits.cpus == 1 { "" } else { "s" },
+            units::bytes(units::float(limits.memory)),
+            units::grouped(limits.descriptors),
+            units::grouped(u64::from(limits.backlog)),
+            units::grouped(u64::from(limits.pids)),
+        ),
+    );
+    fact("user", spec.user.clone());
+    fact("capabilities", spec.capabilities.join(", "));
+    let environment = spec.env.iter().map(|(name, value)| format!("{name}={value}"));
+    fact("environment", environment.collect::<Vec<_>>().join(" "));
+    fact("tags", spec.tags.join(", "));
+    Server {
+        name: spec.name.clone(),
+        anchor: slug(&spec.name),
+        description: spec.description.clone(),
+        variant: match spec.variant {
+            Variant::Tuned => "tuned",
+            Variant::Default => "as it comes",
+        },
+        notes: spec.notes.clone(),
+        command: if spec.command.is_empty() {
+            "the image's own".into()
+        } else {
+            words::command(&spec.command)
+        },
+        facts,
+    }
+}

@@ -1,0 +1,90 @@
+//! What a script's users did, step by step, and which checks failed with what came instead.
+
+use serde::Serialize;
+
+use crate::{
+    load::{Step, script::WHOLE_SCRIPT},
+    report::{figures::Figures, units},
+};
+
+/// Steps and failed checks of one case.
+#[derive(Serialize)]
+pub(super) struct CaseSteps {
+    id: String,
+    steps: Vec<StepRow>,
+    checks: Vec<CheckRow>,
+}
+
+#[derive(Serialize)]
+struct StepRow {
+    name: String,
+    count: String,
+    mean: String,
+    p50: String,
+    p90: String,
+    p99: String,
+    max: String,
+    failed: String,
+}
+
+#[derive(Serialize)]
+struct CheckRow {
+    name: String,
+    count: String,
+    sample: String,
+}
+
+/// `None` where there is neither.
+pub(super) fn of(figures: &Figures) -> Option<CaseSteps> {
+    let steps: Vec<StepRow> = figures
+        .steps
+        .iter()
+        .filter(|step| !step.latency.histogram.is_empty() || step.failed > 0)
+        .map(row)
+        .collect();
+    let checks: Vec<CheckRow> = figures
+        .failed_checks
+        .iter()
+        .map(|(name, (count, sample))| CheckRow {
+            name: name.clone(),
+            count: units::grouped(*count),
+            sample: sample.clone(),
+        })
+        .collect();
+    (!steps.is_empty() || !checks.is_empty()).then(|| CaseSteps {
+        id: figures.case.clone(),
+        steps,
+        checks,
+    })
+}
+
+fn row(step: &Step) -> StepRow {
+    let latency = &step.latency;
+    let none = latency.histogram.is_empty();
+    let at = |q: f64| {
+        if none {
+            return "–".to_owned();
+        }
+        let quantile = latency.quantile(q);
+        let bound = if quantile.at_least { "≥ " } else { "" };
+        format!("{bound}{}", units::time(units::float(quantile.ns)))
+    };
+    StepRow {
+        name: if step.name == WHOLE_SCRIPT {
+            "whole script".into()
+        } else {
+            step.name.clone()
+        },
+        count: units::grouped(latency.histogram.len()),
+        mean: if none {
+            "–".into()
+        } else {
+            units::time(latency.histogram.mean())
+        },
+        p50: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
+        max: at(1.0),
+        failed: units::grouped(step.failed),
+    }
+}

@@ -1,0 +1,84 @@
+//! What happened within the rounds, where the profile asks for figures by the interval.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use console::style;
+
+use super::text::{WIDTH, cut};
+use crate::{
+    report::{
+        figures::{CANDIDATE, Figures},
+        intervals::{Interval, of_round, wanted},
+        units,
+    },
+    store::record::RunRecord,
+};
+
+/// Rounds of a case that are told; a longer list is in the report.
+const TOLD: usize = 2;
+
+/// A table for each case, one line an interval; nothing where the profile names no interval.
+pub(super) fn render(run: &RunRecord, figures: &[Figures]) -> String {
+    let Some(every) = wanted(&run.profile) else {
+        return String::new();
+    };
+    let mut text = String::new();
+    for (case, _) in run.cases.iter().zip(figures).filter(|(_, f)| f.ranked()) {
+        let rounds = case.launches.iter().filter(|l| l.arm == CANDIDATE);
+        let rounds: Vec<_> = rounds.flat_map(|l| l.rounds.iter().map(|r| (l.index, r))).collect();
+        for (launch, round) in rounds.iter().take(TOLD) {
+            let parts = of_round(round, every);
+            if parts.is_empty() {
+                continue;
+            }
+            let which = if rounds.len() == 1 {
+                String::new()
+            } else {
+                format!(", launch {} round {}", launch + 1, round.index + 1)
+            };
+            let title = cut(&format!("{}{which}, every {every} s:", case.id), WIDTH);
+            let _ = writeln!(text, "\n{}", style(title).bold());
+            text.push_str(&table(&parts));
+        }
+        if rounds.len() > TOLD {
+            let _ = writeln!(text, "  {} more rounds are in the report", rounds.len() - TOLD);
+        }
+    }
+    text
+}
+
+fn table(parts: &[Interval]) -> String {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header([
+        "from", "requests", "req/s", "mean", "errors", "active", "cores", "memory",
+    ]);
+    for part in parts {
+        table.add_row([
+            format!("{:.0} s", part.at),
+            units::grouped(part.done),
+            part.rate().map_or_else(dash, units::rate),
+            part.mean_ns.map_or_else(dash, units::time),
+            units::grouped(part.errors),
+            units::grouped(part.active),
+            part.cores.map_or_else(dash, |cores| format!("{cores:.2}")),
+            part.memory.map_or_else(dash, units::bytes),
+        ]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn dash() -> String {
+    "-".into()
+}

@@ -1,0 +1,138 @@
+//! What can still be read of a run whose `run.json` is cut short: its journal where there is one, else the cases that are
+//! whole.
+
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use super::record::{CaseRecord, RunRecord};
+
+/// The fields before the cases, and those of the cases that are whole. `None` when not even the cases were reached.
+#[must_use]
+pub(super) fn whole_cases(text: &str) -> Option<RunRecord> {
+    let mut reader = Reader { text, at: 0 };
+    let mut fields = serde_json::Map::new();
+    let mut cases: Vec<CaseRecord> = Vec::new();
+    let mut reached = false;
+    reader.expect('{')?;
+    while let Some(name) = reader.value().and_then(|v| v.as_str().map(str::to_owned)) {
+        if reader.expect(':').is_none() {
+            break;
+        }
+        if name == "cases" {
+            reached = true;
+            if !read_cases(&mut reader, &mut cases) {
+                break;
+            }
+        } else {
+            match reader.value() {
+                Some(value) => fields.insert(name, value),
+                None => break,
+            };
+        }
+        if reader.expect(',').is_none() {
+            break;
+        }
+    }
+    if !reached {
+        return None;
+    }
+    fields.insert("cases".into(), Value::Array(Vec::new()));
+    fields.entry("ceiling").or_insert(Value::Null);
+    let mut run = RunRecord::deserialize(Value::Object(fields)).ok()?;
+    run.cases = cases;
+    run.interrupted = true;
+    Some(run)
+}
+
+/// Reads the array of cases; `false` when it breaks off.
+fn read_cases(reader: &mut Reader, cases: &mut Vec<CaseRecord>) -> bool {
+    if reader.expect('[').is_none() {
+        return false;
+    }
+    if reader.expect(']').is_some() {
+        return true;
+    }
+    loop {
+        let Some(case) = reader.value().and_then(|v| CaseRecord::deserialize(v).ok()) else {
+            return false;
+        };
+        cases.push(case);
+        if reader.expect(']').is_some() {
+            return true;
+        }
+        if reader.expect(',').is_none() {
+            return false;
+        }
+    }
+}
+
+/// Reads JSON value by value, as far as it goes.
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn expect(&mut self, wanted: char) -> Option<()> {
+        let rest = self.text.get(self.at..)?;
+        let trimmed = rest.trim_start();
+        let after = trimmed.strip_prefix(wanted)?;
+        self.at = self.text.len() - after.len();
+        Some(())
+    }
+
+    fn value(&mut self) -> Option<Value> {
+        let rest = self.text.get(self.at..)?;
+        let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
+        let value = stream.next()?.ok()?;
+        self.at += stream.byte_offset();
+        Some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{load::Load, store::record::SCHEMA_VERSION};
+
+    fn text() -> String {
+        let case = |n: u32| {
+            serde_json::json!({"id": format!("ping/a/c{n}"), "scenario": "ping", "server": "a", "param": format!("c{n}"),
+                "values": [], "description": "a ] , } in a text", "load": Load::closed(1), "outcome": {"outcome": "measured"},
+                "launches": [], "validity": {"level": "valid", "findings": []}})
+        };
+        // Written by hand: the order of the fields is that of the record.
+        format!(
+            "{{\"schema_version\": {SCHEMA_VERSION}, \"harness_version\": \"0\", \"id\": \"r\", \"started\": \"2026-01-01T00:00:00Z\",
+               \"finished\": null, \"interrupted\": false, \"seed\": 1, \"profile\": {}, \"arguments\": [], \"environment\": {},
+               \"notices\": [], \"servers\": [], \"cases\": [{}, {}, {}], \"ceiling\": null, \"comparison\": null}}",
+            serde_json::to_string(&crate::declare::Profile::default()).unwrap(),
+            serde_json::to_string(&crate::store::record::Environment::default()).unwrap(),
+            case(1),
+            case(2),
+            case(3)
+        )
+    }
+
+    #[test]
+    fn wherever_it_breaks_off_what_is_whole_is_kept() {
+        let text = text();
+        let begin = text.find("\"cases\": [").unwrap() + 10;
+        let mut most = 0;
+        for end in 0..=text.len() {
+            let run = whole_cases(&text[..end]);
+            assert_eq!(run.is_some(), end >= begin - 2, "{end}");
+            let cases = run.map_or(0, |run| run.cases.len());
+            assert!(cases >= most, "{end}");
+            most = cases;
+        }
+        assert_eq!(most, 3);
+    }
+
+    #[test]
+    fn what_is_no_run_is_none() {
+        for text in ["", "{", "[]", "{\"a\": 1}", "\u{0}\u{0}", "{\"cases\": []}"] {
+            assert!(whole_cases(text).is_none(), "{text}");
+        }
+    }
+}
