@@ -149,22 +149,34 @@ pub(crate) struct Worker {
     expired: Vec<usize>,
     /// Connections of users whose phase is over are to be closed.
     sweep: bool,
-    /// Within a phase nothing is slept for.
-    busy_poll: bool,
+    patience: Patience,
+}
+
+/// How answers are waited for within a phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// The kernel wakes the thread.
+    Sleeps,
+    /// The thread looks again and again.
+    Polls,
 }
 
 /// Most connections of a closed loop on one worker for which answers are looked for without sleeping: with more there is
 /// always another one to attend to.
 const BUSY_POLLED: usize = 32;
 
-/// Whether sleep would be most of a worker's time, and is allowed to be spun away.
-fn busy_poll(plan: &Plan) -> bool {
+/// Polls where sleep would be most of a worker's time, and may be spun away.
+fn patience(plan: &Plan) -> Patience {
     let few = match plan.load.model {
         Model::Closed { connections } => connections <= BUSY_POLLED * plan.cpus.len().max(1),
         Model::Open { .. } => true,
         Model::Users { .. } => false,
     };
-    plan.busy_poll && few
+    if plan.busy_poll && few {
+        Patience::Polls
+    } else {
+        Patience::Sleeps
+    }
 }
 
 impl Worker {
@@ -190,7 +202,7 @@ impl Worker {
         let heads = (0..mix.len()).map(|_| HeadCache::default()).collect();
         let driver = Driver::new(&plan.load, plan.seed, stripe);
         let mut worker = Self {
-            busy_poll: busy_poll(&plan),
+            patience: patience(&plan),
             keep_alive: plan.load.keep_alive,
             limits,
             pacer,

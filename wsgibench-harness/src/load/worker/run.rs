@@ -9,7 +9,7 @@ use super::{
         clock::{NEVER, Nanos},
         error::LoadError,
     },
-    Command, Owner, RAMP_WINDOW, Report, State, TIMER, WAKE, Worker,
+    Command, Owner, Patience, RAMP_WINDOW, Report, State, TIMER, WAKE, Worker,
     io::Farewell,
 };
 
@@ -235,7 +235,7 @@ impl Worker {
         if !self.again.is_empty() || self.may_pump() || (!self.ramp.is_empty() && self.connecting < self.ramp_window) {
             return Ok(Wait::AtMost(Duration::ZERO));
         }
-        if self.busy_poll && self.phase.end().is_some() {
+        if self.patience == Patience::Polls && self.phase.end().is_some() {
             return Ok(Wait::Spin);
         }
         let moment = self.driver.due().min(self.phase.awaited());
