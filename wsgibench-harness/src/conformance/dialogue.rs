@@ -59,7 +59,7 @@ pub(super) enum Step {
     Answers(usize),
     /// Listens until an interim answer (100) has come, for so long.
     Interim(Duration),
-    /// So many other connections each say this, and stay.
+    /// So many other connections each say this, before all else, and stay.
     Crowd(usize, Vec<u8>),
 }
 
@@ -117,6 +117,8 @@ impl Dialogue {
             first_byte: None,
             methods: self.methods.clone(),
         };
+        // A crowd is there first: a server that takes connections in turn has it in hand by the time that the other comes.
+        let crowd: Vec<TcpStream> = self.crowd(site);
         let Ok(stream) = TcpStream::connect_timeout(&site.address, PATIENCE) else {
             return transcript;
         };
@@ -127,7 +129,6 @@ impl Dialogue {
             begun: Instant::now(),
             said: None,
         };
-        let mut crowd = Vec::new();
         for step in &self.steps {
             match step {
                 Step::Say(bytes) => talk.say(bytes),
@@ -139,13 +140,25 @@ impl Dialogue {
                         !reading.interim.is_empty() || !reading.answers.is_empty()
                     });
                 }
-                Step::Crowd(n, bytes) => crowd.extend((0..*n).filter_map(|_| joined(site, bytes))),
+                Step::Crowd(..) => {}
             }
         }
         // Whatever comes now was not asked for.
         talk.listen_for(QUIET);
         let _ = talk.stream.shutdown(Shutdown::Both);
+        drop(crowd);
         talk.transcript
+    }
+
+    fn crowd(&self, site: &Site) -> Vec<TcpStream> {
+        let mut crowd = Vec::new();
+        for step in &self.steps {
+            if let Step::Crowd(n, bytes) = step {
+                crowd.extend((0..*n).filter_map(|_| joined(site, bytes)));
+                std::thread::sleep(QUIET);
+            }
+        }
+        crowd
     }
 }
 

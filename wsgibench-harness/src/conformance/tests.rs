@@ -93,6 +93,29 @@ fn a_server_that_answers_everything_with_ok() {
 }
 
 #[test]
+fn a_server_that_takes_one_client_after_the_other() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let mut heard = Vec::new();
+            let mut piece = [0; 4096];
+            // Until the head is whole, nobody else is looked at.
+            while !heard.ends_with(b"\r\n\r\n") {
+                match stream.read(&mut piece) {
+                    Ok(0) | Err(_) => break,
+                    Ok(n) => heard.extend_from_slice(&piece[..n]),
+                }
+            }
+            ok(&mut stream);
+        }
+    });
+    let rule = rules().into_iter().find(|rule| rule.id == "half-heads").unwrap();
+    let finding = Examined::begin(address, "/").ask(rule);
+    assert_eq!(finding.verdict, Verdict::Tolerated, "{}", finding.why);
+}
+
+#[test]
 fn a_server_that_closes_without_a_word() {
     let script: Script = |_, stream| {
         ok(stream);

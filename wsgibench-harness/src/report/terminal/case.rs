@@ -72,7 +72,7 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
         page.wrapped("beside", &slow);
     }
     if let Some(capacity) = faults::capacity(case) {
-        page.wrapped("capacity", &capacity);
+        page.wrapped("can do", &capacity);
     }
     if let Some(burst) = faults::burst(case) {
         page.wrapped("burst", &burst);
