@@ -5,6 +5,7 @@ look-up before its handler runs, so that `/`, the two-byte ping of both studies,
 """
 
 import accounts
+import conformance
 import faults
 import messages
 import transfer
@@ -19,6 +20,11 @@ def ping(environ, start_response):
 
 def not_found(environ, start_response):
     return messages.text(start_response, "404 Not Found", "no such route\n")
+
+
+def other(environ, start_response):
+    """Paths that are not looked up at once: those below /conformance/, which are never timed, and those that are none."""
+    return (conformance.route(environ.get("PATH_INFO", "")) or not_found)(environ, start_response)
 
 
 ROUTES = {
@@ -42,7 +48,7 @@ ROUTES = {
 
 
 def application(environ, start_response):
-    return ROUTES.get(environ.get("PATH_INFO"), not_found)(environ, start_response)
+    return ROUTES.get(environ.get("PATH_INFO"), other)(environ, start_response)
 
 
 app = application

@@ -13,6 +13,7 @@ from wsgiref.validate import validator
 
 import accounts
 import application
+import conformance
 import faults
 import messages
 import transfer
@@ -216,6 +217,42 @@ class Environment(unittest.TestCase):
             importlib.reload(application)
         self.assertIsNot(application.ROUTES["/"], application.ping)
         self.assertEqual(ask("/")["body"], b"OK")
+
+
+
+class Conformance(unittest.TestCase):
+    def test_it_tells_what_arrived(self):
+        seen = json.loads(
+            ask("/conformance/see/caf\xc3\xa9", "POST", "a=%20", b"x\xff", CONTENT_LENGTH="2", HTTP_X_A="1")["body"]
+        )
+        self.assertEqual((seen["path"], seen["query"]), ("/conformance/see/caf\xc3\xa9", "a=%20"))
+        self.assertEqual((seen["body"], seen["headers"]["HTTP_X_A"]), ("x\xff", "1"))
+
+    def test_a_server_without_fault_is_valid(self):
+        for more in ({}, {"method": "POST", "body": b"abc", "CONTENT_LENGTH": "3"}):
+            self.assertEqual(ask("/conformance/validated", checked=False, **more)["body"], [b"valid"])
+
+    def test_a_fault_of_the_server_is_told(self):
+        answer = ask("/conformance/validated", checked=False, SERVER_PORT=80)
+        self.assertEqual(answer["status"], "500 Internal Server Error")
+        self.assertIn(b"PEP 3333: ", answer["body"][0])
+
+    def test_the_validator_has_nothing_against_the_routes_that_keep_the_rules(self):
+        for name in ("see", "unread", "streamed", "cookies", "closed"):
+            with mock.patch.object(conformance, "PAUSE_SECONDS", 0), mock.patch("time.sleep"):
+                ask("/conformance/" + name, checked=name != "cookies")
+
+    def test_closing_is_seen(self):
+        token = "token=%d" % os.getpid()
+        with mock.patch("time.monotonic", side_effect=[0, 2]):
+            self.assertEqual(ask("/conformance/closed", query=token)["body"], b"open")
+        ask("/conformance/closing", query=token)
+        self.assertEqual(ask("/conformance/closed", query=token)["body"], b"closed")
+        os.remove(conformance.marker({"QUERY_STRING": token}))
+
+    def test_no_other_path_is_taken(self):
+        self.assertEqual(ask("/conformance/nothing")["status"], "404 Not Found")
+        self.assertEqual(ask("/conformance")["status"], "404 Not Found")
 
 
 class Accounts(unittest.TestCase):

@@ -8,6 +8,7 @@
 
 pub mod against;
 pub mod cli;
+pub mod conformance;
 pub mod declare;
 pub mod load;
 pub mod measure;

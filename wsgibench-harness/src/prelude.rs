@@ -45,7 +45,7 @@ pub use anyhow::Result;
 pub use crate::{
     declare::{CommandOutput, Limits, ParamValue, Profile, Server, SetupContext, Source, Variant, server::Service},
     load::{
-        Arrivals, Body, Check, KeepAlive, Load, Request, Stage, Values,
+        Arrivals, Body, Check, Fault, KeepAlive, Load, Request, Slow, Stage, Values,
         script::{Answer, Authority, Failure, Multipart, User},
     },
     profile, scenario, server,

@@ -95,6 +95,29 @@ async fn a_server_from_start_to_end() {
 }
 
 #[tokio::test]
+async fn it_is_restarted_at_its_address() {
+    let bench = Bench::new();
+    let Some(sandbox) = open(&bench).await else { return };
+    let launch = launch(&sandbox, &bench).await;
+    let before = launch.pids();
+    launch.restart().await.unwrap();
+    eventually("it accepts connections again", || {
+        std::net::TcpStream::connect(launch.address()).is_ok()
+    })
+    .await;
+    assert!(get(launch.address(), "/").ends_with("\r\n\r\nOK"));
+    let after = launch.pids();
+    assert!(
+        !after.is_empty() && after.iter().all(|pid| !before.contains(pid)),
+        "{before:?} {after:?}"
+    );
+    assert!(launch.is_alive() && launch.usage().is_ok());
+    launch.stop().await.unwrap();
+    sandbox.close().await;
+    assert_eq!(left_of(&bench.run_id).await, [] as [String; 0]);
+}
+
+#[tokio::test]
 async fn it_is_shut_in_and_limited() {
     let bench = Bench::new();
     let Some(sandbox) = open(&bench).await else { return };

@@ -17,8 +17,9 @@ pub fn download(connections: usize) -> Load {
         .expect(Check::BodyLength(MIB))
 }
 
-/// An answer of sixteen pieces of 4 KiB whose length is not known beforehand: the server has to frame it.
-#[scenario(connections = [64])]
+/// An answer of sixteen pieces of 4 KiB whose length is not known beforehand: the server has to frame it, and to send each piece as it
+/// comes.
+#[scenario(connections = [64], tags = ["streamed-answers"])]
 pub fn stream(connections: usize) -> Load {
     Load::closed(connections)
         .get("/stream")

@@ -18,12 +18,37 @@ pub fn idle(connections: usize, idle: usize) -> Load {
     ping(Load::closed(connections).idle_connections(idle))
 }
 
-/// From 200 requests a second to 20,000 for two seconds and back: how long until it answers as before?
+/// A steady load of independent users at a share of what this server can do, percent: what do they wait?
+#[scenario(share = [50, 80, 95])]
+pub fn steady(share: u32) -> Load {
+    ping(Load::poisson(f64::from(share) / 100.0))
+        .of_capacity()
+        .lasting(secs(8))
+}
+
+/// From a third of what this server can do to four times as much for two seconds and back: how long until it answers as before?
 #[scenario]
 pub fn burst() -> Load {
     ping(Load::stages([
-        Stage::constant(200.0, Some(secs(4))),
-        Stage::constant(20_000.0, Some(secs(2))),
-        Stage::constant(200.0, Some(secs(14))),
+        Stage::constant(0.3, Some(secs(4))),
+        Stage::constant(4.0, Some(secs(2))),
+        Stage::constant(0.3, Some(secs(14))),
     ]))
+    .of_capacity()
+}
+
+/// Sixteen users beside forty who take in a download at 4 KiB a second: does the server keep a thread for each of them?
+#[scenario(connections = [16], slow = [40])]
+pub fn slow_readers(connections: usize, slow: usize) -> Load {
+    ping(Load::closed(connections))
+        .timeout(secs(2))
+        .beside(Slow::readers(slow, "/download"))
+}
+
+/// Sixteen users beside forty who send a form at 100 bytes a second.
+#[scenario(connections = [16], slow = [40])]
+pub fn slow_writers(connections: usize, slow: usize) -> Load {
+    ping(Load::closed(connections))
+        .timeout(secs(2))
+        .beside(Slow::writers(slow, "/upload", 10_000))
 }

@@ -8,6 +8,7 @@ use super::{BACKLOG, CONNECTIONS, THREADS, image, words};
 #[server]
 pub fn granian() -> Server {
     image("granian")
+        .reloads_on("SIGHUP")
         .command_for_cpus(|cpus| {
             words(&format!(
                 "granian --interface wsgi --workers {cpus} --blocking-threads {THREADS} --backlog {BACKLOG} \
@@ -22,6 +23,7 @@ pub fn granian() -> Server {
 #[server]
 pub fn granian_default() -> Server {
     image("granian")
+        .reloads_on("SIGHUP")
         .command(words(
             "granian --interface wsgi --host {host} --port {port} application:application",
         ))

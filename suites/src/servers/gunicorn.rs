@@ -19,8 +19,13 @@ fn keep_alive() -> String {
     format!("--keep-alive {KEEP_ALIVE} --worker-connections {CONNECTIONS}")
 }
 
+/// Its arbiter replaces the workers one by one at a hang-up.
+fn gunicorn() -> Server {
+    image("gunicorn").reloads_on("SIGHUP")
+}
+
 fn as_it_comes(options: &str) -> Server {
-    image("gunicorn")
+    gunicorn()
         .command(words(&format!(
             "gunicorn {options} --bind {{host}}:{{port}} {APPLICATION}"
         )))
@@ -31,7 +36,7 @@ fn as_it_comes(options: &str) -> Server {
 /// its documentation says.
 #[server]
 pub fn gunicorn_sync() -> Server {
-    image("gunicorn")
+    gunicorn()
         .command_for_cpus(|cpus| tuned("sync", 2 * cpus + 1, ""))
         .tag("study")
         .note("closes every connection: made to stand behind a proxy that buffers")
@@ -46,7 +51,7 @@ pub fn gunicorn_sync_default() -> Server {
 /// Gunicorn, threaded workers: a process a core with 4 threads each, keep-alive.
 #[server]
 pub fn gunicorn_gthread() -> Server {
-    image("gunicorn")
+    gunicorn()
         .command_for_cpus(|cpus| tuned("gthread", cpus, &format!("--threads {THREADS} {}", keep_alive())))
         .tag("study")
 }
@@ -60,7 +65,7 @@ pub fn gunicorn_gthread_default() -> Server {
 /// Gunicorn, gevent workers: a process a core, a greenlet a connection, keep-alive.
 #[server]
 pub fn gunicorn_gevent() -> Server {
-    image("gunicorn")
+    gunicorn()
         .command_for_cpus(|cpus| tuned("gevent", cpus, &keep_alive()))
         .tag("study")
 }
@@ -74,7 +79,7 @@ pub fn gunicorn_gevent_default() -> Server {
 /// Gunicorn, tornado workers: a process a core, keep-alive.
 #[server]
 pub fn gunicorn_tornado() -> Server {
-    image("gunicorn")
+    gunicorn()
         .command_for_cpus(|cpus| tuned("tornado", cpus, ""))
         .tag("catalogue")
 }

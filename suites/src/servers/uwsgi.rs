@@ -10,6 +10,7 @@ use super::{BACKLOG, KEEP_ALIVE, THREADS, image, words};
 pub fn uwsgi() -> Server {
     // Not --http11-socket: a connection kept alive pins a thread there (64 connections: 4 served, 60 starved).
     image("uwsgi")
+        .reloads_on("SIGHUP")
         .command_for_cpus(|cpus| {
             words(&format!(
                 "uwsgi --http {{host}}:{{port}} --http-keepalive={KEEP_ALIVE} --http-auto-chunked --master \

@@ -227,6 +227,11 @@ pub struct Args {
     )]
     pub load_baseline: Option<String>,
 
+    /// Asks servers the rules of HTTP/1.1 and PEP 3333 in place of measuring: all that are set up with care, or those of --server
+    /// and --tag.
+    #[arg(long, env = "WSGIBENCH_CONFORMANCE", conflicts_with_all = ["against", "versus", "gate", "self_check", "save_baseline", "baseline", "baseline_lenient", "load_baseline"], help_heading = "Which cases")]
+    pub conformance: bool,
+
     /// What is printed on standard output.
     #[arg(
         long,

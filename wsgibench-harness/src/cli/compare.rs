@@ -42,6 +42,7 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
         run.listeners.notice("", text);
     }
     plan.order.reference = true;
+    leave_out_faults(run, plan);
     // What is wrong with the command line is said before another commit is built.
     let metrics = metrics(args)?;
     let (pairing, against, unmatched) = arms(run, args, plan, bench)?;
@@ -64,6 +65,26 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
         outcomes: file.outcomes.clone(),
     });
     Ok((record, status))
+}
+
+/// A server to which something is done has no rate, and so nothing that could be compared.
+fn leave_out_faults(run: &Run, plan: &mut Plan) {
+    let faulty = |case: &Case| !case.work.load().faults.is_empty();
+    let left: Vec<String> = plan
+        .cases
+        .iter()
+        .filter(|case| faulty(case))
+        .map(|case| case.id.clone())
+        .collect();
+    if !left.is_empty() {
+        plan.cases.retain(|case| !faulty(case));
+        plan.order.jobs.retain(|job| !faulty(&job.case));
+        let text = format!(
+            "not compared, since what is lost to a fault is no rate: {}",
+            left.join(", ")
+        );
+        run.listeners.notice("", text);
+    }
 }
 
 /// Adds the other arm to the plan. Gives what is held against what, a name for it, and what is in one arm only.

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::Path, process::ExitCode, sync::Arc};
 use super::{
     Failure,
     args::{Args, OutputFormat},
-    baseline, compare,
+    baseline, compare, conformance,
     exit::ExitStatus,
     list, output, plan, resume,
     run::{self, Listeners, Run},
@@ -69,6 +69,7 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
         print!("{}", list::render(&cases, args.format, output::width()));
         return Ok(ExitStatus::Success);
     }
+    let examination = conformance::request(&declarations, &args, &exports)?;
     let target_dir = target::dir(manifest_dir);
     let store = Store::new(&target_dir);
     let listeners = Listeners::new(output::listeners(&args));
@@ -79,20 +80,7 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
     let _one_at_a_time = runtime
         .block_on(MachineLock::acquire(|text| listeners.notice("", text)))
         .map_err(|e| Failure::machine(format!("the lock that lets one run measure at a time: {e}")))?;
-    for recovered in store.recover() {
-        match recovered {
-            Ok(run) => listeners.notice(
-                "",
-                format!(
-                    "run {} was killed; its {} finished rounds are in {}",
-                    run.id,
-                    run.rounds,
-                    run.path.display()
-                ),
-            ),
-            Err(error) => listeners.notice("", format!("a killed run could not be recovered: {error}")),
-        }
-    }
+    tell_recovered(&store, &listeners);
     let run = Run {
         store,
         runtime,
@@ -100,6 +88,9 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
             .map_err(|e| Failure::machine(format!("Ctrl-C cannot be listened for: {e}")))?,
         listeners: Arc::clone(&listeners),
     };
+    if let Some(request) = &examination {
+        return conformance::run(&run, request, &args, &declarations, &target_dir);
+    }
     let earlier = baseline::read(&run.store, &args)?;
     if let Some(name) = &args.load_baseline {
         let kept = run.store.read_baseline(name)?;
@@ -138,4 +129,22 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
         output::print_json(&record)?;
     }
     Ok(status)
+}
+
+/// Makes runs that were killed whole again, and says so.
+fn tell_recovered(store: &Store, listeners: &Listeners) {
+    for recovered in store.recover() {
+        match recovered {
+            Ok(run) => listeners.notice(
+                "",
+                format!(
+                    "run {} was killed; its {} finished rounds are in {}",
+                    run.id,
+                    run.rounds,
+                    run.path.display()
+                ),
+            ),
+            Err(error) => listeners.notice("", format!("a killed run could not be recovered: {error}")),
+        }
+    }
 }

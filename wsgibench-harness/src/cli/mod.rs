@@ -3,6 +3,7 @@
 pub mod args;
 mod baseline;
 mod compare;
+mod conformance;
 mod exit;
 mod list;
 mod main;

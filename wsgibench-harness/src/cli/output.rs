@@ -120,7 +120,8 @@ pub(super) fn print_json(run: &RunRecord) -> Result<(), Failure> {
     print(&json)
 }
 
-fn print(bytes: &[u8]) -> Result<(), Failure> {
+/// Bytes on standard output.
+pub(super) fn print(bytes: &[u8]) -> Result<(), Failure> {
     std::io::stdout()
         .write_all(bytes)
         .map_err(|e| Failure::machine(format!("standard output: {e}")))

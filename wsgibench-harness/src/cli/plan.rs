@@ -67,7 +67,12 @@ fn selection(declarations: &Declarations, args: &Args, manifest_dir: &Path) -> R
     profile.rounds = args.rounds.unwrap_or(profile.rounds);
     profile.warm_up_time = args.warm_up_time.unwrap_or(profile.warm_up_time);
     profile.measurement_time = args.measurement_time.unwrap_or(profile.measurement_time);
-    let selector = Selector {
+    Ok((selector(args), profile))
+}
+
+/// What the arguments choose.
+pub(super) fn selector(args: &Args) -> Selector {
+    Selector {
         filters: args.filters.clone(),
         exact: args.exact,
         skip: args.skip.clone(),
@@ -81,8 +86,7 @@ fn selection(declarations: &Declarations, args: &Args, manifest_dir: &Path) -> R
             (false, false) => Ignored::Mark,
         },
         guests: args.server_urls.iter().map(|running| running.name.clone()).collect(),
-    };
-    Ok((selector, profile))
+    }
 }
 
 /// The servers that are asked for: those named, and those that run already.
@@ -94,6 +98,28 @@ fn servers(args: &Args) -> Vec<String> {
         }
     }
     names
+}
+
+/// Servers as this machine will run them.
+pub(super) struct Resolved {
+    pub(super) specs: Vec<Arc<ServerSpec>>,
+    /// CPUs that they get.
+    pub(super) cpus: Vec<usize>,
+    /// What was clamped.
+    pub(super) notices: Vec<Notice>,
+}
+
+/// The servers of these cases as this machine will run them, the CPUs that they get, and what was clamped.
+pub(super) fn for_servers(declarations: &Declarations, cases: &[Case], args: &Args) -> Result<Resolved, Failure> {
+    let chosen: Vec<&Case> = cases.iter().collect();
+    let partition = partition(declarations, &chosen, None, args)?;
+    let mut notices: Vec<Notice> = partition.notices.iter().map(|text| notice("", text)).collect();
+    let specs = specs(declarations, &chosen, None, &partition, &mut notices);
+    Ok(Resolved {
+        specs,
+        cpus: partition.server,
+        notices,
+    })
 }
 
 /// Why a case is not run, if it is marked so and was not asked for all the same.

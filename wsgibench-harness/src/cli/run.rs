@@ -1,6 +1,7 @@
 //! One run, from a request for work to its exit status.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -57,6 +58,20 @@ impl Listeners {
     }
 }
 
+/// Where a sandbox works.
+pub(super) struct Place {
+    /// Names what it makes in the engine.
+    pub(super) run_id: String,
+    /// Folder of the run.
+    pub(super) run_dir: PathBuf,
+    /// Cargo's target folder.
+    pub(super) target_dir: PathBuf,
+    /// CPUs of the servers.
+    pub(super) server_cpus: Vec<usize>,
+    /// Every server runs already, and none is started.
+    pub(super) runs_already: bool,
+}
+
 impl Run {
     /// Measures a plan under a policy. The record is on disk when this returns, and nothing of ours runs any more.
     pub(super) fn measure(&self, args: &Args, plan: &Plan, policy: &mut dyn Policy) -> Result<RunRecord, Failure> {
@@ -64,7 +79,16 @@ impl Run {
             Some(run) => self.store.resume(run.as_ref().clone())?,
             None => self.store.begin(first_record(plan))?,
         };
-        let sandbox = self.open_sandbox(args, plan, &writer)?;
+        let sandbox = self.open_sandbox(
+            args,
+            Place {
+                run_id: writer.run().id.clone(),
+                run_dir: writer.dir().to_owned(),
+                target_dir: plan.target_dir.clone(),
+                server_cpus: plan.order.server_cpus.clone(),
+                runs_already: plan.order.jobs.iter().all(runs_already),
+            },
+        )?;
         let outcome = self.with_sandbox(&mut writer, plan, &sandbox, policy);
         self.runtime.block_on(sandbox.close());
         // One that could not be measured to its end has not come to its end.
@@ -74,20 +98,21 @@ impl Run {
         Ok(run)
     }
 
-    fn open_sandbox(&self, args: &Args, plan: &Plan, writer: &RunWriter) -> Result<Sandbox, Failure> {
+    /// Opens the sandbox that the arguments ask for.
+    pub(super) fn open_sandbox(&self, args: &Args, place: Place) -> Result<Sandbox, Failure> {
         let listeners = Arc::clone(&self.listeners);
         let options = SandboxOptions {
             choice: match args.sandbox {
                 // Nothing is started: no image, no engine.
-                SandboxArg::Auto if plan.order.jobs.iter().all(runs_already) => SandboxChoice::Process,
+                SandboxArg::Auto if place.runs_already => SandboxChoice::Process,
                 SandboxArg::Auto => SandboxChoice::Auto,
                 SandboxArg::Docker => SandboxChoice::Docker,
                 SandboxArg::Process => SandboxChoice::Process,
             },
-            run_id: writer.run().id.clone(),
-            run_dir: writer.dir().to_owned(),
-            target_dir: plan.target_dir.clone(),
-            server_cpus: plan.order.server_cpus.clone(),
+            run_id: place.run_id,
+            run_dir: place.run_dir,
+            target_dir: place.target_dir,
+            server_cpus: place.server_cpus,
             published_port: false,
             say: Arc::new(move |what: &str, text: &str| {
                 listeners.tell(&Event::Preparing {

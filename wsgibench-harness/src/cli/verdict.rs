@@ -56,6 +56,11 @@ pub fn missing(run: &RunRecord, outcomes: &[Outcome], disturbance: &Disturbance)
     }
     for case in &run.cases {
         match &case.outcome {
+            // One arm can do it and the other not: that is a change, and no figure tells it.
+            CaseOutcome::Unsupported(reason) if case.launches.iter().any(|launch| !launch.rounds.is_empty()) => {
+                missing.push(format!("{}: unsupported in one arm only: {reason}", case.id));
+                continue;
+            }
             // In both arms alike, or the case would have failed in one: it is no reason to fail.
             CaseOutcome::NotAvailable(_) | CaseOutcome::Unsupported(_) | CaseOutcome::Ignored(_) => continue,
             CaseOutcome::Measured => {}

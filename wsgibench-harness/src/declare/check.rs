@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::{Limits, Profile, Server, Source, Work, server::Service};
-use crate::load::{Load, Plan, Target};
+use crate::load::{Load, Model, Plan, Target};
 
 /// Smallest memory limit that a container engine accepts, bytes.
 const LEAST_MEMORY: u64 = 6 << 20;
@@ -38,6 +38,9 @@ pub(crate) fn limits(limits: &Limits) -> Vec<String> {
     problems
 }
 
+/// Signals by which servers reload.
+const RELOADS: [&str; 3] = ["SIGHUP", "SIGUSR1", "SIGUSR2"];
+
 /// What is wrong with a server.
 pub(crate) fn server(server: &Server) -> Vec<String> {
     let mut problems = limits(&server.limits);
@@ -52,6 +55,14 @@ pub(crate) fn server(server: &Server) -> Vec<String> {
     }
     if server.ready_within.is_zero() {
         problems.push("it is given no time to become ready".into());
+    }
+    if let Some(signal) = &server.reload
+        && !RELOADS.contains(&signal.as_str())
+    {
+        problems.push(format!(
+            "it reloads on `{signal}`; choose one of {}",
+            RELOADS.join(", ")
+        ));
     }
     for (index, service) in server.services.iter().enumerate() {
         problems.extend(companion(service, &server.services[..index]));
@@ -145,6 +156,12 @@ pub(crate) fn work(work: &Work) -> Vec<String> {
             } else if load.requests.iter().all(|request| request.weight == 0) {
                 problems.push("all requests of its mix have weight 0".into());
             }
+            if load.of_capacity && !matches!(load.model, Model::Open { .. }) {
+                problems.push(
+                    "only the rates of an open load can be shares of a capacity; begin with Load::rate, poisson, ramp or stages".into(),
+                );
+            }
+            problems.extend(faults(load));
             problems
         }
         Work::Script { load, .. } => {
@@ -155,6 +172,10 @@ pub(crate) fn work(work: &Work) -> Vec<String> {
                         .into(),
                 );
             }
+            if load.of_capacity {
+                problems.push("the rates of a script cannot be shares of a capacity, which is found with declared requests; say requests per second".into());
+            }
+            problems.extend(faults(load));
             if load.idle_connections > 0 {
                 problems.push(
                     "idle connections are held beside a declared load only; leave out `.idle_connections(n)`".into(),
@@ -162,6 +183,20 @@ pub(crate) fn work(work: &Work) -> Vec<String> {
             }
             problems
         }
+    }
+}
+
+/// What is wrong with what is done to the server: a fault needs time before it and after it.
+fn faults(load: &Load) -> Option<String> {
+    let last = load.faults.iter().map(|fault| fault.after).max()?;
+    match load.measurement_time {
+        None => Some(format!(
+            "it does something to the server after {last:?} and does not say how long a round lasts; add `.lasting(...)`"
+        )),
+        Some(length) if length <= last => Some(format!(
+            "it does something to the server after {last:?}, and a round lasts {length:?}; say `.lasting(...)` with more"
+        )),
+        Some(_) => None,
     }
 }
 
@@ -187,7 +222,7 @@ mod tests {
     use super::{limits, profile, server, work};
     use crate::{
         declare::{Limits, Profile, Server, Source, Work, server::Service},
-        load::{Load, Stage, script::script},
+        load::{Fault, Load, Stage, script::script},
     };
 
     fn about_script(load: Load) -> String {
@@ -237,6 +272,16 @@ mod tests {
         assert!(about(Load::users(1).every(Duration::ZERO).get("/")).contains("time between arrivals above 0"));
         assert!(about(Load::users(1).requests_each(0).get("/")).contains("0 requests"));
         assert!(about(Load::closed(1).timeout(Duration::ZERO).get("/")).contains("timeout"));
+        assert!(about(Load::closed(1).of_capacity().get("/")).contains("only the rates of an open load"));
+        let killed = Load::closed(1).get("/").fault(Fault::kill_worker());
+        assert!(about(killed.clone()).contains("how long a round lasts"));
+        assert!(about(killed.clone().lasting(Duration::from_secs(2))).contains("with more"));
+        assert_eq!(about(killed.lasting(Duration::from_secs(9))), "");
+        assert!(
+            server(&Server::image("x").reloads_on("HUP"))
+                .join("")
+                .contains("SIGHUP")
+        );
         assert!(server(&Server::running("somewhere")).join("").contains("host:port"));
         assert!(
             server(&Server::python(Vec::<String>::new()))

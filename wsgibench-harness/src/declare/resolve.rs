@@ -69,6 +69,7 @@ pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Mac
                 ..service.clone()
             })
             .collect(),
+        reload: server.reload.clone(),
     };
     (spec, remarks.collect())
 }

@@ -142,7 +142,11 @@ impl Selector {
         servers.any(|server| pattern.is_match(&id_with(&server.name)))
     }
 
-    fn check_names(&self, declarations: &Declarations, cases: &[Case]) -> Result<(), SelectError> {
+    /// Whether all servers, scenarios and tags that were asked for are there.
+    ///
+    /// # Errors
+    /// The first that is not, with what was probably meant.
+    pub fn check_names(&self, declarations: &Declarations, cases: &[Case]) -> Result<(), SelectError> {
         let servers: Vec<&str> = declarations.servers.iter().map(|server| server.name.as_str()).collect();
         let scenarios: Vec<&str> = declarations
             .scenarios

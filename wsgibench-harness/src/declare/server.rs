@@ -86,6 +86,8 @@ pub struct Server {
     pub notes: Vec<String>,
     /// Companions on the same network (a database, a cache), started first.
     pub services: Vec<Service>,
+    /// Signal that makes its first process reload gracefully, e.g. `SIGHUP`. `None`: it has no such thing.
+    pub reload: Option<String>,
 }
 
 /// A companion of a server.
@@ -191,6 +193,9 @@ pub struct ServerSpec {
     pub notes: Vec<String>,
     /// Companions.
     pub services: Vec<Service>,
+    /// Signal that makes it reload gracefully.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<String>,
 }
 
 impl Server {
@@ -213,6 +218,7 @@ impl Server {
             tags: Vec::new(),
             notes: Vec::new(),
             services: Vec::new(),
+            reload: None,
         }
     }
 
@@ -346,6 +352,14 @@ impl Server {
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
+        self
+    }
+
+    /// The signal that makes its first process reload gracefully: `SIGHUP`, `SIGUSR1` or `SIGUSR2`. Without it, scenarios that
+    /// reload are unsupported by this server.
+    #[must_use]
+    pub fn reloads_on(mut self, signal: impl Into<String>) -> Self {
+        self.reload = Some(signal.into());
         self
     }
 

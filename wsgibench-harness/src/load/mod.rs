@@ -5,6 +5,7 @@
 
 mod clock;
 pub mod error;
+pub mod fault;
 pub mod http1;
 pub mod model;
 pub mod plan;
@@ -16,12 +17,14 @@ pub mod result;
 pub mod schedule;
 pub mod script;
 pub mod session;
+pub mod slow;
 mod socket;
 pub mod watch;
 mod wire;
 mod worker;
 
 pub use error::LoadError;
+pub use fault::{Action, Fault};
 pub use model::{Arrivals, Load, Model, Stage};
 pub use plan::{KeepAlive, Plan, Stripe, Target};
 pub use preflight::{Notice, Topic, preflight};
@@ -31,6 +34,7 @@ pub use result::{
 };
 pub use schedule::Schedule;
 pub use session::{Edge, Session};
+pub use slow::{Slow, SlowKind};
 pub use watch::{Live, Watch};
 
 /// Carries out a whole plan: connections, warm-up, rounds, and everything closed again.

@@ -5,8 +5,10 @@ use std::{ops::RangeInclusive, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    fault::Fault,
     plan::KeepAlive,
     request::{Body, Check, Request, Values},
+    slow::Slow,
 };
 
 /// When requests are due.
@@ -86,6 +88,16 @@ pub struct Load {
     pub idle_connections: usize,
     /// Round length that the load itself fixes (`users`, `ramp`, `stages`); otherwise the profile's.
     pub measurement_time: Option<Duration>,
+    /// The rates of its schedule are shares of the server's capacity (1.0), which whoever runs the load finds first; the engine itself
+    /// takes them for requests per second.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_capacity: bool,
+    /// Slow clients beside the load, opened before it by whoever runs it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Slow>,
+    /// What is done to the server during a round, by whoever runs it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
 }
 
 impl Load {
@@ -100,6 +112,9 @@ impl Load {
             connect_timeout: Duration::from_secs(10),
             idle_connections: 0,
             measurement_time: None,
+            of_capacity: false,
+            beside: Vec::new(),
+            faults: Vec::new(),
         }
     }
 
@@ -309,6 +324,34 @@ impl Load {
     #[must_use]
     pub fn idle_connections(mut self, n: usize) -> Self {
         self.idle_connections = n;
+        self
+    }
+
+    /// Open: the rates are shares of what each server can do, which is searched for at the beginning of each launch: 1.0 is the
+    /// highest rate at which 98 % is answered in time, 99 % of it within 100 ms.
+    ///
+    /// ```
+    /// use wsgibench_harness::load::Load;
+    /// let load = Load::poisson(0.8).of_capacity().get("/").expect_status(200);
+    /// ```
+    #[must_use]
+    pub fn of_capacity(mut self) -> Self {
+        self.of_capacity = true;
+        self
+    }
+
+    /// Slow clients beside the load: does the server starve the others for them?
+    #[must_use]
+    pub fn beside(mut self, slow: Slow) -> Self {
+        self.beside.push(slow);
+        self
+    }
+
+    /// Does something to the server during each round. What is measured then is how many requests are lost and when the server
+    /// is as fast as before; such a scenario is not ranked.
+    #[must_use]
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
         self
     }
 

@@ -57,6 +57,8 @@ impl Policy for Fixed {
 /// How a launch ended.
 enum End {
     Fine,
+    /// The server lacks what the load needs.
+    Unsupported(String),
     Failed(String),
     /// A script holds a thread.
     Held(String),
@@ -252,6 +254,7 @@ impl Conductor<'_> {
         })?;
         let context = Context {
             order: self.order,
+            runtime: self.runtime,
             interrupt: self.interrupt,
             ceilings: writer.run().ceilings(),
             published_port: self.sandbox.path() == "published port",
@@ -303,6 +306,7 @@ impl Conductor<'_> {
                 self.notice_once(writer, id, format!("teardown: {error}"))?;
                 End::Fine
             }
+            (Err(Trouble::Unsupported(why)), _) => End::Unsupported(why),
             (Err(Trouble::Said(text)), _) => End::Failed(text),
             (Err(Trouble::Held(text)), _) => End::Held(text),
             (Err(Trouble::Died), stopped) => End::Failed(death(stopped.ok().flatten(), &log)),
@@ -319,8 +323,13 @@ impl Conductor<'_> {
         end: End,
     ) -> Result<Next, StoreError> {
         let (id, arm, index) = (&ready.job.case.id, ready.job.arm, record.index);
+        let unsupported = match &end {
+            End::Unsupported(why) => Some(CaseOutcome::Unsupported(why.clone())),
+            _ => None,
+        };
         let (failed, next) = match end {
             End::Fine => (None, Next::GoOn),
+            End::Unsupported(_) => (None, Next::DropCase),
             End::Failed(reason) => (Some(reason), Next::DropCase),
             End::Held(reason) => (Some(reason), Next::EndRun),
         };
@@ -333,6 +342,9 @@ impl Conductor<'_> {
             case: id.clone(),
             launch: Box::new(record),
         });
+        if let Some(outcome) = unsupported {
+            self.outcome(writer, id, outcome)?;
+        }
         if let Some(reason) = failed {
             self.notice(writer, id, format!("launch {index} ({arm}): {reason}"))?;
             self.outcome(writer, id, CaseOutcome::Failed(reason))?;

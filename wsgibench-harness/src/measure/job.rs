@@ -118,7 +118,12 @@ impl Order {
 
     pub(super) fn launch_time(&self, work: &Work) -> Duration {
         let timing = self.timing(work);
-        OVERHEAD + timing.warm_up + timing.round * timing.rounds
+        let search = if work.load().of_capacity && !self.test_mode {
+            super::capacity::TIME
+        } else {
+            Duration::ZERO
+        };
+        OVERHEAD + search + timing.warm_up + timing.round * timing.rounds
     }
 }
 

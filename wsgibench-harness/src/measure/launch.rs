@@ -11,8 +11,12 @@ use std::{
     time::Duration,
 };
 
+use tokio::runtime::Runtime;
+
 use super::{
-    conformance,
+    bars, burst, capacity, conformance,
+    crowd::Crowd,
+    drill::{self, Drill},
     driver::Driver,
     environment::{self, CpuTicks},
     event::Event,
@@ -26,12 +30,14 @@ use crate::{
     declare::{Source, Work},
     load::{Edge, LoadError, Plan, RoundResult, Stripe, Target, preflight},
     sandbox::{Launch, Usage},
-    store::record::{Ceilings, CompanionUsage, LaunchRecord, RoundRecord},
+    stats::{Slope, slope},
+    store::record::{Ceilings, CompanionUsage, LaunchRecord, RoundRecord, ServerSecond},
 };
 
 /// What a launch needs beside its job.
 pub(super) struct Context<'a> {
     pub(super) order: &'a Order,
+    pub(super) runtime: &'a Runtime,
     pub(super) interrupt: &'a Interrupt,
     pub(super) ceilings: Ceilings,
     pub(super) published_port: bool,
@@ -43,6 +49,8 @@ pub(super) struct Context<'a> {
 pub(super) enum Trouble {
     /// The server ended by itself: what it printed last is worth showing.
     Died,
+    /// The server lacks what the load needs: nothing was timed.
+    Unsupported(String),
     /// Ctrl-C ended what was under way.
     Interrupted,
     /// A script holds a thread of this process on a load CPU: nothing else can be measured beside it.
@@ -91,6 +99,8 @@ impl Context<'_> {
             },
         };
         let seed = self.order.seed ^ u64::from(record.index);
+        drill::check(work.load(), launch, &job.spec, timing.round, self.order.test_mode)?;
+        bars::check(&target, &job.spec, work.load(), &job.case.tags)?;
         let mut plan = Plan {
             target,
             load: work.load().clone(),
@@ -118,6 +128,16 @@ impl Context<'_> {
         for notice in preflight(&plan)? {
             notes(notice.text);
         }
+        // Only now: whoever is asked first must find the server as it is without company.
+        let (load, capacity) = capacity::resolve(&plan, self.order.test_mode).map_err(Trouble::Said)?;
+        plan.load = load;
+        let crowd = Crowd::gather(&plan.load.beside, &plan.target)
+            .map_err(|error| Trouble::Said(format!("slow clients cannot be had: {error}")))?;
+        let mut keep = |mut round: RoundRecord| {
+            round.beside = crowd.as_ref().map(Crowd::look).unwrap_or_default();
+            round.capacity_per_second = capacity;
+            keep(round)
+        };
         let mut driver = Driver::start(&plan, work)?;
         let canceller = driver.watch();
         self.interrupt.on_first(Some(Box::new(move || canceller.cancel())));
@@ -154,11 +174,17 @@ impl Context<'_> {
                 return Ok(());
             }
             let nothing = round.load.counts.done == 0;
+            let drilled = !round.faults.is_empty();
             keep(round)?;
+            if drilled {
+                // Its end, or its silence, is the result.
+                return Ok(());
+            }
             if !launch.is_alive() {
                 return Err(Trouble::Died);
             }
-            if nothing {
+            // Beside slow clients it may be the result: all others starved.
+            if nothing && ready.job.case.work.load().beside.is_empty() {
                 return Err(Trouble::Said(nothing_answered(&ready.job.case.work)));
             }
         }
@@ -178,6 +204,13 @@ impl Context<'_> {
         let watch = driver.watch();
         let case = &ready.job.case.id;
         let emit = self.emit;
+        let job = &ready.job;
+        let (drill, over) = (
+            Drill::new(job.case.work.load(), launch, self.runtime, &job.spec),
+            AtomicBool::new(false),
+        );
+        let watched = driver.watch();
+        let mut drilled = drill::Drilled::default();
         let look = || Look {
             usage: launch.usage().ok(),
             companions: launch.companion_usage(),
@@ -209,19 +242,27 @@ impl Context<'_> {
                     },
                 );
             });
+            let drilling = scope.spawn(|| drill.run(&watched, &over));
             // The server's account is read at the very edges of the round.
             let result = driver.round_observed(length, &mut |edge| match edge {
-                Edge::Start => edges.0 = Some(look()),
+                Edge::Start => {
+                    drill.begin();
+                    edges.0 = Some(look());
+                }
                 Edge::End => edges.1 = Some(look()),
             });
             done.store(true, Ordering::Relaxed);
             looking.thread().unpark();
+            over.store(true, Ordering::Relaxed);
+            drilled = drilling.join().unwrap_or_default();
             result
         });
         let load = result?;
         let looks = edges.0.zip(edges.1);
         let samples = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(self.record(index, load, looks.as_ref(), &samples, launch.address(), ready))
+        let mut record = self.record(index, load, looks.as_ref(), &samples, launch.address(), ready);
+        drilled.enter(&mut record, launch.is_alive());
+        Ok(record)
     }
 
     fn record(
@@ -263,6 +304,7 @@ impl Context<'_> {
             unaccounted: usage.is_none(),
         };
         let validity = validity::judge(&load, &around);
+        let burst = burst::of_round(ready.job.case.work.load(), &load.series);
         RoundRecord {
             index,
             server_cpu_user_seconds: user,
@@ -272,12 +314,25 @@ impl Context<'_> {
             memory_mean_bytes: samples.memory_mean,
             memory_peak_bytes: samples.memory_peak,
             server_series: samples.series.clone(),
+            memory_growth: memory_growth(&samples.series),
             companions: looks.map_or_else(Vec::new, |(before, after)| companions(before, after)),
             metrics: metrics::of_round(&load, cpu, samples.memory_peak),
             validity,
             load,
+            capacity_per_second: None,
+            burst,
+            beside: Vec::new(),
+            faults: Vec::new(),
+            pulses: Vec::new(),
         }
     }
+}
+
+/// The slope of the server's memory over a round that is long enough.
+#[expect(clippy::cast_precision_loss, reason = "bytes of memory are far below 2^52")]
+fn memory_growth(series: &[ServerSecond]) -> Option<Slope> {
+    let samples: Vec<(f64, f64)> = series.iter().map(|s| (s.at, s.memory_bytes as f64)).collect();
+    slope(&samples)
 }
 
 /// What is read at an edge of a round.

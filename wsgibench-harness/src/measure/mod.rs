@@ -1,11 +1,17 @@
 //! The conductor: what is run, in which order, and what it says while it runs.
 
+mod bars;
+mod burst;
+mod capacity;
 pub mod comparison;
 mod conductor;
 mod conformance;
+mod crowd;
+mod drill;
 mod driver;
 pub mod environment;
 pub mod event;
+pub mod examination;
 pub mod gate;
 mod hooks;
 mod interrupt;

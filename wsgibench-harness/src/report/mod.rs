@@ -5,10 +5,13 @@
 
 pub mod charts;
 pub mod comparison;
+pub mod conformance;
 pub mod criterion;
 pub mod export;
 pub mod facts;
+pub mod faults;
 pub mod figures;
+pub mod footprint;
 #[cfg(feature = "html")]
 pub mod html;
 pub mod intervals;

@@ -60,6 +60,10 @@ pub fn rankings(run: &RunRecord, figures: &[Figures]) -> Vec<Ranking> {
     let mut rankings: Vec<Ranking> = Vec::new();
     let mut fields: Vec<Vec<usize>> = Vec::new();
     for (index, case) in run.cases.iter().enumerate() {
+        // A server in trouble has no speed to be ranked by; what it lost is told beside its case.
+        if !case.load.faults.is_empty() {
+            continue;
+        }
         let variant = server_of(run, case).map_or_else(Variant::default, |s| s.spec.variant);
         let same = |r: &Ranking| r.scenario == case.scenario && r.param == case.param && r.variant == variant;
         let place = rankings.iter().position(same).unwrap_or_else(|| {

@@ -71,19 +71,36 @@ pub fn load(load: &Load) -> String {
     match &load.model {
         Model::Closed { connections: 1 } => "1 connection".into(),
         Model::Closed { connections } => format!("{} connections", super::units::grouped(*connections as u64)),
-        Model::Open { stages, .. } => match stages.as_slice() {
-            [only] if (only.from - only.to).abs() < f64::EPSILON => {
-                format!("{} requests/s offered", super::units::rate(only.from))
+        Model::Open { stages, .. } => {
+            // A share of what each server can do, or requests per second.
+            let rate = |rate: f64| {
+                if load.of_capacity {
+                    format!("{} %", super::units::rate(rate * 100.0))
+                } else {
+                    super::units::rate(rate)
+                }
+            };
+            let of = if load.of_capacity { "of capacity" } else { "requests/s" };
+            let highest = stages.iter().map(|stage| stage.from.max(stage.to)).fold(0.0, f64::max);
+            match stages.as_slice() {
+                [only] if (only.from - only.to).abs() < f64::EPSILON => format!("{} {of} offered", rate(only.from)),
+                [] => "no requests offered".into(),
+                [first, .., last] if highest > first.from.max(last.to) => format!(
+                    "{} to {} to {} {of} offered in {} stages",
+                    rate(first.from),
+                    rate(highest),
+                    rate(last.to),
+                    stages.len()
+                ),
+                [first, .., last] | [first @ last] => format!(
+                    "{} to {} {of} offered in {} stage{}",
+                    rate(first.from),
+                    rate(last.to),
+                    stages.len(),
+                    if stages.len() == 1 { "" } else { "s" },
+                ),
             }
-            [] => "no requests offered".into(),
-            [first, .., last] | [first @ last] => format!(
-                "{} to {} requests/s offered in {} stage{}",
-                super::units::rate(first.from),
-                super::units::rate(last.to),
-                stages.len(),
-                if stages.len() == 1 { "" } else { "s" },
-            ),
-        },
+        }
         Model::Users {
             batch,
             every,
@@ -112,7 +129,21 @@ pub fn command(arguments: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::command;
+    use std::time::Duration;
+
+    use super::{command, load};
+    use crate::load::{Load, Stage};
+
+    #[test]
+    fn schedules() {
+        let stages = |rates: [f64; 3]| Load::stages(rates.map(|r| Stage::constant(r, Some(Duration::from_secs(1)))));
+        assert_eq!(load(&Load::rate(200)), "200.0 requests/s offered");
+        assert_eq!(load(&Load::poisson(0.8).of_capacity()), "80.00 % of capacity offered");
+        let burst = load(&stages([0.3, 4.0, 0.3]).of_capacity());
+        assert_eq!(burst, "30.00 % to 400.0 % to 30.00 % of capacity offered in 3 stages");
+        let rising = load(&stages([100.0, 200.0, 300.0]));
+        assert_eq!(rising, "100.0 to 300.0 requests/s offered in 3 stages");
+    }
 
     #[test]
     fn a_command_can_be_pasted() {

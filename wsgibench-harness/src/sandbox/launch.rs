@@ -73,6 +73,22 @@ impl Signal {
         }
     }
 
+    /// The signal of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        let all = [
+            Self::Hup,
+            Self::Int,
+            Self::Term,
+            Self::Kill,
+            Self::Stop,
+            Self::Cont,
+            Self::Usr1,
+            Self::Usr2,
+        ];
+        all.into_iter().find(|signal| signal.name() == name)
+    }
+
     pub(crate) fn unix(self) -> rustix::process::Signal {
         use rustix::process::Signal;
         match self {
@@ -206,6 +222,36 @@ impl Launch {
             Kind::Docker(launch) => launch.signal(signal).await,
             Kind::Process(launch) => launch.signal(signal),
             Kind::Running(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "the server is not ours")),
+        }
+    }
+
+    /// Whether [`restart`](Self::restart) is possible: in containers it is.
+    #[must_use]
+    pub fn can_restart(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "docker")]
+            Kind::Docker(_) => true,
+            Kind::Process(_) | Kind::Running(_) => false,
+        }
+    }
+
+    /// Stops it in an orderly way (10 s, then it is killed) and starts it again in the same container, at the same address. It
+    /// returns when the process has been started, not when it answers. Its figures begin anew.
+    ///
+    /// # Errors
+    /// It cannot be started again, or has another address then, or is no container.
+    #[cfg_attr(
+        not(feature = "docker"),
+        expect(clippy::unused_async, reason = "the same signature with the feature")
+    )]
+    pub async fn restart(&self) -> io::Result<()> {
+        match &self.0 {
+            #[cfg(feature = "docker")]
+            Kind::Docker(launch) => launch.restart().await,
+            Kind::Process(_) | Kind::Running(_) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "only a server in a container can be restarted",
+            )),
         }
     }
 

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod rank;
 pub mod sample;
 pub mod self_check;
+pub mod slope;
 
 pub use baseline::{Advice, Standing, advise};
 pub use compare::{Decision, Design, Outcome, Progress, Series, StopReason, Verdict};
@@ -26,3 +27,4 @@ pub use estimate::{Estimate, Interval, Method, Summary, Tukey, summarise};
 pub use metric::{Direction, Margin, Metric, Unit};
 pub use rank::{Contender, Pairing, Place, rank};
 pub use self_check::{SelfCheck, self_check};
+pub use slope::{Slope, slope};

@@ -6,6 +6,7 @@
 
 mod atomic;
 pub mod baseline;
+pub mod conformance;
 mod journal;
 pub mod record;
 mod runs;
@@ -13,5 +14,6 @@ mod salvage;
 
 pub use atomic::write_atomically;
 pub use baseline::{BaselineRun, Fingerprint};
+pub use conformance::{ConformanceRecord, ServerConformance};
 pub use journal::{Entry, fold};
 pub use runs::{Recovered, Remains, RunWriter, Store, StoreError};

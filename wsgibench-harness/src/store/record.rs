@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     declare::{Profile, ServerSpec},
     load::{Load, RoundResult},
+    stats::Slope,
 };
 
 /// Version of the form of `run.json`; raised when a field changes its meaning or goes.
@@ -205,6 +206,9 @@ pub struct RoundRecord {
     pub memory_peak_bytes: u64,
     /// About one sample a second: server CPU share (cores) and memory.
     pub server_series: Vec<ServerSecond>,
+    /// How the memory changed, bytes a second, where the round was long enough to tell (a minute or so).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_growth: Option<Slope>,
     /// What its companions used in it, each apart and none of it in the figures above.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub companions: Vec<CompanionUsage>,
@@ -212,6 +216,106 @@ pub struct RoundRecord {
     pub metrics: BTreeMap<String, f64>,
     /// May it be believed.
     pub validity: Validity,
+    /// The server's capacity, requests per second, where the rates of the load are shares of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_per_second: Option<f64>,
+    /// What a burst in the schedule did, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<BurstRecord>,
+    /// How slow clients beside the load fared up to its end, where there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<SlowRecord>,
+    /// What was done to the server in it, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultRecord>,
+    /// Counts so far, every tenth of a second, where something was done to the server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pulses: Vec<Pulse>,
+}
+
+/// Slow clients beside a load, since the launch began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlowRecord {
+    /// In words, e.g. `40 slow readers of /download`.
+    pub name: String,
+    /// Connected now.
+    pub there: u64,
+    /// Connected if the server lets them.
+    pub wanted: u64,
+    /// Came to their end and left; others took their place.
+    pub finished: u64,
+    /// The server ended their connection before that.
+    pub sent_away: u64,
+    /// Attempts to connect that failed.
+    pub not_let_in: u64,
+}
+
+/// A burst in an open schedule: how long until the 99th percentile was as before. To the second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BurstRecord {
+    /// Its begin, seconds from the start of the round.
+    pub from_seconds: f64,
+    /// Its end.
+    pub until_seconds: f64,
+    /// Median 99th percentile of the seconds before it, ns.
+    pub usual_p99_ns: u64,
+    /// Highest 99th percentile of a second from its begin on, ns.
+    pub worst_p99_ns: u64,
+    /// Requests that failed or timed out from its begin on.
+    pub errors: u64,
+    /// From its end until two seconds follow in which nothing fails and the 99th percentile is at most twice the usual one or 5 ms above it.
+    /// `None`: never while it was watched.
+    pub recovered_after_seconds: Option<f64>,
+    /// How long it was watched after its end, seconds.
+    pub watched_seconds: f64,
+}
+
+/// Something that was done to a server under load, and what the load felt of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FaultRecord {
+    /// What, e.g. `worker killed`.
+    pub action: String,
+    /// When, seconds from the start of the round.
+    pub at_seconds: f64,
+    /// How long the doing took, seconds.
+    pub took_seconds: f64,
+    /// What was done exactly, in one line; begins with `not done` where it could not be.
+    pub told: String,
+    /// Where it was requests that do harm: what they were answered (a status, `no answer`, `refused`...), and how often.
+    pub answers: BTreeMap<String, u64>,
+    /// Processes that the memory limit killed meanwhile.
+    pub memory_kills: u64,
+    /// The server had ended by the end of the round, and nobody started it again.
+    pub server_ended: bool,
+    /// What the load felt.
+    pub recovery: Recovery,
+}
+
+/// What a load felt of a fault, up to the next one or the end of the round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Median rate before, requests per second.
+    pub usual_per_second: f64,
+    /// Lowest rate after, in a tenth of a second, requests per second.
+    pub lowest_per_second: f64,
+    /// Requests that failed or timed out.
+    pub requests_lost: u64,
+    /// From the fault until a second begins in which nothing fails and no tenth has less than half of the usual rate, seconds;
+    /// 0 where that second begins at once, and it goes on until the harm is over. `None`: never while it was watched.
+    pub recovered_after_seconds: Option<f64>,
+    /// How long it was watched, seconds.
+    pub watched_seconds: f64,
+}
+
+/// Counts of a round so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pulse {
+    /// Seconds from the start of the round.
+    pub at: f64,
+    /// Requests answered.
+    pub done: u64,
+    /// Failed or timed out.
+    pub errors: u64,
 }
 
 /// A companion in a round.

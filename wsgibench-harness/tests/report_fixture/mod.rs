@@ -129,9 +129,15 @@ pub(crate) fn round(index: u32, rate: f64, connections: u64, shape: Shape, seed:
                 memory_bytes: 48 << 20,
             })
             .collect(),
+        memory_growth: None,
         companions: Vec::new(),
         metrics,
         validity: Validity::default(),
+        capacity_per_second: None,
+        burst: None,
+        beside: vec![],
+        faults: vec![],
+        pulses: vec![],
     }
 }
 
@@ -199,6 +205,7 @@ pub(crate) fn server(name: &str) -> ServerRecord {
             tags: vec![],
             notes: vec![],
             services: vec![],
+            reload: None,
         },
         image: format!(
             "wsgibench/{}:0f3a",

@@ -139,6 +139,7 @@ pub(crate) fn spec(name: &str, source: Source, command: &[&str]) -> ServerSpec {
         tags: Vec::new(),
         notes: Vec::new(),
         services: Vec::new(),
+        reload: None,
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) fn render(run: &RunRecord) -> String {
     for ranking in rankings(run, &figures) {
         blocks.push(table(run, &figures, &ranking));
     }
+    blocks.extend(faults(run));
+    blocks.extend(footprint(run));
     if figures.iter().all(|f| !f.ranked()) {
         blocks.push("Nothing was measured that can be believed.\n\n".into());
     }
@@ -45,6 +47,59 @@ pub(super) fn render(run: &RunRecord) -> String {
         let _ = writeln!(text, "_{left_out} more tables do not fit here; the report has them._");
     }
     text
+}
+
+/// What servers cost before they do anything.
+fn footprint(run: &RunRecord) -> Option<String> {
+    use crate::report::footprint::{HEADS, of_run};
+    let rows = of_run(run);
+    if rows.is_empty() {
+        return None;
+    }
+    let mut text = format!(
+        "### Cold start and footprint\n\n| {} |\n|---|---:|---:|---:|---:|\n",
+        HEADS.join(" | ")
+    );
+    for row in rows {
+        let cells = row.cells().map(|cell| escape(&cell));
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text.push('\n');
+    Some(text)
+}
+
+/// What faults did, a table a scenario and parameter set.
+fn faults(run: &RunRecord) -> Vec<String> {
+    let mut tables: Vec<(String, String)> = Vec::new();
+    for case in run.cases.iter().filter(|case| !case.load.faults.is_empty()) {
+        let title = format!("{}/{}", case.scenario, case.param);
+        let place = tables.iter().position(|(known, _)| *known == title).unwrap_or_else(|| {
+            let head = format!(
+                "### {}\n\n| server | fault | requests lost | recovered after | launches |\n|---|---|---:|---:|---:|\n",
+                escape(&title)
+            );
+            tables.push((title, head));
+            tables.len() - 1
+        });
+        let rows = &mut tables[place].1;
+        let found = crate::report::faults::of_case(case);
+        if found.is_empty() {
+            let why = words::unmeasured(&case.outcome).unwrap_or_else(|| "not measured".to_owned());
+            let _ = writeln!(rows, "| {} | {} | | | |", escape(&case.server), escape(&why));
+        }
+        for fault in found {
+            let _ = writeln!(
+                rows,
+                "| {} | {} | {} | {} | {} |",
+                escape(&case.server),
+                escape(&fault.action),
+                fault.lost_text(),
+                escape(&fault.recovered_text()),
+                fault.launches
+            );
+        }
+    }
+    tables.into_iter().map(|(_, table)| table + "\n").collect()
 }
 
 fn table(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> String {

@@ -2,7 +2,7 @@
 
 use crate::{
     report::{units::float, words},
-    store::record::{CaseRecord, LaunchRecord, RoundRecord, RunRecord},
+    store::record::{CaseRecord, FaultRecord, LaunchRecord, RoundRecord, RunRecord},
 };
 
 /// A cell.
@@ -73,6 +73,7 @@ pub(super) const COLUMNS: &[Column] = &[
     ("memory_mean_bytes", |r| number(r.round.memory_mean_bytes)),
     ("memory_peak_bytes", |r| number(r.round.memory_peak_bytes)),
     ("start_up_s", |r| Cell::Number(r.launch.start_up_seconds)),
+    ("memory_at_rest_bytes", |r| number(r.launch.memory_at_rest_bytes)),
     ("bytes_sent", |r| number(r.round.load.bytes_sent)),
     ("bytes_received", |r| number(r.round.load.bytes_received)),
     ("connections_wanted", |r| number(r.round.load.connections.wanted)),
@@ -87,7 +88,27 @@ pub(super) const COLUMNS: &[Column] = &[
     }),
     ("engine_cpu_s", |r| Cell::Number(r.round.load.engine_cpu_seconds)),
     ("engine_busy_share", |r| Cell::Number(r.round.load.engine_busy_share)),
+    ("faults", |r| each_fault(r, |fault| fault.action.clone())),
+    ("requests_lost", |r| {
+        each_fault(r, |fault| fault.recovery.requests_lost.to_string())
+    }),
+    ("recovered_after_s", |r| {
+        each_fault(r, |fault| {
+            let seconds = fault.recovery.recovered_after_seconds;
+            seconds.map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.1}"))
+        })
+    }),
 ];
+
+/// One value a fault, in their order.
+fn each_fault(row: &Row, value: fn(&FaultRecord) -> String) -> Cell {
+    let values: Vec<String> = row.round.faults.iter().map(value).collect();
+    if values.is_empty() {
+        Cell::Nothing
+    } else {
+        text(&values.join("; "))
+    }
+}
 
 /// All rounds of a run, in order.
 pub(super) fn rows(run: &RunRecord) -> impl Iterator<Item = Row<'_>> {

@@ -5,7 +5,7 @@ use console::style;
 use super::text::{INDENT, WIDTH, cut, plain, wrapped};
 use crate::{
     load::script::WHOLE_SCRIPT,
-    report::{figures::Figures, units, words},
+    report::{faults, figures::Figures, units, words},
     stats::{Estimate, Metric, Summary},
     store::record::{CaseRecord, ValidityLevel},
 };
@@ -20,7 +20,15 @@ pub(super) fn render(case: &CaseRecord, figures: &Figures) -> String {
     if figures.rounds == 0 {
         page.wrapped("", "no finished round");
     } else {
-        body(&mut page, figures);
+        let faults = faults::of_case(case);
+        for fault in &faults {
+            page.wrapped("fault", &format!("{}: {}", fault.action, fault.line()));
+        }
+        if faults.is_empty() {
+            body(&mut page, case, figures);
+        } else {
+            page.wrapped("errors", &errors(figures));
+        }
     }
     for (launch, error) in &figures.failed_launches {
         page.wrapped("failed", &format!("launch {}: {error}", launch + 1));
@@ -35,7 +43,7 @@ pub(super) fn render(case: &CaseRecord, figures: &Figures) -> String {
     page.text
 }
 
-fn body(page: &mut Page, figures: &Figures) {
+fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
     if let Some(time) = &figures.time {
         page.line("time:", &bracket(time, units::time, 1.0), &launches(time, figures));
     }
@@ -59,6 +67,18 @@ fn body(page: &mut Page, figures: &Figures) {
         .collect();
     if !memory.is_empty() {
         page.line("memory", &memory.join(", "), "");
+    }
+    for slow in faults::beside(case) {
+        page.wrapped("beside", &slow);
+    }
+    if let Some(capacity) = faults::capacity(case) {
+        page.wrapped("can do", &capacity);
+    }
+    if let Some(burst) = faults::burst(case) {
+        page.wrapped("burst", &burst);
+    }
+    if let Some(growth) = faults::memory_growth(case) {
+        page.wrapped("growth", &growth);
     }
     for (index, beside) in figures.companions.iter().enumerate() {
         let text = format!(

@@ -6,6 +6,7 @@
 mod advice;
 mod case;
 mod compare;
+mod footprint;
 mod intervals;
 mod progress;
 mod ranking;
@@ -21,6 +22,7 @@ use crate::{
 };
 
 pub use text::WIDTH;
+pub(super) use text::{plain, wrapped};
 
 /// What is shown.
 #[expect(
@@ -110,6 +112,7 @@ pub fn run_text(run: &RunRecord) -> String {
     for one in rankings(run, &figures) {
         text.push_str(&ranking::render(run, &figures, &one));
     }
+    text.push_str(&footprint::render(run));
     text.push_str(&intervals::render(run, &figures));
     if figures.iter().all(|f| !f.ranked()) {
         text.push_str("\nNothing was measured that can be believed; the reasons stand above.\n");

@@ -9,7 +9,7 @@ pub const WIDTH: usize = 100;
 pub(super) const INDENT: usize = 24;
 
 /// Text of a server, a log or a user on one line: control characters (and with them escape sequences) become spaces.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::report) fn plain(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect::<String>()
@@ -42,7 +42,7 @@ fn take_columns(chars: impl Iterator<Item = char>, columns: usize) -> String {
 }
 
 /// Text in lines of at most [`WIDTH`] columns: the first begins with `label`, the others are indented as far.
-pub(super) fn wrapped(label: &str, text: &str) -> String {
+pub(in crate::report) fn wrapped(label: &str, text: &str) -> String {
     let indent = measure_text_width(label);
     let room = WIDTH.saturating_sub(indent).max(20);
     let mut lines: Vec<String> = vec![String::new()];

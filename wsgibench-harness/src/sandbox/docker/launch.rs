@@ -4,10 +4,13 @@ use std::{
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::{PoisonError, RwLock, RwLockReadGuard},
     time::{Duration, Instant},
 };
 
-use testcontainers::bollard::query_parameters::{InspectContainerOptions, KillContainerOptionsBuilder};
+use testcontainers::bollard::query_parameters::{
+    InspectContainerOptions, KillContainerOptionsBuilder, RestartContainerOptionsBuilder,
+};
 use tokio::sync::Mutex;
 
 use super::{
@@ -17,6 +20,7 @@ use super::{
     engine::{Engine, reason},
     eye::{self, Eye},
     guard::{Guarded, write_log},
+    network::Route,
 };
 use crate::{
     declare::ServerSpec,
@@ -26,6 +30,9 @@ use crate::{
         ready::{self, NotReady},
     },
 };
+
+/// Seconds that a server has to stop in an orderly way before it is started again.
+const RESTART_GRACE: i32 = 10;
 
 /// The highest descriptor limit that the engine grants, once it has refused one.
 #[derive(Debug, Default)]
@@ -39,7 +46,10 @@ pub(crate) struct DockerLaunch {
     companions: Vec<Companion>,
     address: SocketAddr,
     start_up: Duration,
-    eye: Eye,
+    /// Another one after a restart.
+    eye: RwLock<Eye>,
+    route: Route,
+    port: u16,
     log: PathBuf,
 }
 
@@ -73,7 +83,9 @@ pub(super) async fn launch(
         companions,
         address: address.clone().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0))),
         start_up: Duration::ZERO,
-        eye,
+        eye: RwLock::new(eye),
+        route: sandbox.network.route,
+        port: spec.port,
         log: log.to_owned(),
     };
     let deadline = order + spec.ready_within;
@@ -171,15 +183,15 @@ impl DockerLaunch {
     }
 
     pub(crate) fn usage(&self) -> io::Result<Usage> {
-        self.eye.usage()
+        self.eye().usage()
     }
 
     pub(crate) fn is_alive(&self) -> bool {
-        self.eye.is_alive()
+        self.eye().is_alive()
     }
 
     pub(crate) fn pids(&self) -> Vec<u32> {
-        self.eye.pids()
+        self.eye().pids()
     }
 
     pub(crate) async fn exec(&self, command: &[&str]) -> io::Result<ExecOutput> {
@@ -211,6 +223,35 @@ impl DockerLaunch {
         let options = KillContainerOptionsBuilder::new().signal(signal.name()).build();
         let sent = self.engine.api.kill_container(self.server.id(), Some(options)).await;
         sent.map_err(|error| io::Error::other(reason(&error)))
+    }
+
+    fn eye(&self) -> RwLockReadGuard<'_, Eye> {
+        self.eye.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops it and starts it again.
+    pub(crate) async fn restart(&self) -> io::Result<()> {
+        let options = RestartContainerOptionsBuilder::new().t(RESTART_GRACE).build();
+        let restarted = self.engine.api.restart_container(self.server.id(), Some(options)).await;
+        restarted.map_err(|error| io::Error::other(reason(&error)))?;
+        let state = inspect(&self.engine, self.server.id())
+            .await
+            .map_err(io::Error::other)?;
+        let eye = Eye::open(&self.engine, self.server.id(), state.pid)?;
+        *self.eye.write().unwrap_or_else(PoisonError::into_inner) = eye;
+        let address = self
+            .server
+            .address(self.route, self.port)
+            .await
+            .map_err(io::Error::other)?;
+        if address == self.address {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!(
+                "it came back at another address ({address} for {}), and the load does not find it",
+                self.address
+            )))
+        }
     }
 
     /// Kills it, writes what it printed to its log, removes it and its companions.

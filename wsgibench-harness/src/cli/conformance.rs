@@ -1,0 +1,153 @@
+//! `--conformance`: the rules of HTTP/1.1 and PEP 3333 asked of servers, in place of a measurement.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{
+    Failure,
+    args::{Args, OutputFormat},
+    exit::ExitStatus,
+    output, plan,
+    run::{Place, Run},
+};
+use crate::{
+    declare::{Case, Declarations, ServerSpec, Variant},
+    measure::{event::Event, examination::Examiner},
+    report::{conformance, export::Format},
+    store::{ConformanceRecord, write_atomically},
+};
+
+/// Which servers, and where the table goes besides the terminal; checked before anything is started.
+pub(super) struct Request {
+    cases: Vec<Case>,
+    exports: Vec<PathBuf>,
+}
+
+/// What is asked for, if it is: the servers of `--server` and `--tag`; without either, all that are set up with care.
+pub(super) fn request(
+    declarations: &Declarations,
+    args: &Args,
+    exports: &[(Format, PathBuf)],
+) -> Result<Option<Request>, Failure> {
+    if !args.conformance {
+        return Ok(None);
+    }
+    if let Some((format, _)) = exports.iter().find(|(format, _)| *format != Format::Markdown) {
+        return Err(Failure::usage(format!(
+            "--conformance is exported as markdown, not as {}; the whole of it is in target/wsgibench/conformance.json",
+            format.name()
+        )));
+    }
+    if !args.filters.is_empty() || !args.scenarios.is_empty() || !args.skip.is_empty() {
+        return Err(Failure::usage(
+            "--conformance examines servers, not cases: choose them by --server or --tag",
+        ));
+    }
+    plan::selector(args)
+        .check_names(declarations, &declarations.cases())
+        .map_err(|e| Failure::usage(e.to_string()))?;
+    let chosen = |name: &str, tags: &[String], variant| {
+        if args.servers.is_empty() && args.tags.is_empty() {
+            return variant == Variant::Tuned;
+        }
+        (args.servers.is_empty() || args.servers.iter().any(|server| server == name))
+            && (args.tags.is_empty() || args.tags.iter().any(|tag| tags.contains(tag)))
+    };
+    let all = declarations.cases();
+    let cases: Vec<Case> = declarations
+        .servers
+        .iter()
+        .filter(|declared| chosen(&declared.name, &declared.server.tags, declared.server.variant))
+        .filter_map(|declared| all.iter().find(|case| case.server == declared.name).cloned())
+        .collect();
+    if cases.is_empty() {
+        return Err(Failure::usage("no server is left to examine; `--list` shows all"));
+    }
+    Ok(Some(Request {
+        cases,
+        exports: exports.iter().map(|(_, path)| path.clone()).collect(),
+    }))
+}
+
+/// Examines them, prints the table, writes `conformance.json`.
+pub(super) fn run(
+    run: &Run,
+    request: &Request,
+    args: &Args,
+    declarations: &Declarations,
+    target_dir: &std::path::Path,
+) -> Result<ExitStatus, Failure> {
+    let folder = run.store.root().join("conformance");
+    let resolved = plan::for_servers(declarations, &request.cases, args)?;
+    for notice in resolved.notices {
+        run.listeners.tell(&Event::Noticed(notice));
+    }
+    let sandbox = run.open_sandbox(
+        args,
+        Place {
+            run_id: format!("conformance-{}", std::process::id()),
+            run_dir: folder.clone(),
+            target_dir: target_dir.to_owned(),
+            server_cpus: resolved.cpus,
+            runs_already: false,
+        },
+    )?;
+    let mut record = ConformanceRecord::new(sandbox.kind().name());
+    let path = run.store.root().join("conformance.json");
+    let emit = |event: Event| run.listeners.tell(&event);
+    let outcome = examine(run, &sandbox, &resolved.specs, &folder, &emit, &mut record);
+    run.runtime.block_on(sandbox.close());
+    record.interrupted = run.interrupt.asked();
+    record.write(&path)?;
+    outcome?;
+    for export in &request.exports {
+        write_atomically(export, conformance::markdown(&record).as_bytes())
+            .map_err(|e| Failure::machine(format!("the export to {} was not written: {e}", export.display())))?;
+    }
+    match args.output_format {
+        OutputFormat::Json => {
+            let json = serde_json::to_vec_pretty(&record).map_err(|e| Failure::machine(e.to_string()))?;
+            output::print(&json)?;
+        }
+        OutputFormat::Pretty | OutputFormat::Bencher => {
+            output::print(conformance::terminal(&record).as_bytes())?;
+            output::print(format!("\nall of it: {}\n", path.display()).as_bytes())?;
+        }
+    }
+    Ok(match record {
+        _ if record.interrupted => ExitStatus::Interrupted,
+        _ if record.servers.iter().any(unexamined) => ExitStatus::CaseFailed,
+        _ => ExitStatus::Success,
+    })
+}
+
+/// It should have been examined and was not. What cannot be had here fails nothing.
+fn unexamined(server: &crate::store::ServerConformance) -> bool {
+    let trouble = server.trouble.as_deref();
+    trouble.is_some_and(|trouble| !trouble.starts_with("not available here"))
+}
+
+fn examine(
+    run: &Run,
+    sandbox: &crate::sandbox::Sandbox,
+    specs: &[Arc<ServerSpec>],
+    folder: &std::path::Path,
+    emit: &(dyn Fn(Event) + Sync),
+    record: &mut ConformanceRecord,
+) -> Result<(), Failure> {
+    let logs = folder.join("logs");
+    std::fs::create_dir_all(&logs).map_err(|e| Failure::machine(format!("{}: {e}", logs.display())))?;
+    let examiner = Examiner {
+        sandbox,
+        runtime: &run.runtime,
+        interrupt: &run.interrupt,
+        logs: &logs,
+        emit,
+    };
+    for spec in specs {
+        if run.interrupt.asked() {
+            break;
+        }
+        record.servers.push(examiner.examine(spec));
+    }
+    Ok(())
+}

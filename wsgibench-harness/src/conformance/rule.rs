@@ -1,0 +1,114 @@
+//! What a rule is, and what is found.
+
+use serde::{Deserialize, Serialize};
+
+use super::dialogue::{Dialogue, Site, Transcript};
+
+/// What was found of one rule at one server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Finding {
+    /// Id of the rule.
+    pub rule: String,
+    /// How it went.
+    pub verdict: Verdict,
+    /// One line: what the server did.
+    pub why: String,
+}
+
+/// How a rule went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As the specification says.
+    Pass,
+    /// Departs from its letter, or is poorer than it could be; nobody is misled.
+    Tolerated,
+    /// Says that it cannot do this: allowed, and a scenario that needs it is unsupported.
+    Refused,
+    /// A client or a proxy in front is misled, kept waiting, or loses data.
+    Fail,
+    /// Not asked: the application has not what it takes.
+    Skipped,
+}
+
+/// Something that a load may need, and whose lack makes its timing unfair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Feature {
+    /// Requests whose body is chunked.
+    ChunkedRequests,
+    /// `HEAD`.
+    Head,
+    /// `Expect: 100-continue`.
+    ExpectContinue,
+    /// Answers sent piece by piece, as the application yields them.
+    StreamedAnswers,
+}
+
+impl Feature {
+    /// In words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ChunkedRequests => "chunked requests",
+            Self::Head => "HEAD",
+            Self::ExpectContinue => "Expect: 100-continue",
+            Self::StreamedAnswers => "streamed answers",
+        }
+    }
+}
+
+/// One thing that a server must do.
+#[derive(Debug)]
+pub struct Rule {
+    /// Short and stable, e.g. `chunked-body`.
+    pub id: &'static str,
+    /// What is asked, in one line.
+    pub title: &'static str,
+    /// Where it is written, e.g. `RFC 9112 7.1`.
+    pub source: &'static str,
+    /// Loads that need this are not timed where it fails or is refused.
+    pub bars: Option<Feature>,
+    pub(super) needs: Needs,
+    pub(super) say: fn(&Site) -> Vec<Dialogue>,
+    pub(super) judge: fn(&[Transcript]) -> Judgement,
+}
+
+/// What a rule needs of the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// A path that answers 200.
+    Nothing,
+    /// The routes under `/conformance/`.
+    Routes,
+}
+
+/// What a judge says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Judgement {
+    pub(super) verdict: Verdict,
+    pub(super) why: String,
+}
+
+pub(super) fn pass(why: impl Into<String>) -> Judgement {
+    judgement(Verdict::Pass, why)
+}
+
+pub(super) fn tolerated(why: impl Into<String>) -> Judgement {
+    judgement(Verdict::Tolerated, why)
+}
+
+pub(super) fn refused(why: impl Into<String>) -> Judgement {
+    judgement(Verdict::Refused, why)
+}
+
+pub(super) fn fail(why: impl Into<String>) -> Judgement {
+    judgement(Verdict::Fail, why)
+}
+
+fn judgement(verdict: Verdict, why: impl Into<String>) -> Judgement {
+    Judgement {
+        verdict,
+        why: why.into(),
+    }
+}

@@ -1,0 +1,161 @@
+//! Bodies, both ways.
+
+use std::time::Duration;
+
+use super::{
+    super::{
+        dialogue::Step,
+        reading::Framing,
+        rule::{Feature, Needs, refused},
+    },
+    Dialogue, Fate, Judgement, Rule, SEE, Transcript, fail, fate, first_seen, not_taken, pass, tolerated,
+};
+
+/// Three chunks of 11 bytes in all.
+const CHUNKS: &str = "5\r\nhello\r\n1\r\n \r\n5\r\nworld\r\n0\r\n\r\n";
+const WORDS: &str = "hello world";
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "length-body",
+        title: "a body with a length reaches the application whole",
+        source: "RFC 9112 6.2",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| {
+            let body = "wsgi".repeat(5_000);
+            vec![Dialogue::ask(
+                &["POST"],
+                site.post(SEE, "Content-Length: 20000\r\n", &body),
+            )]
+        },
+        judge: |t| match first_seen(&t[0]) {
+            Some(seen) if seen.body == "wsgi".repeat(5_000) => pass("20,000 of 20,000 bytes"),
+            Some(seen) => fail(format!("the application gets {} of 20,000 bytes", seen.body.len())),
+            None => not_taken(&t[0]),
+        },
+    },
+    Rule {
+        id: "chunked-body",
+        title: "a chunked body reaches the application whole, or is refused",
+        source: "RFC 9112 7.1",
+        bars: Some(Feature::ChunkedRequests),
+        needs: Needs::Routes,
+        say: |site| {
+            vec![Dialogue::ask(
+                &["POST"],
+                site.post(SEE, "Transfer-Encoding: chunked\r\n", CHUNKS),
+            )]
+        },
+        judge: chunked_body,
+    },
+    Rule {
+        id: "chunk-extras",
+        title: "chunk extensions and trailers are stepped over",
+        source: "RFC 9112 7.1.1, 7.1.2",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| {
+            let body = "5;name=\"va;lue\"\r\nhello\r\n6\r\n world\r\n0\r\nX-Trailer: t\r\n\r\n";
+            vec![Dialogue::ask(
+                &["POST"],
+                site.post(SEE, "Transfer-Encoding: chunked\r\n", body),
+            )]
+        },
+        judge: |t| match (first_seen(&t[0]), fate(&t[0])) {
+            (Some(seen), _) if seen.body == WORDS => pass("the body comes out clean"),
+            (Some(seen), _) => fail(format!("the application gets {} of 11 bytes", seen.body.len())),
+            (None, Fate::Said(status @ 400..=501)) => tolerated(format!("refuses with {status}")),
+            _ => not_taken(&t[0]),
+        },
+    },
+    Rule {
+        id: "expect-continue",
+        title: "a client that expects 100 (Continue) is told to go on",
+        source: "RFC 9110 10.1.1",
+        bars: Some(Feature::ExpectContinue),
+        needs: Needs::Routes,
+        say: |site| {
+            let head = site.post(SEE, "Content-Length: 11\r\nExpect: 100-continue\r\n", "");
+            vec![Dialogue::of(
+                &["POST"],
+                vec![
+                    Step::Say(head.into()),
+                    Step::Interim(Duration::from_millis(1_500)),
+                    Step::Say(WORDS.into()),
+                    Step::Answers(1),
+                ],
+            )]
+        },
+        judge: expect_continue,
+    },
+    Rule {
+        id: "unread-body",
+        title: "a body that the application does not read is not taken for a request",
+        source: "RFC 9112 9.3, 11.2",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| {
+            let hidden = site.get(&format!("{SEE}?hidden=1"));
+            let lines = format!("Content-Length: {}\r\n", hidden.len());
+            let both = site.post("/conformance/unread", &lines, &hidden) + &site.get(&format!("{SEE}?next=1"));
+            vec![Dialogue::ask(&["POST", "GET"], both)]
+        },
+        judge: |t| {
+            let reading = t[0].reading();
+            let queries: Vec<String> = reading
+                .answers
+                .iter()
+                .filter_map(super::seen)
+                .map(|seen| seen.query)
+                .collect();
+            match queries.first().map(String::as_str) {
+                Some("hidden=1") => fail("the body is answered as a request of its own"),
+                Some(_) => pass("steps over the body"),
+                None if t[0].ended() && !reading.answers.is_empty() => pass("answers and closes"),
+                None if reading.answers.len() == 1 => tolerated("answers, and does not take another request"),
+                None => not_taken(&t[0]),
+            }
+        },
+    },
+    Rule {
+        id: "unknown-length",
+        title: "an answer of unknown length has an end that a client can see",
+        source: "RFC 9112 6.3",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| vec![Dialogue::ask(&["GET"], site.get("/conformance/streamed"))],
+        judge: |t| match t[0].reading().answers.first() {
+            Some(answer) if !answer.whole => fail("the answer has no end: a client waits for ever"),
+            Some(answer) if answer.framing == Framing::Chunked => pass("chunked"),
+            Some(answer) if answer.framing == Framing::Close => tolerated("ends with the connection"),
+            Some(_) => pass("with a length: held back until it was known"),
+            None => not_taken(&t[0]),
+        },
+    },
+];
+
+fn chunked_body(t: &[Transcript]) -> Judgement {
+    match (first_seen(&t[0]), fate(&t[0])) {
+        (Some(seen), _) if seen.body == WORDS => pass("11 of 11 bytes"),
+        (Some(seen), _) => fail(format!(
+            "answers 200, and the application gets {} of 11 bytes",
+            seen.body.len()
+        )),
+        (None, Fate::Said(status @ (411 | 501))) => refused(format!("refuses with {status}")),
+        _ => not_taken(&t[0]),
+    }
+}
+
+fn expect_continue(t: &[Transcript]) -> Judgement {
+    let reading = t[0].reading();
+    match (reading.interim.first(), first_seen(&t[0])) {
+        (Some(100), Some(seen)) if seen.body == WORDS => pass("says 100 and takes the body"),
+        (Some(status), _) => fail(format!("says {status} and then loses the body")),
+        (None, Some(_)) => fail("never says 100: a client waits until it gives up waiting"),
+        (None, None) => match fate(&t[0]) {
+            Fate::Said(417) => refused("refuses with 417"),
+            _ => not_taken(&t[0]),
+        },
+    }
+}

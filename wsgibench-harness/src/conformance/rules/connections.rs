@@ -1,0 +1,190 @@
+//! Connections that go on, that end, and that carry more than one request.
+
+use super::{
+    super::{
+        dialogue::{End, Step},
+        reading::Framing,
+        rule::{Feature, Needs},
+    },
+    Dialogue, Judgement, Rule, SEE, Transcript, fail, not_taken, pass, seen, tolerated,
+};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "keep-alive",
+        title: "a connection takes a second request, or its end is announced",
+        source: "RFC 9112 9.3, 9.6",
+        bars: None,
+        needs: Needs::Nothing,
+        say: |site| {
+            let get = site.get(&site.path);
+            vec![Dialogue::of(
+                &["GET", "GET"],
+                vec![
+                    Step::Say(get.clone().into()),
+                    Step::Answers(1),
+                    Step::Say(get.into()),
+                    Step::Answers(2),
+                ],
+            )]
+        },
+        judge: keep_alive,
+    },
+    Rule {
+        id: "close",
+        title: "`Connection: close` is heeded",
+        source: "RFC 9112 9.6",
+        bars: None,
+        needs: Needs::Nothing,
+        say: |site| {
+            let head = site.head(&format!("GET {} HTTP/1.1", site.path));
+            vec![Dialogue::ask(&["GET"], head + "Connection: close\r\n\r\n")]
+        },
+        judge: |t| match (t[0].reading().answers.len(), t[0].ended()) {
+            (1.., true) => pass("answers and closes"),
+            (1.., false) => fail("answers and leaves the connection open"),
+            _ => not_taken(&t[0]),
+        },
+    },
+    Rule {
+        id: "pipelining",
+        title: "three requests sent at once are answered in order",
+        source: "RFC 9112 9.3.2",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| {
+            let all: String = (1..=3).map(|n| site.get(&format!("{SEE}?n={n}"))).collect();
+            vec![Dialogue::ask(&["GET", "GET", "GET"], all)]
+        },
+        judge: pipelining,
+    },
+    Rule {
+        id: "http-1.0",
+        title: "an HTTP/1.0 client is answered in its own terms",
+        source: "RFC 9112 2.3, 6.1",
+        bars: None,
+        needs: Needs::Nothing,
+        say: |site| {
+            let head = site.head(&format!("GET {} HTTP/1.0", site.path));
+            vec![Dialogue::ask(&["GET"], head + "\r\n")]
+        },
+        judge: |t| match t[0].reading().answers.first() {
+            Some(answer) if matches!(answer.status, 426 | 505) => {
+                tolerated(format!("refuses HTTP/1.0 with {}", answer.status))
+            }
+            Some(answer) if answer.framing == Framing::Chunked => fail("answers with chunks, which HTTP/1.0 has not"),
+            Some(answer) if !answer.whole => fail("the answer has no end"),
+            Some(answer) if answer.status != 200 => not_taken(&t[0]),
+            Some(_) if t[0].end == End::Open => tolerated("leaves the connection open unasked"),
+            Some(_) => pass("answers and closes"),
+            None => not_taken(&t[0]),
+        },
+    },
+    Rule {
+        id: "head",
+        title: "HEAD is answered without a body, and the connection stays in step",
+        source: "RFC 9110 9.3.2",
+        bars: Some(Feature::Head),
+        needs: Needs::Nothing,
+        say: |site| {
+            let head = site.head(&format!("HEAD {} HTTP/1.1", site.path)) + "\r\n";
+            vec![Dialogue::of(&["HEAD"], vec![Step::Say(head.into()), Step::Answers(1)])]
+        },
+        judge: |t| {
+            let reading = t[0].reading();
+            match reading.answers.first() {
+                Some(_) if !reading.stray.is_empty() => fail(format!("sends {} bytes of body", reading.stray.len())),
+                Some(answer) => pass(format!("{} without a body", answer.status)),
+                None => not_taken(&t[0]),
+            }
+        },
+    },
+    Rule {
+        id: "no-content",
+        title: "an answer of status 204 has no body",
+        source: "RFC 9110 15.3.5, 8.6",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| vec![Dialogue::ask(&["GET"], site.get("/conformance/empty"))],
+        judge: |t| {
+            let reading = t[0].reading();
+            match reading.answers.first() {
+                Some(answer) if answer.status != 204 => not_taken(&t[0]),
+                Some(_) if !reading.stray.is_empty() => fail(format!(
+                    "{} bytes follow it, which no client expects",
+                    reading.stray.len()
+                )),
+                Some(answer) if answer.header("transfer-encoding").is_some() => {
+                    tolerated("carries a Transfer-Encoding, which a 204 must not")
+                }
+                Some(answer) if answer.header("content-length").is_some() => {
+                    tolerated("carries a Content-Length, which a 204 must not")
+                }
+                Some(_) => pass("nothing follows the head"),
+                None => not_taken(&t[0]),
+            }
+        },
+    },
+    Rule {
+        id: "half-heads",
+        title: "40 clients that stop in the middle of a head keep nobody waiting",
+        source: "slow clients",
+        bars: None,
+        needs: Needs::Nothing,
+        say: |site| {
+            let half = site.head(&format!("GET {} HTTP/1.1", site.path)) + "X-Slow: ";
+            vec![Dialogue::of(
+                &["GET"],
+                vec![
+                    Step::Crowd(40, half.into()),
+                    Step::Say(site.get(&site.path).into()),
+                    Step::Answers(1),
+                ],
+            )]
+        },
+        judge: |t| match t[0].first_byte {
+            Some(time) if time.as_secs() < 1 => pass(format!("another is answered after {} ms", time.as_millis())),
+            Some(time) => tolerated(format!(
+                "another waits {:.1} s: to be run behind a proxy that buffers",
+                time.as_secs_f64()
+            )),
+            None => tolerated("another gets no answer within 4 s: to be run behind a proxy that buffers"),
+        },
+    },
+];
+
+fn keep_alive(t: &[Transcript]) -> Judgement {
+    let reading = t[0].reading();
+    match reading.answers.as_slice() {
+        [_, second, ..] if second.whole => pass("takes a second request"),
+        [first, ..] if first.minor == 0 && t[0].ended() => tolerated("speaks HTTP/1.0 and closes"),
+        [first, ..] if first.says_close() && t[0].ended() => tolerated("closes each connection, and says so"),
+        [_, ..] if t[0].ended() => fail("closes after an answer without saying so"),
+        [_, ..] => fail("leaves the connection open and does not answer the second request"),
+        [] => not_taken(&t[0]),
+    }
+}
+
+fn pipelining(t: &[Transcript]) -> Judgement {
+    let reading = t[0].reading();
+    let order: Vec<String> = reading
+        .answers
+        .iter()
+        .map(|answer| seen(answer).map_or_else(|| answer.status.to_string(), |seen| seen.query))
+        .collect();
+    let asked = ["n=1", "n=2", "n=3"];
+    if order.is_empty() {
+        return not_taken(&t[0]);
+    }
+    if order != asked[..order.len().min(3)] {
+        return fail(format!("answered in this order: {}", order.join(", ")));
+    }
+    match (order.len(), t[0].ended()) {
+        (3, _) => pass("three answers in order"),
+        (n, true) if reading.answers[n - 1].says_close() => {
+            tolerated(format!("answers {n} of 3, says that it closes, and closes"))
+        }
+        (n, true) => fail(format!("answers {n} of 3 and closes without saying so")),
+        (n, false) => fail(format!("answers {n} of 3 and loses the others")),
+    }
+}

@@ -1,0 +1,105 @@
+//! Heads that are too large, and request lines that are none.
+
+use super::{super::rule::Needs, Dialogue, Fate, Rule, Site, fail, fate, must_be_refused, pass, tolerated};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "head-12k",
+        title: "a head of 12 KB is taken, or refused in words",
+        source: "RFC 9110 5.4, RFC 6585 5",
+        bars: None,
+        needs: Needs::Nothing,
+        say: |site| padded(site, 12 << 10),
+        judge: |t| match fate(&t[0]) {
+            Fate::Taken(_) => pass("taken"),
+            Fate::Said(status) => tolerated(format!("refused with {status}")),
+            Fate::Dropped | Fate::Noise => fail("drops the connection without a word"),
+            Fate::Silent => fail("does not answer"),
+        },
+    },
+    Rule {
+        id: "head-1m",
+        title: "a head of 1 MB is refused",
+        source: "RFC 9110 5.4, RFC 6585 5",
+        bars: None,
+        needs: Needs::Nothing,
+        say: |site| padded(site, 1 << 20),
+        judge: |t| match fate(&t[0]) {
+            Fate::Taken(_) => tolerated("taken: each client can make it hold a megabyte"),
+            Fate::Said(status) => pass(format!("{status}")),
+            Fate::Dropped | Fate::Noise => tolerated("closes without a word"),
+            Fate::Silent => fail("neither answers nor closes"),
+        },
+    },
+    Rule {
+        id: "target-16k",
+        title: "a request target of 16 KB is taken, or refused in words",
+        source: "RFC 9112 3",
+        bars: None,
+        needs: Needs::Nothing,
+        say: |site| {
+            let target = format!("{}?{}", site.path, "a".repeat(16 << 10));
+            vec![Dialogue::ask(&["GET"], site.get(&target))]
+        },
+        judge: |t| match fate(&t[0]) {
+            Fate::Taken(_) => pass("taken"),
+            Fate::Said(status) => pass(format!("refused with {status}")),
+            Fate::Dropped | Fate::Noise => fail("drops the connection without a word"),
+            Fate::Silent => fail("does not answer"),
+        },
+    },
+    Rule {
+        id: "bad-line",
+        title: "a request line that is none is refused",
+        source: "RFC 9112 3",
+        bars: None,
+        needs: Needs::Nothing,
+        say: |_| vec![Dialogue::ask(&["GET"], "NONSENSE\r\n\r\n")],
+        judge: |t| must_be_refused(&t[0], |status| fail(format!("answers {status}"))),
+    },
+    Rule {
+        id: "bad-version",
+        title: "an HTTP version that is none is refused",
+        source: "RFC 9112 2.3, RFC 9110 15.6.6",
+        bars: None,
+        needs: Needs::Nothing,
+        say: |site| {
+            let head = site.head(&format!("GET {} HTTP/one", site.path));
+            vec![Dialogue::ask(&["GET"], head + "\r\n")]
+        },
+        judge: |t| must_be_refused(&t[0], |status| tolerated(format!("answers {status}"))),
+    },
+    Rule {
+        id: "four-words",
+        title: "a request line of four words is refused",
+        source: "RFC 9112 3",
+        bars: None,
+        needs: Needs::Nothing,
+        say: |site| {
+            let head = site.head(&format!("GET {} extra HTTP/1.1", site.path));
+            vec![Dialogue::ask(&["GET"], head + "\r\n")]
+        },
+        judge: |t| must_be_refused(&t[0], |status| tolerated(format!("answers {status}"))),
+    },
+    Rule {
+        id: "control-in-target",
+        title: "a control character in the target is refused",
+        source: "RFC 9112 3.2",
+        bars: None,
+        needs: Needs::Nothing,
+        say: |site| {
+            let get = site.get(&format!("{}?a=\x01b", site.path));
+            vec![Dialogue::ask(&["GET"], get)]
+        },
+        judge: |t| must_be_refused(&t[0], |status| tolerated(format!("answers {status}"))),
+    },
+];
+
+/// A GET with one header of about so many bytes.
+fn padded(site: &Site, bytes: usize) -> Vec<Dialogue> {
+    let head = site.head(&format!("GET {} HTTP/1.1", site.path));
+    vec![Dialogue::ask(
+        &["GET"],
+        format!("{head}X-Padding: {}\r\n\r\n", "p".repeat(bytes)),
+    )]
+}

@@ -1,0 +1,71 @@
+//! The rules, a file a subject.
+
+mod bodies;
+mod connections;
+mod fields;
+mod limits;
+mod smuggling;
+mod targets;
+mod wsgi;
+
+use super::{
+    dialogue::{Dialogue, Site, Transcript},
+    rule::{Judgement, Rule, fail, pass, tolerated},
+    seen::{Fate, Seen, fate, seen},
+};
+
+/// All of them, in the order of the table.
+pub(super) const ALL: &[&[Rule]] = &[
+    connections::RULES,
+    bodies::RULES,
+    limits::RULES,
+    fields::RULES,
+    targets::RULES,
+    smuggling::RULES,
+    wsgi::RULES,
+];
+
+/// Where the application tells what it was given.
+const SEE: &str = "/conformance/see";
+
+/// Whether the application has the routes of the suite.
+pub(super) fn has_routes(site: &Site) -> bool {
+    let transcript = Dialogue::ask(&["GET"], site.get(SEE)).hold(site);
+    first_seen(&transcript).is_some()
+}
+
+/// What the application was given by the first request.
+fn first_seen(transcript: &Transcript) -> Option<Seen> {
+    seen(transcript.reading().answers.first()?)
+}
+
+/// For a request that must be refused: what is said when it is taken instead decides.
+fn must_be_refused(transcript: &Transcript, taken: fn(u16) -> Judgement) -> Judgement {
+    match fate(transcript) {
+        Fate::Said(status @ (400..=499 | 501 | 505)) => pass(format!("{status}")),
+        Fate::Said(status) => tolerated(format!("{status}, where it is the client's fault")),
+        Fate::Dropped => tolerated("closes without a word"),
+        Fate::Noise => tolerated("refuses with something that is not HTTP/1.1"),
+        Fate::Silent => fail("neither answers nor closes"),
+        Fate::Taken(status) => taken(status),
+    }
+}
+
+/// For a request that must be taken: how it went when it was not.
+fn not_taken(transcript: &Transcript) -> Judgement {
+    match fate(transcript) {
+        Fate::Said(status) | Fate::Taken(status) => fail(format!("answers {status}")),
+        Fate::Dropped => fail("closes without an answer"),
+        Fate::Silent => fail("does not answer"),
+        Fate::Noise => fail("answers with something that is not HTTP/1.1"),
+    }
+}
+
+/// Text cut to what a line holds.
+fn short(text: &str) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if clean.chars().count() <= 100 {
+        return clean;
+    }
+    clean.chars().take(99).chain(['…']).collect()
+}

@@ -1,0 +1,143 @@
+//! Requests whose end two parties may see in different places: what a server takes here, a proxy in front of it can be made
+//! to pass on as something else.
+
+use super::{
+    super::rule::Needs, Dialogue, Fate, Judgement, Rule, SEE, Site, Transcript, fail, fate, first_seen,
+    must_be_refused, not_taken, pass, tolerated,
+};
+
+/// `hello` as a chunked body.
+const HELLO: &str = "5\r\nhello\r\n0\r\n\r\n";
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "lengths-differ",
+        title: "two lengths that differ are refused",
+        source: "RFC 9112 6.3",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| post(site, "Content-Length: 5\r\nContent-Length: 6\r\n", "hello!"),
+        judge: |t| must_be_refused(&t[0], taken),
+    },
+    Rule {
+        id: "lengths-same",
+        title: "a length said twice is refused, or taken as one",
+        source: "RFC 9110 8.6",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| post(site, "Content-Length: 5\r\nContent-Length: 5\r\n", "hello"),
+        judge: |t| match first_seen(&t[0]) {
+            Some(seen) if seen.body == "hello" => pass("taken as one"),
+            Some(seen) => fail(format!("the application gets {} of 5 bytes", seen.body.len())),
+            None => must_be_refused(&t[0], taken),
+        },
+    },
+    Rule {
+        id: "length-and-chunks",
+        title: "a length beside chunks is refused, or the chunks count and the connection ends",
+        source: "RFC 9112 6.1, 6.3",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| post(site, "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", HELLO),
+        judge: |t| match first_seen(&t[0]) {
+            Some(seen) if seen.body == "hello" && t[0].ended() => pass("the chunks count, and it closes"),
+            Some(seen) if seen.body == "hello" => {
+                tolerated("the chunks count; the connection goes on, though it must not")
+            }
+            Some(seen) => fail(format!(
+                "the length counts: the application gets {} bytes, the rest is left on the connection",
+                seen.body.len()
+            )),
+            None => must_be_refused(&t[0], taken),
+        },
+    },
+    Rule {
+        id: "coding-unknown",
+        title: "a transfer coding that nobody knows is refused",
+        source: "RFC 9112 6.1",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| post(site, "Transfer-Encoding: xchunked\r\n", HELLO),
+        judge: |t| must_be_refused(&t[0], taken),
+    },
+    Rule {
+        id: "chunked-not-last",
+        title: "a request whose last coding is not chunked is refused",
+        source: "RFC 9112 6.3",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| post(site, "Transfer-Encoding: chunked, identity\r\n", HELLO),
+        judge: |t| must_be_refused(&t[0], taken),
+    },
+    Rule {
+        id: "length-signed",
+        title: "a length with a sign is refused",
+        source: "RFC 9110 8.6",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| post(site, "Content-Length: +5\r\n", "hello"),
+        judge: |t| must_be_refused(&t[0], taken),
+    },
+    Rule {
+        id: "length-negative",
+        title: "a negative length is refused",
+        source: "RFC 9110 8.6",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| post(site, "Content-Length: -5\r\n", "hello"),
+        judge: |t| must_be_refused(&t[0], taken),
+    },
+    Rule {
+        id: "chunk-size-prefixed",
+        title: "a chunk size written `0x5` is refused",
+        source: "RFC 9112 7.1",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| chunked(site, "0x5\r\nhello\r\n0\r\n\r\n"),
+        judge: bad_chunk,
+    },
+    Rule {
+        id: "chunk-size-huge",
+        title: "a chunk size beyond 64 bits is refused",
+        source: "RFC 9112 7.1",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| chunked(site, "10000000000000005\r\nhello\r\n0\r\n\r\n"),
+        judge: bad_chunk,
+    },
+    Rule {
+        id: "chunk-end-missing",
+        title: "a chunk without its line end is refused",
+        source: "RFC 9112 7.1",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| chunked(site, "5\r\nhelloXX0\r\n\r\n"),
+        judge: bad_chunk,
+    },
+];
+
+fn post(site: &Site, lines: &str, body: &str) -> Vec<Dialogue> {
+    vec![Dialogue::ask(&["POST"], site.post(SEE, lines, body))]
+}
+
+fn chunked(site: &Site, body: &str) -> Vec<Dialogue> {
+    post(site, "Transfer-Encoding: chunked\r\n", body)
+}
+
+fn taken(status: u16) -> Judgement {
+    fail(format!("answers {status}"))
+}
+
+/// A body that is malformed: nothing of it may pass for a whole one. An application that reads on may wait until the client goes.
+fn bad_chunk(t: &[Transcript]) -> Judgement {
+    match (first_seen(&t[0]), fate(&t[0])) {
+        (Some(seen), _) if seen.body.is_empty() => fail("answers 200, and the application gets nothing"),
+        (Some(seen), _) => fail(format!(
+            "answers 200, and the application gets {} bytes",
+            seen.body.len()
+        )),
+        (None, Fate::Silent) => tolerated("waits for more"),
+        (None, Fate::Taken(_) | Fate::Noise) => not_taken(&t[0]),
+        (None, _) => must_be_refused(&t[0], taken),
+    }
+}

@@ -1,0 +1,63 @@
+//! Request targets: absolute, escaped, of no resource.
+
+use super::{super::rule::Needs, Dialogue, Fate, Rule, SEE, fail, fate, first_seen, not_taken, pass, short, tolerated};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "absolute-uri",
+        title: "a target with scheme and host is taken, its path is the path",
+        source: "RFC 9112 3.2.2",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| {
+            let target = format!("http://{}{SEE}?n=1", site.host);
+            vec![Dialogue::ask(&["GET"], site.get(&target))]
+        },
+        judge: |t| match first_seen(&t[0]) {
+            Some(seen) if seen.path == SEE && seen.query == "n=1" => pass("its path and query arrive"),
+            Some(seen) => fail(format!("the application gets the path `{}`", short(&seen.path))),
+            None => not_taken(&t[0]),
+        },
+    },
+    Rule {
+        id: "escaped-path",
+        title: "escapes in a path are decoded, byte by byte",
+        source: "PEP 3333, RFC 3875 4.1.5",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| vec![Dialogue::ask(&["GET"], site.get("/conformance/see/caf%C3%A9%20x%25"))],
+        judge: |t| match first_seen(&t[0]) {
+            // UTF-8 bytes, each as a character.
+            Some(seen) if seen.path == "/conformance/see/caf\u{c3}\u{a9} x%" => pass("as PEP 3333 has it"),
+            Some(seen) => fail(format!("the application gets the path `{}`", short(&seen.path))),
+            None => not_taken(&t[0]),
+        },
+    },
+    Rule {
+        id: "raw-query",
+        title: "the query reaches the application undecoded",
+        source: "PEP 3333, RFC 3875 4.1.7",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| vec![Dialogue::ask(&["GET"], site.get(&format!("{SEE}?a=%20b&c=%26%3D+d?e")))],
+        judge: |t| match first_seen(&t[0]) {
+            Some(seen) if seen.query == "a=%20b&c=%26%3D+d?e" => pass("as it was sent"),
+            Some(seen) => fail(format!("the application gets the query `{}`", short(&seen.query))),
+            None => not_taken(&t[0]),
+        },
+    },
+    Rule {
+        id: "options-star",
+        title: "`OPTIONS *` is answered",
+        source: "RFC 9110 9.3.7",
+        bars: None,
+        needs: Needs::Nothing,
+        say: |site| vec![Dialogue::ask(&["OPTIONS"], site.head("OPTIONS * HTTP/1.1") + "\r\n")],
+        judge: |t| match fate(&t[0]) {
+            Fate::Taken(status) | Fate::Said(status) if status < 500 => pass(format!("{status}")),
+            Fate::Taken(status) | Fate::Said(status) => tolerated(format!("{status}")),
+            Fate::Dropped | Fate::Noise => tolerated("closes without a word"),
+            Fate::Silent => fail("does not answer"),
+        },
+    },
+];

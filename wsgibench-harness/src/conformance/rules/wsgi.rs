@@ -1,0 +1,241 @@
+//! PEP 3333: by the standard library's validator around the application, and what the validator cannot see.
+
+use std::time::Duration;
+
+use super::{
+    super::{
+        dialogue::Step,
+        reading::Framing,
+        rule::{Feature, Needs},
+    },
+    Dialogue, Fate, Judgement, Rule, Site, Transcript, fail, fate, not_taken, pass, short, tolerated,
+};
+
+/// The application waits so long between two pieces; half of it must be seen between their arrivals.
+const BETWEEN_PIECES: Duration = Duration::from_millis(150);
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "wsgi-get",
+        title: "wsgiref.validate: a GET",
+        source: "PEP 3333",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| vec![Dialogue::ask(&["GET"], site.get("/conformance/validated?a=b"))],
+        judge: validated,
+    },
+    Rule {
+        id: "wsgi-post",
+        title: "wsgiref.validate: a POST with a length",
+        source: "PEP 3333",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| {
+            let lines = "Content-Length: 5\r\nContent-Type: text/plain\r\n";
+            vec![Dialogue::ask(
+                &["POST"],
+                site.post("/conformance/validated", lines, "hello"),
+            )]
+        },
+        judge: validated,
+    },
+    Rule {
+        id: "wsgi-chunked",
+        title: "wsgiref.validate: a chunked POST",
+        source: "PEP 3333",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| {
+            let post = site.post(
+                "/conformance/validated",
+                "Transfer-Encoding: chunked\r\n",
+                "5\r\nhello\r\n0\r\n\r\n",
+            );
+            vec![Dialogue::ask(&["POST"], post)]
+        },
+        judge: |t| match fate(&t[0]) {
+            Fate::Said(status @ (411 | 501)) => tolerated(format!("refuses with {status}")),
+            _ => validated(t),
+        },
+    },
+    Rule {
+        id: "wsgi-close",
+        title: "the application's iterable is closed after the answer",
+        source: "PEP 3333, close()",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| {
+            let token = std::process::id();
+            ["closing", "closed"]
+                .map(|route| Dialogue::ask(&["GET"], site.get(&format!("/conformance/{route}?token={token}"))))
+                .to_vec()
+        },
+        judge: |t| match t
+            .get(1)
+            .and_then(|t| t.reading().answers.first().map(super::super::reading::Answer::text))
+        {
+            Some(text) if text == "closed" => pass("yes"),
+            Some(text) if text == "open" => fail("close() is not called"),
+            _ => not_taken(&t[t.len() - 1]),
+        },
+    },
+    Rule {
+        id: "wsgi-exc-info",
+        title: "a status that is replaced before the first byte is the one that is sent",
+        source: "PEP 3333, start_response()",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| plain(site, "replaced"),
+        judge: |t| match t[0].reading().answers.first() {
+            Some(answer) if answer.status == 503 => pass("the second"),
+            Some(answer) if answer.status == 200 => fail("the first: an error is sent as a success"),
+            _ => not_taken(&t[0]),
+        },
+    },
+    Rule {
+        id: "wsgi-write",
+        title: "write() sends before what the application returns",
+        source: "PEP 3333, write()",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| plain(site, "written"),
+        judge: |t| match t[0].reading().answers.first() {
+            Some(answer) if answer.status == 200 && answer.body == b"written, returned" => pass("in order"),
+            Some(answer) if answer.status == 200 => fail(format!("the body is `{}`", short(&answer.text()))),
+            _ => not_taken(&t[0]),
+        },
+    },
+    Rule {
+        id: "wsgi-no-delay",
+        title: "a piece is sent when the application yields it",
+        source: "PEP 3333, buffering and streaming",
+        bars: Some(Feature::StreamedAnswers),
+        needs: Needs::Routes,
+        say: |site| plain(site, "streamed"),
+        judge: |t| {
+            let reading = t[0].reading();
+            match reading.answers.first() {
+                Some(answer) if answer.status == 200 && answer.text().ends_with("last") => {
+                    streamed(&t[0], answer.framing)
+                }
+                _ => not_taken(&t[0]),
+            }
+        },
+    },
+    Rule {
+        id: "wsgi-too-long",
+        title: "not a byte more than the application's Content-Length is sent",
+        source: "PEP 3333, Content-Length",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| plain(site, "long"),
+        judge: |t| {
+            let reading = t[0].reading();
+            match reading.answers.first() {
+                Some(_) if !reading.stray.is_empty() => fail(format!(
+                    "{} bytes more: the next answer on the connection begins with them",
+                    reading.stray.len()
+                )),
+                Some(answer) if answer.status >= 500 => pass(format!("an error: {}", answer.status)),
+                Some(_) => pass("cut"),
+                None if t[0].ended() => tolerated("closes without an answer"),
+                None => not_taken(&t[0]),
+            }
+        },
+    },
+    Rule {
+        id: "wsgi-too-short",
+        title: "an answer shorter than its Content-Length ends with the connection",
+        source: "RFC 9112 8",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| plain(site, "short"),
+        judge: |t| match t[0].reading().answers.first() {
+            Some(answer) if answer.status >= 500 => pass(format!("an error: {}", answer.status)),
+            Some(answer) if answer.whole => fail("the answer is made to look whole"),
+            Some(_) if t[0].ended() => pass("closes"),
+            Some(_) => fail("the client is left to wait"),
+            None if t[0].ended() => tolerated("closes without an answer"),
+            None => not_taken(&t[0]),
+        },
+    },
+    Rule {
+        id: "wsgi-wrong-type",
+        title: "text in place of bytes is an error",
+        source: "PEP 3333, unicode issues",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| vec![Dialogue::ask(&["GET"], site.get("/wrong-type"))],
+        judge: error_answered,
+    },
+    Rule {
+        id: "wsgi-raise",
+        title: "an application that raises is answered with an error",
+        source: "PEP 3333, error handling",
+        bars: None,
+        needs: Needs::Routes,
+        say: |site| vec![Dialogue::ask(&["GET"], site.get("/raise"))],
+        judge: error_answered,
+    },
+];
+
+fn plain(site: &Site, route: &str) -> Vec<Dialogue> {
+    let get = site.get(&format!("/conformance/{route}"));
+    vec![Dialogue::of(&["GET"], vec![Step::Say(get.into()), Step::Answers(1)])]
+}
+
+/// The route answers `valid`, or what the validator complained of.
+fn validated(t: &[Transcript]) -> Judgement {
+    match t[0].reading().answers.first() {
+        Some(answer) if answer.status == 200 && answer.text() == "valid" => pass("no complaint"),
+        Some(answer) if answer.text().starts_with("PEP 3333: ") => fail(short(&answer.text())),
+        _ => not_taken(&t[0]),
+    }
+}
+
+/// Did the first piece come before the last was made?
+fn streamed(transcript: &Transcript, framing: Framing) -> Judgement {
+    let moment = |word: &[u8]| {
+        let mut so_far = Vec::new();
+        transcript.pieces.iter().find_map(|(at, piece)| {
+            so_far.extend_from_slice(piece);
+            memchr::memmem::find(&so_far, word).map(|_| *at)
+        })
+    };
+    match (moment(b"first"), moment(b"last")) {
+        (Some(first), Some(last)) if last.saturating_sub(first) >= BETWEEN_PIECES => pass(format!(
+            "the first piece comes {} ms before the last",
+            last.saturating_sub(first).as_millis()
+        )),
+        _ if framing == Framing::Length => fail("the whole answer is held back, and given a length"),
+        _ => fail("pieces are held back"),
+    }
+}
+
+fn error_answered(t: &[Transcript]) -> Judgement {
+    if let Some(answer) = t[0]
+        .reading()
+        .answers
+        .first()
+        .filter(|answer| answer.status < 400 && !answer.whole)
+    {
+        return if t[0].ended() {
+            tolerated(format!(
+                "sends {} and then ends the connection before the body",
+                answer.status
+            ))
+        } else {
+            fail(format!(
+                "sends {} without its body, and leaves the client to wait",
+                answer.status
+            ))
+        };
+    }
+    match fate(&t[0]) {
+        Fate::Said(status) => pass(format!("{status}")),
+        Fate::Dropped => tolerated("closes without an answer"),
+        Fate::Noise => tolerated("answers with something that is not HTTP/1.1"),
+        Fate::Silent => fail("never answers, and leaves the connection open"),
+        Fate::Taken(status) => fail(format!("answers {status}")),
+    }
+}

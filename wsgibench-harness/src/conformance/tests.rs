@@ -1,0 +1,356 @@
+//! Rules against little servers that do one thing wrong, over real sockets, and judges over recorded bytes.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    thread,
+    time::Duration,
+};
+
+use super::{
+    Examined, Feature, Verdict, blocker,
+    dialogue::{End, Transcript},
+    rules,
+};
+
+/// What a connection is answered, once it has said this.
+type Script = fn(&str, &mut TcpStream);
+
+/// A server that plays a script on each connection. It ends with the test's process.
+fn serve(script: Script) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            thread::spawn(move || {
+                let mut heard = Vec::new();
+                let mut piece = [0; 4096];
+                loop {
+                    // A request is what comes together: the rules say each in one go.
+                    stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+                    match stream.read(&mut piece) {
+                        Ok(0) => return,
+                        Ok(n) => heard.extend_from_slice(&piece[..n]),
+                        Err(_) if heard.is_empty() => {}
+                        Err(_) => {
+                            script(&String::from_utf8_lossy(&heard), &mut stream);
+                            heard.clear();
+                        }
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+fn ok(stream: &mut TcpStream) {
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK");
+}
+
+/// A server's answer of the `see` route.
+fn seen(stream: &mut TcpStream, body: &str, headers: &str) {
+    let json =
+        format!(r#"{{"method":"POST","path":"/conformance/see","query":"","body":"{body}","headers":{{{headers}}}}}"#);
+    let _ = write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{json}",
+        json.len()
+    );
+}
+
+fn verdict(script: Script, rule: &str) -> (Verdict, String) {
+    let examined = Examined::begin(serve(script), "/");
+    let rule = rules().into_iter().find(|r| r.id == rule).unwrap();
+    let finding = examined.ask(rule);
+    (finding.verdict, finding.why)
+}
+
+fn judged(rule: &str, methods: &[&'static str], bytes: &str, end: End) -> Verdict {
+    let rule = rules().into_iter().find(|r| r.id == rule).unwrap();
+    (rule.judge)(&[Transcript::recorded(methods, bytes.as_bytes(), end)]).verdict
+}
+
+#[test]
+fn a_server_that_answers_everything_with_ok() {
+    let script: Script = |_, stream| ok(stream);
+    for (rule, expected) in [
+        ("keep-alive", Verdict::Pass),
+        ("close", Verdict::Fail),
+        ("head", Verdict::Fail),
+        ("bad-line", Verdict::Fail),
+        ("two-hosts", Verdict::Fail),
+        ("no-host", Verdict::Tolerated),
+        ("head-1m", Verdict::Tolerated),
+        ("date", Verdict::Tolerated),
+        ("half-heads", Verdict::Pass),
+        // It tells nothing of what it was given.
+        ("chunked-body", Verdict::Skipped),
+        ("wsgi-get", Verdict::Skipped),
+    ] {
+        assert_eq!(verdict(script, rule).0, expected, "{rule}");
+    }
+}
+
+#[test]
+fn a_server_that_takes_one_client_after_the_other() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let mut heard = Vec::new();
+            let mut piece = [0; 4096];
+            // Until the head is whole, nobody else is looked at.
+            while !heard.ends_with(b"\r\n\r\n") {
+                match stream.read(&mut piece) {
+                    Ok(0) | Err(_) => break,
+                    Ok(n) => heard.extend_from_slice(&piece[..n]),
+                }
+            }
+            ok(&mut stream);
+        }
+    });
+    let rule = rules().into_iter().find(|rule| rule.id == "half-heads").unwrap();
+    let finding = Examined::begin(address, "/").ask(rule);
+    assert_eq!(finding.verdict, Verdict::Tolerated, "{}", finding.why);
+}
+
+#[test]
+fn a_server_that_closes_without_a_word() {
+    let script: Script = |_, stream| {
+        ok(stream);
+        let _ = stream.shutdown(std::net::Shutdown::Both);
+    };
+    assert_eq!(verdict(script, "keep-alive").0, Verdict::Fail);
+    assert_eq!(verdict(script, "close").0, Verdict::Pass);
+}
+
+#[test]
+fn a_server_that_loses_chunked_bodies_is_barred_from_them() {
+    let script: Script = |heard, stream| {
+        let chunked = heard.contains("chunked");
+        let length = heard.contains("Content-Length: 5\r\n");
+        seen(stream, if length && !chunked { "hello" } else { "" }, "");
+    };
+    let (found, why) = verdict(script, "chunked-body");
+    assert_eq!(found, Verdict::Fail, "{why}");
+    assert!(why.contains("0 of 11"), "{why}");
+    let address = serve(script);
+    assert_eq!(
+        blocker(address, "/", &[Feature::ChunkedRequests]).map(|finding| finding.rule),
+        Some("chunked-body".to_owned())
+    );
+    assert_eq!(blocker(address, "/", &[]), None);
+}
+
+#[test]
+fn a_server_that_refuses_chunked_bodies_says_so() {
+    let script: Script = |heard, stream| {
+        if heard.contains("chunked") {
+            let _ = stream.write_all(b"HTTP/1.1 411 Length Required\r\nContent-Length: 0\r\n\r\n");
+        } else {
+            seen(stream, "", "");
+        }
+    };
+    assert_eq!(verdict(script, "chunked-body").0, Verdict::Refused);
+    assert!(blocker(serve(script), "/", &[Feature::ChunkedRequests]).is_some());
+}
+
+#[test]
+fn a_server_that_takes_a_body_for_a_request() {
+    // It knows no lengths: whatever follows an empty line is a request.
+    let script: Script = |heard, stream| {
+        for line in heard.split("\r\n").filter(|line| line.ends_with("HTTP/1.1")) {
+            let query = line.split(['?', ' ']).nth(2).unwrap_or("");
+            let json =
+                format!(r#"{{"method":"GET","path":"/conformance/see","query":"{query}","body":"","headers":{{}}}}"#);
+            let body = if line.contains("unread") { "unread" } else { &json };
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    };
+    assert_eq!(verdict(script, "unread-body").0, Verdict::Fail);
+    assert_eq!(verdict(script, "pipelining").0, Verdict::Pass);
+    assert_eq!(verdict(script, "lengths-differ").0, Verdict::Fail);
+}
+
+#[test]
+fn a_server_that_answers_the_first_of_three() {
+    let script: Script = |_, stream| {
+        let json = r#"{"method":"GET","path":"/conformance/see","query":"n=1","body":"","headers":{}}"#;
+        let _ = write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{json}",
+            json.len()
+        );
+    };
+    let (found, why) = verdict(script, "pipelining");
+    assert_eq!(found, Verdict::Fail);
+    assert!(why.contains("1 of 3"), "{why}");
+}
+
+#[test]
+fn a_server_that_holds_back_what_it_should_stream() {
+    let script: Script = |heard, stream| {
+        if heard.contains("streamed") {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfirstlast");
+        } else {
+            seen(stream, "", "");
+        }
+    };
+    assert_eq!(verdict(script, "wsgi-no-delay").0, Verdict::Fail);
+    assert_eq!(verdict(script, "unknown-length").0, Verdict::Pass);
+    let streams: Script = |heard, stream| {
+        if heard.contains("streamed") {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+            thread::sleep(Duration::from_millis(300));
+            let _ = stream.write_all(b"4\r\nlast\r\n0\r\n\r\n");
+        } else {
+            seen(stream, "", "");
+        }
+    };
+    assert_eq!(verdict(streams, "wsgi-no-delay").0, Verdict::Pass);
+}
+
+#[test]
+fn a_server_that_joins_only_what_it_likes() {
+    let last: Script = |_, stream| seen(stream, "", r#""HTTP_X_TWICE":"b""#);
+    assert_eq!(verdict(last, "fields-joined").0, Verdict::Fail);
+    let both: Script = |_, stream| seen(stream, "", r#""HTTP_X_TWICE":"a, b""#);
+    assert_eq!(verdict(both, "fields-joined").0, Verdict::Pass);
+}
+
+#[test]
+fn nobody_there() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let examined = Examined::begin(address, "/");
+    for rule in rules()
+        .into_iter()
+        .filter(|rule| ["keep-alive", "head", "bad-line"].contains(&rule.id))
+    {
+        assert_eq!(examined.ask(rule).verdict, Verdict::Fail, "{}", rule.id);
+    }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn judges_on_recorded_bytes() {
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK";
+    let bad = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    for (rule, methods, bytes, end, expected) in [
+        ("bad-line", "GET", bad, End::Closed, Verdict::Pass),
+        (
+            "bad-line",
+            "GET",
+            "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
+            End::Closed,
+            Verdict::Tolerated,
+        ),
+        ("bad-line", "GET", "", End::Reset, Verdict::Tolerated),
+        ("bad-line", "GET", "", End::Open, Verdict::Fail),
+        ("bad-line", "GET", "<p>no</p>", End::Closed, Verdict::Tolerated),
+        (
+            "head",
+            "HEAD",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+            End::Open,
+            Verdict::Pass,
+        ),
+        ("head", "HEAD", ok, End::Open, Verdict::Fail),
+        (
+            "keep-alive",
+            "GET",
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nOK",
+            End::Closed,
+            Verdict::Tolerated,
+        ),
+        (
+            "keep-alive",
+            "GET",
+            "HTTP/1.0 200 OK\r\n\r\nOK",
+            End::Closed,
+            Verdict::Tolerated,
+        ),
+        ("keep-alive", "GET", ok, End::Closed, Verdict::Fail),
+        (
+            "http-1.0",
+            "GET",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\n0\r\n\r\n",
+            End::Closed,
+            Verdict::Fail,
+        ),
+        (
+            "http-1.0",
+            "GET",
+            "HTTP/1.1 426 Upgrade\r\nContent-Length: 0\r\n\r\n",
+            End::Closed,
+            Verdict::Tolerated,
+        ),
+        (
+            "unknown-length",
+            "GET",
+            "HTTP/1.1 200 OK\r\n\r\nfirstlast",
+            End::Open,
+            Verdict::Fail,
+        ),
+        (
+            "wsgi-too-short",
+            "GET",
+            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+            End::Open,
+            Verdict::Fail,
+        ),
+        (
+            "wsgi-too-short",
+            "GET",
+            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+            End::Closed,
+            Verdict::Pass,
+        ),
+        (
+            "wsgi-too-long",
+            "GET",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK and more",
+            End::Closed,
+            Verdict::Fail,
+        ),
+        ("wsgi-wrong-type", "GET", ok, End::Open, Verdict::Fail),
+        ("wsgi-raise", "GET", "", End::Open, Verdict::Fail),
+        (
+            "wsgi-wrong-type",
+            "GET",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+            End::Closed,
+            Verdict::Tolerated,
+        ),
+        (
+            "wsgi-wrong-type",
+            "GET",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+            End::Open,
+            Verdict::Fail,
+        ),
+        (
+            "wsgi-get",
+            "GET",
+            "HTTP/1.1 500 No\r\nContent-Length: 15\r\n\r\nPEP 3333: no no",
+            End::Open,
+            Verdict::Fail,
+        ),
+        (
+            "no-content",
+            "GET",
+            "HTTP/1.1 204 No Content\r\n\r\n0\r\n\r\n",
+            End::Open,
+            Verdict::Fail,
+        ),
+    ] {
+        let methods: &[&'static str] = if methods == "HEAD" { &["HEAD"] } else { &["GET"] };
+        assert_eq!(judged(rule, methods, bytes, end), expected, "{rule}: {bytes:?} {end:?}");
+    }
+}

@@ -1,0 +1,79 @@
+//! What a load needs of its server beyond right answers. Where the server lacks it, a timing would compare different work: the
+//! case is unsupported then, and gets no number.
+
+use super::launch::Trouble;
+use crate::{
+    conformance::{self, Feature},
+    declare::ServerSpec,
+    load::{Body, Load, Target},
+};
+
+/// Scenarios with this tag want answers that are sent piece by piece.
+const STREAMED: &str = "streamed-answers";
+
+/// The features that a load with these tags needs.
+fn needed(load: &Load, tags: &[String]) -> Vec<Feature> {
+    let any = |test: fn(&crate::load::Request) -> bool| load.requests.iter().any(test);
+    let found = [
+        (
+            Feature::ChunkedRequests,
+            any(|request| matches!(request.body, Body::Chunked(_))),
+        ),
+        (
+            Feature::Head,
+            any(|request| request.method.eq_ignore_ascii_case("HEAD")),
+        ),
+        (
+            Feature::ExpectContinue,
+            any(|request| {
+                request
+                    .headers
+                    .iter()
+                    .any(|(name, _)| name.eq_ignore_ascii_case("Expect"))
+            }),
+        ),
+        (Feature::StreamedAnswers, tags.iter().any(|tag| tag == STREAMED)),
+    ];
+    found
+        .into_iter()
+        .filter_map(|(feature, is)| is.then_some(feature))
+        .collect()
+}
+
+/// Asks a server that runs for what the load needs.
+///
+/// # Errors
+/// [`Trouble::Unsupported`], with the rule and what the server did.
+pub(super) fn check(target: &Target, spec: &ServerSpec, load: &Load, tags: &[String]) -> Result<(), Trouble> {
+    let features = needed(load, tags);
+    match conformance::blocker(target.address, &spec.ready_path, &features) {
+        None => Ok(()),
+        Some(finding) => Err(Trouble::Unsupported(format!(
+            "conformance rule {}: {}",
+            finding.rule, finding.why
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::Request;
+
+    #[test]
+    fn what_loads_need() {
+        let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
+        let plain = Load::closed(1).get("/").post("/a").body("x");
+        assert_eq!(needed(&plain, &tags(&["study"])), []);
+        assert_eq!(needed(&plain, &tags(&[STREAMED])), [Feature::StreamedAnswers]);
+        let all = Load::closed(1)
+            .post("/a")
+            .chunked_body(9)
+            .header("expect", "100-continue")
+            .request(Request::new("HEAD", "/"));
+        assert_eq!(
+            needed(&all, &[]),
+            [Feature::ChunkedRequests, Feature::Head, Feature::ExpectContinue]
+        );
+    }
+}

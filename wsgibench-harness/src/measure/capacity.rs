@@ -1,0 +1,186 @@
+//! What can this server do? A search for the highest rate that holds, before a load whose rates are shares of it.
+
+use std::time::Duration;
+
+use crate::load::{Load, Model, Plan, RoundResult, Session, Stage};
+
+/// Connections of the closed loop that gives a first guess.
+const CONNECTIONS: usize = 64;
+/// Warm-up and length of that loop, and of each probe.
+const GUESS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(1));
+const PROBE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
+/// Probes of the search: they leave the last interval at a few percent of the rate.
+const PROBES: u32 = 6;
+/// A rate holds when so large a share of what is due is answered before the probe ends,
+const ANSWERED: f64 = 0.98;
+/// and 99 % of it within this time: a queue that grows for a second at 10 % over capacity ends at this length.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// What a trial, which measures nothing, takes for the capacity.
+const TRIAL: f64 = 100.0;
+
+/// What a search takes at most.
+pub(super) const TIME: Duration = Duration::from_millis(1_500 + 1_200 * PROBES as u64);
+
+/// The load with its rates in requests per second, and the capacity that they are shares of; as it is where they are no shares.
+///
+/// # Errors
+/// The engine's, or no rate that holds.
+pub(super) fn resolve(plan: &Plan, trial: bool) -> Result<(Load, Option<f64>), String> {
+    if !plan.load.of_capacity {
+        return Ok((plan.load.clone(), None));
+    }
+    let capacity = if trial { TRIAL } else { find(plan)? };
+    Ok((scaled(&plan.load, capacity), Some(capacity)))
+}
+
+fn scaled(load: &Load, capacity: f64) -> Load {
+    let mut load = load.clone();
+    if let Model::Open { stages, .. } = &mut load.model {
+        for stage in stages {
+            stage.from *= capacity;
+            stage.to *= capacity;
+        }
+    }
+    load.of_capacity = false;
+    load
+}
+
+fn find(asked: &Plan) -> Result<f64, String> {
+    let load = &asked.load;
+    let like = |model: Model| Load {
+        requests: load.requests.clone(),
+        keep_alive: load.keep_alive,
+        timeout: load.timeout,
+        ..Load::new(model)
+    };
+    let probe = |load: Load, (warm_up, length): (Duration, Duration)| -> Result<RoundResult, String> {
+        let plan = Plan {
+            load,
+            warm_up,
+            rounds: 1,
+            measurement_time: length,
+            ..asked.clone()
+        };
+        let mut session = Session::start(&plan).map_err(|e| e.to_string())?;
+        session.warm_up(warm_up).map_err(|e| e.to_string())?;
+        let result = session.round(length).map_err(|e| e.to_string())?;
+        session.finish().map_err(|e| e.to_string())?;
+        Ok(result)
+    };
+    let closed = probe(
+        like(Model::Closed {
+            connections: CONNECTIONS,
+        }),
+        GUESS,
+    )?;
+    #[expect(clippy::cast_precision_loss, reason = "requests of a second")]
+    let guess = closed.counts.done as f64 / closed.seconds.max(1e-9);
+    if guess <= 0.0 {
+        return Err("its capacity cannot be found: nothing was answered in a second".to_owned());
+    }
+    let (max_connections, arrivals) = match &load.model {
+        Model::Open {
+            max_connections,
+            stages,
+            ..
+        } => (*max_connections, stages.first().map(|s| s.arrivals).unwrap_or_default()),
+        Model::Closed { .. } | Model::Users { .. } => (1_000, crate::load::Arrivals::default()),
+    };
+    search::<String>(guess, PROBES, |rate| {
+        let stage = Stage {
+            arrivals,
+            ..Stage::constant(rate, None)
+        };
+        let open = like(Model::Open {
+            stages: vec![stage],
+            max_connections,
+            seed: 0,
+        });
+        Ok(holds(&probe(open, PROBE)?))
+    })?
+    .ok_or_else(|| format!("its capacity cannot be found: not even a tenth of {guess:.0} requests a second hold"))
+}
+
+/// Whether the server kept up with the schedule.
+#[expect(clippy::cast_precision_loss, reason = "requests of a second")]
+fn holds(round: &RoundResult) -> bool {
+    let counts = &round.counts;
+    let patience = u64::try_from(PATIENCE.as_nanos()).unwrap_or(u64::MAX);
+    counts.done as f64 >= ANSWERED * counts.offered as f64 && round.response_time.quantile(0.99).ns <= patience
+}
+
+/// Bisects from a guess; the highest rate that held.
+fn search<E>(guess: f64, probes: u32, mut holds: impl FnMut(f64) -> Result<bool, E>) -> Result<Option<f64>, E> {
+    let (mut low, mut high) = (None, None::<f64>);
+    let mut rate = guess * 0.9;
+    for _ in 0..probes {
+        if holds(rate)? {
+            low = Some(rate);
+        } else {
+            high = Some(rate);
+        }
+        rate = match (low, high) {
+            (Some(low), Some(high)) => f64::midpoint(low, high),
+            (Some(low), None) => low * 1.2,
+            (None, Some(high)) => high * 0.7,
+            (None, None) => return Ok(None),
+        };
+    }
+    Ok(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::Counts;
+
+    fn found(guess: f64, truth: f64) -> Option<f64> {
+        search::<()>(guess, PROBES, |rate| Ok(rate <= truth)).unwrap()
+    }
+
+    #[test]
+    fn the_search_comes_near_from_both_sides() {
+        for (guess, truth) in [
+            (1_000.0, 1_000.0),
+            (1_000.0, 800.0),
+            (1_000.0, 1_150.0),
+            (1_000.0, 500.0),
+        ] {
+            let rate = found(guess, truth).unwrap();
+            assert!(rate <= truth && rate >= truth * 0.93, "{guess} {truth} {rate}");
+        }
+        assert_eq!(found(1_000.0, 1.0), None);
+    }
+
+    #[test]
+    fn a_rate_holds_when_all_is_answered_in_time() {
+        let mut round = RoundResult {
+            counts: Counts {
+                offered: 1_000,
+                done: 990,
+                censored: 10,
+                ..Counts::default()
+            },
+            ..RoundResult::default()
+        };
+        for _ in 0..1_000 {
+            round.response_time.record(Duration::from_millis(3));
+        }
+        assert!(holds(&round));
+        round.counts.done = 900;
+        assert!(!holds(&round));
+        round.counts.done = 1_000;
+        for _ in 0..100 {
+            round.response_time.record(Duration::from_millis(300));
+        }
+        assert!(!holds(&round));
+    }
+
+    #[test]
+    fn shares_become_rates() {
+        let load = Load::stages([Stage::constant(0.3, None)]).of_capacity();
+        let scaled = scaled(&load, 2_000.0);
+        assert_eq!(scaled.model, Load::stages([Stage::constant(600.0, None)]).model);
+        assert!(!scaled.of_capacity);
+    }
+}

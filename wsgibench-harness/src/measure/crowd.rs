@@ -1,0 +1,314 @@
+//! Slow clients beside a load: one thread that gives each of them its little share at every tick.
+
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    load::{Slow, SlowKind, Target},
+    store::record::SlowRecord,
+};
+
+/// Time between the shares.
+const TICK: Duration = Duration::from_millis(50);
+/// How long a connection may take to be made.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How long the clients are there before the load begins, so that it meets a server that has them all.
+const SETTLING: Duration = Duration::from_secs(1);
+/// Receive buffer of a reader: the kernel must not take in for it what it does not read.
+const BUFFER: usize = 4_096;
+
+/// Slow clients that are there until this is dropped.
+pub(super) struct Crowd {
+    over: Arc<AtomicBool>,
+    seen: Arc<Mutex<Vec<SlowRecord>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Crowd {
+    /// Opens them, and gives them time to become a burden; nothing where the load has none.
+    ///
+    /// # Errors
+    /// No thread can be had.
+    pub(super) fn gather(slow: &[Slow], target: &Target) -> std::io::Result<Option<Self>> {
+        if slow.is_empty() {
+            return Ok(None);
+        }
+        let over = Arc::new(AtomicBool::new(false));
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let mut groups: Vec<Group> = slow.iter().map(|slow| Group::new(slow, target)).collect();
+        let (ended, told) = (Arc::clone(&over), Arc::clone(&seen));
+        let thread = thread::Builder::new().name("slow clients".to_owned()).spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                for group in &mut groups {
+                    group.turn(&ended);
+                }
+                *told.lock().unwrap_or_else(PoisonError::into_inner) = groups.iter().map(Group::record).collect();
+                thread::sleep(TICK);
+            }
+        })?;
+        thread::sleep(SETTLING);
+        Ok(Some(Self {
+            over,
+            seen,
+            thread: Some(thread),
+        }))
+    }
+
+    /// How they fare by now.
+    pub(super) fn look(&self) -> Vec<SlowRecord> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Group {
+    slow: Slow,
+    address: SocketAddr,
+    head: Vec<u8>,
+    clients: Vec<Option<Client>>,
+    finished: u64,
+    sent_away: u64,
+    not_let_in: u64,
+}
+
+struct Client {
+    stream: TcpStream,
+    since: Instant,
+    /// Bytes taken in or given so far.
+    moved: u64,
+    /// Bytes of the head that are out.
+    begun: usize,
+}
+
+/// What came of a client's turn.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    Stays,
+    Finished,
+    SentAway,
+}
+
+impl Group {
+    fn new(slow: &Slow, target: &Target) -> Self {
+        let host = &target.host;
+        let head = match slow.kind {
+            SlowKind::Reader => format!(
+                "GET {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n",
+                slow.path
+            ),
+            SlowKind::Writer { body } => format!(
+                "POST {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/octet-stream\r\nContent-Length: {body}\r\n\r\n",
+                slow.path
+            ),
+        };
+        Self {
+            address: target.address,
+            head: head.into_bytes(),
+            clients: (0..slow.count).map(|_| None).collect(),
+            slow: slow.clone(),
+            finished: 0,
+            sent_away: 0,
+            not_let_in: 0,
+        }
+    }
+
+    fn turn(&mut self, over: &AtomicBool) {
+        for place in &mut self.clients {
+            if over.load(Ordering::Relaxed) {
+                return;
+            }
+            let Some(client) = place else {
+                match Client::arrive(self.address) {
+                    Ok(client) => *place = Some(client),
+                    Err(_) => self.not_let_in += 1,
+                }
+                continue;
+            };
+            match client.turn(&self.slow, &self.head) {
+                Turn::Stays => {}
+                Turn::Finished => {
+                    self.finished += 1;
+                    *place = None;
+                }
+                Turn::SentAway => {
+                    self.sent_away += 1;
+                    *place = None;
+                }
+            }
+        }
+    }
+
+    fn record(&self) -> SlowRecord {
+        SlowRecord {
+            name: self.slow.name(),
+            there: self.clients.iter().filter(|client| client.is_some()).count() as u64,
+            wanted: self.slow.count as u64,
+            finished: self.finished,
+            sent_away: self.sent_away,
+            not_let_in: self.not_let_in,
+        }
+    }
+}
+
+impl Client {
+    fn arrive(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        rustix::net::sockopt::set_socket_recv_buffer_size(&stream, BUFFER)?;
+        stream.set_nonblocking(true)?;
+        Ok(Self {
+            stream,
+            since: Instant::now(),
+            moved: 0,
+            begun: 0,
+        })
+    }
+
+    fn turn(&mut self, slow: &Slow, head: &[u8]) -> Turn {
+        if self.begun < head.len() {
+            match self.stream.write(&head[self.begun..]) {
+                Ok(n) => self.begun += n,
+                Err(error) if is_later(&error) => {}
+                Err(_) => return Turn::SentAway,
+            }
+            return Turn::Stays;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "bytes by now, at a low speed"
+        )]
+        let due = (self.since.elapsed().as_secs_f64() * slow.bytes_per_second as f64) as u64;
+        let share = usize::try_from(due.saturating_sub(self.moved))
+            .unwrap_or(0)
+            .min(1 << 16);
+        match slow.kind {
+            SlowKind::Reader => self.read(share),
+            SlowKind::Writer { body } => self.write(share, body),
+        }
+    }
+
+    fn read(&mut self, share: usize) -> Turn {
+        if share == 0 {
+            return Turn::Stays;
+        }
+        let mut piece = vec![0; share];
+        match self.stream.read(&mut piece) {
+            Ok(0) => Turn::Finished,
+            Ok(n) => {
+                self.moved += n as u64;
+                Turn::Stays
+            }
+            Err(error) if is_later(&error) => Turn::Stays,
+            Err(_) => Turn::SentAway,
+        }
+    }
+
+    fn write(&mut self, share: usize, body: u64) -> Turn {
+        // An answer, or the end of the connection, before the body is out sends it away; after it, it is the end.
+        let mut piece = [0; 4_096];
+        let still_open = matches!(self.stream.read(&mut piece), Err(error) if is_later(&error));
+        if !still_open {
+            return if self.moved >= body {
+                Turn::Finished
+            } else {
+                Turn::SentAway
+            };
+        }
+        let left = usize::try_from(body.saturating_sub(self.moved)).unwrap_or(usize::MAX);
+        let share = share.min(left);
+        if share == 0 {
+            return Turn::Stays;
+        }
+        match self.stream.write(&vec![b's'; share]) {
+            Ok(n) => {
+                self.moved += n as u64;
+                Turn::Stays
+            }
+            Err(error) if is_later(&error) => Turn::Stays,
+            Err(_) => Turn::SentAway,
+        }
+    }
+}
+
+fn is_later(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    fn target(listener: &TcpListener) -> Target {
+        let address = listener.local_addr().unwrap();
+        Target {
+            address,
+            host: address.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_writer_sends_its_body_little_by_little() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let slow = [Slow::writers(1, "/up", 1_000).bytes_per_second(500)];
+        let crowd = Crowd::gather(&slow, &target(&listener)).unwrap().unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let mut bytes = Vec::new();
+        // It has been there for a second: of its body some half is here.
+        let _ = stream.read_to_end(&mut bytes);
+        let text = String::from_utf8(bytes).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.starts_with("POST /up HTTP/1.1\r\n") && head.contains("Content-Length: 1000"),
+            "{head}"
+        );
+        assert!(!body.is_empty() && body.len() < 1_000, "{}", body.len());
+        let seen = crowd.look();
+        assert_eq!((seen[0].there, seen[0].wanted, seen[0].sent_away), (1, 1, 0));
+    }
+
+    #[test]
+    fn a_reader_that_is_sent_away_comes_again() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let slow = [Slow::readers(1, "/down")];
+        let crowd = Crowd::gather(&slow, &target(&listener)).unwrap().unwrap();
+        for _ in 0..2 {
+            let (stream, _) = listener.accept().unwrap();
+            drop(stream);
+        }
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            let seen = crowd.look();
+            if seen[0].finished + seen[0].sent_away >= 2 {
+                return;
+            }
+            thread::sleep(TICK);
+        }
+        panic!("{:?}", crowd.look());
+    }
+
+    #[test]
+    fn nobody_is_gathered_without_need() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        assert!(Crowd::gather(&[], &target(&listener)).unwrap().is_none());
+    }
+}

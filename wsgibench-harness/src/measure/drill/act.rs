@@ -1,0 +1,301 @@
+//! The deeds themselves.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use tokio::runtime::Runtime;
+
+use crate::{
+    declare::ServerSpec,
+    load::Action,
+    sandbox::{Launch, Signal},
+};
+
+/// How long a request that does harm may take to be answered.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long memory is taken at most.
+const EXHAUSTING: Duration = Duration::from_secs(15);
+
+/// Where and on whom.
+pub(super) struct Stage<'a> {
+    pub(super) launch: &'a Launch,
+    pub(super) runtime: &'a Runtime,
+    pub(super) spec: &'a ServerSpec,
+    /// The round has ended.
+    pub(super) over: &'a AtomicBool,
+}
+
+/// What was done.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Deed {
+    pub(super) action: String,
+    /// Seconds in the round.
+    pub(super) at: f64,
+    /// Seconds that it took.
+    pub(super) took: f64,
+    /// One line.
+    pub(super) told: String,
+    /// What requests that do harm were answered, and how often.
+    pub(super) answers: BTreeMap<String, u64>,
+    pub(super) memory_kills: u64,
+}
+
+/// What was found out beforehand.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    /// The worker to kill, as this machine has it, and as the server has it.
+    worker: Option<(Option<u32>, Option<u32>)>,
+}
+
+impl Stage<'_> {
+    pub(super) fn prepare(&self, action: &Action) -> Prepared {
+        let worker = match action {
+            Action::KillWorker {
+                worker_from: Some(path),
+            } => pid_told(self.launch.address(), path).map(|inner| (self.outer(inner), Some(inner))),
+            Action::KillWorker { worker_from: None } => self.busiest().map(|pid| (Some(pid), None)),
+            _ => None,
+        };
+        Prepared { worker }
+    }
+
+    pub(super) fn act(&self, action: &Action, prepared: &Prepared, at: Duration) -> Deed {
+        let begun = Instant::now();
+        let kills = || self.launch.usage().map_or(0, |usage| usage.oom_kills);
+        let kills_before = kills();
+        let mut deed = Deed {
+            action: action.name(),
+            at: at.as_secs_f64(),
+            ..Deed::default()
+        };
+        deed.told = match action {
+            Action::KillWorker { .. } => self.kill(prepared),
+            Action::Reload => self.reload(),
+            Action::Restart => match self.runtime.block_on(self.launch.restart()) {
+                Ok(()) => "stopped and started".to_owned(),
+                Err(error) => format!("not done: {error}"),
+            },
+            Action::Ask { path, times } => {
+                for _ in 0..*times {
+                    if self.over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    *deed.answers.entry(ask(self.launch.address(), path)).or_default() += 1;
+                }
+                counted(&deed.answers)
+            }
+            Action::ExhaustMemory { path } => {
+                let mut most = 0;
+                while begun.elapsed() < EXHAUSTING && !self.over.load(Ordering::Relaxed) {
+                    *deed.answers.entry(ask(self.launch.address(), path)).or_default() += 1;
+                    most = most.max(self.launch.usage().map_or(0, |usage| usage.memory_bytes));
+                    if kills() > kills_before || !self.launch.is_alive() {
+                        break;
+                    }
+                }
+                format!(
+                    "{} of {} MiB taken; {}",
+                    most >> 20,
+                    self.spec.limits.memory >> 20,
+                    counted(&deed.answers)
+                )
+            }
+        };
+        deed.memory_kills = kills().saturating_sub(kills_before);
+        deed.took = begun.elapsed().as_secs_f64();
+        deed
+    }
+
+    fn kill(&self, prepared: &Prepared) -> String {
+        let Some((outer, inner)) = prepared.worker else {
+            return "not done: no worker process could be told".to_owned();
+        };
+        let near = outer
+            .and_then(|pid| i32::try_from(pid).ok())
+            .and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = near
+            && rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok()
+        {
+            return match inner {
+                Some(1) => "the first process was killed: there is no other".to_owned(),
+                Some(inner) => format!("process {inner} was killed"),
+                None => "the busiest process was killed".to_owned(),
+            };
+        }
+        // Another user's process, or one in a virtual machine: the server's own user may.
+        let Some(inner) = inner else {
+            return "not done: this user may not signal it; name a path with worker_from".to_owned();
+        };
+        let command = format!("kill -9 {inner}");
+        match self.runtime.block_on(self.launch.exec(&["sh", "-c", &command])) {
+            Ok(output) if output.status == Some(0) => format!("process {inner} was killed"),
+            Ok(output) => format!("not done: {}", String::from_utf8_lossy(&output.stderr).trim()),
+            Err(error) => format!("not done: {error}"),
+        }
+    }
+
+    fn reload(&self) -> String {
+        let name = self.spec.reload.as_deref().unwrap_or_default();
+        let Some(signal) = Signal::by_name(name) else {
+            return format!("not done: `{name}` is no signal");
+        };
+        match self.runtime.block_on(self.launch.signal(signal)) {
+            Ok(()) => format!("{name} was sent"),
+            Err(error) => format!("not done: {error}"),
+        }
+    }
+
+    /// The process of this machine that the server knows under this pid.
+    fn outer(&self, inner: u32) -> Option<u32> {
+        self.launch.pids().into_iter().find(|pid| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            pid_in_namespace(&status) == Some(inner)
+        })
+    }
+
+    /// The process that has used the most CPU time, the first one only where there is no other.
+    fn busiest(&self) -> Option<u32> {
+        let mut pids = self.launch.pids();
+        pids.sort_unstable();
+        let others = if pids.len() > 1 { &pids[1..] } else { &pids[..] };
+        others.iter().copied().max_by_key(|pid| cpu_ticks(*pid))
+    }
+}
+
+/// The pid of the innermost namespace, from `/proc/<pid>/status`.
+fn pid_in_namespace(status: &str) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_whitespace().next_back()?.parse().ok()
+}
+
+fn cpu_ticks(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let Some((_, after)) = text.rsplit_once(')') else {
+        return 0;
+    };
+    let fields = after.split_ascii_whitespace().skip(11).take(2);
+    fields.filter_map(|field| field.parse::<u64>().ok()).sum()
+}
+
+fn pid_told(address: SocketAddr, path: &str) -> Option<u32> {
+    let (_, body) = get(address, path).ok()?;
+    body.trim().parse().ok()
+}
+
+/// One request, and what came of it in a word or two.
+fn ask(address: SocketAddr, path: &str) -> String {
+    match get(address, path) {
+        Ok((status, _)) => status,
+        Err(why) => why.to_owned(),
+    }
+}
+
+/// Status and body.
+fn get(address: SocketAddr, path: &str) -> Result<(String, String), &'static str> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(|_| "refused")?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let _ = stream.set_write_timeout(Some(PATIENCE));
+    stream.write_all(request.as_bytes()).map_err(|_| "closed")?;
+    let mut heard = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        if let Some(answer) = whole(&heard) {
+            return Ok(answer);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
+            return Err("no answer");
+        }
+        match stream.read(&mut piece) {
+            Ok(0) => return ended(&heard).ok_or("closed without an answer"),
+            Ok(n) => heard.extend_from_slice(&piece[..n]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                ) =>
+            {
+                return Err("no answer");
+            }
+            Err(_) => return ended(&heard).ok_or("reset without an answer"),
+        }
+    }
+}
+
+/// An answer whose length is told and here.
+fn whole(bytes: &[u8]) -> Option<(String, String)> {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    (body.len() >= length(head)?).then(|| (status(head), body.to_owned()))
+}
+
+/// What there is at the end of a connection.
+fn ended(bytes: &[u8]) -> Option<(String, String)> {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let short = length(head).is_some_and(|length| body.len() < length);
+    let told = if short {
+        format!("{} cut short", status(head))
+    } else {
+        status(head)
+    };
+    Some((told, body.to_owned()))
+}
+
+fn length(head: &str) -> Option<usize> {
+    head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse().ok())?
+    })
+}
+
+fn status(head: &str) -> String {
+    head.split_whitespace().nth(1).unwrap_or("?").to_owned()
+}
+
+fn counted(answers: &BTreeMap<String, u64>) -> String {
+    let parts: Vec<String> = answers.iter().map(|(what, n)| format!("{n} x {what}")).collect();
+    format!("answers: {}", parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_pid_counts() {
+        assert_eq!(pid_in_namespace("Name:\tx\nNSpid:\t4242\t17\t7\n"), Some(7));
+        assert_eq!(pid_in_namespace("Name:\tx\nNSpid:\t4242\n"), Some(4242));
+        assert_eq!(pid_in_namespace("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn answers() {
+        let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n12";
+        assert_eq!(whole(ok), Some(("200".into(), "12".into())));
+        assert_eq!(whole(&ok[..ok.len() - 1]), None);
+        assert_eq!(ended(b"HTTP/1.1 500 No\r\n\r\nx"), Some(("500".into(), "x".into())));
+        assert_eq!(
+            ended(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n").unwrap().0,
+            "200 cut short"
+        );
+        assert_eq!(ended(b""), None);
+    }
+
+    #[test]
+    fn nobody_is_refused() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        assert_eq!(ask(address, "/"), "refused");
+    }
+}

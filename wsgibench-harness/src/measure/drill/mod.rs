@@ -1,0 +1,236 @@
+//! Faults while a load is on: each is done to the server at its time, and what the load felt is told from a fine series.
+
+mod act;
+mod recovery;
+
+use std::{
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::runtime::Runtime;
+
+use self::act::{Deed, Stage};
+use super::launch::Trouble;
+use crate::{
+    declare::ServerSpec,
+    load::{Action, Fault, Load, Watch},
+    sandbox::Launch,
+    store::record::{FaultRecord, Pulse, RoundRecord, Validity},
+};
+
+/// Time between looks at the load: a fifth of what recovery is told in.
+const TICK: Duration = Duration::from_millis(20);
+/// Figures that a server in trouble still gives; all others would be read as its speed.
+const KEPT_METRICS: [&str; 2] = ["error_share", "peak_memory"];
+/// Findings that say something of the measurement and not of the server's trouble.
+const KEPT_FINDINGS: [&str; 8] = [
+    "client_lag",
+    "engine_busy",
+    "ports",
+    "run_queue_delay",
+    "steal",
+    "neighbour",
+    "shared_cpus",
+    "path",
+];
+
+/// What a round's faults gave.
+#[derive(Debug, Default)]
+pub(super) struct Drilled {
+    pulses: Vec<Pulse>,
+    deeds: Vec<Deed>,
+}
+
+/// Faults that are done beside a round.
+pub(super) struct Drill<'a> {
+    faults: &'a [Fault],
+    launch: &'a Launch,
+    runtime: &'a Runtime,
+    spec: &'a ServerSpec,
+    begun: OnceLock<Instant>,
+}
+
+/// Whether all faults of a load can be done to this server. In a `trial`, which lasts but a moment, none comes to its time.
+///
+/// # Errors
+/// [`Trouble::Unsupported`] for what the server cannot do; words for a plan that cannot be carried out.
+pub(super) fn check(
+    load: &Load,
+    launch: &Launch,
+    spec: &ServerSpec,
+    round: Duration,
+    trial: bool,
+) -> Result<(), Trouble> {
+    for fault in &load.faults {
+        if fault.after >= round && !trial {
+            return Err(Trouble::Said(format!(
+                "a fault is due after {:?}, and a round lasts {round:?}: say .lasting(...) with more",
+                fault.after
+            )));
+        }
+        if fault.action == Action::Restart && !launch.can_restart() {
+            return Err(Trouble::Unsupported(
+                "only a server in a container can be restarted (--sandbox docker)".to_owned(),
+            ));
+        }
+        if fault.action == Action::Reload && spec.reload.is_none() {
+            return Err(Trouble::Unsupported(
+                "it declares no way to reload gracefully (Server::reloads_on)".to_owned(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl<'a> Drill<'a> {
+    pub(super) fn new(load: &'a Load, launch: &'a Launch, runtime: &'a Runtime, spec: &'a ServerSpec) -> Self {
+        Self {
+            faults: &load.faults,
+            launch,
+            runtime,
+            spec,
+            begun: OnceLock::new(),
+        }
+    }
+
+    /// The round begins now.
+    pub(super) fn begin(&self) {
+        let _ = self.begun.set(Instant::now());
+    }
+
+    /// Watches and acts until `done`; nothing without faults.
+    pub(super) fn run(&self, watch: &Watch, done: &AtomicBool) -> Drilled {
+        if self.faults.is_empty() {
+            return Drilled::default();
+        }
+        let deeds = Mutex::new(Vec::new());
+        let pulses = thread::scope(|scope| {
+            scope.spawn(|| self.act(done, &deeds));
+            self.watch(watch, done)
+        });
+        Drilled {
+            pulses,
+            deeds: deeds.into_inner().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    fn watch(&self, watch: &Watch, done: &AtomicBool) -> Vec<Pulse> {
+        let mut pulses = vec![Pulse::default()];
+        while !done.load(Ordering::Relaxed) {
+            if let Some(begun) = self.begun.get() {
+                let live = watch.live();
+                pulses.push(Pulse {
+                    at: begun.elapsed().as_secs_f64(),
+                    done: live.done,
+                    errors: live.errors,
+                });
+            }
+            thread::sleep(TICK);
+        }
+        pulses
+    }
+
+    fn act(&self, done: &AtomicBool, deeds: &Mutex<Vec<Deed>>) {
+        let wait = |until: Duration| {
+            while !done.load(Ordering::Relaxed) {
+                match self.begun.get() {
+                    Some(begun) if begun.elapsed() >= until => return true,
+                    _ => thread::sleep(Duration::from_millis(1)),
+                }
+            }
+            false
+        };
+        if !wait(Duration::ZERO) {
+            return;
+        }
+        let mut faults: Vec<&Fault> = self.faults.iter().collect();
+        faults.sort_by_key(|fault| fault.after);
+        let stage = Stage {
+            launch: self.launch,
+            runtime: self.runtime,
+            spec: self.spec,
+            over: done,
+        };
+        for fault in faults {
+            // What takes time and does no harm comes before.
+            let prepared = stage.prepare(&fault.action);
+            if !wait(fault.after) {
+                return;
+            }
+            let at = self.begun.get().map_or(Duration::ZERO, Instant::elapsed);
+            let deed = stage.act(&fault.action, &prepared, at);
+            deeds.lock().unwrap_or_else(PoisonError::into_inner).push(deed);
+        }
+    }
+}
+
+impl Drilled {
+    /// Puts into a round's record what its faults gave, and takes out what would be read as the server's speed.
+    pub(super) fn enter(self, record: &mut RoundRecord, alive: bool) {
+        if self.deeds.is_empty() {
+            return;
+        }
+        let end = record.load.seconds;
+        let starts: Vec<f64> = self.deeds.iter().map(|deed| deed.at).collect();
+        let last = self.deeds.len() - 1;
+        for (index, deed) in self.deeds.into_iter().enumerate() {
+            let until = starts.get(index + 1).copied().unwrap_or(end).min(end);
+            record.faults.push(FaultRecord {
+                action: deed.action,
+                at_seconds: deed.at,
+                took_seconds: deed.took,
+                told: deed.told,
+                answers: deed.answers,
+                memory_kills: deed.memory_kills,
+                server_ended: !alive && index == last,
+                recovery: recovery::recovery(&self.pulses, (deed.at.min(end), deed.at + deed.took), until),
+            });
+        }
+        record.pulses = thinned(&self.pulses, end);
+        record.metrics.retain(|name, _| KEPT_METRICS.contains(&name.as_str()));
+        let findings = std::mem::take(&mut record.validity).findings;
+        record.validity = Validity::default();
+        for finding in findings {
+            if KEPT_FINDINGS.contains(&finding.check.as_str()) {
+                record.validity.add(finding);
+            }
+        }
+    }
+}
+
+/// A pulse for each piece that recovery is told in: enough to draw, little to keep.
+fn thinned(pulses: &[Pulse], end: f64) -> Vec<Pulse> {
+    let mut kept: Vec<Pulse> = Vec::new();
+    for pulse in pulses.iter().filter(|pulse| pulse.at <= end) {
+        if kept
+            .last()
+            .is_none_or(|last| pulse.at - last.at >= recovery::BIN - 1e-9)
+        {
+            kept.push(*pulse);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_pulses_are_kept() {
+        let pulses: Vec<Pulse> = (0..100)
+            .map(|n| Pulse {
+                at: f64::from(n) * 0.02,
+                done: 0,
+                errors: 0,
+            })
+            .collect();
+        let kept = thinned(&pulses, 1.0);
+        assert_eq!(kept.len(), 11);
+    }
+}

@@ -1,0 +1,223 @@
+//! When is a server as it was before? Pure: a fine series of a round in, requests lost and seconds to recover out.
+
+use crate::store::record::{Pulse, Recovery};
+
+/// Length of the pieces that are looked at, seconds. The series must be finer.
+pub(super) const BIN: f64 = 0.1;
+/// A server has recovered when so much time goes well, seconds.
+const HOLD: f64 = 1.0;
+/// A piece goes well with at least this share of the median rate before.
+const SHARE: f64 = 0.5;
+/// Slow servers answer few requests in a piece: below this many a piece on average, only errors and emptiness for [`HOLD`] count.
+const FEW: f64 = 5.0;
+
+/// A piece of the series.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Bin {
+    start: f64,
+    end: f64,
+    done: f64,
+    errors: u64,
+}
+
+/// Judges what came after `fault` (begin and end of the doing, seconds in the round) up to `until` (the next fault, or the end of
+/// the round). `pulses` are counts so far, at rising times. What recovers while the harm goes on has not recovered of it.
+#[must_use]
+pub(super) fn recovery(pulses: &[Pulse], (fault, over): (f64, f64), until: f64) -> Recovery {
+    let before = bins(pulses, 0.0, fault);
+    let after = bins(pulses, fault, until);
+    let usual = median(before.iter().map(|bin| bin.done / (bin.end - bin.start)));
+    let lost = at(pulses, until).errors.saturating_sub(at(pulses, fault).errors);
+    let well = |bin: &Bin| {
+        let rate = bin.done / (bin.end - bin.start);
+        bin.errors == 0 && (usual * BIN < FEW || rate >= usual * SHARE)
+    };
+    let slow = usual * BIN < FEW;
+    let mut good_since: Option<f64> = None;
+    let mut recovered = None;
+    for bin in &after {
+        if !well(bin) {
+            good_since = None;
+            continue;
+        }
+        let since = *good_since.get_or_insert(bin.start);
+        if bin.end - since + 1e-9 >= HOLD && bin.end + 1e-9 >= over.min(until) {
+            let answered = at(pulses, bin.end).done > at(pulses, since).done;
+            if answered {
+                recovered = Some(since);
+                break;
+            }
+            if slow {
+                // Nothing at all for so long is not well, however slow the server is.
+                good_since = Some(bin.start);
+            }
+        }
+    }
+    let deepest = after
+        .iter()
+        .map(|bin| bin.done / (bin.end - bin.start))
+        .fold(f64::INFINITY, f64::min);
+    Recovery {
+        usual_per_second: usual,
+        lowest_per_second: if deepest.is_finite() { deepest } else { 0.0 },
+        requests_lost: lost,
+        recovered_after_seconds: recovered.map(|since| (since - fault).max(0.0)),
+        watched_seconds: (until - fault).max(0.0),
+    }
+}
+
+/// The series between two moments in pieces of [`BIN`]; a last piece of less than half of that is left out.
+fn bins(pulses: &[Pulse], from: f64, to: f64) -> Vec<Bin> {
+    let mut bins = Vec::new();
+    let mut start = from;
+    while to - start >= BIN / 2.0 {
+        let end = (start + BIN).min(to);
+        let (a, b) = (at(pulses, start), at(pulses, end));
+        bins.push(Bin {
+            start,
+            end,
+            #[expect(clippy::cast_precision_loss, reason = "requests of a tenth of a second")]
+            done: b.done.saturating_sub(a.done) as f64,
+            errors: b.errors.saturating_sub(a.errors),
+        });
+        start = end;
+    }
+    bins
+}
+
+/// The counts at a moment: those of the last pulse up to it.
+fn at(pulses: &[Pulse], moment: f64) -> Pulse {
+    let behind = pulses.partition_point(|pulse| pulse.at <= moment + 1e-9);
+    behind.checked_sub(1).map_or(
+        Pulse {
+            at: moment,
+            ..Pulse::default()
+        },
+        |last| pulses[last],
+    )
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => 0.0,
+        n if n % 2 == 1 => values[middle],
+        _ => f64::midpoint(values[middle - 1], values[middle]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A series of a pulse each 20 ms, from (length in seconds, answers per second, errors per second).
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small whole numbers of a test"
+    )]
+    fn series(pieces: &[(f64, f64, f64)]) -> Vec<Pulse> {
+        let (mut at, mut done, mut errors) = (0.0, 0.0, 0.0);
+        let mut pulses = vec![Pulse::default()];
+        for (length, rate, bad) in pieces {
+            let steps = (length / 0.02).round() as u32;
+            for _ in 0..steps {
+                at += 0.02;
+                done += rate * 0.02;
+                errors += bad * 0.02;
+                pulses.push(Pulse {
+                    at,
+                    done: done as u64,
+                    errors: errors as u64,
+                });
+            }
+        }
+        pulses
+    }
+
+    fn near(value: Option<f64>, expected: f64) -> bool {
+        value.is_some_and(|value| (value - expected).abs() < 0.11)
+    }
+
+    #[test]
+    fn nothing_happens() {
+        let found = recovery(&series(&[(10.0, 2_000.0, 0.0)]), (3.0, 3.0), 10.0);
+        assert!(near(found.recovered_after_seconds, 0.0), "{found:?}");
+        assert_eq!(found.requests_lost, 0);
+        assert!((found.usual_per_second - 2_000.0).abs() < 20.0);
+        assert!(found.lowest_per_second > 1_900.0);
+    }
+
+    #[test]
+    fn a_dip_and_errors() {
+        let pulses = series(&[(3.0, 2_000.0, 0.0), (0.8, 0.0, 50.0), (6.2, 2_000.0, 0.0)]);
+        let found = recovery(&pulses, (3.0, 3.0), 10.0);
+        assert!(near(found.recovered_after_seconds, 0.8), "{found:?}");
+        assert_eq!(found.requests_lost, 40);
+        assert!(found.lowest_per_second < 1.0);
+    }
+
+    #[test]
+    fn a_slow_server_after_it_has_not_recovered() {
+        let pulses = series(&[(3.0, 2_000.0, 0.0), (7.0, 900.0, 0.0)]);
+        assert_eq!(recovery(&pulses, (3.0, 3.0), 10.0).recovered_after_seconds, None);
+        let pulses = series(&[(3.0, 2_000.0, 0.0), (7.0, 1_100.0, 0.0)]);
+        assert!(near(recovery(&pulses, (3.0, 3.0), 10.0).recovered_after_seconds, 0.0));
+    }
+
+    #[test]
+    fn up_for_half_a_second_and_down_again_is_no_recovery() {
+        let pulses = series(&[
+            (3.0, 2_000.0, 0.0),
+            (1.0, 0.0, 10.0),
+            (0.5, 2_000.0, 0.0),
+            (0.5, 0.0, 10.0),
+            (5.0, 2_000.0, 0.0),
+        ]);
+        assert!(near(recovery(&pulses, (3.0, 3.0), 10.0).recovered_after_seconds, 2.0));
+    }
+
+    #[test]
+    fn a_server_that_ends_never_recovers_and_one_that_comes_back_too_late_neither() {
+        let pulses = series(&[(3.0, 2_000.0, 0.0), (7.0, 0.0, 100.0)]);
+        let found = recovery(&pulses, (3.0, 3.0), 10.0);
+        assert_eq!((found.recovered_after_seconds, found.requests_lost), (None, 700));
+        assert!((found.watched_seconds - 7.0).abs() < 1e-9);
+        let pulses = series(&[(3.0, 2_000.0, 0.0), (6.5, 0.0, 1.0), (0.5, 2_000.0, 0.0)]);
+        assert_eq!(recovery(&pulses, (3.0, 3.0), 10.0).recovered_after_seconds, None);
+    }
+
+    #[test]
+    fn a_server_of_few_answers_is_not_blamed_for_empty_pieces() {
+        // Ten a second: most pieces of a tenth hold one, some none.
+        let found = recovery(&series(&[(10.0, 10.0, 0.0)]), (3.0, 3.0), 10.0);
+        assert!(near(found.recovered_after_seconds, 0.0), "{found:?}");
+        let found = recovery(&series(&[(3.0, 10.0, 0.0), (7.0, 0.0, 0.0)]), (3.0, 3.0), 10.0);
+        assert_eq!(found.recovered_after_seconds, None);
+    }
+
+    #[test]
+    fn errors_before_the_fault_are_not_of_it() {
+        let pulses = series(&[(3.0, 1_000.0, 20.0), (7.0, 1_000.0, 0.0)]);
+        assert_eq!(recovery(&pulses, (3.0, 3.0), 10.0).requests_lost, 0);
+    }
+
+    #[test]
+    fn what_is_well_before_the_harm_is_over_is_no_recovery() {
+        // Three harmful requests in four seconds: the second one hurts.
+        let pulses = series(&[(5.0, 2_000.0, 0.0), (1.5, 0.0, 10.0), (3.5, 2_000.0, 0.0)]);
+        assert!(near(recovery(&pulses, (3.0, 7.0), 10.0).recovered_after_seconds, 3.5));
+        // And where none does, it was well from the beginning.
+        let calm = series(&[(10.0, 2_000.0, 0.0)]);
+        assert!(near(recovery(&calm, (3.0, 7.0), 10.0).recovered_after_seconds, 0.0));
+    }
+
+    #[test]
+    fn the_next_fault_ends_the_watch() {
+        let pulses = series(&[(3.0, 1_000.0, 0.0), (3.0, 0.0, 10.0), (4.0, 1_000.0, 0.0)]);
+        assert_eq!(recovery(&pulses, (3.0, 3.0), 5.0).recovered_after_seconds, None);
+        assert_eq!(recovery(&[], (3.0, 3.0), 5.0).recovered_after_seconds, None);
+    }
+}

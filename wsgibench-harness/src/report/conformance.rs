@@ -1,0 +1,215 @@
+//! The table of servers and rules, for a terminal and as markdown.
+
+use std::fmt::Write as _;
+
+use super::terminal::{WIDTH, plain, wrapped};
+use crate::{
+    conformance::Verdict,
+    store::{ConformanceRecord, ServerConformance},
+};
+
+/// Columns of the terminal's table that one server takes.
+const COLUMN: usize = 3;
+/// Columns of a rule's id.
+const IDS: usize = 20;
+
+/// For a terminal, at most [`WIDTH`] columns wide: a line a rule, a column a server, then what each server departs in.
+#[must_use]
+pub fn terminal(record: &ConformanceRecord) -> String {
+    let mut text = String::new();
+    for (part, servers) in record.servers.chunks((WIDTH - IDS) / COLUMN).enumerate() {
+        let first = part * ((WIDTH - IDS) / COLUMN);
+        let _ = write!(text, "{:IDS$}", "");
+        for number in 1..=servers.len() {
+            let _ = write!(text, "{:>COLUMN$}", first + number);
+        }
+        text.push('\n');
+        for rule in &record.rules {
+            let _ = write!(text, "{:IDS$}", rule.id);
+            for server in servers {
+                let mark = server.finding(&rule.id).map_or(' ', |finding| mark(finding.verdict));
+                let _ = write!(text, "{mark:>COLUMN$}");
+            }
+            text.push('\n');
+        }
+        text.push('\n');
+    }
+    text.push_str("+ pass   ~ tolerated   r refused   X fail   . not asked\n");
+    for (index, server) in record.servers.iter().enumerate() {
+        let _ = write!(
+            text,
+            "\n{}",
+            wrapped("", &format!("{} {}: {}", index + 1, server.name, summary(server)))
+        );
+        if let Some(trouble) = &server.trouble {
+            text.push_str(&wrapped("   ", trouble));
+        }
+        for finding in &server.findings {
+            if !matches!(finding.verdict, Verdict::Pass | Verdict::Skipped) {
+                let label = format!("   {} {:IDS$}", mark(finding.verdict), finding.rule);
+                text.push_str(&wrapped(&label, &finding.why));
+            }
+        }
+    }
+    text
+}
+
+/// For a document: the table, then what each server departs in.
+#[must_use]
+pub fn markdown(record: &ConformanceRecord) -> String {
+    let mut text = String::from("| rule | what is asked |");
+    for server in &record.servers {
+        let _ = write!(text, " {} |", escape(&server.name));
+    }
+    text.push_str("\n|---|---|");
+    text.push_str(&":-:|".repeat(record.servers.len()));
+    text.push('\n');
+    for rule in &record.rules {
+        let bars = rule
+            .bars
+            .map_or_else(String::new, |feature| format!(" **bars {}**", feature.name()));
+        let _ = write!(
+            text,
+            "| `{}` | {} ({}){bars} |",
+            rule.id,
+            escape(&rule.title),
+            escape(&rule.source)
+        );
+        for server in &record.servers {
+            let word = server.finding(&rule.id).map_or("", |finding| word(finding.verdict));
+            let _ = write!(text, " {word} |");
+        }
+        text.push('\n');
+    }
+    for server in &record.servers {
+        let _ = write!(text, "\n**{}**: {}\n", escape(&server.name), summary(server));
+        if let Some(trouble) = &server.trouble {
+            let _ = write!(text, "\n{}\n", escape(trouble));
+        }
+        let departures: Vec<_> = server
+            .findings
+            .iter()
+            .filter(|finding| !matches!(finding.verdict, Verdict::Pass | Verdict::Skipped))
+            .collect();
+        if !departures.is_empty() {
+            text.push('\n');
+        }
+        for finding in departures {
+            let _ = writeln!(
+                text,
+                "- {} `{}`: {}",
+                word(finding.verdict),
+                finding.rule,
+                escape(&finding.why)
+            );
+        }
+    }
+    text
+}
+
+fn summary(server: &ServerConformance) -> String {
+    if server.findings.is_empty() {
+        return "not examined".to_owned();
+    }
+    let mut text = format!("{} pass", server.count(Verdict::Pass));
+    for (verdict, name) in [
+        (Verdict::Tolerated, "tolerated"),
+        (Verdict::Refused, "refused"),
+        (Verdict::Fail, "fail"),
+        (Verdict::Skipped, "not asked"),
+    ] {
+        match server.count(verdict) {
+            0 => {}
+            count => {
+                let _ = write!(text, ", {count} {name}");
+            }
+        }
+    }
+    text
+}
+
+fn mark(verdict: Verdict) -> char {
+    match verdict {
+        Verdict::Pass => '+',
+        Verdict::Tolerated => '~',
+        Verdict::Refused => 'r',
+        Verdict::Fail => 'X',
+        Verdict::Skipped => '.',
+    }
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Tolerated => "tolerated",
+        Verdict::Refused => "refused",
+        Verdict::Fail => "**fail**",
+        Verdict::Skipped => "-",
+    }
+}
+
+fn escape(text: &str) -> String {
+    plain(text)
+        .replace('\\', "\\\\")
+        .replace('|', "\\|")
+        .replace('<', "&lt;")
+        .replace('`', "\\`")
+        .replace('*', "\\*")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::Finding;
+
+    fn record() -> ConformanceRecord {
+        let mut record = ConformanceRecord::new("docker");
+        record.rules.truncate(3);
+        for (name, verdicts) in [
+            ("one", vec![Verdict::Pass, Verdict::Pass, Verdict::Pass]),
+            ("two", vec![Verdict::Tolerated, Verdict::Fail, Verdict::Skipped]),
+            ("three", vec![]),
+        ] {
+            record.servers.push(ServerConformance {
+                name: name.into(),
+                as_it_comes: false,
+                command: vec![],
+                versions: std::collections::BTreeMap::new(),
+                trouble: verdicts
+                    .is_empty()
+                    .then(|| "not available here: no | compiler".to_owned()),
+                findings: verdicts
+                    .into_iter()
+                    .zip(&record.rules)
+                    .map(|(verdict, rule)| Finding {
+                        rule: rule.id.clone(),
+                        verdict,
+                        why: format!("did `{}` so\u{1b}[31m", rule.id),
+                    })
+                    .collect(),
+            });
+        }
+        record
+    }
+
+    #[test]
+    fn in_a_terminal() {
+        insta::assert_snapshot!(terminal(&record()));
+    }
+
+    #[test]
+    fn as_markdown() {
+        insta::assert_snapshot!(markdown(&record()));
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_page() {
+        let mut wide = ConformanceRecord::new("docker");
+        for _ in 0..60 {
+            wide.servers.push(record().servers[1].clone());
+        }
+        for line in terminal(&wide).lines() {
+            assert!(console::measure_text_width(line) <= WIDTH, "{line}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What a server costs before it does anything: time to its first answer, memory at rest and for each connection, size of its image.
+
+use super::units::float;
+use crate::store::record::{CaseRecord, RoundRecord, RunRecord};
+
+/// Connections that must be open beside the load before memory for each of them is told: fewer drown in what requests take.
+const ENOUGH: usize = 1_000;
+
+/// One server's, over all its launches of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Footprint {
+    /// The server.
+    pub server: String,
+    /// Launches that these are taken over.
+    pub launches: usize,
+    /// From the order to start until the first right answer, seconds: median, smallest, largest.
+    pub start_up: Option<(f64, f64, f64)>,
+    /// Memory after the first answer, before any load, bytes: median.
+    pub at_rest: Option<f64>,
+    /// Memory for each open connection, bytes: median over rounds with a thousand idle connections or more.
+    pub per_connection: Option<f64>,
+    /// Size of its image, bytes. It holds the base that other images share.
+    pub image: Option<u64>,
+}
+
+/// Those of all servers that were launched, in the run's order.
+#[must_use]
+pub fn of_run(run: &RunRecord) -> Vec<Footprint> {
+    run.servers
+        .iter()
+        .filter_map(|server| {
+            let cases: Vec<&CaseRecord> = run
+                .cases
+                .iter()
+                .filter(|case| case.server == server.spec.name)
+                .collect();
+            one(&server.spec.name, &cases, server.image_bytes)
+        })
+        .collect()
+}
+
+fn one(server: &str, cases: &[&CaseRecord], image: Option<u64>) -> Option<Footprint> {
+    let launches: Vec<_> = cases
+        .iter()
+        .flat_map(|case| case.launches.iter().map(move |launch| (*case, launch)))
+        .filter(|(_, launch)| launch.arm == super::figures::CANDIDATE)
+        .collect();
+    if launches.is_empty() {
+        return None;
+    }
+    let starts = sorted(
+        launches
+            .iter()
+            .map(|(_, launch)| launch.start_up_seconds)
+            .filter(|s| *s > 0.0),
+    );
+    let rest = sorted(
+        launches
+            .iter()
+            .filter(|(_, launch)| launch.memory_at_rest_bytes > 0)
+            .map(|(_, launch)| float(launch.memory_at_rest_bytes)),
+    );
+    let each = sorted(launches.iter().flat_map(|(case, launch)| {
+        launch
+            .rounds
+            .iter()
+            .filter_map(|round| per_connection(case.load.idle_connections, launch.memory_at_rest_bytes, round))
+    }));
+    Some(Footprint {
+        server: server.to_owned(),
+        launches: launches.len(),
+        start_up: median(&starts)
+            .zip(starts.first().zip(starts.last()))
+            .map(|(m, (a, b))| (m, *a, *b)),
+        at_rest: median(&rest),
+        per_connection: median(&each),
+        image,
+    })
+}
+
+/// What memory grew by from rest, over the connections that are open.
+fn per_connection(idle: usize, at_rest: u64, round: &RoundRecord) -> Option<f64> {
+    if idle < ENOUGH || at_rest == 0 || round.memory_mean_bytes < at_rest {
+        return None;
+    }
+    let open = float(idle as u64 + round.load.connections.established);
+    Some(float(round.memory_mean_bytes - at_rest) / open)
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+fn median(sorted: &[f64]) -> Option<f64> {
+    (!sorted.is_empty()).then(|| crate::stats::sample::median(sorted))
+}
+
+impl Footprint {
+    /// Cells of a table: server, first answer, at rest, a connection, image.
+    #[must_use]
+    pub fn cells(&self) -> [String; 5] {
+        use super::units::{bytes, time};
+        let dash = || "-".to_owned();
+        let start = self.start_up.map_or_else(dash, |(median, low, high)| {
+            if self.launches == 1 {
+                time(median * 1e9)
+            } else {
+                format!("{} ({} to {})", time(median * 1e9), time(low * 1e9), time(high * 1e9))
+            }
+        });
+        [
+            self.server.clone(),
+            start,
+            self.at_rest.map_or_else(dash, bytes),
+            self.per_connection.map_or_else(dash, bytes),
+            self.image.map_or_else(dash, |size| bytes(float(size))),
+        ]
+    }
+}
+
+/// The heads of [`Footprint::cells`].
+pub const HEADS: [&str; 5] = [
+    "server",
+    "first answer after",
+    "memory at rest",
+    "a connection",
+    "image",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_connections_say_nothing() {
+        let mut round = RoundRecord {
+            memory_mean_bytes: 120 << 20,
+            ..empty()
+        };
+        round.load.connections.established = 16;
+        assert_eq!(per_connection(0, 20 << 20, &round), None);
+        let each = per_connection(10_000, 20 << 20, &round).unwrap();
+        assert!((each - f64::from(100 << 20) / 10_016.0).abs() < 1e-6);
+        assert_eq!(per_connection(10_000, 0, &round), None);
+        assert_eq!(per_connection(10_000, 130 << 20, &round), None);
+    }
+
+    fn empty() -> RoundRecord {
+        serde_json::from_value(serde_json::json!({
+            "index": 0,
+            "load": crate::load::RoundResult::default(),
+            "server_cpu_user_seconds": 0.0,
+            "server_cpu_system_seconds": 0.0,
+            "server_cpu_seconds": 0.0,
+            "throttled_seconds": 0.0,
+            "memory_mean_bytes": 0,
+            "memory_peak_bytes": 0,
+            "server_series": [],
+            "metrics": {},
+            "validity": crate::store::record::Validity::default(),
+        }))
+        .unwrap()
+    }
+}

@@ -1,0 +1,131 @@
+//! Does something grow? The slope of a series over time, with an interval that allows for neighbours that resemble each other.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::distribution::t_quantile;
+
+/// Pieces that a series is cut into; the means of neighbouring pieces are nearly independent where single samples are not.
+const PIECES: usize = 20;
+/// Share of the series at its beginning that is left out: a server fills its pools first.
+const WARMING: f64 = 0.1;
+/// Confidence of the interval.
+const CONFIDENCE: f64 = 0.95;
+
+/// How fast something changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Slope {
+    /// Units a second.
+    pub per_second: f64,
+    /// Lower end of the 95 % interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Length of the series that it was read from, seconds.
+    pub seconds: f64,
+}
+
+impl Slope {
+    /// Whether it can be told from standing still, upwards.
+    #[must_use]
+    pub fn grows(&self) -> bool {
+        self.low > 0.0
+    }
+}
+
+/// The slope of (seconds, value) samples at rising times, by least squares over the means of twenty pieces; the first tenth is left
+/// out. `None` below two samples a piece.
+#[must_use]
+pub fn slope(samples: &[(f64, f64)]) -> Option<Slope> {
+    let (first, last) = (samples.first()?.0, samples.last()?.0);
+    let from = first + (last - first) * WARMING;
+    let kept: Vec<(f64, f64)> = samples.iter().copied().filter(|(at, _)| *at >= from).collect();
+    if kept.len() < 2 * PIECES {
+        return None;
+    }
+    let points: Vec<(f64, f64)> = (0..PIECES)
+        .map(|piece| {
+            let part = &kept[kept.len() * piece / PIECES..kept.len() * (piece + 1) / PIECES];
+            (mean(part.iter().map(|p| p.0)), mean(part.iter().map(|p| p.1)))
+        })
+        .collect();
+    let (x, y) = (mean(points.iter().map(|p| p.0)), mean(points.iter().map(|p| p.1)));
+    let spread: f64 = points.iter().map(|p| (p.0 - x).powi(2)).sum();
+    if spread <= 0.0 {
+        return None;
+    }
+    let per_second = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum::<f64>() / spread;
+    let residuals: f64 = points.iter().map(|p| (p.1 - y - per_second * (p.0 - x)).powi(2)).sum();
+    #[expect(clippy::cast_precision_loss, reason = "twenty pieces")]
+    let freedom = (PIECES - 2) as f64;
+    let half = t_quantile(f64::midpoint(1.0, CONFIDENCE), freedom) * (residuals / freedom / spread).sqrt();
+    Some(Slope {
+        per_second,
+        low: per_second - half,
+        high: per_second + half,
+        seconds: last - from,
+    })
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (count, sum) = values.fold((0_u32, 0.0), |(n, sum), value| (n + 1, sum + value));
+    sum / f64::from(count.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt as _, SeedableRng as _};
+    use rand_xoshiro::Xoshiro256PlusPlus;
+
+    use super::*;
+
+    /// So many seconds of samples with a noise that remembers itself.
+    fn noisy(seconds: u32, per_second: f64, seed: u64) -> Vec<(f64, f64)> {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut noise = 0.0;
+        (0..seconds)
+            .map(|s| {
+                noise = 0.8 * noise + rng.random_range(-1.0..1.0);
+                (f64::from(s), 1_000.0 + per_second * f64::from(s) + noise)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_straight_line_is_told_exactly() {
+        let line: Vec<(f64, f64)> = (0..100).map(|n| (f64::from(n), 5.0 + 3.0 * f64::from(n))).collect();
+        let found = slope(&line).unwrap();
+        assert!((found.per_second - 3.0).abs() < 1e-9 && found.grows(), "{found:?}");
+        assert!((found.high - found.low).abs() < 1e-6);
+    }
+
+    #[test]
+    fn filling_up_at_the_start_is_no_growth() {
+        let series: Vec<(f64, f64)> = (0..300)
+            .map(|n| (f64::from(n), if n < 25 { 40.0 * f64::from(n) } else { 1_000.0 }))
+            .collect();
+        let found = slope(&series).unwrap();
+        assert!(found.per_second.abs() < 1e-9 && !found.grows(), "{found:?}");
+    }
+
+    #[test]
+    fn too_little_says_nothing() {
+        assert_eq!(slope(&[]), None);
+        assert_eq!(slope(&noisy(30, 1.0, 1)), None);
+        assert_eq!(slope(&vec![(0.0, 1.0); 200]), None);
+    }
+
+    #[test]
+    fn the_interval_covers_the_truth_as_often_as_it_says() {
+        let runs = 400;
+        let covered = (0..runs)
+            .filter(|seed| {
+                let found = slope(&noisy(600, 0.01, *seed)).unwrap();
+                found.low <= 0.01 && 0.01 <= found.high
+            })
+            .count();
+        // 95 % by design; neighbours that resemble each other cost a little.
+        assert!(covered * 100 >= 90 * 400, "{covered} of {runs}");
+        assert!(covered < 400, "an interval that is never wrong says nothing");
+    }
+}

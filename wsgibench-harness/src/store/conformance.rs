@@ -1,0 +1,164 @@
+//! `conformance.json`: which server keeps which rule.
+
+use std::{collections::BTreeMap, path::Path};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{StoreError, write_atomically};
+use crate::conformance::{self, Feature, Finding, Verdict};
+
+/// Version of the form of `conformance.json`.
+pub const CONFORMANCE_VERSION: u32 = 1;
+
+/// One examination of some servers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConformanceRecord {
+    /// [`CONFORMANCE_VERSION`] of the writer.
+    pub schema_version: u32,
+    /// Version of the harness.
+    pub harness_version: String,
+    /// Start, UTC, RFC 3339.
+    pub started: String,
+    /// `docker` or `process`.
+    pub sandbox: String,
+    /// Ended by Ctrl-C: not all that was asked for is in it.
+    pub interrupted: bool,
+    /// The rules, in the order of the table.
+    pub rules: Vec<RuleRecord>,
+    /// The servers, in order of declaration.
+    pub servers: Vec<ServerConformance>,
+}
+
+/// A rule, as it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleRecord {
+    /// Short and stable, e.g. `chunked-body`.
+    pub id: String,
+    /// What is asked.
+    pub title: String,
+    /// Where it is written.
+    pub source: String,
+    /// Loads that need this are not timed where the rule fails or is refused.
+    pub bars: Option<Feature>,
+}
+
+/// One server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerConformance {
+    /// Its name.
+    pub name: String,
+    /// Set up as it comes, not tuned.
+    pub as_it_comes: bool,
+    /// Its command line.
+    pub command: Vec<String>,
+    /// Versions inside it, by package.
+    pub versions: BTreeMap<String, String>,
+    /// Why there are no findings, or not all: it could not be had, or not started, or it died.
+    pub trouble: Option<String>,
+    /// A finding a rule, in the order of the rules.
+    pub findings: Vec<Finding>,
+}
+
+impl ConformanceRecord {
+    /// One without servers.
+    #[must_use]
+    pub fn new(sandbox: &str) -> Self {
+        Self {
+            schema_version: CONFORMANCE_VERSION,
+            harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: jiff::Timestamp::now().to_string(),
+            sandbox: sandbox.to_owned(),
+            interrupted: false,
+            rules: conformance::rules()
+                .into_iter()
+                .map(|rule| RuleRecord {
+                    id: rule.id.to_owned(),
+                    title: rule.title.to_owned(),
+                    source: rule.source.to_owned(),
+                    bars: rule.bars,
+                })
+                .collect(),
+            servers: Vec::new(),
+        }
+    }
+
+    /// Writes it whole.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn write(&self, path: &Path) -> Result<(), StoreError> {
+        let io = |source| StoreError::Io {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        };
+        let mut json = serde_json::to_vec_pretty(self).map_err(|error| io(error.into()))?;
+        json.push(b'\n');
+        write_atomically(path, &json).map_err(io)
+    }
+}
+
+impl ServerConformance {
+    /// What was found of a rule.
+    #[must_use]
+    pub fn finding(&self, rule: &str) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.rule == rule)
+    }
+
+    /// How many findings have this verdict.
+    #[must_use]
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.findings
+            .iter()
+            .filter(|finding| finding.verdict == verdict)
+            .count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_of_the_file() {
+        insta::assert_json_snapshot!(schemars::schema_for!(ConformanceRecord));
+    }
+
+    #[test]
+    fn the_rules_of_the_file() {
+        let rules: Vec<String> = ConformanceRecord::new("docker")
+            .rules
+            .iter()
+            .map(|rule| format!("{}: {} ({})", rule.id, rule.title, rule.source))
+            .collect();
+        insta::assert_json_snapshot!(rules);
+        let mut ids: Vec<_> = conformance::rules().iter().map(|rule| rule.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), rules.len(), "an id twice");
+    }
+
+    #[test]
+    fn it_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("below/conformance.json");
+        let mut record = ConformanceRecord::new("process");
+        record.servers.push(ServerConformance {
+            name: "one".into(),
+            as_it_comes: false,
+            command: vec!["serve".into()],
+            versions: BTreeMap::new(),
+            trouble: None,
+            findings: vec![Finding {
+                rule: "head".into(),
+                verdict: Verdict::Fail,
+                why: "sends 2 bytes of body".into(),
+            }],
+        });
+        record.write(&path).unwrap();
+        let read: ConformanceRecord = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(read, record);
+        assert_eq!(read.servers[0].count(Verdict::Fail), 1);
+    }
+}
