@@ -1,21 +1,21 @@
 //! One run of one client under the kernel's accounting.
 //!
-//! `getrusage` tells of children only in the sum (and of their peak memory only the largest), so each client is started
-//! by a process that starts nothing else: this program once more, which pins itself first.
+//! A process begins with the peak memory of the one that started it, so each client is started by a small one that does
+//! nothing else: this program once more, which pins itself first.
 
 use std::{
-    io::Write,
+    io::{Read, Write},
     process::{Command, Stdio},
     time::Instant,
 };
 
 use anyhow::{Context, Result, bail};
-use nix::sys::resource::{Usage, UsageWho, getrusage};
 use rustix::{
     process::{Resource, getrlimit, setrlimit},
     thread::{CpuSet, sched_setaffinity},
 };
 use serde::{Deserialize, Serialize};
+use wait4::Wait4;
 
 /// Marks the command line of a runner.
 const FLAG: &str = "--versus-runner";
@@ -78,34 +78,28 @@ fn account(order: &Order) -> Result<Cost> {
     descriptors.current = descriptors.maximum;
     setrlimit(Resource::Nofile, descriptors)?;
     let begun = Instant::now();
-    let output = Command::new(&order.program)
+    let mut client = Command::new(&order.program)
         .args(&order.arguments)
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .spawn()
         .with_context(|| format!("`{}` cannot be started", order.program))?;
-    let wall_seconds = begun.elapsed().as_secs_f64();
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        bail!("`{}` failed ({}):\n{stdout}{stderr}", order.program, output.status);
+    let mut printed = Vec::new();
+    if let Some(stdout) = &mut client.stdout {
+        stdout.read_to_end(&mut printed)?;
     }
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let user_seconds = seconds(usage.user_time());
+    let ended = client.wait4()?;
+    let wall_seconds = begun.elapsed().as_secs_f64();
+    let output = String::from_utf8_lossy(&printed).into_owned();
+    if !ended.status.success() {
+        bail!("`{}` failed ({}):\n{output}", order.program, ended.status);
+    }
+    let user_seconds = ended.rusage.utime.as_secs_f64();
     Ok(Cost {
-        cpu_seconds: user_seconds + seconds(usage.system_time()),
+        cpu_seconds: user_seconds + ended.rusage.stime.as_secs_f64(),
         user_seconds,
         wall_seconds,
-        peak_rss_bytes: peak(&usage),
-        output: stdout,
+        peak_rss_bytes: ended.rusage.maxrss,
+        output,
     })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "microseconds of a short run")]
-fn seconds(time: nix::sys::time::TimeVal) -> f64 {
-    time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6
-}
-
-/// Linux counts it in KiB.
-fn peak(usage: &Usage) -> u64 {
-    u64::try_from(usage.max_rss()).unwrap_or(0) * 1024
 }

@@ -9,6 +9,7 @@ mod percentiles;
 use serde::Serialize;
 
 pub use build::of_scenario;
+#[cfg(feature = "html")]
 pub(super) use build::wide;
 
 /// The colours of Okabe and Ito, which colour-blind people can tell apart (without the yellow, which a light page drowns,
