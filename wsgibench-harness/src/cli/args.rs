@@ -285,7 +285,7 @@ pub struct Args {
 pub enum ListFormat {
     /// A table.
     Pretty,
-    /// `id: bench` a line, as test runners read it.
+    /// `id: benchmark` a line, as test runners read it.
     Terse,
 }
 

@@ -263,3 +263,130 @@ fn keep(run: &Run, record: &mut RunRecord, file: &VerdictFile) -> Result<(), Fai
     run.store.rewrite(record)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::{
+        against::DeclaredCase,
+        declare::{DeclaredServer, Location, Machine, Profile, Server, ServerSpec, Work, resolve},
+        load::{Load, Model, script::script},
+        measure::{CANDIDATE, Order},
+    };
+
+    fn spec() -> ServerSpec {
+        let declared = DeclaredServer {
+            name: "one".into(),
+            description: String::new(),
+            location: Location {
+                file: "here",
+                line: 1,
+                column: 1,
+            },
+            manifest_dir: PathBuf::from("/"),
+            server: Server::image("one"),
+        };
+        let machine = Machine {
+            server_cpus: 1,
+            memory: u64::MAX,
+            descriptors: None,
+            backlog: None,
+            pids: None,
+        };
+        resolve(&declared, None, &machine).0
+    }
+
+    fn scripted(load: Load) -> Work {
+        let script = script(|_| Box::pin(async { Ok(()) }));
+        Work::Script { load, script }
+    }
+
+    fn plan(works: &[(&str, Work)]) -> Plan {
+        let cases: Vec<Case> = works
+            .iter()
+            .map(|(id, work)| Case {
+                id: (*id).into(),
+                scenario: "s".into(),
+                server: "one".into(),
+                param: "p".into(),
+                values: Vec::new(),
+                work: work.clone(),
+                description: String::new(),
+                tags: Vec::new(),
+                ignored: None,
+                baseline: None,
+                setup: None,
+                teardown: None,
+            })
+            .collect();
+        let job = |case: &Case| Job {
+            case: case.clone(),
+            arm: CANDIDATE,
+            spec: Arc::new(spec()),
+        };
+        Plan {
+            order: Order {
+                jobs: cases.iter().map(job).collect(),
+                profile: Profile::quick(),
+                seed: 1,
+                load_cpus: vec![1],
+                server_cpus: vec![0],
+                shared_cpus: false,
+                reference: true,
+                test_mode: false,
+                resumed: false,
+                manifest_dir: PathBuf::from("/"),
+            },
+            cases,
+            notices: Vec::new(),
+            target_dir: PathBuf::from("/"),
+            resumes: None,
+        }
+    }
+
+    #[test]
+    fn the_other_arm_has_its_own_load_and_the_working_trees_script() {
+        let declared = |load: Load| Work::Load(load.get("/"));
+        let mut plan = plan(&[
+            ("declared", declared(Load::closed(1))),
+            ("scripted", scripted(Load::closed(1))),
+            ("became_scripted", scripted(Load::closed(1))),
+            ("became_declared", declared(Load::closed(1))),
+            ("new", scripted(Load::closed(1))),
+        ]);
+        let case = |id: &str, load: Load| DeclaredCase {
+            id: id.into(),
+            server: "one".into(),
+            load,
+        };
+        let unmatched = add_base(
+            &mut plan,
+            &Declared {
+                version: Declared::VERSION,
+                servers: vec![spec()],
+                cases: vec![
+                    case("declared", Load::closed(2).get("/old")),
+                    case("scripted", Load::closed(3)),
+                    case("became_scripted", Load::closed(4).get("/")),
+                    case("became_declared", Load::closed(5)),
+                ],
+            },
+        );
+        assert_eq!(
+            unmatched,
+            [
+                "became_scripted: scripted in one arm only",
+                "became_declared: scripted in one arm only",
+                "new: not in the reference"
+            ]
+        );
+        let base: Vec<&Job> = plan.order.jobs.iter().filter(|job| job.arm == BASE).collect();
+        assert_eq!(plan.order.jobs.len(), 2 * base.len());
+        assert_eq!(base[0].case.work.load(), &Load::closed(2).get("/old"));
+        assert!(base[0].case.work.script().is_none());
+        assert_eq!(base[1].case.work.load().model, Model::Closed { connections: 3 });
+        assert!(base[1].case.work.script().is_some());
+    }
+}

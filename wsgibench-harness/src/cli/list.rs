@@ -7,12 +7,12 @@ use comfy_table::{ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
 use super::args::ListFormat;
 use crate::declare::Case;
 
-/// The cases as text. The terse form is what test runners read: `id: bench` a line.
+/// The cases as text. The terse form is what test runners read: `id: benchmark` a line, as libtest writes it.
 #[must_use]
 pub(super) fn render(cases: &[Case], format: ListFormat, width: Option<u16>) -> String {
     match format {
         ListFormat::Terse => cases.iter().fold(String::new(), |mut text, case| {
-            let _ = writeln!(text, "{}: bench", case.id);
+            let _ = writeln!(text, "{}: benchmark", case.id);
             text
         }),
         ListFormat::Pretty => table(cases, width),

@@ -40,14 +40,17 @@ async fn review(user: &mut User) -> Result<()> {
     let reader = format!("reader{}", 1 + user.number() % 50);
     let book = 1 + user.number() % 500;
 
+    user.step("sign in"); // a part of the script that gets figures of its own
     user.get("/login").await?.expect_status(200)?;
     user.post("/login")
         .form(&[("name", reader.as_str()), ("password", "correct horse")])
         .await?
         .expect_status(303)?;
+    user.step("look around");
     user.get("/books?subject=travel").await?.expect_status(200)?;
     user.think(millis(20)).await;
     user.get(&format!("/books/{book}")).await?.expect_status(200)?;
+    user.step("review");
     user.post("/api/reviews")
         .json(&json!({"book": book, "stars": 4, "body": "read it twice"}))
         .await?

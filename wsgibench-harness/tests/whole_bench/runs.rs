@@ -451,15 +451,15 @@ pub(crate) fn test_runner() {
     let listed = bench.run(&["--list", "--format", "terse"]);
     assert_eq!(listed.status, Some(0));
     assert!(
-        listed.out.lines().all(|line| line.ends_with(": bench")),
+        listed.out.lines().all(|line| line.ends_with(": benchmark")),
         "{}",
         listed.out
     );
-    assert!(listed.out.contains("at_once/threads/u3: bench\n"));
+    assert!(listed.out.contains("at_once/threads/u3: benchmark\n"));
     let ignored = bench.run(&["--list", "--format", "terse", "--ignored"]);
     assert_eq!(
         (ignored.status, ignored.out.as_str()),
-        (Some(0), "later/threads/u1: bench\n")
+        (Some(0), "later/threads/u1: benchmark\n")
     );
     let none = bench.run(&["--list", "--format", "terse", "--ignored", "--tag", "fine"]);
     assert_eq!((none.status, none.out.as_str()), (Some(0), ""));

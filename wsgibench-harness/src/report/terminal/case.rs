@@ -239,7 +239,7 @@ impl Page {
             "suspect" => style(label).yellow().to_string(),
             _ => label.to_owned(),
         };
-        let gap = 8_usize.saturating_sub(label.len());
+        let gap = 8_usize.saturating_sub(label.len()).max(1);
         format!("{}{colored}{}", " ".repeat(INDENT), " ".repeat(gap))
     }
 
