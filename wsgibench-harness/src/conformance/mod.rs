@@ -2,7 +2,7 @@
 //!
 //! Like the null server this room knows nothing of the rest of the crate. [`Examined`] is begun with an address and gives a
 //! [`Finding`] for each [`Rule`] that it is asked; [`blocker`] asks only what a feature needs before it may be timed. A rule has two halves: what
-//! is said to the server (a few [`Dialogue`](dialogue::Dialogue)s), and a pure judgement of what came back.
+//! is said to the server (a few dialogues), and a pure judgement of what came back.
 //!
 //! Some rules need an application that tells what it was given: the routes under `/conformance/` of the suite's application
 //! (`suites/app/conformance.py`). Where they are missing, such a rule is `skipped`, never passed.
