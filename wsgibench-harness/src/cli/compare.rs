@@ -112,7 +112,9 @@ fn arms(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<(Pairing
             &checkout.commit[..12.min(checkout.commit.len())]
         ),
     });
-    let declared = against::declarations(&checkout, bench, &plan.target_dir)?;
+    // In a target folder of its own: cargo names a bench by its place in the workspace, so in ours the base's would replace
+    // the very program that runs, and each of the two would be built anew in turn.
+    let declared = against::declarations(&checkout, bench, &folder.join("target"))?;
     set_candidate_env(plan, &args.candidate_env);
     let unmatched = add_base(plan, &declared);
     if !plan.order.jobs.iter().any(|job| job.arm == BASE) {
