@@ -293,9 +293,6 @@ mod tests {
         let machine = Machine {
             server_cpus: 1,
             memory: u64::MAX,
-            descriptors: None,
-            backlog: None,
-            pids: None,
         };
         resolve(&declared, None, &machine).0
     }
