@@ -27,6 +27,7 @@ use clients::Client;
 
 /// Compares the load engine with wrk, oha and h2load against the same null server.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(name = "versus")]
 struct Options {
     /// Runs of each client at each number of connections.
