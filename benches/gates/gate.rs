@@ -47,7 +47,6 @@ impl Bench {
     pub(crate) fn new(options: &Options) -> Result<Self> {
         let effort = [
             ("--against", options.against.clone()),
-            ("--scenario", "ping".to_owned()),
             ("--rounds", "1".to_owned()),
             ("--warm-up-time", options.warm_up_time.to_string()),
             ("--measurement-time", options.measurement_time.to_string()),
