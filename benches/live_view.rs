@@ -54,6 +54,8 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    // The server that the client's ceiling is measured against is this program, too.
+    wsgibench_harness::null_server::maybe_serve();
     if std::env::var_os(RUN).is_some() {
         return wsgibench_harness::cli::run_main(env!("CARGO_MANIFEST_DIR"), env!("CARGO_CRATE_NAME"));
     }

@@ -69,6 +69,8 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    // The reference load's server is this program, too.
+    wsgibench_harness::null_server::maybe_serve();
     if let Some(status) = gate::maybe_run() {
         return status;
     }
