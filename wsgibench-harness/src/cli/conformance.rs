@@ -92,7 +92,7 @@ pub(super) fn run(
         },
     )?;
     let mut record = ConformanceRecord::new(sandbox.kind().name());
-    let path = run.store.root().join("conformance.json");
+    let path = run.store.conformance_path();
     let emit = |event: Event| run.listeners.tell(&event);
     let outcome = examine(run, &sandbox, &resolved.specs, &folder, &emit, &mut record);
     run.runtime.block_on(sandbox.close());

@@ -45,7 +45,7 @@ pub fn terminal(record: &ConformanceRecord) -> String {
             text.push_str(&wrapped("   ", trouble));
         }
         for finding in &server.findings {
-            if !matches!(finding.verdict, Verdict::Pass | Verdict::Skipped) {
+            if finding.verdict.departs() {
                 let label = format!("   {} {:IDS$}", mark(finding.verdict), finding.rule);
                 text.push_str(&wrapped(&label, &finding.why));
             }
@@ -89,7 +89,7 @@ pub fn markdown(record: &ConformanceRecord) -> String {
         let departures: Vec<_> = server
             .findings
             .iter()
-            .filter(|finding| !matches!(finding.verdict, Verdict::Pass | Verdict::Skipped))
+            .filter(|finding| finding.verdict.departs())
             .collect();
         if !departures.is_empty() {
             text.push('\n');
@@ -112,16 +112,11 @@ fn summary(server: &ServerConformance) -> String {
         return "not examined".to_owned();
     }
     let mut text = format!("{} pass", server.count(Verdict::Pass));
-    for (verdict, name) in [
-        (Verdict::Tolerated, "tolerated"),
-        (Verdict::Refused, "refused"),
-        (Verdict::Fail, "fail"),
-        (Verdict::Skipped, "not asked"),
-    ] {
+    for verdict in Verdict::ALL.into_iter().skip(1) {
         match server.count(verdict) {
             0 => {}
             count => {
-                let _ = write!(text, ", {count} {name}");
+                let _ = write!(text, ", {count} {}", verdict.name());
             }
         }
     }
@@ -135,16 +130,15 @@ fn mark(verdict: Verdict) -> char {
         Verdict::Refused => 'r',
         Verdict::Fail => 'X',
         Verdict::Skipped => '.',
+        Verdict::Unknown => '?',
     }
 }
 
 fn word(verdict: Verdict) -> &'static str {
     match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Tolerated => "tolerated",
-        Verdict::Refused => "refused",
         Verdict::Fail => "**fail**",
         Verdict::Skipped => "-",
+        other => other.name(),
     }
 }
 

@@ -10,6 +10,7 @@ use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{
+    ConformanceRecord,
     atomic::write_atomically,
     journal::{Entry, apply, fold},
     record::{RunRecord, SCHEMA_VERSION},
@@ -44,14 +45,24 @@ pub enum StoreError {
         reason: String,
     },
     /// A run of a later version.
-    #[error(
-        "{path} was written by a later wsgibench (schema {found}, this one reads up to {SCHEMA_VERSION}); update wsgibench"
-    )]
+    #[error("{path} was written by a later wsgibench (schema {found}, this one reads up to {known}); update wsgibench")]
     TooNew {
         /// The file.
         path: PathBuf,
         /// Its version.
         found: u32,
+        /// The latest that this one reads.
+        known: u32,
+    },
+    /// An examination that cannot be read.
+    #[error(
+        "{path} is not an examination of wsgibench: {reason}; delete it, or examine anew: cargo bench -- --conformance"
+    )]
+    DamagedConformance {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// No baseline of that name.
     #[error("there is no baseline `{name}`; {hint}")]
@@ -109,6 +120,20 @@ impl Store {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// `conformance.json`: the last examination of servers.
+    #[must_use]
+    pub fn conformance_path(&self) -> PathBuf {
+        self.root.join("conformance.json")
+    }
+
+    /// Reads the last examination; `None` where nobody was examined yet.
+    ///
+    /// # Errors
+    /// When the disk says no, or the file is damaged or of a later version.
+    pub fn read_conformance(&self) -> Result<Option<ConformanceRecord>, StoreError> {
+        ConformanceRecord::read(&self.conformance_path())
     }
 
     /// The folder of a run.
@@ -434,6 +459,7 @@ fn read_run(path: &Path) -> Result<RunRecord, StoreError> {
         return Err(StoreError::TooNew {
             path: path.to_owned(),
             found: version.schema_version,
+            known: SCHEMA_VERSION,
         });
     }
     serde_json::from_slice(&text).map_err(damaged)
