@@ -42,6 +42,7 @@ fn a_baselines_history_is_told_and_drawn() {
             runs: &kept,
         }),
         missing: &["one <b>thing</b>".to_owned()],
+        ..html::Page::default()
     };
     let Some(page) = Report::open_page(&made_of, 1280) else {
         return;

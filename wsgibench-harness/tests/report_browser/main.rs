@@ -11,3 +11,4 @@ mod real;
 mod report_fixture;
 mod robust;
 mod shown;
+mod trouble;
