@@ -1,8 +1,11 @@
-//! The table of servers and rules, for a terminal and as markdown.
+//! The table of servers and rules, for a terminal, as markdown, and as CSV.
 
 use std::fmt::Write as _;
 
-use super::terminal::{WIDTH, plain, wrapped};
+use super::{
+    export::harmless,
+    terminal::{WIDTH, plain, wrapped},
+};
 use crate::{
     conformance::Verdict,
     store::{ConformanceRecord, ServerConformance},
@@ -107,6 +110,39 @@ pub fn markdown(record: &ConformanceRecord) -> String {
     text
 }
 
+/// For a spreadsheet: a row a server and rule; one row with the reason where a server could not be examined.
+///
+/// # Errors
+/// Never but for lack of memory: the library's own words.
+pub fn csv(record: &ConformanceRecord) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["server", "rule", "title", "source", "bars", "verdict", "why"])?;
+    for server in &record.servers {
+        for finding in &server.findings {
+            let rule = record.rules.iter().find(|rule| rule.id == finding.rule);
+            let bars = rule
+                .and_then(|rule| rule.bars)
+                .map_or("", crate::conformance::Feature::name);
+            writer.write_record(
+                [
+                    server.name.as_str(),
+                    &finding.rule,
+                    rule.map_or("", |rule| rule.title.as_str()),
+                    rule.map_or("", |rule| rule.source.as_str()),
+                    bars,
+                    finding.verdict.name(),
+                    &finding.why,
+                ]
+                .map(harmless),
+            )?;
+        }
+        if let Some(trouble) = &server.trouble {
+            writer.write_record([server.name.as_str(), "", "", "", "", "not examined", trouble].map(harmless))?;
+        }
+    }
+    writer.into_inner().map_err(|error| error.into_error().into())
+}
+
 fn summary(server: &ServerConformance) -> String {
     if server.findings.is_empty() {
         return "not examined".to_owned();
@@ -194,6 +230,13 @@ mod tests {
     #[test]
     fn as_markdown() {
         insta::assert_snapshot!(markdown(&record()));
+    }
+
+    #[test]
+    fn as_csv() {
+        let mut record = record();
+        record.servers[0].name = "=cmd()".into();
+        insta::assert_snapshot!(String::from_utf8(csv(&record).unwrap()).unwrap());
     }
 
     #[test]

@@ -135,7 +135,7 @@ pub(super) fn rows(run: &RunRecord) -> impl Iterator<Item = Row<'_>> {
 }
 
 /// A text that a spreadsheet takes for a formula is data here: it gets an apostrophe before it.
-pub(super) fn harmless(text: &str) -> String {
+pub(in crate::report) fn harmless(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         format!("'{text}")
     } else {
