@@ -95,7 +95,7 @@ impl BurstFigures {
     /// When the latency was as before, in words.
     #[must_use]
     pub fn recovered_text(&self) -> String {
-        spread::recovered(self.seconds, (self.recovered, self.rounds), self.watched)
+        spread::recovered(self.seconds, (self.recovered, self.rounds, "rounds"), self.watched)
     }
 
     /// All of it in words.

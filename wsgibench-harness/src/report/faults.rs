@@ -148,7 +148,7 @@ impl FaultFigures {
         if self.done() == 0 {
             return "-".to_owned();
         }
-        let mut text = spread::recovered(self.seconds, (self.recovered, self.done()), self.watched);
+        let mut text = spread::recovered(self.seconds, (self.recovered, self.done(), "launches"), self.watched);
         if self.ended > 0 {
             text.push_str(": the server ended");
         }

@@ -60,7 +60,7 @@ pub fn seconds(seconds: f64) -> String {
 }
 
 /// When something was as before, in words: `back` are the seconds of those launches in which it was.
-pub(super) fn recovered(back: Option<Spread>, (count, of): (usize, usize), watched: f64) -> String {
+pub(super) fn recovered(back: Option<Spread>, (count, of, what): (usize, usize, &str), watched: f64) -> String {
     let never = if watched > 0.0 {
         format!("not within {}", seconds(watched))
     } else {
@@ -68,7 +68,7 @@ pub(super) fn recovered(back: Option<Spread>, (count, of): (usize, usize), watch
     };
     match back {
         Some(back) if count == of => back.text(seconds),
-        Some(back) => format!("{} in {count} of {of} launches, else {never}", back.text(seconds)),
+        Some(back) => format!("{} in {count} of {of} {what}, else {never}", back.text(seconds)),
         None => never,
     }
 }
@@ -89,12 +89,15 @@ mod tests {
     #[test]
     fn what_was_hardly_watched_is_not_called_slow() {
         let back = Spread::of([0.2, 0.8].into_iter());
-        assert_eq!(recovered(back, (2, 2), 0.0), "0.5 s (0.2 s to 0.8 s)");
+        assert_eq!(recovered(back, (2, 2, "launches"), 0.0), "0.5 s (0.2 s to 0.8 s)");
         assert_eq!(
-            recovered(back, (2, 3), 8.0),
+            recovered(back, (2, 3, "launches"), 8.0),
             "0.5 s (0.2 s to 0.8 s) in 2 of 3 launches, else not within 8.0 s"
         );
-        assert_eq!(recovered(None, (0, 1), 8.0), "not within 8.0 s");
-        assert_eq!(recovered(None, (0, 1), 0.0), "not watched for long enough to tell");
+        assert_eq!(recovered(None, (0, 1, "launches"), 8.0), "not within 8.0 s");
+        assert_eq!(
+            recovered(None, (0, 1, "launches"), 0.0),
+            "not watched for long enough to tell"
+        );
     }
 }

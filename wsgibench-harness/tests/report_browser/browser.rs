@@ -169,16 +169,25 @@ impl Report {
         assert_eq!(wider, serde_json::json!([]), "{what}: the page scrolls sideways");
     }
 
+    /// A picture of the whole page, where `WSGIBENCH_SHOTS` names a folder for such.
     pub(crate) fn shot(&self, name: &str) {
+        self.shot_of("html", name);
+    }
+
+    /// The same of one element.
+    pub(crate) fn shot_of(&self, selector: &str, name: &str) {
         let Some(folder) = std::env::var_os("WSGIBENCH_SHOTS") else {
             return;
         };
-        let size = self.eval("return [document.documentElement.clientWidth, document.documentElement.scrollHeight]");
-        let whole = Page::Viewport {
-            x: 0.0,
-            y: 0.0,
-            width: size[0].as_f64().unwrap(),
-            height: size[1].as_f64().unwrap().min(9_000.0),
+        let place = self.eval(&format!(
+            "const box = document.querySelector('{selector}').getBoundingClientRect(); \
+             return [box.x + scrollX, box.y + scrollY, box.width, box.height]"
+        ));
+        let clip = Page::Viewport {
+            x: place[0].as_f64().unwrap(),
+            y: place[1].as_f64().unwrap(),
+            width: place[2].as_f64().unwrap(),
+            height: place[3].as_f64().unwrap().min(9_000.0),
             scale: 1.0,
         };
         let png = self
@@ -186,7 +195,7 @@ impl Report {
             .call_method(Page::CaptureScreenshot {
                 format: Some(Page::CaptureScreenshotFormatOption::Png),
                 quality: None,
-                clip: Some(whole),
+                clip: Some(clip),
                 from_surface: Some(true),
                 capture_beyond_viewport: Some(true),
                 optimize_for_speed: None,

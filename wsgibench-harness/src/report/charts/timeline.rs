@@ -22,6 +22,8 @@ use crate::{
 const FINEST: usize = 1;
 /// Most points of a line; longer rounds are told in longer pieces.
 const MOST: usize = 300;
+/// Most points of a line that say why they are suspect.
+const NOTED: usize = 16;
 /// Measures over time that the timeline tells more finely.
 const TOLD_HERE: [&str; 2] = ["rate", "errors-time"];
 
@@ -159,10 +161,12 @@ fn line(item: &Item, width: usize) -> (Vec<Point>, Vec<Point>) {
             *sum = (sum.0 + done, sum.1 + errors, sum.2 + 1.0);
         }
     }
+    // Hollow points all along would hide the line that they stand on.
+    let apart = sums.len().div_ceil(NOTED);
     let point = |index: usize, y: f64| Point {
         x: float_len(index * width) / 10.0,
         y,
-        why: item.why(),
+        why: item.why().filter(|_| index.is_multiple_of(apart)),
         ..Point::default()
     };
     sums.into_iter()

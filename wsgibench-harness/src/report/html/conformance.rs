@@ -43,7 +43,7 @@ struct Examined {
     /// Of its description.
     server: String,
     /// How many rules have each verdict of the legend, in its order.
-    counts: Vec<usize>,
+    counts: Vec<String>,
     barred: Vec<Barred>,
     /// Why it has no findings, or not all.
     trouble: Option<String>,
@@ -130,7 +130,13 @@ pub(super) fn of(record: &ConformanceRecord, run: &RunRecord) -> Option<Conforma
                 name: found.name.clone(),
                 anchor: format!("conformance-{}", slug(&found.name)),
                 server: slug(&server.spec.name),
-                counts: seen.iter().map(|verdict| found.count(*verdict)).collect(),
+                counts: seen
+                    .iter()
+                    .map(|verdict| match found.findings.len() {
+                        0 => super::view::dash(),
+                        _ => found.count(*verdict).to_string(),
+                    })
+                    .collect(),
                 barred: found
                     .barred(&record.rules)
                     .into_iter()

@@ -28,7 +28,10 @@ pub(super) struct Group {
     description: String,
     load: String,
     rows: Vec<Row>,
-    pub(super) charts: Vec<Chart>,
+    /// What the load felt.
+    pub(super) timeline: Vec<Chart>,
+    /// What the server did.
+    pub(super) meanwhile: Vec<Chart>,
     /// Fault by fault and launch by launch.
     launches: Option<Table>,
     steps: Vec<CaseSteps>,
@@ -57,6 +60,9 @@ struct Row {
     reasons: String,
 }
 
+/// Ends of the ids of charts that tell answers and losses: in tenths, or in seconds where the record has no finer ones.
+const FELT: [&str; 4] = ["-answers", "-losses", "-rate", "-errors-time"];
+
 pub(super) fn of(run: &RunRecord, figures: &[Figures]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (case, one) in run.cases.iter().zip(figures).filter(|(case, _)| faults::has(case)) {
@@ -69,7 +75,8 @@ pub(super) fn of(run: &RunRecord, figures: &[Figures]) -> Vec<Group> {
                 description: case.description.clone(),
                 load: words::work(case),
                 rows: Vec::new(),
-                charts: Vec::new(),
+                timeline: Vec::new(),
+                meanwhile: Vec::new(),
                 launches: None,
                 steps: Vec::new(),
             });
@@ -87,7 +94,11 @@ pub(super) fn of(run: &RunRecord, figures: &[Figures]) -> Vec<Group> {
         for chart in of_faults(run, figures, &case.scenario) {
             let of_chart = |g: &&mut Group| g.scenario == case.scenario && chart.param.as_deref() == Some(&g.param);
             if let Some(group) = groups.iter_mut().find(of_chart) {
-                group.charts.push(chart);
+                if FELT.iter().any(|id| chart.id.ends_with(id)) {
+                    group.timeline.push(chart);
+                } else {
+                    group.meanwhile.push(chart);
+                }
             }
         }
     }
@@ -111,7 +122,7 @@ fn rows(run: &RunRecord, case: &CaseRecord, figures: &Figures) -> Vec<Row> {
         usual: dash(),
         lowest: dash(),
         launches: "0".into(),
-        errors: dash(),
+        errors: String::new(),
         told: String::new(),
         level: words::level(figures.level),
         reasons: reasons(figures),
@@ -219,11 +230,7 @@ fn errors(figures: &Figures) -> String {
     let kinds: Vec<String> = kinds
         .map(|(kind, count)| format!("{} {}", units::grouped(*count), words::error_kind(*kind)))
         .collect();
-    if kinds.is_empty() {
-        "none".into()
-    } else {
-        kinds.join(", ")
-    }
+    kinds.join(", ")
 }
 
 /// A rate; one that is nothing needs no decimals.

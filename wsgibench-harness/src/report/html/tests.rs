@@ -55,7 +55,7 @@ fn what_a_server_cannot_do_is_no_zero_whatever_kept_it() {
             assert_eq!(row[figure], "–", "{word}: {figure}");
         }
         assert_eq!(shown[0]["launches"], serde_json::Value::Null);
-        assert_eq!(shown[0]["charts"], serde_json::json!([]));
+        assert_eq!(shown[0]["timeline"], serde_json::json!([]));
     }
 }
 
@@ -79,7 +79,7 @@ fn a_fault_of_a_later_version_is_told_by_its_name() {
     );
     assert_eq!(row["recovered"], "not watched for long enough to tell");
     // Without counts in tenths the seconds stand in.
-    let charts = shown[0]["charts"].as_array().unwrap();
+    let charts = shown[0]["timeline"].as_array().unwrap();
     let ids: Vec<&str> = charts.iter().map(|chart| chart["id"].as_str().unwrap()).collect();
     assert!(
         ids[0].starts_with("fault-worker-killed-") && ids[0].ends_with("-rate"),

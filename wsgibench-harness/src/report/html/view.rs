@@ -184,7 +184,11 @@ impl View {
             charts.extend(&scenario.charts);
             charts.extend(scenario.params.iter().flat_map(|p| &p.charts));
         }
-        charts.extend(self.faults.iter().flat_map(|group| &group.charts));
+        charts.extend(
+            self.faults
+                .iter()
+                .flat_map(|group| group.timeline.iter().chain(&group.meanwhile)),
+        );
         let groups = self.histories.iter().flat_map(|h| &h.groups);
         charts.extend(groups.flat_map(|group| &group.charts));
         charts
