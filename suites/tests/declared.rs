@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use wsgibench_harness::declare::{Declarations, Machine, Profile, Selector, resolve};
+use wsgibench_harness::declare::{Declarations, Machine, Profile, Selector, Source, resolve};
 use wsgibench_suites as _;
 
 const MACHINE: Machine = Machine {
@@ -67,8 +67,15 @@ fn every_folder_with_a_dockerfile_has_a_server() {
     let named: BTreeSet<_> = declarations
         .servers
         .iter()
-        .filter_map(|declared| match resolve(declared, None, &MACHINE).0.source {
-            wsgibench_harness::declare::Source::Folder(folder) => Some(folder),
+        .flat_map(|declared| {
+            let (spec, _) = resolve(declared, None, &MACHINE);
+            spec.services
+                .into_iter()
+                .map(|service| service.source)
+                .chain([spec.source])
+        })
+        .filter_map(|source| match source {
+            Source::Folder(folder) => Some(folder),
             _ => None,
         })
         .collect();
@@ -110,6 +117,40 @@ fn the_studies_are_profiles() {
     assert!(ids.iter().all(|id| id.starts_with("kubeup/")) && ids.contains(&"kubeup/bjoern/default".into()));
     let (_, all) = chosen(&declarations, "full");
     assert_eq!(all.len(), declarations.cases().len());
+}
+
+#[test]
+fn servers_for_one_question_are_asked_no_other() {
+    let declarations = declarations();
+    let cases = declarations.cases();
+    let of = |server: &str| -> BTreeSet<String> {
+        let cases = cases.iter().filter(|case| case.server == server);
+        cases.map(|case| case.scenario.clone()).collect()
+    };
+    for server in ["gunicorn_gthread", "gunicorn_gevent", "uwsgi", "granian"] {
+        assert_eq!(
+            of(&format!("{server}_database")),
+            BTreeSet::from(["database".into(), "database_update".into()])
+        );
+        assert!(of(server).contains("ping") && !of(server).contains("database"));
+    }
+    for declared in &declarations.servers {
+        let has_database = declared.server.tags.iter().any(|tag| tag == "database");
+        assert_eq!(has_database, !declared.server.services.is_empty(), "{}", declared.name);
+    }
+}
+
+#[test]
+fn the_book_has_every_scenario() {
+    let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/suite.md");
+    let book = std::fs::read_to_string(&book).unwrap_or_else(|error| panic!("{}: {error}", book.display()));
+    for scenario in &declarations().scenarios {
+        let named = format!("`{}`", scenario.name);
+        assert!(
+            book.lines().any(|line| line.starts_with('|') && line.contains(&named)),
+            "{named}"
+        );
+    }
 }
 
 #[test]

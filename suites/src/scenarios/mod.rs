@@ -2,6 +2,7 @@
 
 pub mod bodies;
 pub mod connections;
+pub mod database;
 pub mod faults;
 pub mod messages;
 pub mod studies;

@@ -6,6 +6,7 @@
 
 pub mod bjoern;
 pub mod cherrypy;
+pub mod database;
 pub mod fastwsgi;
 pub mod gevent;
 pub mod granian;

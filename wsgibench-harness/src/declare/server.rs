@@ -88,6 +88,8 @@ pub struct Server {
     pub services: Vec<Service>,
     /// Signal that makes its first process reload gracefully, e.g. `SIGHUP`. `None`: it has no such thing.
     pub reload: Option<String>,
+    /// It takes part only in scenarios that name it.
+    pub only_where_named: bool,
 }
 
 /// A companion of a server.
@@ -103,6 +105,9 @@ pub struct Service {
     pub env: Vec<(String, String)>,
     /// Port that must accept connections before the server starts.
     pub port: u16,
+    /// Shut in as servers are: no capability, a read-only root, `/tmp` in memory.
+    #[serde(default)]
+    pub confined: bool,
 }
 
 impl Service {
@@ -115,6 +120,7 @@ impl Service {
             command: Vec::new(),
             env: Vec::new(),
             port: 0,
+            confined: false,
         }
     }
 
@@ -148,6 +154,14 @@ impl Service {
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Shuts it in as servers are: without any capability, on a read-only root, with `/tmp` in memory to write to. Not so unless said,
+    /// since images made for everybody often begin as root and write where they like.
+    #[must_use]
+    pub fn confined(mut self) -> Self {
+        self.confined = true;
         self
     }
 }
@@ -219,6 +233,7 @@ impl Server {
             notes: Vec::new(),
             services: Vec::new(),
             reload: None,
+            only_where_named: false,
         }
     }
 
@@ -367,6 +382,13 @@ impl Server {
     #[must_use]
     pub fn with_service(mut self, service: Service) -> Self {
         self.services.push(service);
+        self
+    }
+
+    /// Takes part only in scenarios that name it in their `servers = [...]`: for one that was set up for a single question.
+    #[must_use]
+    pub fn only_where_named(mut self) -> Self {
+        self.only_where_named = true;
         self
     }
 }
