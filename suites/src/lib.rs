@@ -15,5 +15,5 @@ pub mod servers;
 
 pub use servers::{
     bjoern::*, cherrypy::*, database::*, fastwsgi::*, gevent::*, granian::*, gunicorn::*, hypercorn::*, meinheld::*,
-    mod_wsgi::*, nginx::*, pyvoy::*, twisted::*, uvicorn::*, uwsgi::*, waitress::*, wsgiref::*,
+    mod_wsgi::*, nginx::*, pythons::*, pyvoy::*, twisted::*, uvicorn::*, uwsgi::*, waitress::*, wsgiref::*,
 };

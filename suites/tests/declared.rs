@@ -141,16 +141,40 @@ fn servers_for_one_question_are_asked_no_other() {
 }
 
 #[test]
-fn the_book_has_every_scenario() {
+fn the_book_has_every_scenario_and_profile() {
     let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/suite.md");
     let book = std::fs::read_to_string(&book).unwrap_or_else(|error| panic!("{}: {error}", book.display()));
-    for scenario in &declarations().scenarios {
-        let named = format!("`{}`", scenario.name);
-        assert!(
-            book.lines().any(|line| line.starts_with('|') && line.contains(&named)),
-            "{named}"
-        );
+    let declarations = declarations();
+    let scenarios = declarations.scenarios.iter().map(|scenario| &scenario.name);
+    let profiles = declarations.profiles.iter().map(|profile| &profile.name);
+    for name in scenarios.chain(profiles) {
+        let named = format!("`{name}`");
+        let told = book.lines().any(|line| line.starts_with('|') && line.contains(&named));
+        assert!(told, "docs/reference/suite.md has no line for {named}");
     }
+}
+
+#[test]
+fn the_pythons_are_an_axis_of_their_own() {
+    let declarations = declarations();
+    let (_, ids) = chosen(&declarations, "pythons");
+    assert_eq!(ids.len(), 2 * 8, "{ids:?}");
+    for declared in declarations.servers.iter().filter(|it| it.name.contains("_python3")) {
+        let (base, digits) = declared.name.split_once("_python3").unwrap();
+        assert_eq!(declared.server.python, Some(format!("3.{digits}")), "{}", declared.name);
+        assert_eq!(declared.server.tags, ["python"]);
+        for scenario in ["ping", "json"] {
+            assert!(ids.contains(&format!("{scenario}_by_python/{}/c64", declared.name)));
+        }
+        // Nothing differs but the Python.
+        let command = |name: &str| {
+            let (spec, _) = resolve(declarations.server(name).unwrap(), None, &MACHINE);
+            (spec.command, spec.source, spec.limits)
+        };
+        assert_eq!(command(&declared.name), command(base));
+    }
+    let (_, full) = chosen(&declarations, "full");
+    assert!(!full.iter().any(|id| id.starts_with("ping/") && id.contains("_python3")));
 }
 
 #[test]

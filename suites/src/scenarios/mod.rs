@@ -5,6 +5,7 @@ pub mod connections;
 pub mod database;
 pub mod faults;
 pub mod messages;
+pub mod pythons;
 pub mod studies;
 pub mod visits;
 pub mod work;

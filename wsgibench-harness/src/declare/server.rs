@@ -76,7 +76,7 @@ pub struct Server {
     pub writable_root: bool,
     /// User it runs as in its container (`65534:65534` unless told).
     pub user: String,
-    /// Version range of Python its image needs, e.g. `3.9`; chooses the base image. `None`: any.
+    /// Python it runs on, e.g. `3.9`; chooses the base image. `None`: any.
     pub python: Option<String>,
     /// Tuned or as it comes.
     pub variant: Variant,
@@ -342,7 +342,11 @@ impl Server {
         self
     }
 
-    /// Python its image needs, e.g. `3.9`.
+    /// The Python it runs on: `3.8` to `3.15`. Without it, that of the base image.
+    ///
+    /// In a container this chooses the base that its folder or its requirements are built on: the official image of this Python, or, where
+    /// none can be pulled, one made from the packages of the Debian release whose Python it is (3.9, 3.11, 3.13). As a process the server
+    /// needs a `python3.x` of this version on the path. Elsewhere it is not available, and says why.
     #[must_use]
     pub fn python_version(mut self, version: impl Into<String>) -> Self {
         self.python = Some(version.into());
