@@ -9,7 +9,7 @@
 //! 5 %: equal means that the whole 90 % interval of the pairs' log ratios lies inside (two one-sided tests).
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, ExitCode, Stdio},
 };
 
@@ -54,6 +54,8 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    // The server that the client's ceiling is measured against is this program, too.
+    wsgibench_harness::null_server::maybe_serve();
     if std::env::var_os(RUN).is_some() {
         return wsgibench_harness::cli::run_main(env!("CARGO_MANIFEST_DIR"), env!("CARGO_CRATE_NAME"));
     }
@@ -78,7 +80,8 @@ fn compare(options: &Options) -> Result<bool> {
         options.seconds.is_finite() && options.seconds > 0.0,
         "--seconds must be more than 0"
     );
-    let target = target_dir()?;
+    // A folder of its own beside the builds: its runs are no runs of the user's.
+    let target = wsgibench_harness::cli::target_dir(env!("CARGO_MANIFEST_DIR").as_ref()).join("live_view");
     let mut order = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(options.seed);
     let mut ratios: Vec<[f64; METRICS.len()]> = Vec::new();
     // The first run of all builds what is needed and is not counted.
@@ -194,15 +197,6 @@ fn run(options: &Options, target: &Path, watched: bool) -> Result<[f64; METRICS.
             .point;
     }
     Ok(values)
-}
-
-/// A folder of its own beside the builds: its runs are no runs of the user's.
-fn target_dir() -> Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
-    Ok(target
-        .context("this program is not in Cargo's target folder")?
-        .join("live_view"))
 }
 
 /// For `sh`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use wsgibench_harness::stats::{
-    Design, Metric, Series,
+    Design, Series,
     distribution::{proportion_lower_bound, proportion_upper_bound},
     sample::median,
     self_check,

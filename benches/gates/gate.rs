@@ -1,22 +1,31 @@
-//! One gate, by the user's own command.
+//! One gate, by the user's own command: this program once more, as the bench `wsgi`.
 
 use std::{
     collections::BTreeMap,
     fs,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Command, ExitCode, Stdio},
     time::Instant,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use wsgibench_harness::{
     cli::verdict::VerdictFile,
     measure::comparison::{Judged, Pairing},
     stats::{Metric, Outcome},
-    store::record::RunRecord,
+    store::Store,
 };
+use wsgibench_suites as _;
 
 use crate::{Options, book::Entry};
+
+/// Tells the program that it is one of the gates.
+const RUN: &str = "WSGIBENCH_GATES_RUN";
+
+/// Does the work if this process was started to be the bench.
+pub(crate) fn maybe_run() -> Option<ExitCode> {
+    std::env::var_os(RUN).map(|_| wsgibench_harness::cli::run_main(env!("CARGO_MANIFEST_DIR"), "wsgi"))
+}
 
 /// A gate to run.
 #[derive(Clone, Debug)]
@@ -26,65 +35,30 @@ pub(crate) struct Wanted {
     pub(crate) size: u32,
 }
 
-/// The bench target `wsgi`, built.
+/// The bench, and what every gate is told.
 #[derive(Debug)]
 pub(crate) struct Bench {
-    executable: PathBuf,
-    root: PathBuf,
-    kept: PathBuf,
+    program: PathBuf,
+    store: Store,
     effort: Vec<String>,
-    against: String,
-}
-
-/// Our folder in the target folder: cargo puts benches in `<target>/<profile>/deps`.
-pub(crate) fn kept() -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let target = own
-        .ancestors()
-        .nth(3)
-        .context("this bench is not where cargo puts benches")?;
-    Ok(target.join("wsgibench"))
 }
 
 impl Bench {
-    pub(crate) fn build(options: &Options) -> Result<Self> {
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let output = Command::new(cargo())
-            .args([
-                "bench",
-                "--bench",
-                "wsgi",
-                "--no-run",
-                "--message-format=json-render-diagnostics",
-            ])
-            .current_dir(&root)
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .context("cargo cannot be started")?;
-        ensure!(output.status.success(), "the bench `wsgi` does not build");
-        let executable = String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == "wsgi")
-            .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-            .context("cargo names no executable of the bench `wsgi`")?;
+    pub(crate) fn new(options: &Options) -> Result<Self> {
         let effort = [
-            ("--scenario", "ping".to_owned()),
+            ("--against", options.against.clone()),
             ("--rounds", "1".to_owned()),
             ("--warm-up-time", options.warm_up_time.to_string()),
             ("--measurement-time", options.measurement_time.to_string()),
             ("--budget", format!("{}s", options.budget)),
         ];
         Ok(Self {
-            executable,
-            root,
-            kept: kept()?,
+            program: std::env::current_exe().context("the name of this program")?,
+            store: store(),
             effort: effort
                 .into_iter()
                 .flat_map(|(name, value)| [name.to_owned(), value])
                 .collect(),
-            against: options.against.clone(),
         })
     }
 
@@ -93,7 +67,7 @@ impl Bench {
         let started = Instant::now();
         let (exit_status, file) = self.run(&wanted.server, rounds, &["--gate"])?;
         let seconds = started.elapsed().as_secs_f64();
-        let record = self.record(&file.run)?;
+        let record = self.store.read(&file.run)?;
         let judged = Judged {
             pairing: Pairing::Arms,
             gated: Metric::ALL
@@ -130,7 +104,7 @@ impl Bench {
     }
 
     fn run(&self, server: &str, rounds: u32, more: &[&str]) -> Result<(i32, VerdictFile)> {
-        let path = self.kept.join("verdict.json");
+        let path = self.store.root().join("verdict.json");
         // What an earlier run left must not be taken for this one's.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -138,21 +112,12 @@ impl Bench {
             }
             _ => {}
         }
-        let mut command = Command::new(&self.executable);
+        let mut command = Command::new(&self.program);
         command
-            .args([
-                "--bench",
-                "--quiet",
-                "--noplot",
-                "--against",
-                &self.against,
-                "--server",
-                server,
-            ])
+            .args(["--bench", "--quiet", "--noplot", "--server", server])
             .args(&self.effort)
             .args(more)
-            .current_dir(&self.root)
-            .env("CARGO", cargo())
+            .env(RUN, "1")
             .stdin(Stdio::null());
         if rounds > 0 {
             command
@@ -172,14 +137,9 @@ impl Bench {
         let file = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
         Ok((status, file))
     }
-
-    fn record(&self, run: &str) -> Result<RunRecord> {
-        let path = self.kept.join("runs").join(run).join("run.json");
-        let text = fs::read(&path).with_context(|| path.display().to_string())?;
-        serde_json::from_slice(&text).with_context(|| path.display().to_string())
-    }
 }
 
-fn cargo() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+/// Where the bench keeps what it measures.
+pub(crate) fn store() -> Store {
+    Store::new(&wsgibench_harness::cli::target_dir(env!("CARGO_MANIFEST_DIR").as_ref()))
 }

@@ -69,6 +69,11 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    // The reference load's server is this program, too.
+    wsgibench_harness::null_server::maybe_serve();
+    if let Some(status) = gate::maybe_run() {
+        return status;
+    }
     let options = Options::parse();
     if !options.bench {
         // `cargo test` starts bench targets, too; a measurement has no place among tests.
@@ -87,7 +92,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<()> {
     let path = match &options.book {
         Some(path) => path.clone(),
-        None => gate::kept()?.join("gates.jsonl"),
+        None => gate::store().root().join("gates.jsonl"),
     };
     let mut book = Book::open(path)?;
     let missing = plan::missing(options, &book);
@@ -99,7 +104,7 @@ fn run(options: &Options) -> Result<()> {
         missing.len()
     );
     if now > 0 {
-        let bench = Bench::build(options)?;
+        let bench = Bench::new(options)?;
         for (number, wanted) in missing.iter().take(now).enumerate() {
             let rounds = match wanted.size {
                 0 => 0,

@@ -4,6 +4,7 @@
 //!     cargo bench --bench versus -- --repetitions 3 --seconds 1         a glance
 //!     cargo bench --bench versus -- --script                            with the cost of scripted users beside it
 //!     cargo bench --bench versus -- --oracles                           latencies held against the truth instead
+//!     cargo bench --bench versus -- --parity                            real servers measured by us and by wrk in turns
 //!
 //! Every client is a process of its own on one core (so that all are accounted alike: user and system time and peak
 //! memory of the whole process, as the kernel counted them), the server is one on another. Repetitions are interleaved and
@@ -15,6 +16,7 @@ mod engine;
 mod hyper_client;
 mod oracles;
 mod output;
+mod parity;
 mod runner;
 
 use std::process::ExitCode;
@@ -25,6 +27,7 @@ use clients::Client;
 
 /// Compares the load engine with wrk, oha and h2load against the same null server.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(name = "versus")]
 struct Options {
     /// Runs of each client at each number of connections.
@@ -57,6 +60,12 @@ struct Options {
     /// The oracles whose names contain this (lag, freeze, censored, delays, memory); all by default.
     #[arg(long, requires = "oracles", default_value = "")]
     only: String,
+    /// Measure real servers by us and by wrk in turns, and hold the rates against each other, instead of comparing clients.
+    #[arg(long, conflicts_with = "oracles")]
+    parity: bool,
+    /// The servers of --parity.
+    #[arg(long, requires = "parity", value_delimiter = ',', default_values_t = ["bjoern", "gunicorn_gthread"].map(String::from))]
+    servers: Vec<String>,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -99,6 +108,9 @@ fn run(options: &Options) -> Result<bool> {
     );
     if options.oracles {
         return oracles::run(options);
+    }
+    if options.parity {
+        return parity::run(options);
     }
     compare::run(options).map(|()| true)
 }

@@ -8,9 +8,6 @@ use wsgibench_suites as _;
 const MACHINE: Machine = Machine {
     server_cpus: 3,
     memory: 1 << 40,
-    descriptors: None,
-    backlog: None,
-    pids: None,
 };
 
 const STUDY: [&str; 10] = [

@@ -3,8 +3,8 @@
 use std::{thread, time::Duration};
 
 use wsgibench_harness::{
-    load::{self, Edge, KeepAlive, Load, LoadError, LoadResult, Plan, Session, Stage, Stripe, Target},
-    null_server::NullServer,
+    load::{self, Edge, KeepAlive, Load, LoadError, LoadResult, Plan, Session, Stage, Stripe, Target, slices},
+    null_server::{Delays, NullServer},
 };
 
 fn server() -> NullServer {
@@ -64,6 +64,54 @@ fn rounds_follow_each_other_on_the_same_connections() {
         back.rounds[2].response_time.histogram,
         result.rounds[2].response_time.histogram
     );
+}
+
+#[test]
+fn a_load_in_slices_rests_between_them() {
+    // This server counts what it answers.
+    let delays = Delays {
+        mean: ms(1),
+        slow_share: 0.0,
+        ..Delays::default()
+    };
+    let server = NullServer::start_delayed(([127, 0, 0, 1], 0).into(), None, delays).unwrap();
+    let mut session = Session::start(&plan(&server, Load::closed(8).get("/").expect_status(200))).unwrap();
+    let mut slices = Vec::new();
+    for _ in 0..4 {
+        let mut edges = Vec::new();
+        slices.push(session.slice_observed(ms(60), &mut |edge| edges.push(edge)).unwrap());
+        assert_eq!(edges, [Edge::Start, Edge::End]);
+        thread::sleep(ms(20));
+    }
+    session.finish().unwrap();
+    for slice in &slices {
+        assert!(slice.counts.adds_up() && slice.counts.done > 8, "{:?}", slice.counts);
+        // Whoever was asked is waited for: nothing is cut off at the end.
+        assert_eq!((slice.counts.censored, slice.counts.failed), (0, 0));
+        assert_eq!((slice.connections.opened, slice.connections.served), (0, 8));
+        assert!(slice.seconds >= 0.06, "{}", slice.seconds);
+    }
+    let round = slices::join(&slices).unwrap();
+    assert_eq!(
+        round.counts.done,
+        slices.iter().map(|slice| slice.counts.done).sum::<u64>()
+    );
+    let answered = server.finish().unwrap().unwrap().len();
+    assert_eq!(answered, round.counts.done, "between slices nothing is asked");
+}
+
+#[test]
+fn the_end_of_a_slice_waits_for_a_silent_server_no_longer_than_the_slice_was() {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let target = Target {
+        address: listener.local_addr().unwrap(),
+        host: "silent.test".into(),
+    };
+    let mut session = Session::start(&Plan::new(target, Load::closed(3).get("/"))).unwrap();
+    let slice = session.slice_observed(ms(100), &mut |_| {}).unwrap();
+    assert!(slice.counts.adds_up());
+    assert_eq!((slice.counts.done, slice.counts.censored), (0, 3));
+    assert!((slice.seconds - 0.2).abs() < 1e-6, "{}", slice.seconds);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{collections::HashMap, time::Duration};
 use bollard::query_parameters::{
     InspectNetworkOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveImageOptions,
 };
-use sandbox_support::{Bench, eventually, get, gunicorn_spec, helper, of_helper, read};
+use sandbox_support::{Bench, eventually, get, gunicorn_spec, helper, of_helper, read, without_index};
 use wsgibench_harness::{
     declare::{Source, server::Service},
     sandbox::{Launch, LaunchError, PrepareError, Sandbox, SandboxChoice, SandboxKind, SandboxOptions, Signal},
@@ -475,9 +475,7 @@ async fn requirement_lines_alone_make_an_image() {
     let Some(sandbox) = open(&bench).await else { return };
     let prepared = match sandbox.prepare(&gunicorn_spec(&bench)).await {
         Ok(prepared) => prepared,
-        Err(error) if error.to_string().contains("pip install") => {
-            return println!("skipped, no package index: {error}");
-        }
+        Err(error) if error.to_string().contains("pip install") => return without_index(&error),
         Err(error) => panic!("{error}"),
     };
     assert_eq!(prepared.versions["gunicorn"], "27.0.1");

@@ -44,14 +44,13 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     plan.order.reference = true;
     leave_out_faults(run, plan);
     // What is wrong with the command line is said before another commit is built.
-    let metrics = metrics(args)?;
-    let (pairing, against, unmatched) = arms(run, args, plan, bench)?;
-    let judged = Judged {
-        pairing: pairing.clone(),
-        gated: metrics.gated,
-        margins: metrics.margins,
-    };
-    let compared = match &pairing {
+    let judged = judged(args)?;
+    if args.against.is_some() {
+        // Nor is a budget without a decision worth a build. What the other commit has is not known yet: all that is chosen.
+        gate::plan(&judged, plan.cases.len(), plan.order.block_time() * 2, args.budget)?;
+    }
+    let (against, unmatched) = arms(run, args, plan, bench)?;
+    let compared = match &judged.pairing {
         Pairing::Arms => plan.order.jobs.iter().filter(|job| job.arm == BASE).count(),
         Pairing::Versus(server) => plan.cases.iter().filter(|case| case.server != *server).count(),
     };
@@ -87,15 +86,15 @@ fn leave_out_faults(run: &Run, plan: &mut Plan) {
     }
 }
 
-/// Adds the other arm to the plan. Gives what is held against what, a name for it, and what is in one arm only.
-fn arms(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<(Pairing, String, Vec<String>), Failure> {
+/// Adds the other arm to the plan. Gives a name for it, and what is in one arm only.
+fn arms(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<(String, Vec<String>), Failure> {
     if let Some(server) = &args.versus {
         if !plan.cases.iter().any(|case| case.server == *server) {
             return Err(Failure::usage(format!(
                 "--versus {server}: none of the chosen cases is of that server; name it with --server too, or choose its scenario"
             )));
         }
-        return Ok((Pairing::Versus(server.clone()), server.clone(), Vec::new()));
+        return Ok((server.clone(), Vec::new()));
     }
     let Some(reference) = &args.against else {
         return Err(Failure::usage(
@@ -123,7 +122,7 @@ fn arms(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<(Pairing
             unmatched.join(", ")
         )));
     }
-    Ok((Pairing::Arms, format!("{reference} ({})", checkout.commit), unmatched))
+    Ok((format!("{reference} ({})", checkout.commit), unmatched))
 }
 
 /// `--candidate-env`: what is in the jobs before the base's are added is the candidate arm.
@@ -177,13 +176,8 @@ fn with_load(case: &Case, load: crate::load::Load) -> Case {
     }
 }
 
-/// What the gate fails on, and by which margins.
-struct Metrics {
-    gated: Vec<Metric>,
-    margins: BTreeMap<Metric, Margin>,
-}
-
-fn metrics(args: &Args) -> Result<Metrics, Failure> {
+/// What is held against what, what the gate fails on, and by which margins.
+fn judged(args: &Args) -> Result<Judged, Failure> {
     let mut margins: BTreeMap<Metric, Margin> = BTreeMap::new();
     for text in &args.margin {
         let given: MarginOverride = text.parse().map_err(|e| Failure::usage(format!("--margin: {e}")))?;
@@ -201,7 +195,11 @@ fn metrics(args: &Args) -> Result<Metrics, Failure> {
     }
     gated.sort_unstable();
     gated.dedup();
-    Ok(Metrics { gated, margins })
+    Ok(Judged {
+        pairing: args.versus.clone().map_or(Pairing::Arms, Pairing::Versus),
+        gated,
+        margins,
+    })
 }
 
 fn decide(
@@ -293,9 +291,6 @@ mod tests {
         let machine = Machine {
             server_cpus: 1,
             memory: u64::MAX,
-            descriptors: None,
-            backlog: None,
-            pids: None,
         };
         resolve(&declared, None, &machine).0
     }

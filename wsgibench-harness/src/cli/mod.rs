@@ -17,6 +17,7 @@ pub mod verdict;
 
 pub use exit::ExitStatus;
 pub use main::run_main;
+pub use target::dir as target_dir;
 
 use crate::{
     against::AgainstError,

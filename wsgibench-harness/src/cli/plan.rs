@@ -225,7 +225,7 @@ fn specs(
     specs
 }
 
-/// What a server can be given here. The engine's own limits are clamped by the sandbox, which knows them.
+/// What a server can be given here.
 fn machine(partition: &Partition) -> Machine {
     Machine {
         server_cpus: partition.server.len(),
@@ -233,9 +233,6 @@ fn machine(partition: &Partition) -> Machine {
             0 => u64::MAX,
             bytes => bytes,
         },
-        descriptors: None,
-        backlog: None,
-        pids: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// The target folder of the running bench: cargo's `CARGO_TARGET_DIR`, else the folder above the executable that cargo has
 /// marked with `CACHEDIR.TAG`, else `target` in the user's crate.
 #[must_use]
-pub(super) fn dir(manifest_dir: &Path) -> PathBuf {
+pub fn dir(manifest_dir: &Path) -> PathBuf {
     if let Some(dir) = std::env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty()) {
         return absolute(Path::new(&dir));
     }

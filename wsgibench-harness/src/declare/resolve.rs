@@ -4,19 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::{Command, DeclaredServer, Limits, ServerSpec, Source, server::Service};
 
-/// What the machine and its sandbox can give a server.
+/// What the machine can give a server. What its container engine or shell limits besides (descriptors, backlog, processes) the
+/// sandbox knows, and clamps there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// CPUs that are left for servers.
     pub server_cpus: usize,
     /// Memory, bytes.
     pub memory: u64,
-    /// Hard limit of descriptors; `None`: any number can be set.
-    pub descriptors: Option<u64>,
-    /// `net.core.somaxconn` where the sandbox cannot set it for a server of its own.
-    pub backlog: Option<u32>,
-    /// Limit of processes where there is one.
-    pub pids: Option<u32>,
 }
 
 /// Something that a reader of the results must know about a server.
@@ -103,27 +98,6 @@ pub fn clamp(asked: &Limits, machine: &Machine) -> (Limits, Vec<String>) {
             machine.memory >> 20
         ));
     }
-    if let Some(most) = machine.descriptors.filter(|most| limits.descriptors > *most) {
-        limits.descriptors = most;
-        texts.push(format!(
-            "{} descriptors asked for, {most} given: the hard limit here; raise `nofile` of the container engine or the shell",
-            asked.descriptors
-        ));
-    }
-    if let Some(most) = machine.backlog.filter(|most| limits.backlog > *most) {
-        limits.backlog = most;
-        texts.push(format!(
-            "a listen backlog of {} asked for, {most} given: raise `net.core.somaxconn`",
-            asked.backlog
-        ));
-    }
-    if let Some(most) = machine.pids.filter(|most| limits.pids > *most) {
-        limits.pids = most;
-        texts.push(format!(
-            "{} processes asked for, {most} given: the limit here",
-            asked.pids
-        ));
-    }
     (limits, texts)
 }
 
@@ -192,9 +166,6 @@ mod tests {
     const LARGE: Machine = Machine {
         server_cpus: 64,
         memory: 1 << 40,
-        descriptors: None,
-        backlog: None,
-        pids: None,
     };
 
     fn declared(server: Server) -> DeclaredServer {
@@ -264,9 +235,6 @@ mod tests {
         let small = Machine {
             server_cpus: 1,
             memory: 1 << 30,
-            descriptors: Some(20_000),
-            backlog: Some(4_096),
-            pids: Some(500),
         };
         let (given, texts) = clamp(&asked, &small);
         assert_eq!(
@@ -275,12 +243,10 @@ mod tests {
                 cpus: 1,
                 cpu_quota: Some(1.0),
                 memory: 1 << 30,
-                descriptors: 20_000,
-                backlog: 4_096,
-                pids: 500
+                ..asked.clone()
             }
         );
-        assert_eq!(texts.len(), 6, "{texts:?}");
+        assert_eq!(texts.len(), 3, "{texts:?}");
         assert_eq!(clamp(&asked, &LARGE), (asked, vec![]));
     }
 

@@ -17,6 +17,7 @@ pub mod result;
 pub mod schedule;
 pub mod script;
 pub mod session;
+pub mod slices;
 pub mod slow;
 mod socket;
 pub mod watch;

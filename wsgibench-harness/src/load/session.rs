@@ -127,7 +127,7 @@ impl Session {
     /// # Errors
     /// As [`warm_up`](Self::warm_up).
     pub fn warm_up_requests(&mut self, requests: u64, at_most: Duration) -> Result<Counts, LoadError> {
-        let (start, end) = self.begin(at_most)?;
+        let (start, end) = self.begin(at_most, false)?;
         let mut tallies = Vec::new();
         let mut stopped = false;
         thread::sleep(self.until(start));
@@ -165,7 +165,7 @@ impl Session {
         length: Duration,
         observe: &mut dyn FnMut(Edge),
     ) -> Result<RoundResult, LoadError> {
-        let (start, end) = self.begin(length)?;
+        let (start, end) = self.begin(length, false)?;
         let mut tallies = Vec::new();
         thread::sleep(self.until(start));
         observe(Edge::Start);
@@ -180,6 +180,32 @@ impl Session {
                 None => return Err(LoadError::silent_worker(GRACE)),
             }
         }
+        self.result(tallies)
+    }
+
+    /// A slice of a round of closed loops, after which they rest, so that another server can have its turn. At its end no
+    /// request is begun any more; those in flight are waited for, as long again at most, and belong to it. So the server
+    /// is idle at both edges, and what it did in between is the slice's, to the last microsecond of CPU time.
+    ///
+    /// # Errors
+    /// As [`warm_up`](Self::warm_up).
+    pub fn slice_observed(
+        &mut self,
+        length: Duration,
+        observe: &mut dyn FnMut(Edge),
+    ) -> Result<RoundResult, LoadError> {
+        let (start, end) = self.begin(length, true)?;
+        thread::sleep(self.until(start));
+        observe(Edge::Start);
+        let patience = self.until(end) + length + GRACE;
+        let mut tallies = Vec::new();
+        while tallies.len() < self.threads.len() {
+            match self.next_report(patience)? {
+                Some(tally) => tallies.push(tally),
+                None => return Err(LoadError::silent_worker(GRACE)),
+            }
+        }
+        observe(Edge::End);
         self.result(tallies)
     }
 
@@ -228,12 +254,12 @@ impl Session {
     }
 
     /// Tells every worker to begin a phase; gives its edges.
-    fn begin(&mut self, length: Duration) -> Result<(u64, u64), LoadError> {
+    fn begin(&mut self, length: Duration, rest: bool) -> Result<(u64, u64), LoadError> {
         self.watch.reset();
         let start = self.clock.now() + nanos(LEAD);
         let end = start.saturating_add(nanos(length)).min(u64::MAX - 1);
         for command in &self.commands {
-            if command.send(Command::Phase { start, end }).is_err() {
+            if command.send(Command::Phase { start, end, rest }).is_err() {
                 return Err(self.why_lost());
             }
         }

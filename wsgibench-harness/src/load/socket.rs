@@ -9,8 +9,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// Congestion control of our side: on every Linux, open to every user, and without a clock of its own.
 ///
-/// One that paces (BBR, the default of some machines) holds requests back inside the kernel, where no schedule of ours sees
-/// it, and arms a timer for each: at 1,000 connections a fifth of the client's CPU time per request.
+/// One that paces (BBR, the default of some machines) may hold requests back inside the kernel, where no schedule of ours
+/// sees it.
 #[cfg(target_os = "linux")]
 const CONGESTION: &[u8] = b"reno";
 

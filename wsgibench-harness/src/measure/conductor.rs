@@ -1,25 +1,33 @@
 //! The conductor: blocks of launches, each fresh, in random order, until the plan is done or decided.
 
-use std::{collections::HashSet, fs, path::Path, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::runtime::Runtime;
 
 use super::{
     event::Event,
     hooks,
+    interleave::{self, Arm},
     interrupt::Interrupt,
     job::{Job, Order, Ready},
-    launch::{Context, Trouble, log_name, log_path},
+    launch::{self, Context, Trouble, log_name, log_path},
     order,
     reference::Reference,
     validity,
 };
 use crate::{
     declare::ServerSpec,
-    sandbox::{LaunchError, PrepareError, Prepared, Sandbox, StopInfo},
+    sandbox::{Launch, LaunchError, PrepareError, Prepared, Sandbox, StopInfo},
     store::{
         Entry, RunWriter, StoreError,
-        record::{CaseOutcome, LaunchRecord, Notice, RunRecord, ServerRecord},
+        record::{CaseOutcome, LaunchRecord, Notice, RoundRecord, RunRecord, ServerRecord},
     },
 };
 
@@ -64,14 +72,39 @@ enum End {
     Held(String),
 }
 
-/// What follows a launch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What follows a launch; the worse, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Next {
     GoOn,
     /// The case cannot go on.
     DropCase,
     /// Nothing can.
     EndRun,
+}
+
+/// A launch that has begun.
+struct Begun<'r> {
+    ready: &'r Ready,
+    launch: Rc<Launch>,
+    record: LaunchRecord,
+    log: PathBuf,
+}
+
+/// Whose a round is.
+struct Key {
+    case: String,
+    arm: &'static str,
+    launch: u32,
+}
+
+impl Begun<'_> {
+    fn key(&self) -> Key {
+        Key {
+            case: self.ready.job.case.id.clone(),
+            arm: self.ready.job.arm,
+            launch: self.record.index,
+        }
+    }
 }
 
 /// Measures what was ordered.
@@ -104,26 +137,34 @@ impl Conductor<'_> {
         let mut held = false;
         while !held && !self.interrupt.asked() && !ready.is_empty() && policy.more(block, writer.run()) {
             let mut dropped = HashSet::new();
-            for index in order::of_block(ready.len(), self.order.seed, block) {
+            for turn in self.turns(&ready, block) {
                 if held || self.interrupt.asked() {
                     break;
                 }
-                number += 1;
-                let job = &ready[index].job;
-                if is_done(writer.run(), job, block) {
+                let first = &ready[turn[0]];
+                number += turn.len();
+                if is_done(writer.run(), &first.job, block) {
                     continue;
                 }
                 (self.emit)(Event::Launching {
-                    case: job.case.id.clone(),
-                    arm: job.arm.to_owned(),
+                    case: first.job.case.id.clone(),
+                    arm: turn
+                        .iter()
+                        .map(|&index| ready[index].job.arm)
+                        .collect::<Vec<_>>()
+                        .join(" and "),
                     number,
                     of,
                     left: self.left(&ready, number, of),
                 });
-                match self.launch(writer, &ready[index], block)? {
+                let next = match turn[..] {
+                    [a, b] => self.launch_both(writer, [&ready[a], &ready[b]], block)?,
+                    _ => self.launch(writer, first, block)?,
+                };
+                match next {
                     Next::GoOn => {}
                     Next::DropCase => {
-                        dropped.insert(job.case.id.clone());
+                        dropped.insert(first.job.case.id.clone());
                     }
                     Next::EndRun => held = true,
                 }
@@ -134,6 +175,18 @@ impl Conductor<'_> {
         }
         self.close_cases(writer);
         Ok(())
+    }
+
+    /// The launches of a block in random order; the two arms of a case at once where their load can take turns.
+    fn turns(&self, ready: &[Ready], block: u32) -> Vec<Vec<usize>> {
+        let order = order::of_block(ready.len(), self.order.seed, block);
+        let pairs = |a: &Ready, b: &Ready| {
+            !self.order.test_mode
+                && a.job.case.id == b.job.case.id
+                && a.job.arm != b.job.arm
+                && interleave::is_possible(&a.job.case.work, &b.job.case.work)
+        };
+        order::paired(&order, |a, b| pairs(&ready[a], &ready[b]))
     }
 
     fn emit_plan(&self, writer: &RunWriter, jobs: usize, blocks: u32) {
@@ -226,6 +279,133 @@ impl Conductor<'_> {
 
     /// One launch.
     fn launch(&self, writer: &mut RunWriter, ready: &Ready, block: u32) -> Result<Next, StoreError> {
+        let mut begun = match self.begin(writer, ready, block)? {
+            Ok(begun) => begun,
+            Err(next) => return Ok(next),
+        };
+        let context = self.context(writer);
+        begun.record.reference.extend(self.reference_rate());
+        let mut disk = None;
+        let mut notes = Vec::new();
+        let keep = |round| self.keep(writer, &begun.key(), round, &mut disk);
+        let case = &ready.job.case;
+        let outcome = hooks::run("set-up", case.setup, ready, &begun.launch, self.runtime, self.interrupt)
+            .and_then(|()| context.load(ready, &begun.launch, &begun.record, keep, |note| notes.push(note)));
+        let torn_down = self.tear_down(&begun);
+        begun.record.reference.extend(self.reference_rate());
+        if let Some(error) = disk {
+            return Err(error);
+        }
+        for note in notes {
+            self.notice_once(writer, &case.id, note)?;
+        }
+        self.end(writer, begun, outcome.and(torn_down))
+    }
+
+    /// Both arms of a case, loaded in turns. What a case comes to is the worse of the two.
+    fn launch_both(&self, writer: &mut RunWriter, ready: [&Ready; 2], block: u32) -> Result<Next, StoreError> {
+        let mut first = match self.begin(writer, ready[0], block)? {
+            Ok(begun) => begun,
+            Err(next) => return Ok(next),
+        };
+        let mut second = match self.begin(writer, ready[1], block)? {
+            Ok(begun) => begun,
+            Err(next) => {
+                self.end(writer, first, Ok(()))?;
+                return Ok(next);
+            }
+        };
+        let context = self.context(writer);
+        let before = self.reference_rate();
+        let mut disk = None;
+        let mut notes = Vec::new();
+        let keys = [first.key(), second.key()];
+        let outcomes = {
+            let mut keep = |arm: usize, round| self.keep(writer, &keys[arm], round, &mut disk);
+            self.load_both(&context, [&first, &second], &mut keep, &mut notes)
+        };
+        let torn_down = [self.tear_down(&first), self.tear_down(&second)];
+        let after = self.reference_rate();
+        if let Some(error) = disk {
+            return Err(error);
+        }
+        for note in notes {
+            self.notice_once(writer, &ready[0].job.case.id, note)?;
+        }
+        let mut next = Next::GoOn;
+        let [of_first, of_second] = outcomes;
+        let [first_torn_down, second_torn_down] = torn_down;
+        first.record.reference.extend(before.into_iter().chain(after));
+        second.record.reference.extend(before.into_iter().chain(after));
+        for (begun, outcome) in [
+            (first, of_first.and(first_torn_down)),
+            (second, of_second.and(second_torn_down)),
+        ] {
+            next = next.max(self.end(writer, begun, outcome)?);
+        }
+        Ok(next)
+    }
+
+    /// Set-up, checks and load of both arms.
+    fn load_both(
+        &self,
+        context: &Context,
+        begun: [&Begun; 2],
+        keep: &mut dyn FnMut(usize, RoundRecord) -> Result<(), Trouble>,
+        notes: &mut Vec<String>,
+    ) -> [Result<(), Trouble>; 2] {
+        let mut open = |begun: &Begun| {
+            let case = &begun.ready.job.case;
+            hooks::run(
+                "set-up",
+                case.setup,
+                begun.ready,
+                &begun.launch,
+                self.runtime,
+                self.interrupt,
+            )
+            .and_then(|()| context.open(begun.ready, &begun.launch, &begun.record, |note| notes.push(note)))
+        };
+        let first = match open(begun[0]) {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return [Ok(()), Ok(())],
+            Err(trouble) => return [Err(trouble), Ok(())],
+        };
+        let second = match open(begun[1]) {
+            Ok(Some(opened)) => opened,
+            other => return [launch::finish(first.driver, Ok(())), other.map(|_| ())],
+        };
+        if first.timing != second.timing {
+            // One profile gives both: only a load with a length of its own could differ, and such a one takes no turns.
+            let why = "its arms are to be measured for different times".to_owned();
+            return [launch::finish(first.driver, Ok(())), Err(Trouble::Said(why))];
+        }
+        let arm = |index: usize, opened| Arm {
+            ready: begun[index].ready,
+            launch: &begun[index].launch,
+            opened,
+        };
+        interleave::run(context, [arm(0, first), arm(1, second)], keep)
+    }
+
+    fn context(&self, writer: &RunWriter) -> Context<'_> {
+        Context {
+            order: self.order,
+            runtime: self.runtime,
+            interrupt: self.interrupt,
+            ceilings: writer.run().ceilings(),
+            published_port: self.sandbox.path() == "published port",
+            emit: self.emit,
+        }
+    }
+
+    /// Starts a server, and writes down that it was. A start that failed is an outcome of its case.
+    fn begin<'r>(
+        &self,
+        writer: &mut RunWriter,
+        ready: &'r Ready,
+        block: u32,
+    ) -> Result<Result<Begun<'r>, Next>, StoreError> {
         let job = &ready.job;
         let id = &job.case.id;
         let index = self.launches_so_far(writer.run(), id, job.arm);
@@ -233,9 +413,9 @@ impl Conductor<'_> {
         let started = jiff::Timestamp::now();
         let launch = match self.runtime.block_on(self.sandbox.launch(&ready.prepared, &log)) {
             Ok(launch) => launch,
-            Err(error) => return self.failed_start(writer, ready, &error),
+            Err(error) => return self.failed_start(writer, ready, &error).map(Err),
         };
-        let mut record = LaunchRecord {
+        let record = LaunchRecord {
             index,
             block,
             arm: job.arm.to_owned(),
@@ -252,58 +432,69 @@ impl Conductor<'_> {
             case: id.clone(),
             launch: Box::new(record.clone()),
         })?;
-        let context = Context {
-            order: self.order,
-            runtime: self.runtime,
-            interrupt: self.interrupt,
-            ceilings: writer.run().ceilings(),
-            published_port: self.sandbox.path() == "published port",
-            emit: self.emit,
+        Ok(Ok(Begun {
+            ready,
+            launch: Rc::new(launch),
+            record,
+            log,
+        }))
+    }
+
+    /// Puts a finished round on disk at once. `disk`: why it could not be.
+    fn keep(
+        &self,
+        writer: &mut RunWriter,
+        key: &Key,
+        round: RoundRecord,
+        disk: &mut Option<StoreError>,
+    ) -> Result<(), Trouble> {
+        (self.emit)(Event::RoundDone {
+            case: key.case.clone(),
+            round: Box::new(round.clone()),
+        });
+        let entry = Entry::Round {
+            case: key.case.clone(),
+            arm: key.arm.to_owned(),
+            launch: key.launch,
+            round: Box::new(round),
         };
-        self.bracket(&mut record);
-        let mut disk = None;
-        let mut notes = Vec::new();
-        let keep = |round: crate::store::record::RoundRecord| {
-            (self.emit)(Event::RoundDone {
-                case: id.clone(),
-                round: Box::new(round.clone()),
-            });
-            writer
-                .note(Entry::Round {
-                    case: id.clone(),
-                    arm: job.arm.to_owned(),
-                    launch: index,
-                    round: Box::new(round),
-                })
-                .map_err(|e| {
-                    let trouble = Trouble::Said(e.to_string());
-                    disk = Some(e);
-                    trouble
-                })
-        };
-        let launch = Rc::new(launch);
-        let case = &job.case;
-        let outcome = hooks::run("set-up", case.setup, ready, &launch, self.runtime, self.interrupt)
-            .and_then(|()| context.load(ready, &launch, &record, keep, |note| notes.push(note)));
-        // Tear-down runs whatever came of the load; a failure of it counts only where there is no other.
-        let torn_down = hooks::run("tear-down", case.teardown, ready, &launch, self.runtime, self.interrupt);
-        let outcome = outcome.and(torn_down);
-        self.bracket(&mut record);
+        writer.note(entry).map_err(|error| {
+            let trouble = Trouble::Said(error.to_string());
+            *disk = Some(error);
+            trouble
+        })
+    }
+
+    /// Tear-down runs whatever came of the load; a failure of it counts only where there is no other.
+    fn tear_down(&self, begun: &Begun) -> Result<(), Trouble> {
+        let hook = begun.ready.job.case.teardown;
+        hooks::run(
+            "tear-down",
+            hook,
+            begun.ready,
+            &begun.launch,
+            self.runtime,
+            self.interrupt,
+        )
+    }
+
+    /// Stops a server, and writes down what came of its launch.
+    fn end(&self, writer: &mut RunWriter, begun: Begun, outcome: Result<(), Trouble>) -> Result<Next, StoreError> {
+        let Begun {
+            ready,
+            launch,
+            record,
+            log,
+        } = begun;
         let stopped = match Rc::try_unwrap(launch) {
             Ok(launch) => self.runtime.block_on(launch.stop()).map(Some),
             // A hook has kept its context: the launch ends when that goes.
             Err(_) => Ok(None),
         };
-        if let Some(error) = disk {
-            return Err(error);
-        }
-        for note in notes {
-            self.notice_once(writer, id, note)?;
-        }
         let end = match (outcome, stopped) {
             (Ok(()) | Err(Trouble::Interrupted), Ok(_)) => End::Fine,
             (Ok(()) | Err(Trouble::Interrupted), Err(error)) => {
-                self.notice_once(writer, id, format!("teardown: {error}"))?;
+                self.notice_once(writer, &ready.job.case.id, format!("teardown: {error}"))?;
                 End::Fine
             }
             (Err(Trouble::Unsupported(why)), _) => End::Unsupported(why),
@@ -359,13 +550,12 @@ impl Conductor<'_> {
 
     /// A short fixed load on the null server: did the machine change speed around this launch? One that cannot be had
     /// counts as a departure.
-    fn bracket(&self, record: &mut LaunchRecord) {
-        if let Some(reference) = self.reference {
-            let rate = reference
+    fn reference_rate(&self) -> Option<f64> {
+        self.reference.map(|reference| {
+            reference
                 .measure(&self.order.load_cpus, REFERENCE.0, REFERENCE.1)
-                .map_or(0.0, |ceiling| ceiling.requests_per_second);
-            record.reference.push(rate);
-        }
+                .map_or(0.0, |ceiling| ceiling.requests_per_second)
+        })
     }
 
     fn failed_start(&self, writer: &mut RunWriter, ready: &Ready, error: &LaunchError) -> Result<Next, StoreError> {

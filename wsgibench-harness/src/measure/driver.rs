@@ -41,6 +41,18 @@ impl Driver {
         }
     }
 
+    /// A slice after which the load rests. Scripted users have no slices: they are never asked for one.
+    pub(super) fn slice_observed(
+        &mut self,
+        length: Duration,
+        observe: &mut dyn FnMut(Edge),
+    ) -> Result<RoundResult, LoadError> {
+        match self {
+            Self::Declared(session) => session.slice_observed(length, observe),
+            Self::Script(session) => session.round_observed(length, observe),
+        }
+    }
+
     pub(super) fn watch(&self) -> Watch {
         match self {
             Self::Declared(session) => session.watch(),

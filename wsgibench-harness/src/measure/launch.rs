@@ -14,14 +14,15 @@ use std::{
 use tokio::runtime::Runtime;
 
 use super::{
+    account::{Account, Look},
     bars, burst, capacity, conformance,
     crowd::Crowd,
     drill::{self, Drill},
     driver::Driver,
-    environment::{self, CpuTicks},
+    environment,
     event::Event,
     interrupt::Interrupt,
-    job::{Order, Ready},
+    job::{Order, Ready, Timing},
     metrics,
     sampler::{self, Samples},
     validity::{self, Surroundings},
@@ -29,9 +30,9 @@ use super::{
 use crate::{
     declare::{Source, Work},
     load::{Edge, LoadError, Plan, RoundResult, Stripe, Target, preflight},
-    sandbox::{Launch, Usage},
+    sandbox::Launch,
     stats::{Slope, slope},
-    store::record::{Ceilings, CompanionUsage, LaunchRecord, RoundRecord, ServerSecond},
+    store::record::{Ceilings, LaunchRecord, RoundRecord, ServerSecond},
 };
 
 /// What a launch needs beside its job.
@@ -85,8 +86,37 @@ impl Context<'_> {
         launch: &Launch,
         record: &LaunchRecord,
         mut keep: impl FnMut(RoundRecord) -> Result<(), Trouble>,
-        mut notes: impl FnMut(String),
+        notes: impl FnMut(String),
     ) -> Result<(), Trouble> {
+        let Some(opened) = self.open(ready, launch, record, notes)? else {
+            return Ok(());
+        };
+        let Opened {
+            mut driver,
+            timing,
+            crowd,
+            capacity,
+        } = opened;
+        let mut keep = |mut round: RoundRecord| {
+            round.beside = crowd.as_ref().map(Crowd::look).unwrap_or_default();
+            round.capacity_per_second = capacity;
+            keep(round)
+        };
+        let canceller = driver.watch();
+        self.interrupt.on_first(Some(Box::new(move || canceller.cancel())));
+        let outcome = self.rounds(&mut driver, ready, launch, timing, &mut keep);
+        self.interrupt.on_first(None);
+        finish(driver, outcome)
+    }
+
+    /// Checks that the server answers as it must, and starts the load; `None` when the user has asked to stop.
+    pub(super) fn open(
+        &self,
+        ready: &Ready,
+        launch: &Launch,
+        record: &LaunchRecord,
+        mut notes: impl FnMut(String),
+    ) -> Result<Option<Opened>, Trouble> {
         let job = &ready.job;
         let work = &job.case.work;
         let mut timing = self.order.timing(work);
@@ -116,7 +146,7 @@ impl Context<'_> {
         self.interrupt.on_first(None);
         let tried = tried?;
         if self.interrupt.asked() {
-            return Ok(());
+            return Ok(None);
         }
         if self.order.test_mode {
             timing.round = tried.room_for_one_run(timing.round);
@@ -133,21 +163,12 @@ impl Context<'_> {
         plan.load = load;
         let crowd = Crowd::gather(&plan.load.beside, &plan.target)
             .map_err(|error| Trouble::Said(format!("slow clients cannot be had: {error}")))?;
-        let mut keep = |mut round: RoundRecord| {
-            round.beside = crowd.as_ref().map(Crowd::look).unwrap_or_default();
-            round.capacity_per_second = capacity;
-            keep(round)
-        };
-        let mut driver = Driver::start(&plan, work)?;
-        let canceller = driver.watch();
-        self.interrupt.on_first(Some(Box::new(move || canceller.cancel())));
-        let outcome = self.rounds(&mut driver, ready, launch, timing, &mut keep);
-        self.interrupt.on_first(None);
-        match driver.finish() {
-            // Worse than whatever came of the rounds.
-            Err(LoadError::ScriptHolds) => Err(LoadError::ScriptHolds.into()),
-            finished => outcome.and(finished.map_err(Trouble::from)),
-        }
+        Ok(Some(Opened {
+            driver: Driver::start(&plan, work)?,
+            timing,
+            crowd,
+            capacity,
+        }))
     }
 
     fn rounds(
@@ -155,7 +176,7 @@ impl Context<'_> {
         driver: &mut Driver,
         ready: &Ready,
         launch: &Launch,
-        timing: super::job::Timing,
+        timing: Timing,
         keep: &mut impl FnMut(RoundRecord) -> Result<(), Trouble>,
     ) -> Result<(), Trouble> {
         let case = &ready.job.case.id;
@@ -211,11 +232,7 @@ impl Context<'_> {
         );
         let watched = driver.watch();
         let mut drilled = drill::Drilled::default();
-        let look = || Look {
-            usage: launch.usage().ok(),
-            companions: launch.companion_usage(),
-            ticks: environment::cpu_ticks(&self.order.load_cpus),
-        };
+        let look = || Look::at(launch, self.order);
         let mut edges = (None, None);
         let result = thread::scope(|scope| {
             let looking = scope.spawn(|| {
@@ -258,34 +275,32 @@ impl Context<'_> {
             result
         });
         let load = result?;
-        let looks = edges.0.zip(edges.1);
         let samples = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut record = self.record(index, load, looks.as_ref(), &samples, launch.address(), ready);
+        let account = match edges {
+            (Some(before), Some(after)) => Account::between(&before, &after).beside(
+                [before.ticks, after.ticks],
+                load.engine_cpu_seconds,
+                load.seconds,
+                self.order,
+            ),
+            _ => Account::default(),
+        };
+        let mut record = self.record(index, load, account, samples, launch.address(), ready);
         drilled.enter(&mut record, launch.is_alive());
         Ok(record)
     }
 
-    fn record(
+    pub(super) fn record(
         &self,
         index: u32,
         load: RoundResult,
-        looks: Option<&(Look, Look)>,
-        samples: &Samples,
+        account: Account,
+        samples: Samples,
         server: SocketAddr,
         ready: &Ready,
     ) -> RoundRecord {
-        let usage = looks.and_then(|(before, after)| before.usage.zip(after.usage));
-        let ticks = looks.map_or_else(CpuTicks::default, |(before, after)| {
-            difference(before.ticks, after.ticks)
-        });
-        let cpu = usage.map(|(before, after)| after.cpu_total_seconds - before.cpu_total_seconds);
-        let (user, system, throttled) = usage.map_or((0.0, 0.0, 0.0), |(before, after)| {
-            (
-                after.cpu_user_seconds - before.cpu_user_seconds,
-                after.cpu_system_seconds - before.cpu_system_seconds,
-                after.throttled_seconds - before.throttled_seconds,
-            )
-        });
+        let cpu = account.cpu.map(|cpu| cpu.total);
+        let split = account.cpu.unwrap_or_default();
         let work = &ready.job.case.work;
         let scripted = work.script().is_some();
         let runs_already = matches!(ready.job.spec.source, Source::Running(_));
@@ -296,26 +311,26 @@ impl Context<'_> {
             ceiling: self.ceilings.of(scripted),
             port_range,
             time_wait: environment::time_wait(server, port_range),
-            steal_share: share(ticks.steal, ticks.total),
-            neighbour_share: neighbours(ticks, load.engine_cpu_seconds, load.seconds, self.order),
+            steal_share: account.steal_share,
+            neighbour_share: account.neighbour_share,
             shared_cpus: self.order.shared_cpus,
             published_port: self.published_port && !runs_already,
             runs_already,
-            unaccounted: usage.is_none(),
+            unaccounted: cpu.is_none(),
         };
         let validity = validity::judge(&load, &around);
         let burst = burst::of_round(ready.job.case.work.load(), &load.series);
         RoundRecord {
             index,
-            server_cpu_user_seconds: user,
-            server_cpu_system_seconds: system,
-            server_cpu_seconds: cpu.unwrap_or(0.0),
-            throttled_seconds: throttled,
+            server_cpu_user_seconds: split.user,
+            server_cpu_system_seconds: split.system,
+            server_cpu_seconds: split.total,
+            throttled_seconds: split.throttled,
             memory_mean_bytes: samples.memory_mean,
             memory_peak_bytes: samples.memory_peak,
-            server_series: samples.series.clone(),
             memory_growth: memory_growth(&samples.series),
-            companions: looks.map_or_else(Vec::new, |(before, after)| companions(before, after)),
+            server_series: samples.series,
+            companions: account.companions,
             metrics: metrics::of_round(&load, cpu, samples.memory_peak),
             validity,
             load,
@@ -335,26 +350,23 @@ fn memory_growth(series: &[ServerSecond]) -> Option<Slope> {
     slope(&samples)
 }
 
-/// What is read at an edge of a round.
-struct Look {
-    usage: Option<Usage>,
-    companions: Vec<(String, Usage)>,
-    ticks: CpuTicks,
+/// A load that is under way on a launch.
+pub(super) struct Opened {
+    pub(super) driver: Driver,
+    pub(super) timing: Timing,
+    crowd: Option<Crowd>,
+    capacity: Option<f64>,
 }
 
-fn companions(before: &Look, after: &Look) -> Vec<CompanionUsage> {
-    let of = |(name, after): &(String, Usage)| {
-        let (_, before) = before.companions.iter().find(|(known, _)| known == name)?;
-        Some(CompanionUsage {
-            name: name.clone(),
-            cpu_seconds: after.cpu_total_seconds - before.cpu_total_seconds,
-            memory_bytes: after.memory_bytes,
-        })
-    };
-    after.companions.iter().filter_map(of).collect()
+/// Ends the load; a thread that cannot be had back is worse than whatever came of the rounds.
+pub(super) fn finish(driver: Driver, outcome: Result<(), Trouble>) -> Result<(), Trouble> {
+    match driver.finish() {
+        Err(LoadError::ScriptHolds) => Err(LoadError::ScriptHolds.into()),
+        finished => outcome.and(finished.map_err(Trouble::from)),
+    }
 }
 
-fn nothing_answered(work: &Work) -> String {
+pub(super) fn nothing_answered(work: &Work) -> String {
     let text = "not one request was answered rightly in a round";
     match work {
         Work::Load(_) => text.to_owned(),
@@ -362,32 +374,6 @@ fn nothing_answered(work: &Work) -> String {
             "{text}; where the script thinks for longer than a round lasts, lengthen the round (--measurement-time)"
         ),
     }
-}
-
-fn difference(before: CpuTicks, after: CpuTicks) -> CpuTicks {
-    CpuTicks {
-        total: after.total.saturating_sub(before.total),
-        steal: after.steal.saturating_sub(before.steal),
-        chosen_busy: after.chosen_busy.saturating_sub(before.chosen_busy),
-        chosen_total: after.chosen_total.saturating_sub(before.chosen_total),
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "clock ticks of one round are far below 2^52")]
-fn share(part: u64, whole: u64) -> f64 {
-    part as f64 / whole.max(1) as f64
-}
-
-/// CPU time on the load CPUs that was not the engine's. The kernel's work for the load itself runs there too, partly
-/// outside the engine's own account, so only a clear excess counts.
-#[expect(clippy::cast_precision_loss, reason = "a handful of CPUs")]
-fn neighbours(ticks: CpuTicks, engine_seconds: f64, seconds: f64, order: &Order) -> f64 {
-    if order.shared_cpus {
-        return 0.0;
-    }
-    let cpus = order.load_cpus.len().max(1) as f64;
-    let engine = engine_seconds / (seconds * cpus).max(1e-9);
-    (share(ticks.chosen_busy, ticks.chosen_total) - engine).max(0.0)
 }
 
 /// Where a launch's output is kept, relative to the run's folder.

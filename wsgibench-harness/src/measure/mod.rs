@@ -1,5 +1,6 @@
 //! The conductor: what is run, in which order, and what it says while it runs.
 
+mod account;
 mod bars;
 mod burst;
 mod capacity;
@@ -14,6 +15,7 @@ pub mod event;
 pub mod examination;
 pub mod gate;
 mod hooks;
+mod interleave;
 mod interrupt;
 mod job;
 mod launch;

@@ -14,9 +14,30 @@ pub(super) fn of_block(jobs: usize, seed: u64, block: u32) -> Vec<usize> {
     order
 }
 
+/// The same order, in which each job takes the next one with it that it pairs with.
+pub(super) fn paired(order: &[usize], pairs: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
+    let mut turns: Vec<Vec<usize>> = Vec::new();
+    for &job in order {
+        match turns.iter_mut().find(|turn| turn.len() == 1 && pairs(turn[0], job)) {
+            Some(turn) => turn.push(job),
+            None => turns.push(vec![job]),
+        }
+    }
+    turns
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_comes_first_takes_the_other_along() {
+        let same_tens = |a: usize, b: usize| a / 10 == b / 10;
+        assert_eq!(
+            paired(&[11, 30, 21, 10, 20], same_tens),
+            [vec![11, 10], vec![30], vec![21, 20]]
+        );
+    }
 
     #[test]
     fn each_job_is_in_each_block_once_and_the_seed_fixes_the_order() {

@@ -221,9 +221,6 @@ fn spec(folder: &Path, command: Vec<String>) -> ServerSpec {
     let machine = Machine {
         server_cpus: 1,
         memory: u64::MAX,
-        descriptors: None,
-        backlog: None,
-        pids: None,
     };
     resolve(&declared, None, &machine).0
 }

@@ -151,14 +151,7 @@ impl Figures {
     fn add_round(&mut self, round: &RoundRecord) {
         let load = &round.load;
         self.response.merge(&load.response_time);
-        let (sum, one) = (&mut self.counts, &load.counts);
-        sum.offered += one.offered;
-        sum.done += one.done;
-        sum.failed += one.failed;
-        sum.censored += one.censored;
-        sum.unsent += one.unsent;
-        sum.timed_out += one.timed_out;
-        sum.retried += one.retried;
+        self.counts.merge(&load.counts);
         for (kind, count) in &load.errors {
             if *count > 0 {
                 *self.errors.entry(*kind).or_default() += count;
@@ -166,8 +159,8 @@ impl Figures {
         }
         // Timeouts are censored, not failed: they stand among the errors once, whichever way the engine listed them.
         let timeouts = load.errors.iter().any(|(kind, _)| *kind == ErrorKind::ResponseTimeout);
-        if !timeouts && one.timed_out > 0 {
-            *self.errors.entry(ErrorKind::ResponseTimeout).or_default() += one.timed_out;
+        if !timeouts && load.counts.timed_out > 0 {
+            *self.errors.entry(ErrorKind::ResponseTimeout).or_default() += load.counts.timed_out;
         }
         for check in &load.failed_checks {
             let entry = self

@@ -12,7 +12,7 @@ use std::{
 
 use wsgibench_harness::{
     declare::{Limits, ServerSpec, Source, Variant},
-    sandbox::{SandboxChoice, SandboxOptions},
+    sandbox::{PrepareError, SandboxChoice, SandboxOptions},
 };
 
 /// A wsgiref server: `serve.py PORT`.
@@ -35,6 +35,13 @@ HOARD = []
 print("serving on port", sys.argv[1], flush=True)
 make_server("0.0.0.0", int(sys.argv[1]), application).serve_forever()
 "#;
+
+/// No package index can be reached: that is told as it should be, and no more can be tried. Fails where one is required.
+pub(crate) fn without_index(error: &PrepareError) {
+    let required = std::env::var("WSGIBENCH_REQUIRE_INDEX").is_ok_and(|value| value == "1");
+    assert!(!required, "{error}");
+    println!("skipped, no package index: {error}");
+}
 
 /// A folder for one test, with lines that were said.
 pub(crate) struct Bench {

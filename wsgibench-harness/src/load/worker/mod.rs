@@ -56,7 +56,12 @@ const TIMER: Token = Token(usize::MAX - 1);
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Offer the load from one moment to another and take notes.
-    Phase { start: Nanos, end: Nanos },
+    Phase {
+        start: Nanos,
+        end: Nanos,
+        /// Closed loops rest afterwards, see [`Rest`].
+        rest: bool,
+    },
 }
 
 /// What a worker tells the session.
@@ -129,6 +134,7 @@ pub(crate) struct Worker {
     edge: Nanos,
     /// The loops go round: from the first phase on, between phases too.
     looping: bool,
+    rest: Rest,
     /// Number of the next request of this worker, and the step to the one after it.
     next_sequence: u64,
     sequence_step: u64,
@@ -150,6 +156,17 @@ pub(crate) struct Worker {
     /// Connections of users whose phase is over are to be closed.
     sweep: bool,
     patience: Patience,
+}
+
+/// Whether closed loops rest when their phase has ended: another server's turn may come then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// They go on, unnoted.
+    Never,
+    /// They will.
+    Afterwards,
+    /// No request is begun any more; those in flight still belong to the phase, which ends with the last of them.
+    Draining,
 }
 
 /// How answers are waited for within a phase.
@@ -216,6 +233,7 @@ impl Worker {
             phase: Phase::Off,
             edge: NEVER,
             looping: false,
+            rest: Rest::Never,
             next_sequence: stripe.index.into(),
             sequence_step: stripe.of.into(),
             ramp: VecDeque::new(),

@@ -4,7 +4,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     super::clock::{NEVER, Nanos},
-    Driver, Report, Worker,
+    Driver, Report, Rest, Worker,
 };
 
 /// One second, ns.
@@ -58,7 +58,8 @@ impl Worker {
         now
     }
 
-    pub(super) fn await_phase(&mut self, start: Nanos, end: Nanos) {
+    pub(super) fn await_phase(&mut self, start: Nanos, end: Nanos, rest: bool) {
+        self.rest = if rest { Rest::Afterwards } else { Rest::Never };
         self.phase = Phase::Waiting { start, end };
         self.edge = start;
     }
@@ -68,6 +69,7 @@ impl Worker {
         loop {
             match self.phase {
                 Phase::Waiting { start, end } if now >= start => self.begin_phase(start, end),
+                Phase::On { start, end, .. } if now >= end && self.rest == Rest::Afterwards => self.drain(start, end),
                 Phase::On { end, .. } if now >= end => self.end_phase(end),
                 Phase::On { start, second, .. } if now >= second + SECOND => {
                     let active = self.active();
@@ -104,6 +106,28 @@ impl Worker {
         self.edge = (start + SECOND).min(end);
         self.looping = true;
         self.begin_driving(start);
+    }
+
+    /// Begins no request any more, and waits for those in flight: as long again as the phase was, at most.
+    fn drain(&mut self, start: Nanos, end: Nanos) {
+        self.rest = Rest::Draining;
+        self.looping = false;
+        let latest = end.saturating_add(end - start);
+        if let Phase::On { second, end, .. } = &mut self.phase {
+            *end = latest;
+            self.edge = (*second + SECOND).min(latest);
+        }
+    }
+
+    /// Ends a phase that waits for the last answers when there is none to come.
+    pub(super) fn end_if_drained(&mut self) {
+        if self.rest == Rest::Draining
+            && self.phase.end().is_some()
+            && !self.conns.iter().any(|(_, conn)| conn.begun && conn.counted)
+        {
+            let now = self.clock.now();
+            self.end_phase(now);
+        }
     }
 
     /// Ends the phase that is on, at `end`.

@@ -81,6 +81,7 @@ impl Worker {
                 let now = self.tick();
                 self.end_phase(now);
             }
+            self.end_if_drained();
             if self.sweep {
                 self.sweep_users();
             }
@@ -219,11 +220,11 @@ impl Worker {
     fn obey(&mut self) -> Result<bool, LoadError> {
         loop {
             match self.commands.try_recv() {
-                Ok(Command::Phase { start, end }) => {
+                Ok(Command::Phase { start, end, rest }) => {
                     if self.sweep {
                         self.sweep_users();
                     }
-                    self.await_phase(start, end);
+                    self.await_phase(start, end, rest);
                 }
                 Err(TryRecvError::Disconnected) => return Ok(true),
                 Err(TryRecvError::Empty) => return Ok(false),

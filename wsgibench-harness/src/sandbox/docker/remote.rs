@@ -141,6 +141,10 @@ mod tests {
             Err(error) => return println!("skipped: {error}"),
         };
         let Some(image) = image_with_python(&engine).await else {
+            assert!(
+                !required,
+                "no image with Python; `cargo bench` or `sandbox_docker -- --ignored` makes one"
+            );
             return println!("skipped: no image with Python");
         };
         reap::mark_used();

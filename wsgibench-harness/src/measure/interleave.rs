@@ -1,0 +1,264 @@
+//! Two launches of one case, loaded in turns of a tenth of a second, so that both meet the same machine.
+//!
+//! A shared machine changes its speed within tenths of a second: the same loop of arithmetic took between 28 and 59 us on the
+//! virtual machine that this was written for. Of two rounds of 0.6 s one after the other, the logarithm of the ratio had a
+//! standard deviation of 16 %; cut into slices of 0.1 s that take turns, of 6.7 %. Never are both loaded at once: the one
+//! whose turn it is not has answered all it was asked, and rests.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    account::{Account, Look},
+    environment,
+    event::Event,
+    job::{Ready, Timing},
+    launch::{Context, Opened, Trouble, finish, nothing_answered},
+    sampler::Samples,
+};
+use crate::{
+    declare::Work,
+    load::{Edge, Model, RoundResult, slices},
+    sandbox::Launch,
+    store::record::RoundRecord,
+};
+
+/// The shortest slice.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Answers of each connection in a slice, at least: the first and the last of them find a server that is not full.
+const ANSWERS: f64 = 10.0;
+
+/// One of the two.
+pub(super) struct Arm<'a> {
+    pub(super) ready: &'a Ready,
+    pub(super) launch: &'a Launch,
+    pub(super) opened: Opened,
+}
+
+/// Whether a load can rest: closed loops can. A schedule of arrivals is one story, and so is what a script does.
+pub(super) fn is_possible(a: &Work, b: &Work) -> bool {
+    let rests = |work: &Work| {
+        let load = work.load();
+        work.script().is_none()
+            && matches!(load.model, Model::Closed { .. })
+            && load.faults.is_empty()
+            && load.beside.is_empty()
+            && load.measurement_time.is_none()
+    };
+    rests(a) && rests(b)
+}
+
+/// Warms both up and measures all rounds of both. What ended an arm is in its place.
+pub(super) fn run(
+    context: &Context,
+    mut arms: [Arm<'_>; 2],
+    keep: &mut dyn FnMut(usize, RoundRecord) -> Result<(), Trouble>,
+) -> [Result<(), Trouble>; 2] {
+    let watches = [arms[0].opened.driver.watch(), arms[1].opened.driver.watch()];
+    context.interrupt.on_first(Some(Box::new(move || {
+        for watch in &watches {
+            watch.cancel();
+        }
+    })));
+    let outcome = rounds(context, &mut arms, keep);
+    context.interrupt.on_first(None);
+    let mut outcomes = match outcome {
+        Ok(()) => [Ok(()), Ok(())],
+        Err((0, trouble)) => [Err(trouble), Ok(())],
+        Err((_, trouble)) => [Ok(()), Err(trouble)],
+    };
+    for (arm, outcome) in arms.into_iter().zip(&mut outcomes) {
+        let so_far = std::mem::replace(outcome, Ok(()));
+        *outcome = finish(arm.opened.driver, so_far);
+    }
+    outcomes
+}
+
+fn rounds(
+    context: &Context,
+    arms: &mut [Arm<'_>; 2],
+    keep: &mut dyn FnMut(usize, RoundRecord) -> Result<(), Trouble>,
+) -> Result<(), (usize, Trouble)> {
+    let timing = arms[0].opened.timing;
+    let mut rates = [0.0; 2];
+    for (index, arm) in arms.iter_mut().enumerate() {
+        rates[index] = warm_up(context, arm, timing).map_err(|trouble| (index, trouble))?;
+    }
+    let connections = arms.iter().map(|arm| connections(&arm.ready.job.case.work)).max();
+    let number = slices_of(timing.round, connections.unwrap_or(1), rates[0].min(rates[1]));
+    for index in 0..timing.rounds {
+        let Some(records) = round(context, arms, index, timing.round, number)? else {
+            return Ok(());
+        };
+        for (arm, record) in records.into_iter().enumerate() {
+            let nothing = record.load.counts.done == 0;
+            keep(arm, record).map_err(|trouble| (arm, trouble))?;
+            if nothing {
+                return Err((arm, Trouble::Said(nothing_answered(&arms[arm].ready.job.case.work))));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The rate in answers per second; 0 where it is not known.
+#[expect(clippy::cast_precision_loss, reason = "answers of a warm-up are far below 2^52")]
+fn warm_up(context: &Context, arm: &mut Arm<'_>, timing: Timing) -> Result<f64, Trouble> {
+    if timing.warm_up.is_zero() || context.interrupt.asked() {
+        return Ok(0.0);
+    }
+    (context.emit)(Event::WarmingUp {
+        case: arm.ready.job.case.id.clone(),
+    });
+    let warmed = arm.opened.driver.slice_observed(timing.warm_up, &mut |_| {})?;
+    if !arm.launch.is_alive() {
+        return Err(Trouble::Died);
+    }
+    Ok(warmed.counts.done as f64 / warmed.seconds.max(1e-9))
+}
+
+fn connections(work: &Work) -> usize {
+    match work.load().model {
+        Model::Closed { connections } => connections,
+        Model::Open { .. } | Model::Users { .. } => 1,
+    }
+}
+
+/// How many slices each arm's round has: an even number, so that both arms come first equally often.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a small positive number of slices; a float cast saturates"
+)]
+fn slices_of(round: Duration, connections: usize, rate: f64) -> u32 {
+    let answers = if rate > 0.0 {
+        ANSWERS * connections as f64 / rate
+    } else {
+        0.0
+    };
+    let slice = SLICE.as_secs_f64().max(answers);
+    let pairs = (round.as_secs_f64() / slice / 2.0) as u32;
+    2 * pairs.max(1)
+}
+
+/// What one arm gave so far.
+#[derive(Default)]
+struct Part {
+    slices: Vec<RoundResult>,
+    account: Option<Account>,
+    memory: Vec<u64>,
+}
+
+/// One round of both; `None` when the user has asked to stop: half a round is no measurement.
+fn round(
+    context: &Context,
+    arms: &mut [Arm<'_>; 2],
+    index: u32,
+    length: Duration,
+    number: u32,
+) -> Result<Option<[RoundRecord; 2]>, (usize, Trouble)> {
+    let mut parts = [Part::default(), Part::default()];
+    let (begun, ticks) = (Instant::now(), environment::cpu_ticks(&context.order.load_cpus));
+    for turn in 0..number {
+        // A B, B A, A B: a drift of the machine touches both alike.
+        for arm in if turn % 2 == 0 { [0, 1] } else { [1, 0] } {
+            slice(context, &mut arms[arm], &mut parts[arm], length / number).map_err(|trouble| (arm, trouble))?;
+            if context.interrupt.asked() {
+                return Ok(None);
+            }
+            tell(context, &arms[arm], &parts[arm], begun.elapsed(), length * 2);
+        }
+    }
+    let ticks = [ticks, environment::cpu_ticks(&context.order.load_cpus)];
+    let engine: f64 = parts
+        .iter()
+        .flat_map(|part| &part.slices)
+        .map(|s| s.engine_cpu_seconds)
+        .sum();
+    let wall = begun.elapsed().as_secs_f64();
+    let [first, second] = parts.map(|part| Part {
+        account: part
+            .account
+            .map(|account| account.beside(ticks, engine, wall, context.order)),
+        ..part
+    });
+    Ok(Some([
+        record(context, &arms[0], first, index),
+        record(context, &arms[1], second, index),
+    ]))
+}
+
+fn slice(context: &Context, arm: &mut Arm<'_>, part: &mut Part, length: Duration) -> Result<(), Trouble> {
+    let mut edges = (None, None);
+    let launch = arm.launch;
+    let slice = arm.opened.driver.slice_observed(length, &mut |edge| match edge {
+        Edge::Start => edges.0 = Some(Look::at(launch, context.order)),
+        Edge::End => edges.1 = Some(Look::at(launch, context.order)),
+    })?;
+    if !launch.is_alive() {
+        return Err(Trouble::Died);
+    }
+    part.slices.push(slice);
+    if let (Some(before), Some(after)) = edges {
+        part.memory.extend(after.usage.map(|usage| usage.memory_bytes));
+        let account = Account::between(&before, &after);
+        match &mut part.account {
+            Some(sum) => sum.add(account),
+            None => part.account = Some(account),
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "answers of a slice are far below 2^52")]
+fn tell(context: &Context, arm: &Arm<'_>, part: &Part, elapsed: Duration, of: Duration) {
+    let Some(last) = part.slices.last() else { return };
+    let failed = |slice: &RoundResult| slice.counts.failed + slice.counts.timed_out;
+    let cpu = part.account.as_ref().and_then(|account| account.cpu);
+    let loaded: f64 = part.slices.iter().map(|slice| slice.seconds).sum();
+    (context.emit)(Event::Live {
+        case: arm.ready.job.case.id.clone(),
+        elapsed,
+        of,
+        requests_per_second: last.counts.done as f64 / last.seconds.max(1e-9),
+        p99_ns: last.response_time.quantile(0.99).ns,
+        errors: part.slices.iter().map(failed).sum(),
+        server_cores: cpu.map_or(0.0, |cpu| cpu.total / loaded.max(1e-9)),
+    });
+}
+
+fn record(context: &Context, arm: &Arm<'_>, part: Part, index: u32) -> RoundRecord {
+    let load = slices::join(&part.slices).unwrap_or_default();
+    let looks = part.memory.len().max(1) as u64;
+    let samples = Samples {
+        series: Vec::new(),
+        memory_mean: part.memory.iter().sum::<u64>() / looks,
+        memory_peak: part.memory.iter().copied().max().unwrap_or(0),
+    };
+    context.record(
+        index,
+        load,
+        part.account.unwrap_or_default(),
+        samples,
+        arm.launch.address(),
+        arm.ready,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_are_short_even_in_number_and_long_enough_for_the_server() {
+        let second = Duration::from_secs(1);
+        assert_eq!(slices_of(second, 64, 10_000.0), 10);
+        assert_eq!(slices_of(second, 64, 0.0), 10);
+        // 64 connections at 2,000 a second: ten answers of each take 0.32 s.
+        assert_eq!(slices_of(second, 64, 2_000.0), 2);
+        assert_eq!(slices_of(second * 5, 64, 2_000.0), 14);
+        assert_eq!(slices_of(second, 1_000, 10.0), 2);
+        assert_eq!(slices_of(Duration::from_millis(50), 1, 1e6), 2);
+    }
+}
