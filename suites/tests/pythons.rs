@@ -17,9 +17,6 @@ use wsgibench_suites as _;
 const MACHINE: Machine = Machine {
     server_cpus: 1,
     memory: 1 << 40,
-    descriptors: None,
-    backlog: None,
-    pids: None,
 };
 
 fn get(address: SocketAddr, path: &str) -> String {
