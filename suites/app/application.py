@@ -6,6 +6,7 @@ look-up before its handler runs, so that `/`, the two-byte ping of both studies,
 
 import accounts
 import conformance
+import database
 import faults
 import messages
 import transfer
@@ -38,6 +39,7 @@ ROUTES = {
     "/login": accounts.login,
     "/account": accounts.account,
     "/cpu": work.cpu,
+    "/database": database.row,
     "/sleep": work.sleep,
     "/pid": faults.pid,
     "/leak": faults.leak,

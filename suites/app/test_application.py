@@ -14,6 +14,7 @@ from wsgiref.validate import validator
 import accounts
 import application
 import conformance
+import database
 import faults
 import messages
 import transfer
@@ -180,6 +181,81 @@ class Work(unittest.TestCase):
         with mock.patch("time.sleep") as slept:
             ask("/sleep", query="ms=99999999")
         slept.assert_called_once_with(10.0)
+
+
+class Connection:
+    """What the application wants of a driver's connection."""
+
+    opened = 0
+
+    def __init__(self):
+        Connection.opened += 1
+        self.closed = False
+        self.queries = []
+
+    def execute(self, query, values):
+        if self.queries and self.queries[-1] == "break":
+            self.closed = True
+            raise OSError("server closed\n the connection")
+        self.queries.append(query)
+        self.values = values
+        return self
+
+    def fetchone(self):
+        number = self.values[0]
+        return (number, f"item {number:05}", 7) if number else None
+
+    def close(self):
+        self.closed = True
+
+
+class Database(unittest.TestCase):
+    def setUp(self):
+        Connection.opened = 0
+        # The queue's own state is that of a process that has not asked yet.
+        idle = database.queue.LifoQueue()
+        for _ in range(2):
+            idle.put(None)
+        for change in (mock.patch.object(database, "idle", idle), mock.patch.object(database, "connect", Connection)):
+            change.start()
+            self.addCleanup(change.stop)
+
+    def kept(self):
+        return [one for one in database.idle.queue if one]
+
+    def test_a_row_by_its_key_over_one_kept_connection(self):
+        self.assertEqual(ask("/database", query="id=42")["body"], b'{"id":42,"name":"item 00042","price":7}')
+        self.assertEqual(ask("/database")["body"], b'{"id":1,"name":"item 00001","price":7}')
+        self.assertEqual(ask("/database", query="id=0")["status"], "404 Not Found")
+        self.assertEqual((Connection.opened, len(self.kept())), (1, 1))
+        self.assertEqual(self.kept()[0].queries, [database.SELECT] * 3)
+
+    def test_a_post_changes_the_row(self):
+        self.assertEqual(ask("/database", "POST", "id=3", b"", CONTENT_LENGTH="0")["status"], "200 OK")
+        self.assertEqual(self.kept()[0].queries, [database.UPDATE])
+
+    def test_a_broken_connection_is_told_and_replaced(self):
+        ask("/database")
+        self.kept()[0].queries.append("break")
+        answer = ask("/database")
+        self.assertEqual(answer["status"], "503 Service Unavailable")
+        self.assertEqual(answer["body"], b"the database cannot be reached: server closed the connection\n")
+        self.assertEqual((self.kept(), database.idle.qsize()), ([], 2))
+        self.assertEqual(ask("/database")["status"], "200 OK")
+        self.assertEqual(Connection.opened, 2)
+
+    def test_no_database_is_told(self):
+        mock.patch.stopall()
+        with mock.patch.dict(os.environ, {database.ADDRESS: ""}):
+            for _ in range(database.CONNECTIONS + 1):
+                answer = ask("/database")
+        self.assertEqual(answer["status"], "503 Service Unavailable")
+        self.assertEqual(answer["body"], b"the database cannot be reached: WSGIBENCH_DATABASE is not set\n")
+
+    def test_no_driver_is_told(self):
+        mock.patch.stopall()
+        with mock.patch.dict(os.environ, {database.ADDRESS: "x"}), mock.patch.dict("sys.modules", psycopg=None):
+            self.assertIn(b"its driver is not installed", ask("/database")["body"])
 
 
 class Faults(unittest.TestCase):

@@ -14,6 +14,6 @@ pub mod scenarios;
 pub mod servers;
 
 pub use servers::{
-    bjoern::*, cherrypy::*, fastwsgi::*, gevent::*, granian::*, gunicorn::*, hypercorn::*, meinheld::*, mod_wsgi::*,
-    nginx::*, pyvoy::*, twisted::*, uvicorn::*, uwsgi::*, waitress::*, wsgiref::*,
+    bjoern::*, cherrypy::*, database::*, fastwsgi::*, gevent::*, granian::*, gunicorn::*, hypercorn::*, meinheld::*,
+    mod_wsgi::*, nginx::*, pythons::*, pyvoy::*, twisted::*, uvicorn::*, uwsgi::*, waitress::*, wsgiref::*,
 };

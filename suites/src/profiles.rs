@@ -65,6 +65,16 @@ fn kubeup() -> Profile {
     }
 }
 
+fn pythons() -> Profile {
+    Profile {
+        name: "pythons".into(),
+        description: "ping and JSON at 64 connections on bjoern, Gunicorn and waitress under Python 3.9, 3.11 and 3.13"
+            .into(),
+        cases: vec!["^(ping|json)_by_python/".into()],
+        ..Profile::default()
+    }
+}
+
 fn full() -> Profile {
     Profile {
         name: "full".into(),
@@ -77,4 +87,5 @@ profile!(default);
 profile!(quick);
 profile!(appdynamics);
 profile!(kubeup);
+profile!(pythons);
 profile!(full);

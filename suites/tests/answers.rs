@@ -115,6 +115,14 @@ fn every_scenario_gets_the_answers_that_it_expects() {
         if scenario.name == "upload_chunked" {
             continue; // The standard library's server cannot read chunks; others are asked before they are timed.
         }
+        let has_companion = |name: &String| {
+            declarations
+                .server(name)
+                .is_some_and(|server| !server.server.services.is_empty())
+        };
+        if scenario.servers.iter().flatten().any(has_companion) {
+            continue; // There is none here: tests/database.rs asks it in containers.
+        }
         for set in &scenario.params {
             let Work::Load(load) = &set.work else { continue };
             let target = Target {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use wsgibench_harness::declare::{Declarations, Machine, Profile, Selector, resolve};
+use wsgibench_harness::declare::{Declarations, Machine, Profile, Selector, Source, resolve};
 use wsgibench_suites as _;
 
 const MACHINE: Machine = Machine {
@@ -64,8 +64,15 @@ fn every_folder_with_a_dockerfile_has_a_server() {
     let named: BTreeSet<_> = declarations
         .servers
         .iter()
-        .filter_map(|declared| match resolve(declared, None, &MACHINE).0.source {
-            wsgibench_harness::declare::Source::Folder(folder) => Some(folder),
+        .flat_map(|declared| {
+            let (spec, _) = resolve(declared, None, &MACHINE);
+            spec.services
+                .into_iter()
+                .map(|service| service.source)
+                .chain([spec.source])
+        })
+        .filter_map(|source| match source {
+            Source::Folder(folder) => Some(folder),
             _ => None,
         })
         .collect();
@@ -107,6 +114,64 @@ fn the_studies_are_profiles() {
     assert!(ids.iter().all(|id| id.starts_with("kubeup/")) && ids.contains(&"kubeup/bjoern/default".into()));
     let (_, all) = chosen(&declarations, "full");
     assert_eq!(all.len(), declarations.cases().len());
+}
+
+#[test]
+fn servers_for_one_question_are_asked_no_other() {
+    let declarations = declarations();
+    let cases = declarations.cases();
+    let of = |server: &str| -> BTreeSet<String> {
+        let cases = cases.iter().filter(|case| case.server == server);
+        cases.map(|case| case.scenario.clone()).collect()
+    };
+    for server in ["gunicorn_gthread", "gunicorn_gevent", "uwsgi", "granian"] {
+        assert_eq!(
+            of(&format!("{server}_database")),
+            BTreeSet::from(["database".into(), "database_update".into()])
+        );
+        assert!(of(server).contains("ping") && !of(server).contains("database"));
+    }
+    for declared in &declarations.servers {
+        let has_database = declared.server.tags.iter().any(|tag| tag == "database");
+        assert_eq!(has_database, !declared.server.services.is_empty(), "{}", declared.name);
+    }
+}
+
+#[test]
+fn the_book_has_every_scenario_and_profile() {
+    let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/suite.md");
+    let book = std::fs::read_to_string(&book).unwrap_or_else(|error| panic!("{}: {error}", book.display()));
+    let declarations = declarations();
+    let scenarios = declarations.scenarios.iter().map(|scenario| &scenario.name);
+    let profiles = declarations.profiles.iter().map(|profile| &profile.name);
+    for name in scenarios.chain(profiles) {
+        let named = format!("`{name}`");
+        let told = book.lines().any(|line| line.starts_with('|') && line.contains(&named));
+        assert!(told, "docs/reference/suite.md has no line for {named}");
+    }
+}
+
+#[test]
+fn the_pythons_are_an_axis_of_their_own() {
+    let declarations = declarations();
+    let (_, ids) = chosen(&declarations, "pythons");
+    assert_eq!(ids.len(), 2 * 8, "{ids:?}");
+    for declared in declarations.servers.iter().filter(|it| it.name.contains("_python3")) {
+        let (base, digits) = declared.name.split_once("_python3").unwrap();
+        assert_eq!(declared.server.python, Some(format!("3.{digits}")), "{}", declared.name);
+        assert_eq!(declared.server.tags, ["python"]);
+        for scenario in ["ping", "json"] {
+            assert!(ids.contains(&format!("{scenario}_by_python/{}/c64", declared.name)));
+        }
+        // Nothing differs but the Python.
+        let command = |name: &str| {
+            let (spec, _) = resolve(declarations.server(name).unwrap(), None, &MACHINE);
+            (spec.command, spec.source, spec.limits)
+        };
+        assert_eq!(command(&declared.name), command(base));
+    }
+    let (_, full) = chosen(&declarations, "full");
+    assert!(!full.iter().any(|id| id.starts_with("ping/") && id.contains("_python3")));
 }
 
 #[test]

@@ -25,6 +25,10 @@ pub mod __private;
 
 pub use wsgibench_macros::{scenario, server};
 
+// The records that the tests of reports are made of name this crate as a user does.
+#[cfg(test)]
+extern crate self as wsgibench_harness;
+
 /// Registers a function `fn() -> Profile` for `--profile`.
 #[macro_export]
 macro_rules! profile {

@@ -106,6 +106,60 @@ fn markdown_stays_markdown() {
 }
 
 #[test]
+fn markdown_tells_faults_and_endurance() {
+    let mut run = fixture::faulty();
+    run.cases.extend(fixture::enduring().cases);
+    let page = text(Format::Markdown, &run);
+    let told = &page[page
+        .find("### worker\\_killed")
+        .or_else(|| page.find("### worker"))
+        .unwrap()..];
+    insta::assert_snapshot!(&told[..told.find("### Cold start").unwrap()]);
+}
+
+#[test]
+fn what_was_not_done_has_no_figure_in_a_spreadsheet() {
+    let csv = text(Format::Csv, &fixture::faulty());
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let column = |name: &str| header.iter().position(|h| h == name).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let of = |server: &str, figure: &str| {
+        let found = rows
+            .iter()
+            .find(|row| &row[column("server")] == server && &row[column("scenario")] == "worker_killed");
+        found.unwrap()[column(figure)].to_owned()
+    };
+    assert_eq!(of("gunicorn_gthread", "requests_lost"), "9");
+    assert_eq!(of("gunicorn_gthread", "recovered_after_s"), "0.5");
+    assert_eq!(of("bjoern", "recovered_after_s"), "never");
+    assert_eq!(of("granian", "requests_lost"), "not done");
+    assert_eq!(of("granian", "recovered_after_s"), "not done");
+}
+
+#[test]
+fn faults_are_a_sheet_of_their_own_where_there_are_any() {
+    let sheets = |run: &RunRecord| {
+        let bytes = export::render(Format::Xlsx, run).unwrap();
+        let names = String::from_utf8_lossy(&bytes).into_owned();
+        (1..9)
+            .filter(|n| names.contains(&format!("xl/worksheets/sheet{n}.xml")))
+            .count()
+    };
+    assert_eq!(sheets(&fixture::full()), 3);
+    assert_eq!(sheets(&fixture::faulty()), 4);
+}
+
+#[test]
+fn a_server_in_trouble_has_no_time_per_request() {
+    for format in [Format::Bencher, Format::BencherLines, Format::Github] {
+        let figures = text(format, &fixture::faulty());
+        assert!(figures.contains("ping/gunicorn_gthread/c16"), "{format}: {figures}");
+        assert!(!figures.contains("worker_killed"), "{format}: {figures}");
+    }
+}
+
+#[test]
 fn markdown_fits_a_comment_whatever_was_run() {
     let mut run = fixture::many(200);
     for case in &mut run.cases {
@@ -192,6 +246,21 @@ fn every_chart_is_a_picture() {
     }
     let png = pictures::png(&pictures::svg(&charts[0]).unwrap()).unwrap();
     assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
+}
+
+#[cfg(feature = "pictures")]
+#[test]
+fn a_picture_of_a_fault_names_it_where_it_was_done() {
+    use wsgibench_harness::report::export::pictures;
+    let charts = pictures::charts(&fixture::faulty());
+    let chart = charts.iter().find(|chart| chart.id.ends_with("-answers")).unwrap();
+    let svg = pictures::svg(chart).unwrap();
+    assert!(svg.contains("worker killed"), "{svg}");
+    let of_rate = |id: &str| id.starts_with("worker") && id.ends_with("throughput");
+    assert!(
+        !charts.iter().any(|chart| of_rate(&chart.id)),
+        "a rate of a server in trouble"
+    );
 }
 
 #[cfg(feature = "pictures")]

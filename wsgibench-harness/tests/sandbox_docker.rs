@@ -301,14 +301,12 @@ async fn a_companion_is_there_first_and_found_by_name() {
     // The companion's image is one that exists: the fixture's.
     let image = sandbox.prepare(&bench.container_spec("fixture")).await.unwrap().image;
     let mut spec = bench.container_spec("with-companion");
-    let companion = |name: &str, port: u16| Service {
-        name: name.into(),
-        source: Source::Image(image.clone()),
-        command: ["python3", "/serve.py", "{port}"].map(Into::into).into(),
-        env: Vec::new(),
-        port,
+    let companion = |name: &str, port: u16| {
+        Service::named_image(name, image.clone())
+            .command(["python3", "/serve.py", "{port}"])
+            .port(port)
     };
-    spec.services = vec![companion("store", 9001), companion("cache", 9002)];
+    spec.services = vec![companion("store", 9001), companion("cache", 9002).confined()];
     let prepared = sandbox.prepare(&spec).await.unwrap();
     let launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
     let script =
@@ -316,6 +314,17 @@ async fn a_companion_is_there_first_and_found_by_name() {
     let output = launch.exec(&["python3", "-c", script]).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "[b'OK', b'OK']\n");
     assert_eq!(left_of(&bench.run_id).await.len(), 4);
+    // The one is its image's own master, the other is shut in as the server is.
+    let touch = ["sh", "-c", "touch /here /tmp/here; grep CapEff /proc/self/status"];
+    let free = launch.exec_in("store", &touch).await.unwrap();
+    let shut_in = launch.exec_in("cache", &touch).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&free.stderr), "");
+    let error = String::from_utf8_lossy(&shut_in.stderr).into_owned();
+    assert!(
+        error.contains("/here': Read-only") && !error.contains("/tmp"),
+        "{error}"
+    );
+    assert_eq!(shut_in.stdout, b"CapEff:\t0000000000000000\n");
     // Each has an account of its own, and commands run in it.
     let used = || -> Vec<(String, f64)> {
         let all = launch.companion_usage().into_iter();

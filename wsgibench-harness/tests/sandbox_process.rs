@@ -191,6 +191,13 @@ async fn what_cannot_be_had_here_is_told_as_such() {
         "{reason}"
     );
 
+    let mut spec = bench.process_spec("python");
+    spec.python = Some("3.99".into());
+    let Err(PrepareError::NotAvailable(reason)) = sandbox.prepare(&spec).await else {
+        panic!("it is available")
+    };
+    assert!(reason.starts_with("it needs python3.99, which is not here"), "{reason}");
+
     let mut spec = bench.process_spec("image");
     spec.source = Source::Image("python:3".into());
     assert!(matches!(

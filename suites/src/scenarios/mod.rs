@@ -2,8 +2,10 @@
 
 pub mod bodies;
 pub mod connections;
+pub mod database;
 pub mod faults;
 pub mod messages;
+pub mod pythons;
 pub mod studies;
 pub mod visits;
 pub mod work;

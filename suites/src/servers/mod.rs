@@ -6,6 +6,7 @@
 
 pub mod bjoern;
 pub mod cherrypy;
+pub mod database;
 pub mod fastwsgi;
 pub mod gevent;
 pub mod granian;
@@ -14,6 +15,7 @@ pub mod hypercorn;
 pub mod meinheld;
 pub mod mod_wsgi;
 pub mod nginx;
+pub mod pythons;
 pub mod pyvoy;
 pub mod twisted;
 pub mod uvicorn;

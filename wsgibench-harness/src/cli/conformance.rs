@@ -19,7 +19,7 @@ use crate::{
 /// Which servers, and where the table goes besides the terminal; checked before anything is started.
 pub(super) struct Request {
     cases: Vec<Case>,
-    exports: Vec<PathBuf>,
+    exports: Vec<(Format, PathBuf)>,
 }
 
 /// What is asked for, if it is: the servers of `--server` and `--tag`; without either, all that are set up with care.
@@ -31,9 +31,10 @@ pub(super) fn request(
     if !args.conformance {
         return Ok(None);
     }
-    if let Some((format, _)) = exports.iter().find(|(format, _)| *format != Format::Markdown) {
+    let known = |format: Format| matches!(format, Format::Markdown | Format::Csv);
+    if let Some((format, _)) = exports.iter().find(|(format, _)| !known(*format)) {
         return Err(Failure::usage(format!(
-            "--conformance is exported as markdown, not as {}; the whole of it is in target/wsgibench/conformance.json",
+            "--conformance is exported as markdown or csv, not as {}; the whole of it is in target/wsgibench/conformance.json",
             format.name()
         )));
     }
@@ -64,7 +65,7 @@ pub(super) fn request(
     }
     Ok(Some(Request {
         cases,
-        exports: exports.iter().map(|(_, path)| path.clone()).collect(),
+        exports: exports.to_vec(),
     }))
 }
 
@@ -92,16 +93,20 @@ pub(super) fn run(
         },
     )?;
     let mut record = ConformanceRecord::new(sandbox.kind().name());
-    let path = run.store.root().join("conformance.json");
+    let path = run.store.conformance_path();
     let emit = |event: Event| run.listeners.tell(&event);
     let outcome = examine(run, &sandbox, &resolved.specs, &folder, &emit, &mut record);
     run.runtime.block_on(sandbox.close());
     record.interrupted = run.interrupt.asked();
     record.write(&path)?;
     outcome?;
-    for export in &request.exports {
-        write_atomically(export, conformance::markdown(&record).as_bytes())
-            .map_err(|e| Failure::machine(format!("the export to {} was not written: {e}", export.display())))?;
+    for (format, path) in &request.exports {
+        let failed = |why: String| Failure::machine(format!("the export to {} was not written: {why}", path.display()));
+        let bytes = match format {
+            Format::Csv => conformance::csv(&record).map_err(|e| failed(e.to_string()))?,
+            _ => conformance::markdown(&record).into_bytes(),
+        };
+        write_atomically(path, &bytes).map_err(|e| failed(e.to_string()))?;
     }
     match args.output_format {
         OutputFormat::Json => {

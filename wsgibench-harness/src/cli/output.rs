@@ -99,10 +99,17 @@ fn html(store: &Store, run: &RunRecord, args: &Args, listeners: &Listeners) {
     let name = named.into_iter().flatten().next();
     // It was read before the run; one that has gone since is only left out.
     let kept = name.and_then(|name| Some((name, store.read_baseline(name).ok()?)));
+    // An examination that cannot be read does not hide the run.
+    let mut missing = Vec::new();
+    let conformance = store.read_conformance().unwrap_or_else(|error| {
+        missing.push(error.to_string());
+        None
+    });
     let page = Page {
         runs: &[run],
         baseline: kept.as_ref().map(|(name, runs)| Baseline { name, runs }),
-        missing: &[],
+        conformance: conformance.as_ref(),
+        missing: &missing,
     };
     match write(&page, &path) {
         Ok(()) => listeners.tell(&crate::measure::event::Event::Reported { path }),

@@ -87,7 +87,7 @@ pub fn blocker(address: SocketAddr, path: &str, features: &[Feature]) -> Option<
         .into_iter()
         .filter(|rule| rule.bars.is_some_and(|feature| features.contains(&feature)))
         .map(|rule| examined.ask(rule))
-        .find(|finding| matches!(finding.verdict, Verdict::Fail | Verdict::Refused))
+        .find(|finding| finding.verdict.bars())
 }
 
 #[cfg(test)]

@@ -29,6 +29,47 @@ pub enum Verdict {
     Fail,
     /// Not asked: the application has not what it takes.
     Skipped,
+    /// What a later version found, in a word that this one does not know; no rule of this version is judged so.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+impl Verdict {
+    /// All that a table tells apart, the best first.
+    pub const ALL: [Self; 6] = [
+        Self::Pass,
+        Self::Tolerated,
+        Self::Refused,
+        Self::Fail,
+        Self::Skipped,
+        Self::Unknown,
+    ];
+
+    /// In words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Tolerated => "tolerated",
+            Self::Refused => "refused",
+            Self::Fail => "fail",
+            Self::Skipped => "not asked",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether it says something of the server that a reader should look at.
+    #[must_use]
+    pub fn departs(self) -> bool {
+        !matches!(self, Self::Pass | Self::Skipped)
+    }
+
+    /// Whether loads that need the rule are not timed.
+    #[must_use]
+    pub fn bars(self) -> bool {
+        matches!(self, Self::Fail | Self::Refused)
+    }
 }
 
 /// Something that a load may need, and whose lack makes its timing unfair.
@@ -43,6 +84,10 @@ pub enum Feature {
     ExpectContinue,
     /// Answers sent piece by piece, as the application yields them.
     StreamedAnswers,
+    /// Something of a later version.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 impl Feature {
@@ -54,6 +99,7 @@ impl Feature {
             Self::Head => "HEAD",
             Self::ExpectContinue => "Expect: 100-continue",
             Self::StreamedAnswers => "streamed answers",
+            Self::Unknown => "something that this version does not know",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Limits, Profile, Server, Source, Work, server::Service};
+use super::{Limits, Profile, Server, Source, Work, python, server::Service};
 use crate::load::{Load, Model, Plan, Target};
 
 /// Smallest memory limit that a container engine accepts, bytes.
@@ -63,6 +63,14 @@ pub(crate) fn server(server: &Server) -> Vec<String> {
             "it reloads on `{signal}`; choose one of {}",
             RELOADS.join(", ")
         ));
+    }
+    if let Some(version) = &server.python {
+        problems.extend(python::find(version).err());
+        if let Source::Image(_) | Source::Running(_) = server.source {
+            problems.push(format!(
+                "it asks for Python {version}, and nothing is built for it that could be given one; leave out `.python_version(...)`"
+            ));
+        }
     }
     for (index, service) in server.services.iter().enumerate() {
         problems.extend(companion(service, &server.services[..index]));
@@ -282,6 +290,13 @@ mod tests {
                 .join("")
                 .contains("SIGHUP")
         );
+        let told = server(&Server::image("x").python_version("3.91")).join("");
+        assert!(
+            told.contains("`3.91` is no Python") && told.contains("did you mean `3.9`?"),
+            "{told}"
+        );
+        let told = server(&Server::named_image("x").python_version("3.9")).join("");
+        assert!(told.contains("leave out `.python_version(...)`"), "{told}");
         assert!(server(&Server::running("somewhere")).join("").contains("host:port"));
         assert!(
             server(&Server::python(Vec::<String>::new()))

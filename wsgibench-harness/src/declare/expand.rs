@@ -110,7 +110,7 @@ impl Declarations {
         let mut cases = Vec::new();
         for scenario in &self.scenarios {
             for set in &scenario.params {
-                for server in self.servers.iter().filter(|server| is_for(scenario, &server.name)) {
+                for server in self.servers.iter().filter(|server| is_for(scenario, server)) {
                     let mut tags = scenario.tags.clone();
                     tags.extend(
                         server
@@ -147,11 +147,11 @@ impl Declarations {
     }
 }
 
-fn is_for(scenario: &Scenario, server: &str) -> bool {
-    scenario
-        .servers
-        .as_ref()
-        .is_none_or(|names| names.iter().any(|name| name == server))
+fn is_for(scenario: &Scenario, server: &DeclaredServer) -> bool {
+    match &scenario.servers {
+        Some(names) => names.contains(&server.name),
+        None => !server.server.only_where_named,
+    }
 }
 
 fn read_servers(entries: &[&ServerEntry], errors: &mut Vec<DeclareError>) -> Vec<DeclaredServer> {

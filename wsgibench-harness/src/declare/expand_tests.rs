@@ -41,6 +41,21 @@ fn set(name: &str, value: &str, load: Load) -> ParamSet {
     ParamSet::new(None, vec![(name.into(), value.into())], Work::Load(load))
 }
 
+#[test]
+fn a_server_for_one_question_is_only_where_it_is_named() {
+    let mut special = server("special", 2);
+    special.build = || Server::image("images/x").only_where_named();
+    let usual = server("usual", 1);
+    let (all, mut one) = (scenario("all", 1), scenario("one", 2));
+    one.servers = &["special"];
+    let declared = Declarations::from_entries(&[&usual, &special], &[&all, &one], &[]).unwrap();
+    let ids: Vec<_> = declared.cases().into_iter().map(|case| case.id).collect();
+    assert_eq!(
+        ids,
+        ["all/usual/c64", "all/usual/c100", "one/special/c64", "one/special/c100"]
+    );
+}
+
 fn errors(servers: &[&ServerEntry], scenarios: &[&ScenarioEntry], profiles: &[&ProfileEntry]) -> String {
     Declarations::from_entries(servers, scenarios, profiles)
         .expect_err("this is a mistake")

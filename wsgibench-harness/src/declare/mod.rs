@@ -13,6 +13,7 @@ pub mod limits;
 pub mod param;
 pub mod profile;
 pub mod profiles;
+pub(crate) mod python;
 pub mod registry;
 pub mod resolve;
 mod running;

@@ -76,7 +76,7 @@ pub struct Server {
     pub writable_root: bool,
     /// User it runs as in its container (`65534:65534` unless told).
     pub user: String,
-    /// Version range of Python its image needs, e.g. `3.9`; chooses the base image. `None`: any.
+    /// Python it runs on, e.g. `3.9`; chooses the base image. `None`: any.
     pub python: Option<String>,
     /// Tuned or as it comes.
     pub variant: Variant,
@@ -88,6 +88,8 @@ pub struct Server {
     pub services: Vec<Service>,
     /// Signal that makes its first process reload gracefully, e.g. `SIGHUP`. `None`: it has no such thing.
     pub reload: Option<String>,
+    /// It takes part only in scenarios that name it.
+    pub only_where_named: bool,
 }
 
 /// A companion of a server.
@@ -103,6 +105,9 @@ pub struct Service {
     pub env: Vec<(String, String)>,
     /// Port that must accept connections before the server starts.
     pub port: u16,
+    /// Shut in as servers are: no capability, a read-only root, `/tmp` in memory.
+    #[serde(default)]
+    pub confined: bool,
 }
 
 impl Service {
@@ -115,6 +120,7 @@ impl Service {
             command: Vec::new(),
             env: Vec::new(),
             port: 0,
+            confined: false,
         }
     }
 
@@ -148,6 +154,14 @@ impl Service {
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Shuts it in as servers are: without any capability, on a read-only root, with `/tmp` in memory to write to. Not so unless said,
+    /// since images made for everybody often begin as root and write where they like.
+    #[must_use]
+    pub fn confined(mut self) -> Self {
+        self.confined = true;
         self
     }
 }
@@ -219,6 +233,7 @@ impl Server {
             notes: Vec::new(),
             services: Vec::new(),
             reload: None,
+            only_where_named: false,
         }
     }
 
@@ -327,7 +342,11 @@ impl Server {
         self
     }
 
-    /// Python its image needs, e.g. `3.9`.
+    /// The Python it runs on: `3.8` to `3.15`. Without it, that of the base image.
+    ///
+    /// In a container this chooses the base that its folder or its requirements are built on: the official image of this Python, or, where
+    /// none can be pulled, one made from the packages of the Debian release whose Python it is (3.9, 3.11, 3.13). As a process the server
+    /// needs a `python3.x` of this version on the path. Elsewhere it is not available, and says why.
     #[must_use]
     pub fn python_version(mut self, version: impl Into<String>) -> Self {
         self.python = Some(version.into());
@@ -367,6 +386,13 @@ impl Server {
     #[must_use]
     pub fn with_service(mut self, service: Service) -> Self {
         self.services.push(service);
+        self
+    }
+
+    /// Takes part only in scenarios that name it in their `servers = [...]`: for one that was set up for a single question.
+    #[must_use]
+    pub fn only_where_named(mut self) -> Self {
+        self.only_where_named = true;
         self
     }
 }

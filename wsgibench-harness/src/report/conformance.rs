@@ -1,8 +1,11 @@
-//! The table of servers and rules, for a terminal and as markdown.
+//! The table of servers and rules, for a terminal, as markdown, and as CSV.
 
 use std::fmt::Write as _;
 
-use super::terminal::{WIDTH, plain, wrapped};
+use super::{
+    export::harmless,
+    terminal::{WIDTH, plain, wrapped},
+};
 use crate::{
     conformance::Verdict,
     store::{ConformanceRecord, ServerConformance},
@@ -45,7 +48,7 @@ pub fn terminal(record: &ConformanceRecord) -> String {
             text.push_str(&wrapped("   ", trouble));
         }
         for finding in &server.findings {
-            if !matches!(finding.verdict, Verdict::Pass | Verdict::Skipped) {
+            if finding.verdict.departs() {
                 let label = format!("   {} {:IDS$}", mark(finding.verdict), finding.rule);
                 text.push_str(&wrapped(&label, &finding.why));
             }
@@ -89,7 +92,7 @@ pub fn markdown(record: &ConformanceRecord) -> String {
         let departures: Vec<_> = server
             .findings
             .iter()
-            .filter(|finding| !matches!(finding.verdict, Verdict::Pass | Verdict::Skipped))
+            .filter(|finding| finding.verdict.departs())
             .collect();
         if !departures.is_empty() {
             text.push('\n');
@@ -107,21 +110,49 @@ pub fn markdown(record: &ConformanceRecord) -> String {
     text
 }
 
+/// For a spreadsheet: a row a server and rule; one row with the reason where a server could not be examined.
+///
+/// # Errors
+/// Never but for lack of memory: the library's own words.
+pub fn csv(record: &ConformanceRecord) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["server", "rule", "title", "source", "bars", "verdict", "why"])?;
+    for server in &record.servers {
+        for finding in &server.findings {
+            let rule = record.rules.iter().find(|rule| rule.id == finding.rule);
+            let bars = rule
+                .and_then(|rule| rule.bars)
+                .map_or("", crate::conformance::Feature::name);
+            writer.write_record(
+                [
+                    server.name.as_str(),
+                    &finding.rule,
+                    rule.map_or("", |rule| rule.title.as_str()),
+                    rule.map_or("", |rule| rule.source.as_str()),
+                    bars,
+                    finding.verdict.name(),
+                    &finding.why,
+                ]
+                .map(harmless),
+            )?;
+        }
+        if let Some(trouble) = &server.trouble {
+            writer.write_record([server.name.as_str(), "", "", "", "", "not examined", trouble].map(harmless))?;
+        }
+    }
+    writer.into_inner().map_err(|error| error.into_error().into())
+}
+
 fn summary(server: &ServerConformance) -> String {
     if server.findings.is_empty() {
         return "not examined".to_owned();
     }
     let mut text = format!("{} pass", server.count(Verdict::Pass));
-    for (verdict, name) in [
-        (Verdict::Tolerated, "tolerated"),
-        (Verdict::Refused, "refused"),
-        (Verdict::Fail, "fail"),
-        (Verdict::Skipped, "not asked"),
-    ] {
+    for verdict in Verdict::ALL.into_iter().skip(1) {
         match server.count(verdict) {
             0 => {}
             count => {
-                let _ = write!(text, ", {count} {name}");
+                let _ = write!(text, ", {count} {}", verdict.name());
             }
         }
     }
@@ -135,16 +166,15 @@ fn mark(verdict: Verdict) -> char {
         Verdict::Refused => 'r',
         Verdict::Fail => 'X',
         Verdict::Skipped => '.',
+        Verdict::Unknown => '?',
     }
 }
 
 fn word(verdict: Verdict) -> &'static str {
     match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Tolerated => "tolerated",
-        Verdict::Refused => "refused",
         Verdict::Fail => "**fail**",
         Verdict::Skipped => "-",
+        other => other.name(),
     }
 }
 
@@ -200,6 +230,13 @@ mod tests {
     #[test]
     fn as_markdown() {
         insta::assert_snapshot!(markdown(&record()));
+    }
+
+    #[test]
+    fn as_csv() {
+        let mut record = record();
+        record.servers[0].name = "=cmd()".into();
+        insta::assert_snapshot!(String::from_utf8(csv(&record).unwrap()).unwrap());
     }
 
     #[test]

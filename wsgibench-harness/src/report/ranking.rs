@@ -61,7 +61,7 @@ pub fn rankings(run: &RunRecord, figures: &[Figures]) -> Vec<Ranking> {
     let mut fields: Vec<Vec<usize>> = Vec::new();
     for (index, case) in run.cases.iter().enumerate() {
         // A server in trouble has no speed to be ranked by; what it lost is told beside its case.
-        if !case.load.faults.is_empty() {
+        if super::faults::has(case) {
             continue;
         }
         let variant = server_of(run, case).map_or_else(Variant::default, |s| s.spec.variant);

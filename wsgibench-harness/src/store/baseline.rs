@@ -238,6 +238,7 @@ fn read(path: &Path) -> Result<BaselineRun, StoreError> {
         Some(version) if version > u64::from(BASELINE_VERSION) => Err(StoreError::TooNew {
             path: path.to_owned(),
             found: u32::try_from(version).unwrap_or(u32::MAX),
+            known: BASELINE_VERSION,
         }),
         Some(_) => serde_json::from_value(value).map_err(|e| damaged(e.to_string())),
         None => Err(damaged(

@@ -83,6 +83,41 @@ impl ConformanceRecord {
         }
     }
 
+    /// Reads one; `None` where nobody was examined yet.
+    ///
+    /// # Errors
+    /// When the disk says no, or the file is damaged or of a later version.
+    pub fn read(path: &Path) -> Result<Option<Self>, StoreError> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema_version: u32,
+        }
+        let text = match std::fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                return Err(StoreError::Io {
+                    action: "read",
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        };
+        let damaged = |error: serde_json::Error| StoreError::DamagedConformance {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        let version: Version = serde_json::from_slice(&text).map_err(damaged)?;
+        if version.schema_version > CONFORMANCE_VERSION {
+            return Err(StoreError::TooNew {
+                path: path.to_owned(),
+                found: version.schema_version,
+                known: CONFORMANCE_VERSION,
+            });
+        }
+        serde_json::from_slice(&text).map(Some).map_err(damaged)
+    }
+
     /// Writes it whole.
     ///
     /// # Errors
@@ -104,6 +139,16 @@ impl ServerConformance {
     #[must_use]
     pub fn finding(&self, rule: &str) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.rule == rule)
+    }
+
+    /// What loads may need and this server stands in the way of, with the finding that says so.
+    #[must_use]
+    pub fn barred<'a>(&'a self, rules: &[RuleRecord]) -> Vec<(Feature, &'a Finding)> {
+        rules
+            .iter()
+            .filter_map(|rule| Some((rule.bars?, self.finding(&rule.id)?)))
+            .filter(|(_, finding)| finding.verdict.bars())
+            .collect()
     }
 
     /// How many findings have this verdict.
@@ -157,8 +202,39 @@ mod tests {
             }],
         });
         record.write(&path).unwrap();
-        let read: ConformanceRecord = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let read = ConformanceRecord::read(&path).unwrap().unwrap();
         assert_eq!(read, record);
         assert_eq!(read.servers[0].count(Verdict::Fail), 1);
+        let barred = read.servers[0].barred(&read.rules);
+        assert_eq!(barred, [(Feature::Head, &read.servers[0].findings[0])]);
+    }
+
+    #[test]
+    fn what_another_version_wrote_is_read_as_far_as_it_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("conformance.json");
+        assert_eq!(ConformanceRecord::read(&path).unwrap(), None);
+        let write = |change: fn(&mut serde_json::Value)| {
+            let mut json = serde_json::to_value(ConformanceRecord::new("docker")).unwrap();
+            json["servers"] = serde_json::json!([{
+                "name": "one", "as_it_comes": false, "command": [], "versions": {}, "trouble": null,
+                "findings": [{"rule": "head", "verdict": "flaky", "why": "now so, now so"}],
+            }]);
+            change(&mut json);
+            std::fs::write(&path, json.to_string()).unwrap();
+            ConformanceRecord::read(&path)
+        };
+        let read = write(|json| json["rules"][0]["bars"] = "trailers".into())
+            .unwrap()
+            .unwrap();
+        assert_eq!(read.servers[0].findings[0].verdict, Verdict::Unknown);
+        assert_eq!(read.rules[0].bars, Some(Feature::Unknown));
+        let newer = write(|json| json["schema_version"] = 4_000.into()).unwrap_err();
+        assert!(
+            newer.to_string().contains("schema 4000, this one reads up to 1"),
+            "{newer}"
+        );
+        let damaged = write(|json| json["servers"] = "many".into()).unwrap_err().to_string();
+        assert!(damaged.contains("--conformance"), "it tells the remedy: {damaged}");
     }
 }

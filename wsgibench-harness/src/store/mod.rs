@@ -7,6 +7,8 @@
 mod atomic;
 pub mod baseline;
 pub mod conformance;
+mod error;
+mod files;
 mod journal;
 pub mod record;
 mod runs;
@@ -15,5 +17,7 @@ mod salvage;
 pub use atomic::write_atomically;
 pub use baseline::{BaselineRun, Fingerprint};
 pub use conformance::{ConformanceRecord, ServerConformance};
+pub use error::StoreError;
+pub use files::{Recovered, Remains};
 pub use journal::{Entry, fold};
-pub use runs::{Recovered, Remains, RunWriter, Store, StoreError};
+pub use runs::{RunWriter, Store};

@@ -2,98 +2,24 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufRead, BufReader, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
-use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{
-    atomic::write_atomically,
-    journal::{Entry, apply, fold},
-    record::{RunRecord, SCHEMA_VERSION},
-    salvage,
+    ConformanceRecord,
+    error::{StoreError, io_error},
+    files::{Recovered, Remains, lock_file, read_run, recover_one, remains, whole_lines, write_record, write_run},
+    journal::{Entry, apply},
+    record::RunRecord,
 };
 
 /// Everything of ours under the target folder.
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
-}
-
-/// A run could not be stored or read.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The disk said no.
-    #[error("cannot {action} {path}: {source}; check free space and permissions")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Not a run of ours.
-    #[error("{path} is not a run of wsgibench: {reason}")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A run of a later version.
-    #[error(
-        "{path} was written by a later wsgibench (schema {found}, this one reads up to {SCHEMA_VERSION}); update wsgibench"
-    )]
-    TooNew {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        found: u32,
-    },
-    /// No baseline of that name.
-    #[error("there is no baseline `{name}`; {hint}")]
-    UnknownBaseline {
-        /// The name asked for.
-        name: String,
-        /// The baselines there are.
-        hint: String,
-    },
-    /// A name that would leave the folder of baselines.
-    #[error("`{0}` cannot name a baseline: use letters, digits, `-`, `_` and `.`")]
-    BaselineName(String),
-    /// No run of that name.
-    #[error("there is no run `{name}` under {folder}; {hint}")]
-    Unknown {
-        /// The name asked for.
-        name: String,
-        /// Where it was looked for.
-        folder: PathBuf,
-        /// The runs there are.
-        hint: String,
-    },
-}
-
-/// A run that a killed process left, made whole again.
-#[derive(Clone, Debug)]
-pub struct Recovered {
-    /// Its id.
-    pub id: String,
-    /// Rounds that were saved.
-    pub rounds: usize,
-    /// Its `run.json`.
-    pub path: PathBuf,
-}
-
-/// A run as far as it could be read.
-#[derive(Clone, Debug)]
-pub struct Remains {
-    /// The run.
-    pub run: RunRecord,
-    /// What is missing of it, in a sentence; `None` when it is whole.
-    pub missing: Option<String>,
 }
 
 impl Store {
@@ -109,6 +35,20 @@ impl Store {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// `conformance.json`: the last examination of servers.
+    #[must_use]
+    pub fn conformance_path(&self) -> PathBuf {
+        self.root.join("conformance.json")
+    }
+
+    /// Reads the last examination; `None` where nobody was examined yet.
+    ///
+    /// # Errors
+    /// When the disk says no, or the file is damaged or of a later version.
+    pub fn read_conformance(&self) -> Result<Option<ConformanceRecord>, StoreError> {
+        ConformanceRecord::read(&self.conformance_path())
     }
 
     /// The folder of a run.
@@ -334,146 +274,10 @@ impl RunWriter {
     }
 }
 
-fn recover_one(dir: &Path) -> Result<Option<Recovered>, StoreError> {
-    let Some(mut run) = read_journal(&dir.join("journal.jsonl"))? else {
-        return Ok(None);
-    };
-    run.interrupted = true;
-    let rounds = run.cases.iter().flat_map(|c| &c.launches).map(|l| l.rounds.len()).sum();
-    let id = run.id.clone();
-    write_run(dir, &run)?;
-    Ok(Some(Recovered {
-        id,
-        rounds,
-        path: dir.join("run.json"),
-    }))
-}
-
-/// The run that a journal tells of; `None` when not even its first line is whole.
-fn read_journal(path: &Path) -> Result<Option<RunRecord>, StoreError> {
-    let file = File::open(path).map_err(io_error("read", path))?;
-    // The last line of a killed run may be half written: reading stops at the first line that does not parse.
-    let entries = BufReader::new(file)
-        .lines()
-        .map_while(Result::ok)
-        .map_while(|line| serde_json::from_str::<Entry>(&line).ok());
-    Ok(fold(entries))
-}
-
-/// What is left of a run whose record cannot be read.
-fn remains(path: &Path) -> Option<Remains> {
-    let journal = path.parent()?.join("journal.jsonl");
-    if path.file_name().is_some_and(|name| name == "run.json")
-        && let Ok(Some(run)) = read_journal(&journal)
-    {
-        let missing = format!(
-            "{} is damaged; this is what its journal has: every finished round, but not the validity of whole cases nor a comparison",
-            path.display()
-        );
-        return Some(Remains {
-            run,
-            missing: Some(missing),
-        });
-    }
-    let text = String::from_utf8_lossy(&fs::read(path).ok()?).into_owned();
-    let run = salvage::whole_cases(&text)?;
-    let missing = format!(
-        "{} breaks off and has no journal beside it: {} whole cases could be read, what came after them is lost",
-        path.display(),
-        run.cases.len()
-    );
-    Some(Remains {
-        run,
-        missing: Some(missing),
-    })
-}
-
-fn write_run(dir: &Path, run: &RunRecord) -> Result<(), StoreError> {
-    for case in &run.cases {
-        for launch in &case.launches {
-            for round in &launch.rounds {
-                let name = format!(
-                    "{}-{}-{}-{}.hdr",
-                    case.id.replace('/', "_"),
-                    launch.arm,
-                    launch.index,
-                    round.index
-                );
-                let path = dir.join("histograms").join(name);
-                let mut bytes = Vec::new();
-                // Writing to memory cannot fail.
-                let _ = V2DeflateSerializer::new().serialize(&round.load.response_time.histogram, &mut bytes);
-                write_atomically(&path, &bytes).map_err(io_error("write", &path))?;
-            }
-        }
-    }
-    write_record(dir, run)
-}
-
-fn write_record(dir: &Path, run: &RunRecord) -> Result<(), StoreError> {
-    let path = dir.join("run.json");
-    let json = serde_json::to_vec_pretty(run).map_err(|e| StoreError::Damaged {
-        path: path.clone(),
-        reason: e.to_string(),
-    })?;
-    write_atomically(&path, &json).map_err(io_error("write", &path))
-}
-
-fn read_run(path: &Path) -> Result<RunRecord, StoreError> {
-    #[derive(serde::Deserialize)]
-    struct Version {
-        schema_version: u32,
-    }
-    let text = fs::read(path).map_err(io_error("read", path))?;
-    let damaged = |e: serde_json::Error| StoreError::Damaged {
-        path: path.to_owned(),
-        reason: e.to_string(),
-    };
-    let version: Version = serde_json::from_slice(&text).map_err(damaged)?;
-    if version.schema_version > SCHEMA_VERSION {
-        return Err(StoreError::TooNew {
-            path: path.to_owned(),
-            found: version.schema_version,
-        });
-    }
-    serde_json::from_slice(&text).map_err(damaged)
-}
-
-/// Cuts off a last line that a killed process did not write to its end: what follows it would not be read.
-fn whole_lines(journal: &Path) -> io::Result<()> {
-    let text = fs::read(journal)?;
-    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    if whole < text.len() {
-        let file = File::options().write(true).open(journal)?;
-        file.set_len(whole as u64)?;
-        file.sync_data()?;
-    }
-    Ok(())
-}
-
-fn lock_file(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join("lock");
-    let file = File::create(&path).map_err(io_error("make", &path))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|e| StoreError::Io {
-        action: "lock",
-        path: path.clone(),
-        source: e.into(),
-    })?;
-    Ok(file)
-}
-
-fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
-    move |source| StoreError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::record::{CaseOutcome, LaunchRecord, Notice};
+    use crate::store::record::{CaseOutcome, LaunchRecord, Notice, SCHEMA_VERSION};
 
     fn record(id: &str) -> RunRecord {
         serde_json::from_value(serde_json::json!({

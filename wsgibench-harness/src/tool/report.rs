@@ -16,7 +16,12 @@ pub(super) fn run(options: &Report, store: &Store) -> Result<ExitCode, ToolError
     } else {
         &options.runs
     };
-    let (runs, missing) = read(names, store)?;
+    let (runs, mut missing) = read(names, store)?;
+    // An examination that cannot be read does not hide the runs.
+    let conformance = store.read_conformance().unwrap_or_else(|error| {
+        missing.push(error.to_string());
+        None
+    });
     let kept = options
         .baseline
         .as_ref()
@@ -29,6 +34,7 @@ pub(super) fn run(options: &Report, store: &Store) -> Result<ExitCode, ToolError
     let page = Page {
         runs: &runs.iter().collect::<Vec<_>>(),
         baseline: kept.as_ref().map(|(name, runs)| Baseline { name, runs }),
+        conformance: conformance.as_ref(),
         missing: &missing,
     };
     write(&page, &path).map_err(|error| ToolError::Failed(error.to_string()))?;

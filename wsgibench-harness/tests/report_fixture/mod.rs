@@ -1,11 +1,13 @@
 //! Records as a run would leave them, made of a few numbers: data for renderers, in every shape that they must bear.
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "made-up figures, all small and positive"
 )]
+
+mod trouble;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,6 +20,8 @@ use wsgibench_harness::{
         RunRecord, SCHEMA_VERSION, ServerRecord, ServerSecond, Validity, ValidityLevel,
     },
 };
+
+pub(crate) use trouble::{enduring, examined, faulty};
 
 /// A server that tries to be markup.
 pub(crate) const SCRIPT: &str = "<script>alert(1)</script>";

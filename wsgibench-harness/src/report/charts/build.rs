@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Axis, Chart, Kind, Point, Quantity, Series, over_time, percentiles, slug};
 use crate::{
     load::{Model, Quantile},
-    report::{figures::Figures, intervals, units::float_len, words},
+    report::{faults, figures::Figures, intervals, units::float_len, words},
     stats::{Metric, Summary},
     store::record::{CaseRecord, RunRecord, ValidityLevel},
 };
@@ -28,20 +28,30 @@ impl Item<'_> {
     }
 }
 
-/// All charts of a scenario, in the order in which they are read. `figures` holds those of each case of the run.
-#[must_use]
-pub fn of_scenario(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<Chart> {
-    let items: Vec<Item> = run
-        .cases
+/// The cases of a scenario that may be drawn, of those that are wanted.
+pub(super) fn items<'a>(
+    run: &'a RunRecord,
+    figures: &'a [Figures],
+    scenario: &str,
+    wanted: impl Fn(&CaseRecord) -> bool,
+) -> Vec<Item<'a>> {
+    run.cases
         .iter()
         .zip(figures)
-        .filter(|(case, figures)| case.scenario == scenario && figures.ranked())
+        .filter(|(case, figures)| case.scenario == scenario && figures.ranked() && wanted(case))
         .map(|(case, figures)| Item {
             case,
             figures,
             color: run.servers.iter().position(|s| s.spec.name == case.server).unwrap_or(0),
         })
-        .collect();
+        .collect()
+}
+
+/// All charts of a scenario, in the order in which they are read. `figures` holds those of each case of the run. A server in trouble
+/// has no speed: what is drawn of cases with faults are their [timelines](super::of_faults).
+#[must_use]
+pub fn of_scenario(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<Chart> {
+    let items = items(run, figures, scenario, |case| !faults::has(case));
     let mut charts = Vec::new();
     for measure in MEASURES {
         charts.extend(against(&items, measure, scenario));
@@ -195,6 +205,7 @@ fn against(items: &[Item], measure: &Measure, scenario: &str) -> Option<Chart> {
             x: Axis::new(x, Quantity::Count).log(distinct[0] > 0.0 && wide(distinct.iter().copied())),
             y,
             categories: Vec::new(),
+            marks: Vec::new(),
             series: sorted(lines),
         });
     }
@@ -214,6 +225,7 @@ fn against(items: &[Item], measure: &Measure, scenario: &str) -> Option<Chart> {
         x: Axis::new("case", Quantity::Count),
         y,
         categories,
+        marks: Vec::new(),
         series: sorted(dots),
     })
 }
@@ -265,6 +277,7 @@ fn launches(items: &[Item], scenario: &str) -> Option<Chart> {
         x: Axis::new("case", Quantity::Count),
         y: Axis::new(name, quantity).log(log),
         categories,
+        marks: Vec::new(),
         series: sorted(dots),
     })
 }
@@ -299,6 +312,7 @@ fn errors(items: &[Item], scenario: &str) -> Option<Chart> {
         x: Axis::new("case", Quantity::Count),
         y: Axis::new("share of requests", Quantity::Share),
         categories,
+        marks: Vec::new(),
         series: kinds
             .into_iter()
             .enumerate()

@@ -5,12 +5,14 @@
 mod build;
 mod over_time;
 mod percentiles;
+mod timeline;
 
 use serde::Serialize;
 
 pub use build::of_scenario;
 #[cfg(feature = "html")]
 pub(super) use build::wide;
+pub use timeline::of_faults;
 
 /// The colours of Okabe and Ito, which colour-blind people can tell apart (without the yellow, which a light page drowns,
 /// and with the black as a grey that both themes bear).
@@ -94,6 +96,15 @@ pub struct Series {
     pub points: Vec<Point>,
 }
 
+/// A moment on the x axis.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Mark {
+    /// Where.
+    pub x: f64,
+    /// What happened there.
+    pub text: String,
+}
+
 /// A chart.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Chart {
@@ -113,6 +124,8 @@ pub struct Chart {
     pub y: Axis,
     /// Names of the categories; empty where x is a number.
     pub categories: Vec<String>,
+    /// What is marked on the x axis.
+    pub marks: Vec<Mark>,
     /// Its series; none is empty. (Left out where a chart is serialized for its texts alone.)
     #[serde(skip)]
     pub series: Vec<Series>,

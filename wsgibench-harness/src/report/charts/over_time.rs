@@ -156,6 +156,7 @@ fn chart(
         x: Axis::new("time into the round", Quantity::Seconds),
         y: Axis::new(measure.axis, measure.quantity).log(log),
         categories: Vec::new(),
+        marks: Vec::new(),
         series,
     })
 }

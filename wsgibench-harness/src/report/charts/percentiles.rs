@@ -56,6 +56,7 @@ fn chart(items: &[&Item], scenario: &str, param: &str) -> Option<Chart> {
         x: Axis::new("percentile", Quantity::Percentile).log(true),
         y: Axis::new("response time", Quantity::Nanoseconds).log(log),
         categories: Vec::new(),
+        marks: Vec::new(),
         series,
     })
 }

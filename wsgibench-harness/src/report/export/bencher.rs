@@ -1,10 +1,10 @@
-//! Bencher's metric format, and lines as libtest's benches print them. Invalid cases are in neither.
+//! Bencher's metric format, and lines as libtest's benches print them. Invalid cases and those with faults are in neither.
 
 use serde_json::{Map, Value, json};
 
 use super::{ExportError, Format};
 use crate::{
-    report::{figures::Figures, units},
+    report::{faults, figures::Figures, units},
     stats::{Metric, Summary},
     store::record::RunRecord,
 };
@@ -70,10 +70,11 @@ fn whole(ns: f64) -> String {
     units::grouped(ns.round() as u64)
 }
 
-/// Cases that may be ranked, with their figures.
+/// Cases that may be ranked, with their figures. A server in trouble has no time per request.
 pub(super) fn believable(run: &RunRecord) -> impl Iterator<Item = (&str, Figures)> {
     run.cases
         .iter()
+        .filter(|case| !faults::has(case))
         .map(|case| (case.id.as_str(), Figures::of(case)))
         .filter(|(_, figures)| figures.ranked())
 }

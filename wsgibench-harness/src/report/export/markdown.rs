@@ -6,6 +6,7 @@ use crate::{
     declare::Variant,
     report::{
         comparison::{Comparison, change},
+        endurance, faults,
         figures::Figures,
         ranking::{Ranking, rankings, server_of},
         units, words,
@@ -30,6 +31,7 @@ pub(super) fn render(run: &RunRecord) -> String {
         blocks.push(table(run, &figures, &ranking));
     }
     blocks.extend(faults(run));
+    blocks.extend(endurance(run));
     blocks.extend(footprint(run));
     if figures.iter().all(|f| !f.ranked()) {
         blocks.push("Nothing was measured that can be believed.\n\n".into());
@@ -71,7 +73,7 @@ fn footprint(run: &RunRecord) -> Option<String> {
 /// What faults did, a table a scenario and parameter set.
 fn faults(run: &RunRecord) -> Vec<String> {
     let mut tables: Vec<(String, String)> = Vec::new();
-    for case in run.cases.iter().filter(|case| !case.load.faults.is_empty()) {
+    for case in run.cases.iter().filter(|case| faults::has(case)) {
         let title = format!("{}/{}", case.scenario, case.param);
         let place = tables.iter().position(|(known, _)| *known == title).unwrap_or_else(|| {
             let head = format!(
@@ -81,25 +83,50 @@ fn faults(run: &RunRecord) -> Vec<String> {
             tables.push((title, head));
             tables.len() - 1
         });
-        let rows = &mut tables[place].1;
-        let found = crate::report::faults::of_case(case);
+        let found = faults::of_case(case);
         if found.is_empty() {
-            let why = words::unmeasured(&case.outcome).unwrap_or_else(|| "not measured".to_owned());
-            let _ = writeln!(rows, "| {} | {} | | | |", escape(&case.server), escape(&why));
+            let actions: Vec<String> = case.load.faults.iter().map(|fault| fault.action.name()).collect();
+            let why = words::unmeasured(&case.outcome).unwrap_or_else(|| "no finished round".to_owned());
+            fault_row(
+                &mut tables[place].1,
+                [&case.server, &actions.join("; "), "-", &why, "0"],
+            );
         }
         for fault in found {
-            let _ = writeln!(
-                rows,
-                "| {} | {} | {} | {} | {} |",
-                escape(&case.server),
-                escape(&fault.action),
-                fault.lost_text(),
-                escape(&fault.recovered_text()),
-                fault.launches
+            let recovered = match fault.not_done_text() {
+                Some(why) if fault.done() == 0 => why,
+                Some(why) => format!("{}; {why}", fault.recovered_text()),
+                None => fault.recovered_text(),
+            };
+            let (lost, launches) = (fault.lost_text(), fault.done().to_string());
+            fault_row(
+                &mut tables[place].1,
+                [&case.server, &fault.action, &lost, &recovered, &launches],
             );
         }
     }
     tables.into_iter().map(|(_, table)| table + "\n").collect()
+}
+
+fn fault_row(table: &mut String, cells: [&str; 5]) {
+    let _ = writeln!(table, "| {} |", cells.map(escape).join(" | "));
+}
+
+/// What long and uneven loads told beside a rate.
+fn endurance(run: &RunRecord) -> Option<String> {
+    let mut text = String::new();
+    for case in &run.cases {
+        let lines = endurance::capacity(case).map(|found| format!("capacity {}", found.line()));
+        let lines = lines
+            .into_iter()
+            .chain(endurance::burst(case).map(|found| found.line()))
+            .chain(endurance::beside(case).iter().map(endurance::beside_line))
+            .chain(endurance::growth(case).into_iter().map(|growth| growth.line()));
+        for line in lines {
+            let _ = writeln!(text, "- {}: {}", escape(&case.id), escape(&line));
+        }
+    }
+    (!text.is_empty()).then(|| format!("### Capacity, bursts, slow clients and memory\n\n{text}\n"))
 }
 
 fn table(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> String {

@@ -12,6 +12,8 @@ mod xlsx;
 
 use std::{fmt, path::Path, str::FromStr};
 
+pub(super) use table::harmless;
+
 use crate::store::{record::RunRecord, write_atomically};
 
 /// A form in which a run can be written.
@@ -19,7 +21,7 @@ use crate::store::{record::RunRecord, write_atomically};
 pub enum Format {
     /// One row a round.
     Csv,
-    /// A workbook: summary, rounds, environment.
+    /// A workbook: summary, rounds, faults where there are any, environment.
     Xlsx,
     /// `JUnit` XML: a case is a test, a gated regression a failure.
     Junit,

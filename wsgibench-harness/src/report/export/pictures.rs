@@ -10,7 +10,7 @@ use plotters::{
 use self::axis::Scale;
 use crate::{
     report::{
-        charts::{Chart, Kind, PALETTE, Point, Series, of_scenario},
+        charts::{Chart, Kind, PALETTE, Point, Series, of_faults, of_scenario},
         figures::Figures,
     },
     store::record::RunRecord,
@@ -24,6 +24,9 @@ const DENSITY: f32 = 2.0;
 
 /// Longest name in a legend or under an axis, characters.
 const NAME: usize = 24;
+
+/// Lines that mark a moment.
+const MARKED: RGBColor = RGBColor(90, 90, 90);
 
 type Plot<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
@@ -40,7 +43,11 @@ pub fn charts(run: &RunRecord) -> Vec<Chart> {
     }
     scenarios
         .into_iter()
-        .flat_map(|scenario| of_scenario(run, &figures, scenario))
+        .flat_map(|scenario| {
+            let mut charts = of_scenario(run, &figures, scenario);
+            charts.extend(of_faults(run, &figures, scenario));
+            charts
+        })
         .collect()
 }
 
@@ -103,8 +110,29 @@ fn draw(chart: &Chart, area: &DrawingArea<SVGBackend, Shift>) -> Drawn {
     if chart.kind == Kind::Stack {
         stack(chart, &mut plot, &y)?;
     }
+    moments(chart, &plot, &left, (&x, &y))?;
     if legend {
         names(chart, &right)?;
+    }
+    Ok(())
+}
+
+/// What is marked on the x axis: a line, and beside its head what happened there.
+fn moments(chart: &Chart, plot: &Plot, root: &DrawingArea<SVGBackend, Shift>, (x, y): (&Scale, &Scale)) -> Drawn {
+    let area = plot.plotting_area();
+    let (columns, rows) = area.get_pixel_range();
+    for (mark, row) in chart.marks.iter().zip((0_i32..).map(|n| n % 4)) {
+        let pixel = area.map_coordinate(&(x.place(mark.x), y.low())).0;
+        if !columns.contains(&pixel) {
+            continue;
+        }
+        root.draw(&PathElement::new([(pixel, rows.start), (pixel, rows.end)], MARKED))?;
+        let style = label_style(
+            plotters::style::text_anchor::HPos::Left,
+            plotters::style::text_anchor::VPos::Top,
+        );
+        let at = (pixel + 5, rows.start + 2 + row * 16);
+        root.draw(&Text::new(cut(&mark.text, NAME), at, style))?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! One row a round: the spreadsheet that the studies were kept in.
 
 use crate::{
-    report::{units::float, words},
+    report::{faults, units::float, words},
     store::record::{CaseRecord, FaultRecord, LaunchRecord, RoundRecord, RunRecord},
 };
 
@@ -90,12 +90,13 @@ pub(super) const COLUMNS: &[Column] = &[
     ("engine_busy_share", |r| Cell::Number(r.round.load.engine_busy_share)),
     ("faults", |r| each_fault(r, |fault| fault.action.clone())),
     ("requests_lost", |r| {
-        each_fault(r, |fault| fault.recovery.requests_lost.to_string())
+        each_fault(r, |fault| of_done(fault, fault.recovery.requests_lost.to_string()))
     }),
     ("recovered_after_s", |r| {
         each_fault(r, |fault| {
             let seconds = fault.recovery.recovered_after_seconds;
-            seconds.map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.1}"))
+            let text = seconds.map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.1}"));
+            of_done(fault, text)
         })
     }),
 ];
@@ -107,6 +108,15 @@ fn each_fault(row: &Row, value: fn(&FaultRecord) -> String) -> Cell {
         Cell::Nothing
     } else {
         text(&values.join("; "))
+    }
+}
+
+/// What could not be done has no figure, least of all a 0.
+fn of_done(fault: &FaultRecord, text: String) -> String {
+    if faults::done(fault) {
+        text
+    } else {
+        "not done".to_owned()
     }
 }
 
@@ -125,7 +135,7 @@ pub(super) fn rows(run: &RunRecord) -> impl Iterator<Item = Row<'_>> {
 }
 
 /// A text that a spreadsheet takes for a formula is data here: it gets an apostrophe before it.
-pub(super) fn harmless(text: &str) -> String {
+pub(in crate::report) fn harmless(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         format!("'{text}")
     } else {

@@ -1,4 +1,6 @@
-//! A workbook: summary, rounds, environment.
+//! A workbook: summary, rounds, faults where there are any, environment.
+
+mod faults;
 
 use rust_xlsxwriter::{Format as Style, Workbook, Worksheet, XlsxError};
 
@@ -27,6 +29,9 @@ fn build(run: &RunRecord) -> Result<Vec<u8>, XlsxError> {
     let bold = Style::new().set_bold();
     summary(book.add_worksheet().set_name("Summary")?, run, &bold)?;
     rounds(book.add_worksheet().set_name("Rounds")?, run, &bold)?;
+    if run.cases.iter().any(crate::report::faults::has) {
+        faults::fill(book.add_worksheet().set_name("Faults")?, run, &bold)?;
+    }
     environment(book.add_worksheet().set_name("Environment")?, run, &bold)?;
     book.save_to_buffer()
 }

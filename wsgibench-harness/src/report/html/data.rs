@@ -33,6 +33,11 @@ fn chart(chart: &Chart) -> Value {
             json!({"name": series.name, "color": series.color, "points": points})
         })
         .collect();
+    let marks: Vec<Value> = chart
+        .marks
+        .iter()
+        .map(|mark| json!([round(mark.x), mark.text]))
+        .collect();
     json!({
         "title": chart.title,
         "kind": chart.kind,
@@ -40,6 +45,7 @@ fn chart(chart: &Chart) -> Value {
         "y": chart.y,
         "categories": chart.categories,
         "series": series,
+        "marks": marks,
         "reasons": reasons,
     })
 }

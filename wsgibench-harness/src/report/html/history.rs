@@ -8,6 +8,7 @@ use super::Baseline;
 use crate::{
     report::{
         charts::{Axis, Chart, Kind, Point, Quantity, Series, slug, wide},
+        faults,
         figures::{BOOTSTRAP_SEED, Figures},
         units, words,
     },
@@ -130,7 +131,9 @@ fn differs(id: &str, then: &Fingerprint, now: &Fingerprint) -> Option<String> {
 }
 
 fn of_run(run: &RunRecord) -> Column {
-    let cases = run.cases.iter().map(|case| {
+    // A server in trouble has no speed that could have changed.
+    let whole = || run.cases.iter().filter(|case| !faults::has(case));
+    let cases = whole().map(|case| {
         let figures = Figures::of(case);
         let why = (figures.level == ValidityLevel::Suspect).then(|| {
             let reasons: Vec<&str> = figures.findings.iter().map(|f| f.text.as_str()).collect();
@@ -154,7 +157,7 @@ fn of_run(run: &RunRecord) -> Column {
             commit: run.environment.commit.clone(),
         },
         cases: cases.collect(),
-        order: run.cases.iter().map(|case| case.id.clone()).collect(),
+        order: whole().map(|case| case.id.clone()).collect(),
     }
 }
 
@@ -283,6 +286,7 @@ fn chart(id: String, metric: Metric, of: &str, members: &[Member], columns: &[Co
         about: "Each run's own 95 % interval over its launches; what another day adds is not in it.".into(),
         param: None,
         kind: Kind::Lines,
+        marks: Vec::new(),
         x: Axis::new("run", Quantity::Count),
         y: Axis::new(metric.title(), quantity).log(log),
         categories: columns.iter().map(|column| column.heading.started.clone()).collect(),

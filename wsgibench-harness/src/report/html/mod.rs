@@ -2,11 +2,17 @@
 //! head forbids it to ask the network for anything.
 
 mod compared;
+mod conformance;
 mod data;
+mod endurance;
+mod faults;
 mod history;
 mod missing;
 mod servers;
 mod steps;
+mod table;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::path::Path;
@@ -15,9 +21,16 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use minijinja::{AutoEscape, Environment, Value, context, value::Serde};
 use sha2::{Digest as _, Sha256};
 
-use crate::store::{BaselineRun, record::RunRecord, write_atomically};
+use crate::store::{BaselineRun, ConformanceRecord, record::RunRecord, write_atomically};
 
 const TEMPLATE: &str = include_str!("assets/index.html.jinja");
+/// What the page is made of, by the names that it includes them by.
+const PARTS: [(&str, &str); 4] = [
+    ("macros", include_str!("assets/macros.html.jinja")),
+    ("faults", include_str!("assets/faults.html.jinja")),
+    ("endurance", include_str!("assets/endurance.html.jinja")),
+    ("conformance", include_str!("assets/conformance.html.jinja")),
+];
 const STYLE: &str = include_str!("assets/style.css");
 const SCRIPT: &str = include_str!("assets/report.js");
 /// Apache `ECharts` 5.5.1; see `assets/README.md`.
@@ -52,6 +65,8 @@ pub struct Page<'a> {
     pub runs: &'a [&'a RunRecord],
     /// A baseline whose history is shown.
     pub baseline: Option<Baseline<'a>>,
+    /// The last examination of servers; shown for those of the run.
+    pub conformance: Option<&'a ConformanceRecord>,
     /// What could not be had of the runs; said at the top.
     pub missing: &'a [String],
 }
@@ -91,6 +106,9 @@ pub fn render(page: &Page) -> Result<String, ReportError> {
     let data = for_script(&serde_json::to_string(&data::of(&view.charts()))?);
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    for (name, part) in PARTS {
+        environment.add_template(name, part)?;
+    }
     environment.add_template("report", TEMPLATE)?;
     let policy = format!(
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; \
@@ -120,26 +138,4 @@ fn for_script(json: &str) -> String {
         .replace('&', "\\u0026")
         .replace('\u{2028}', "\\u2028")
         .replace('\u{2029}', "\\u2029")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_text_ends_the_script_and_json_reads_back_the_same() {
-        let text = "</script><!--\u{2028}& <b>";
-        let json = serde_json::to_string(text).unwrap();
-        let safe = for_script(&json);
-        assert!(!safe.contains(['<', '>', '&', '\u{2028}']));
-        assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), text);
-    }
-
-    #[test]
-    fn what_is_embedded_cannot_end_its_element() {
-        for script in [SCRIPT, CHARTS] {
-            assert!(!script.contains("</script"));
-        }
-        assert!(!STYLE.contains("</style"));
-    }
 }

@@ -41,6 +41,7 @@ pub(super) fn server(record: &ServerRecord) -> Server {
             Source::Running(address) => format!("runs already at {address}"),
         },
     );
+    fact("Python", python(record.versions.get("python"), spec.python.as_ref()));
     let versions = record
         .versions
         .iter()
@@ -79,5 +80,29 @@ pub(super) fn server(record: &ServerRecord) -> Server {
             words::command(&spec.command)
         },
         facts,
+    }
+}
+
+/// The Python that a server runs on, and whether it asked for one.
+fn python(has: Option<&String>, asked: Option<&String>) -> String {
+    match (has, asked) {
+        (Some(has), Some(asked)) => format!("{has}, as asked for ({asked})"),
+        (Some(has), None) => has.clone(),
+        (None, Some(asked)) => format!("{asked} asked for"),
+        (None, None) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::python;
+
+    #[test]
+    fn the_python_is_told_with_what_was_asked_for() {
+        let (has, asked) = ("3.13.5".to_owned(), "3.13".to_owned());
+        assert_eq!(python(Some(&has), Some(&asked)), "3.13.5, as asked for (3.13)");
+        assert_eq!(python(Some(&has), None), "3.13.5");
+        assert_eq!(python(None, Some(&asked)), "3.13 asked for");
+        assert_eq!(python(None, None), "");
     }
 }

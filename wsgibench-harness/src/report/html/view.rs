@@ -5,10 +5,14 @@ use serde::Serialize;
 use super::{
     Page,
     compared::{Compared, compared},
+    conformance::{self, Conformance},
+    endurance,
+    faults::{self, Group},
     history::{self, History},
     missing,
     servers::{Server, server},
     steps::{self, CaseSteps},
+    table::Table,
 };
 use crate::{
     declare::Variant,
@@ -39,6 +43,12 @@ pub(super) struct View {
     invalid: usize,
     unmeasured: usize,
     scenarios: Vec<Scenario>,
+    /// Cases in which something was done to the server.
+    faulty: usize,
+    faults: Vec<Group>,
+    endurance: Vec<Table>,
+    conformance: Option<Conformance>,
+    footprint: Option<Table>,
     servers: Vec<Server>,
     comparison: Option<Compared>,
     comparison_error: Option<String>,
@@ -148,6 +158,11 @@ impl View {
             invalid: count(ValidityLevel::Invalid),
             unmeasured: run.cases.len() - measured().count(),
             scenarios: scenarios(run, &figures),
+            faulty: run.cases.iter().filter(|case| crate::report::faults::has(case)).count(),
+            faults: faults::of(run, &figures),
+            endurance: endurance::of(run),
+            conformance: page.conformance.and_then(|record| conformance::of(record, run)),
+            footprint: endurance::footprint(run),
             servers: run.servers.iter().map(server).collect(),
             comparison,
             comparison_error,
@@ -169,6 +184,11 @@ impl View {
             charts.extend(&scenario.charts);
             charts.extend(scenario.params.iter().flat_map(|p| &p.charts));
         }
+        charts.extend(
+            self.faults
+                .iter()
+                .flat_map(|group| group.timeline.iter().chain(&group.meanwhile)),
+        );
         let groups = self.histories.iter().flat_map(|h| &h.groups);
         charts.extend(groups.flat_map(|group| &group.charts));
         charts
@@ -178,7 +198,9 @@ impl View {
 fn scenarios(run: &RunRecord, figures: &[Figures]) -> Vec<Scenario> {
     let rankings = rankings(run, figures);
     let mut scenarios: Vec<Scenario> = Vec::new();
-    for (case, one) in run.cases.iter().zip(figures) {
+    // What is told of a server in trouble stands in a section of its own.
+    let whole = run.cases.iter().zip(figures);
+    for (case, one) in whole.filter(|(case, _)| !crate::report::faults::has(case)) {
         if let Some(known) = scenarios.iter_mut().find(|s| s.name == case.scenario) {
             known.rows.push(case_row(case, one));
             known.steps.extend(steps::of(one));

@@ -5,7 +5,7 @@ use console::style;
 use super::text::{INDENT, WIDTH, cut, plain, wrapped};
 use crate::{
     load::script::WHOLE_SCRIPT,
-    report::{faults, figures::Figures, units, words},
+    report::{endurance, faults, figures::Figures, units, words},
     stats::{Estimate, Metric, Summary},
     store::record::{CaseRecord, ValidityLevel},
 };
@@ -68,17 +68,17 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
     if !memory.is_empty() {
         page.line("memory", &memory.join(", "), "");
     }
-    for slow in faults::beside(case) {
-        page.wrapped("beside", &slow);
+    for slow in endurance::beside(case) {
+        page.wrapped("beside", &endurance::beside_line(slow));
     }
-    if let Some(capacity) = faults::capacity(case) {
-        page.wrapped("can do", &capacity);
+    if let Some(capacity) = endurance::capacity(case) {
+        page.wrapped("can do", &capacity.line());
     }
-    if let Some(burst) = faults::burst(case) {
-        page.wrapped("burst", &burst);
+    if let Some(burst) = endurance::burst(case) {
+        page.wrapped("burst", &burst.line());
     }
-    if let Some(growth) = faults::memory_growth(case) {
-        page.wrapped("growth", &growth);
+    for growth in endurance::growth(case) {
+        page.wrapped("growth", &growth.line());
     }
     for (index, beside) in figures.companions.iter().enumerate() {
         let text = format!(

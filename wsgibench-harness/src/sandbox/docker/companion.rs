@@ -8,7 +8,14 @@ use testcontainers::{
     core::{Host, IntoContainerPort},
 };
 
-use super::{DockerSandbox, container::split_reference, engine::reason, eye::Eye, guard::Guarded, labels};
+use super::{
+    DockerSandbox,
+    container::{split_reference, writable},
+    engine::reason,
+    eye::Eye,
+    guard::Guarded,
+    labels,
+};
 use crate::{
     declare::{ServerSpec, server::Service},
     sandbox::{
@@ -62,6 +69,7 @@ async fn start(
     let (name, tag) = split_reference(image);
     // The CPUs that the servers share, never the load engine's.
     let cpus = cpus::format_list(&sandbox.context.options.server_cpus);
+    let confined = service.confined;
     let mut request = GenericImage::new(name, tag)
         .with_exposed_port(service.port.tcp())
         .with_network(sandbox.network.name.clone())
@@ -71,7 +79,11 @@ async fn start(
         .with_host_config_modifier(move |host: &mut HostConfig| {
             host.cpuset_cpus = Some(cpus.clone());
             host.publish_all_ports = Some(false);
+            host.tmpfs = confined.then(|| writable(&[]));
         });
+    if confined {
+        request = request.with_cap_drop("ALL").with_readonly_rootfs(true);
+    }
     if !service.command.is_empty() {
         request = request.with_cmd(service.command.iter().map(|word| place(word, "0.0.0.0", service.port)));
     }

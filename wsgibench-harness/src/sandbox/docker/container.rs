@@ -71,10 +71,7 @@ fn host_config(context: &Context, spec: &ServerSpec, route: Route) -> impl Fn(&m
     let cpus = crate::sandbox::cpus::format_list(context.cpus(limits.cpus));
     let memory = i64::try_from(limits.memory).unwrap_or(i64::MAX);
     let port = format!("{}/tcp", spec.port);
-    let writable: HashMap<String, String> = std::iter::once("/tmp".to_owned())
-        .chain(spec.tmpfs.iter().cloned())
-        .map(|folder| (folder, "rw,nosuid,nodev,exec,mode=1777".to_owned()))
-        .collect();
+    let writable = writable(&spec.tmpfs);
     move |host: &mut HostConfig| {
         host.cpuset_cpus = Some(cpus.clone());
         #[expect(
@@ -112,6 +109,14 @@ fn host_config(context: &Context, spec: &ServerSpec, route: Route) -> impl Fn(&m
             )])),
         };
     }
+}
+
+/// Folders in memory that may be written to: `/tmp`, and these.
+pub(super) fn writable(more: &[String]) -> HashMap<String, String> {
+    std::iter::once("/tmp".to_owned())
+        .chain(more.iter().cloned())
+        .map(|folder| (folder, "rw,nosuid,nodev,exec,mode=1777".to_owned()))
+        .collect()
 }
 
 /// Published to this machine only, unless the engine is on another one (or we are in a container ourselves).

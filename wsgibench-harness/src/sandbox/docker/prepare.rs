@@ -134,7 +134,12 @@ async fn built(
         .get(recipe.python)
         .await
         .map_err(PrepareError::NotAvailable)?;
-    let repository = format!("{REPOSITORY}/{}", repository_name(name));
+    // Those of each Python by themselves, or the images of one would push those of another out of the newest that are kept.
+    let name = match recipe.python {
+        Some(python) => repository_name(&format!("{name}-python{python}")),
+        None => repository_name(name),
+    };
+    let repository = format!("{REPOSITORY}/{name}");
     let tag = format!("{repository}:{}", files.hash(&[&base.id]));
     sandbox.tags.add(&tag);
     if sandbox.engine.api.inspect_image(&tag).await.is_ok() {
@@ -148,13 +153,13 @@ async fn built(
         tag: &tag,
         base: &base.reference,
         context: files.tar().map_err(|error| failed(error.to_string()))?,
-        labels: HashMap::from([(IMAGE_LABEL.to_owned(), name.to_owned())]),
+        labels: HashMap::from([(IMAGE_LABEL.to_owned(), name.clone())]),
         log: sandbox
             .context
             .options
             .run_dir
             .join("logs")
-            .join(format!("build-{}.log", repository_name(name))),
+            .join(format!("build-{name}.log")),
     };
     build::build(&sandbox.engine, build, |step| sandbox.context.say(recipe.name, step))
         .await

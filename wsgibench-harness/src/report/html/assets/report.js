@@ -186,6 +186,21 @@
     return [x, y];
   }
 
+  // Moments: lines of their own, which no switched-off series takes with it.
+  function moments(chart) {
+    if (!chart.marks.length) return [];
+    const ink = css("--soft");
+    return [{
+      type: "line", name: "moments", silent: true, tooltip: { show: false }, data: [],
+      markLine: {
+        silent: true, symbol: "none", animation: false, lineStyle: { color: ink, type: "dashed", width: 1.5 },
+        data: chart.marks.map(([x, text], i) => ({
+          xAxis: x, label: { position: "insideEndTop", rotate: 0, align: "left", offset: [5, 14 + 15 * (i % 4)], color: ink, fontSize: 11, formatter: () => cut(text, 28) },
+        })),
+      },
+    }];
+  }
+
   function option(chart, log) {
     const page = css("--card");
     const [xAxis, yAxis] = axes(chart, log);
@@ -201,7 +216,7 @@
           return item.data && item.data.point ? tip(chart, s, item.data.point) : "";
         },
       },
-      xAxis, yAxis, series: chart.series.flatMap((s) => series(chart, s, page)),
+      xAxis, yAxis, series: [...chart.series.flatMap((s) => series(chart, s, page)), ...moments(chart)],
     };
   }
 
@@ -348,6 +363,21 @@
     before = null;
     themed();
   });
+  // ---- a link to what stands in a closed box opens it; not every browser does so by itself ----
+  function reveal() {
+    const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    let closed = false;
+    for (let box = target.closest("details"); box; box = box.parentElement.closest("details")) {
+      closed ||= !box.open;
+      box.open = true;
+    }
+    if (closed) target.scrollIntoView();
+    if (target.tabIndex === -1) target.focus({ preventScroll: true });
+  }
+  addEventListener("hashchange", reveal);
+  reveal();
+
   if (reduced) root.style.scrollBehavior = "auto";
 
   // What tests and the curious ask: the chart of an id, as drawn.

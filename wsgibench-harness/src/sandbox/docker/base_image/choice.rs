@@ -1,5 +1,7 @@
 //! Which images can be the base for a Python. Pure.
 
+use crate::declare::python;
+
 /// Repository of the base images that are made here.
 pub(crate) const BASE_REPOSITORY: &str = "wsgibench-base";
 
@@ -22,21 +24,11 @@ impl Wanted {
         let Some(python) = python else {
             return Ok(Self::with("WSGIBENCH_BASE_IMAGE", "3.12", "bookworm", Some("bookworm")));
         };
-        let minor = python.strip_prefix("3.").and_then(|minor| minor.parse::<u8>().ok());
-        let minor = minor.ok_or_else(|| {
-            format!("`{python}` is no version of Python that a base image can be chosen by; write it like 3.9")
-        })?;
-        let (release, with_official) = match minor {
-            9 => (Some("bullseye"), "bullseye"),
-            11 => (Some("bookworm"), "bookworm"),
-            13 => (Some("trixie"), "trixie"),
-            ..9 => (None, "bullseye"),
-            10 | 12 => (None, "bookworm"),
-            14.. => (None, "trixie"),
-        };
+        let known = python::find(python)?;
         // An image that somebody names for all servers need not have this Python: it has a variable of its own.
         let variable = format!("WSGIBENCH_BASE_IMAGE_{}", python.replace('.', "_"));
-        Ok(Self::with(&variable, python, with_official, release))
+        let release = known.packaged.then_some(known.release);
+        Ok(Self::with(&variable, python, known.release, release))
     }
 
     fn with(variable: &str, python: &str, official: &str, release: Option<&'static str>) -> Self {

@@ -1,0 +1,66 @@
+//! Three servers on the Pythons of three Debian releases: in C (bjoern), in Python with threads (waitress), and a process manager with
+//! threaded workers (Gunicorn). All else is as in the server whose name they begin with.
+//!
+//! Not here: Gunicorn on 3.9. Its version in this suite wants 3.10 or later, and an older one would be another server.
+
+use wsgibench_harness::prelude::*;
+
+use super::{bjoern, gunicorn, waitress};
+
+/// The same server on one Python.
+fn on(python: &str, server: Server) -> Server {
+    Server {
+        tags: vec!["python".into()],
+        ..server
+    }
+    .python_version(python)
+    .only_where_named()
+}
+
+/// bjoern on Python 3.9.
+#[server]
+pub fn bjoern_python39() -> Server {
+    on("3.9", bjoern::bjoern())
+}
+
+/// bjoern on Python 3.11.
+#[server]
+pub fn bjoern_python311() -> Server {
+    on("3.11", bjoern::bjoern())
+}
+
+/// bjoern on Python 3.13.
+#[server]
+pub fn bjoern_python313() -> Server {
+    on("3.13", bjoern::bjoern())
+}
+
+/// Gunicorn, threaded workers, on Python 3.11.
+#[server]
+pub fn gunicorn_gthread_python311() -> Server {
+    on("3.11", gunicorn::gunicorn_gthread())
+}
+
+/// Gunicorn, threaded workers, on Python 3.13.
+#[server]
+pub fn gunicorn_gthread_python313() -> Server {
+    on("3.13", gunicorn::gunicorn_gthread())
+}
+
+/// waitress on Python 3.9.
+#[server]
+pub fn waitress_python39() -> Server {
+    on("3.9", waitress::waitress())
+}
+
+/// waitress on Python 3.11.
+#[server]
+pub fn waitress_python311() -> Server {
+    on("3.11", waitress::waitress())
+}
+
+/// waitress on Python 3.13.
+#[server]
+pub fn waitress_python313() -> Server {
+    on("3.13", waitress::waitress())
+}

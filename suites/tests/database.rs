@@ -1,0 +1,133 @@
+//! The scenarios of the database in real containers, as `cargo bench` runs them: PostgreSQL answers, and where it cannot be reached the
+//! case fails with that reason while the others go on. Without an engine it says so and does nothing; `WSGIBENCH_REQUIRE_DOCKER=1`
+//! makes that a failure.
+//!
+//! This program is both: the bench (when it finds [`ROLE`] in its environment) and the test that starts it.
+
+use std::process::{Command, ExitCode};
+
+use wsgibench_harness::{
+    prelude::*,
+    store::record::{CaseOutcome, CaseRecord, RunRecord},
+};
+use wsgibench_suites::{gunicorn_gevent_database, gunicorn_gthread, gunicorn_gthread_database, scenarios};
+
+/// Makes this program the bench.
+const ROLE: &str = "WSGIBENCH_TEST_IS_THE_BENCH";
+
+/// One whose database is not there: its companion is up, and nothing listens where the application looks.
+#[server]
+fn astray() -> Server {
+    gunicorn_gthread_database().env(
+        "WSGIBENCH_DATABASE",
+        "host=database port=5433 user=bench connect_timeout=2",
+    )
+}
+
+/// One that was given no database at all.
+#[server]
+fn without() -> Server {
+    gunicorn_gthread().only_where_named()
+}
+
+/// The suite's scenarios from a few connections.
+#[scenario(
+    servers = [astray, without, gunicorn_gevent_database, gunicorn_gthread_database],
+    connections = [4]
+)]
+fn select(connections: usize) -> Load {
+    scenarios::database::database(connections)
+}
+
+#[scenario(servers = [gunicorn_gthread_database], connections = [4])]
+fn update(connections: usize) -> Load {
+    scenarios::database::database_update(connections)
+}
+
+fn main() -> ExitCode {
+    wsgibench_harness::null_server::maybe_serve();
+    if std::env::var_os(ROLE).is_some() {
+        return wsgibench_harness::cli::run_main(env!("CARGO_MANIFEST_DIR"), "database");
+    }
+    if std::env::args().any(|argument| argument == "--list") {
+        println!("the_database_answers_or_its_absence_is_told: test");
+        return ExitCode::SUCCESS;
+    }
+    if engine_answers() {
+        the_database_answers_or_its_absence_is_told();
+        println!("test the_database_answers_or_its_absence_is_told ... ok");
+    }
+    ExitCode::SUCCESS
+}
+
+fn engine_answers() -> bool {
+    let answered = Command::new("docker")
+        .arg("info")
+        .output()
+        .is_ok_and(|output| output.status.success());
+    let required = std::env::var("WSGIBENCH_REQUIRE_DOCKER").is_ok_and(|value| value == "1");
+    assert!(answered || !required, "no container engine answers");
+    if !answered {
+        println!("skipped: no container engine answers");
+    }
+    answered
+}
+
+fn the_database_answers_or_its_absence_is_told() {
+    let target = tempfile::Builder::new()
+        .prefix("database-")
+        .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+        .unwrap();
+    let arguments = "--bench --launches 1 --rounds 1 --warm-up-time 200ms --measurement-time 800ms --seed 7 \
+        --scenario select --scenario update";
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(arguments.split(' '))
+        .env(ROLE, "1")
+        .env("CARGO_TARGET_DIR", target.path())
+        .env("WSGIBENCH_SANDBOX", "docker")
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    println!("{}\n{}", text(&output.stdout), text(&output.stderr));
+
+    let folder = std::fs::read_dir(target.path().join("wsgibench/runs")).unwrap();
+    let folder = folder.map(|entry| entry.unwrap().path()).next().unwrap();
+    let run = std::fs::read_to_string(folder.join("run.json")).unwrap();
+    let run: RunRecord = serde_json::from_str(&run).unwrap();
+
+    for (id, why) in [
+        ("select/astray/c4", "the database cannot be reached: "),
+        ("select/without/c4", "WSGIBENCH_DATABASE is not set"),
+    ] {
+        let case = case(&run, id);
+        let CaseOutcome::Failed(told) = &case.outcome else {
+            panic!("{id}: {:?}", case.outcome)
+        };
+        assert!(told.contains("503") && told.contains(why), "{id}: {told}");
+        assert!(case.launches.iter().all(|launch| launch.rounds.is_empty()));
+    }
+    for id in [
+        "select/gunicorn_gthread_database/c4",
+        "select/gunicorn_gevent_database/c4",
+        "update/gunicorn_gthread_database/c4",
+    ] {
+        let case = case(&run, id);
+        assert_eq!(case.outcome, CaseOutcome::Measured, "{id}");
+        let round = &case.launches[0].rounds[0];
+        let counts = &round.load.counts;
+        assert!(counts.done > 0 && counts.failed == 0, "{id}: {counts:?}");
+        let [database] = round.companions.as_slice() else {
+            panic!("{id}: {:?}", round.companions)
+        };
+        assert!(
+            database.name == "database" && database.cpu_seconds > 0.0,
+            "{database:?}"
+        );
+    }
+    assert_eq!(output.status.code(), Some(1), "two cases failed");
+}
+
+fn case<'a>(run: &'a RunRecord, id: &str) -> &'a CaseRecord {
+    let found = run.cases.iter().find(|case| case.id == id);
+    found.unwrap_or_else(|| panic!("{id} is not in the run"))
+}

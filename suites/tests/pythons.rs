@@ -1,0 +1,76 @@
+//! A server of the suite on the oldest and on the newest of its Pythons, in real containers. Where no registry answers this makes base
+//! images from Debian's packages: a minute each, once, as root. Without an engine it says so and does nothing;
+//! `WSGIBENCH_REQUIRE_DOCKER=1` makes that a failure.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+};
+
+use wsgibench_harness::{
+    declare::{Declarations, Machine, resolve},
+    sandbox::{PrepareError, Sandbox, SandboxChoice, SandboxOptions},
+};
+use wsgibench_suites as _;
+
+const MACHINE: Machine = Machine {
+    server_cpus: 1,
+    memory: 1 << 40,
+};
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    // At once: bjoern wants the request line whole.
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn the_same_server_answers_on_each_python() {
+    let required = std::env::var("WSGIBENCH_REQUIRE_DOCKER").is_ok_and(|value| value == "1");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let options = SandboxOptions {
+        choice: SandboxChoice::Docker,
+        run_id: format!("pythons-{}", std::process::id()),
+        run_dir: folder.path().join("run"),
+        target_dir: folder.path().to_owned(),
+        server_cpus: vec![0],
+        published_port: false,
+        say: Arc::new(|what, line| println!("{what}: {line}")),
+    };
+    let sandbox = match Sandbox::open(options).await {
+        Ok(sandbox) => sandbox,
+        Err(error) if required => panic!("{error}"),
+        Err(error) => return println!("skipped: {error}"),
+    };
+    let declarations = Declarations::collect().unwrap();
+    let mut images = Vec::new();
+    for (server, python) in [("bjoern_python39", "3.9."), ("bjoern_python313", "3.13.")] {
+        let (spec, _) = resolve(declarations.server(server).unwrap(), None, &MACHINE);
+        let prepared = match sandbox.prepare(&spec).await {
+            Ok(prepared) => prepared,
+            Err(PrepareError::NotAvailable(why)) if !required => {
+                println!("skipped: {why}");
+                continue;
+            }
+            Err(error) => panic!("{server}: {error}"),
+        };
+        assert!(
+            prepared.versions["python"].starts_with(python),
+            "{:?}",
+            prepared.versions
+        );
+        let launch = sandbox.launch(&prepared, &folder.path().join("log")).await.unwrap();
+        let answer = get(launch.address(), "/");
+        assert!(answer.ends_with("\r\n\r\nOK"), "{server}: {answer:?}");
+        launch.stop().await.unwrap();
+        images.push(prepared.image);
+    }
+    images.dedup();
+    assert!(!required || images.len() == 2, "{images:?}");
+    sandbox.close().await;
+}

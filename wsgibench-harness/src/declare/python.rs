@@ -1,0 +1,99 @@
+//! The Pythons that a server can ask for. Pure.
+
+use super::suggest;
+
+/// A Python, and where it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Python {
+    /// `3.13`.
+    pub(crate) version: &'static str,
+    /// Debian release that the official image is taken on.
+    pub(crate) release: &'static str,
+    /// It is that release's own Python, so that a base can also be made from its packages.
+    pub(crate) packaged: bool,
+}
+
+const fn python(version: &'static str, release: &'static str, packaged: bool) -> Python {
+    Python {
+        version,
+        release,
+        packaged,
+    }
+}
+
+/// Oldest first.
+const KNOWN: [Python; 8] = [
+    python("3.8", "bullseye", false),
+    python("3.9", "bullseye", true),
+    python("3.10", "bookworm", false),
+    python("3.11", "bookworm", true),
+    python("3.12", "bookworm", false),
+    python("3.13", "trixie", true),
+    python("3.14", "trixie", false),
+    python("3.15", "trixie", false),
+];
+
+/// The Python of a version as a server names it.
+///
+/// # Errors
+/// A sentence with those that there are, and the one that was probably meant.
+pub(crate) fn find(version: &str) -> Result<&'static Python, String> {
+    let known = || KNOWN.iter().map(|python| python.version);
+    KNOWN.iter().find(|python| python.version == version).ok_or_else(|| {
+        let written = normal(version);
+        let meant = known()
+            .find(|known| *known == written)
+            .or_else(|| suggest::nearest(&written, known()));
+        format!(
+            "`{version}` is no Python that a base image is known for; write one of {}{}",
+            known().collect::<Vec<_>>().join(", "),
+            suggest::did_you_mean(meant)
+        )
+    })
+}
+
+/// Major and minor of what people write: `python3.13`, `3.13.1`, `3,13`, `313`.
+fn normal(version: &str) -> String {
+    let mut numbers = version
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|number| !number.is_empty());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) => format!("{major}.{minor}"),
+        (Some(one), None) if one.len() > 1 => format!("{}.{}", &one[..1], &one[1..]),
+        _ => version.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find;
+
+    #[test]
+    fn versions_are_found_by_what_they_are_called() {
+        let found = find("3.13").unwrap();
+        assert_eq!((found.release, found.packaged), ("trixie", true));
+        assert!(!find("3.12").unwrap().packaged);
+    }
+
+    #[test]
+    fn a_slip_is_told_with_what_was_meant() {
+        for (wrong, meant) in [
+            ("python3.13", "3.13"),
+            ("3.9.18", "3.9"),
+            ("3,11", "3.11"),
+            ("313", "3.13"),
+            ("2.7", "3.8"),
+            ("3.113", "3.11"),
+        ] {
+            let told = find(wrong).unwrap_err();
+            assert!(told.starts_with(&format!("`{wrong}` is no Python")), "{told}");
+            assert!(told.contains("3.8, 3.9, 3.10, 3.11, 3.12, 3.13, 3.14, 3.15"), "{told}");
+            assert_eq!(
+                told.contains(&format!("did you mean `{meant}`?")),
+                wrong != "2.7",
+                "{told}"
+            );
+        }
+        assert!(!find("latest").unwrap_err().contains("did you mean"));
+    }
+}

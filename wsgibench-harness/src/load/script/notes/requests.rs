@@ -1,0 +1,147 @@
+//! Requests: each is counted once, when its script has looked at the answer or will not any more.
+
+use super::{Doing, Notes, Pending, Verdict, note_check, time};
+use crate::load::{clock::Nanos, result::ErrorKind};
+
+impl Notes {
+    pub(in crate::load::script) fn asks(&mut self, user: usize, step: Option<usize>, now: Nanos) -> usize {
+        let noted = self.phase.is_some();
+        let mut owed = None;
+        if let Some(notes) = self.users.get_mut(user) {
+            owed = notes.owed.take();
+            notes.asked += 1;
+            notes.busy |= noted;
+            notes.doing = Doing::Request;
+            notes.since = now;
+        }
+        self.recorder.tally.counts.offered += u64::from(noted && owed.is_none());
+        self.requests.insert(Pending {
+            user,
+            step,
+            intended: owed.unwrap_or(now),
+            begun: now,
+            answered: None,
+            passes: true,
+            noted,
+        })
+    }
+
+    /// The request leaves now: what came before was connecting.
+    pub(in crate::load::script) fn sends(&mut self, request: usize, now: Nanos) {
+        if let Some(pending) = self.requests.get_mut(request) {
+            pending.begun = now;
+        }
+    }
+
+    pub(in crate::load::script) fn retries(&mut self) {
+        self.recorder.tally.counts.retried += 1;
+    }
+
+    /// The answer is whole; it is counted when the script has looked at it.
+    pub(in crate::load::script) fn is_answered(&mut self, request: usize, status: u16, now: Nanos) {
+        if let Some(pending) = self.requests.get_mut(request) {
+            let response = now.saturating_sub(pending.intended);
+            pending.answered = Some((response, now.saturating_sub(pending.begun)));
+            pending.passes = status < 400;
+            let user = pending.user;
+            self.does(user, Doing::Script, now);
+        }
+    }
+
+    /// The script has said that any status will do, or that this one is right.
+    pub(in crate::load::script) fn passes(&mut self, request: usize) {
+        if let Some(pending) = self.requests.get_mut(request) {
+            pending.passes = true;
+        }
+    }
+
+    /// The request is over and this is what it came to.
+    pub(in crate::load::script) fn is_judged(&mut self, request: usize, verdict: Verdict, now: Nanos) {
+        let Some(pending) = self.requests.try_remove(request) else {
+            return;
+        };
+        if pending.answered.is_none() {
+            self.does(pending.user, Doing::Script, now);
+        }
+        if !pending.noted {
+            return;
+        }
+        match verdict {
+            Verdict::Right => match pending.answered {
+                Some((response, service)) => self.right(pending, response, service),
+                None => self.censor(pending, now),
+            },
+            Verdict::Failed(kind) => self.failed(pending, kind),
+            Verdict::Check(kind, name, sample) => {
+                note_check(&mut self.checks, &name, &sample);
+                self.failed(pending, kind);
+            }
+        }
+    }
+
+    /// The script has let go of the request: right unless its status says otherwise, censored if it was under way.
+    pub(in crate::load::script) fn is_dropped(&mut self, request: usize, status: u16, now: Nanos) {
+        let verdict = match self.requests.get(request) {
+            Some(pending) if !pending.passes => Verdict::Check(
+                ErrorKind::Status,
+                "status 200 to 399".into(),
+                format!("status {status}"),
+            ),
+            _ => Verdict::Right,
+        };
+        self.is_judged(request, verdict, now);
+    }
+
+    pub(in crate::load::script) fn times_out(&mut self, request: usize, now: Nanos) {
+        let Some(pending) = self.requests.try_remove(request) else {
+            return;
+        };
+        self.does(pending.user, Doing::Script, now);
+        if pending.noted {
+            let (response, service) = (now - pending.intended, now - pending.begun);
+            self.recorder.timed_out(response, service);
+            self.censor_step(pending, now);
+        }
+    }
+
+    /// A check of the script itself, not of one answer.
+    pub(in crate::load::script) fn check_fails(&mut self, user: usize, name: &str) {
+        if self.phase.is_some() {
+            let owed = self.users.get_mut(user).and_then(|notes| notes.owed.take());
+            self.recorder.tally.counts.offered += u64::from(owed.is_none());
+            self.recorder.failed(ErrorKind::CheckFailed);
+            note_check(&mut self.checks, name, "");
+        }
+    }
+
+    pub(super) fn right(&mut self, pending: Pending, response: Nanos, service: Nanos) {
+        self.recorder.done(response.max(1), service.max(1));
+        if let Some(step) = pending.step {
+            self.steps[step].latency.record(time(response));
+        }
+        if let Some(user) = self.users.get_mut(pending.user) {
+            user.answers += 1;
+        }
+    }
+
+    fn failed(&mut self, pending: Pending, kind: ErrorKind) {
+        self.recorder.failed(kind);
+        if let Some(step) = pending.step {
+            self.steps[step].failed += 1;
+        }
+    }
+
+    pub(super) fn censor(&mut self, pending: Pending, now: Nanos) {
+        let service = now.saturating_sub(pending.begun);
+        self.recorder
+            .censored(now.saturating_sub(pending.intended), Some(service));
+        self.censor_step(pending, now);
+    }
+
+    fn censor_step(&mut self, pending: Pending, now: Nanos) {
+        if let Some(step) = pending.step {
+            let latency = &mut self.steps[step].latency;
+            latency.record_censored(time(now.saturating_sub(pending.intended)));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Users and their scripts: who comes and goes, whose turn it is, what each is doing.
+
+use super::{Doing, Notes, UserNotes, note_check, step, time};
+use crate::load::{clock::Nanos, result::ErrorKind, script::Part};
+
+impl Notes {
+    pub(in crate::load::script) fn user_comes(&mut self, now: Nanos) -> usize {
+        self.recorder.tally.users_arrived += u64::from(self.phase.is_some());
+        self.users.insert(UserNotes {
+            doing: Doing::Nothing,
+            since: now,
+            began: now,
+            part: Part::Run,
+            owed: None,
+            asked: 0,
+            busy: false,
+            answers: 0,
+        })
+    }
+
+    pub(in crate::load::script) fn user_goes(&mut self, user: usize, finished: bool) {
+        let Some(user) = self.users.try_remove(user) else {
+            return;
+        };
+        if self.phase.is_some() {
+            if user.busy {
+                self.recorder.tally.fairness.add(user.answers);
+                self.recorder.tally.wanted += 1;
+            }
+            self.recorder.tally.users_finished += u64::from(finished);
+        }
+    }
+
+    /// A request is due at `due`, whoever may make it.
+    pub(in crate::load::script) fn arrives(&mut self, due: Nanos) {
+        if self.phase.is_some() {
+            self.recorder.tally.counts.offered += 1;
+            self.recorder.tally.scheduled += 1;
+            self.queue.push_back(due);
+        }
+    }
+
+    /// The next arrival that waits.
+    pub(in crate::load::script) fn next_arrival(&mut self) -> Option<Nanos> {
+        self.queue.pop_front()
+    }
+
+    /// An arrival found a free place after `lag`, or waited for one.
+    pub(in crate::load::script) fn placed(&mut self, lag: Nanos, waited: bool) {
+        if self.phase.is_some() {
+            let tally = &mut self.recorder.tally;
+            let latency = if waited { &mut tally.queue } else { &mut tally.lag };
+            latency.record(time(lag));
+        }
+    }
+
+    /// The user's next request is an arrival that was due then.
+    pub(in crate::load::script) fn owes(&mut self, user: usize, owed: Option<Nanos>) {
+        let owed = owed.filter(|_| self.phase.is_some());
+        if let Some(notes) = self.users.get_mut(user).filter(|_| owed.is_some()) {
+            notes.owed = owed;
+        }
+    }
+
+    pub(in crate::load::script) fn script_begins(&mut self, user: usize, part: Part, now: Nanos) {
+        if let Some(notes) = self.users.get_mut(user) {
+            notes.doing = Doing::Script;
+            notes.since = now;
+            notes.began = now;
+            notes.part = part;
+            notes.asked = 0;
+        }
+    }
+
+    /// A part of the script has ended; `error` is what went wrong in it and is not counted as a request's failure.
+    pub(in crate::load::script) fn script_ends(
+        &mut self,
+        user: usize,
+        part: Part,
+        error: Option<(&str, String)>,
+        failed: bool,
+        now: Nanos,
+    ) {
+        let Some(notes) = self.users.get_mut(user) else {
+            return;
+        };
+        notes.doing = Doing::Nothing;
+        notes.since = now;
+        // A set-up that asked for nothing leaves the arrival to the script.
+        let owed = if part == Part::Setup && !failed {
+            None
+        } else {
+            notes.owed.take()
+        };
+        let began = notes.began;
+        let Some(start) = self.phase else {
+            return;
+        };
+        let whole = &mut self.steps[0];
+        if failed && part != Part::Teardown {
+            whole.failed += 1;
+        } else if part == Part::Run && began >= start {
+            whole.latency.record(time(now - began));
+        }
+        match error {
+            Some((name, sample)) => {
+                self.recorder.tally.counts.offered += u64::from(owed.is_none());
+                self.recorder.failed(ErrorKind::Script);
+                note_check(&mut self.checks, name, &sample);
+            }
+            // An arrival whose script asked for nothing.
+            None => self.recorder.tally.counts.offered -= u64::from(owed.is_some()),
+        }
+    }
+
+    /// Whether the user has asked for anything in this run of its script.
+    pub(in crate::load::script) fn has_asked(&self, user: usize) -> bool {
+        self.users.get(user).is_some_and(|notes| notes.asked > 0)
+    }
+
+    pub(in crate::load::script) fn thinks(&mut self, user: usize, thinking: bool, now: Nanos) {
+        self.does(user, if thinking { Doing::Thinking } else { Doing::Script }, now);
+    }
+
+    pub(super) fn does(&mut self, user: usize, doing: Doing, now: Nanos) {
+        if let Some(notes) = self.users.get_mut(user) {
+            notes.doing = doing;
+            notes.since = now;
+        }
+    }
+
+    /// The number of a step, by name.
+    pub(in crate::load::script) fn step(&mut self, name: &str) -> usize {
+        let known = self.steps.iter().position(|step| step.name == name);
+        known.unwrap_or_else(|| {
+            self.steps.push(step(name));
+            self.steps.len() - 1
+        })
+    }
+}

@@ -1,0 +1,241 @@
+//! What the load felt around a fault, in tenths of a second, with the moment of the fault marked.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Axis, Chart, Kind, Mark, Point, Quantity,
+    build::{Item, items, series_of, sorted},
+    over_time, slug,
+};
+use crate::{
+    report::{
+        faults,
+        figures::{CANDIDATE, Figures},
+        intervals,
+        spread::{self, Spread},
+        units::float_len,
+    },
+    store::record::{CaseRecord, Pulse, RoundRecord, RunRecord},
+};
+
+/// How finely it is told, tenths of a second: as finely as recovery is looked for.
+const FINEST: usize = 1;
+/// Most points of a line; longer rounds are told in longer pieces.
+const MOST: usize = 300;
+/// Most points of a line that say why they are suspect.
+const NOTED: usize = 16;
+/// Measures over time that the timeline tells more finely.
+const TOLD_HERE: [&str; 2] = ["rate", "errors-time"];
+
+/// The charts of a scenario's cases with faults: answers and losses around them, then what the server did meanwhile. Those of
+/// cases without faults are in [`of_scenario`](super::of_scenario).
+#[must_use]
+pub fn of_faults(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<Chart> {
+    let items = items(run, figures, scenario, faults::has);
+    let mut params: Vec<&str> = Vec::new();
+    for item in &items {
+        if !params.contains(&item.case.param.as_str()) {
+            params.push(&item.case.param);
+        }
+    }
+    let seconds = over_time::charts(&items, scenario, intervals::wanted(&run.profile));
+    let mut charts = Vec::new();
+    for param in params {
+        let of_param: Vec<&Item> = items.iter().filter(|item| item.case.param == param).collect();
+        let marks = marks(&of_param);
+        let fine = timeline(&of_param, scenario, param);
+        let told: &[&str] = if fine.is_empty() { &[] } else { &TOLD_HERE };
+        let coarse = seconds.iter().filter(|chart| {
+            let repeated = told.iter().any(|id| chart.id.ends_with(&format!("-{id}")));
+            chart.param.as_deref() == Some(param) && !repeated
+        });
+        let all: Vec<Chart> = fine.into_iter().chain(coarse.cloned()).collect();
+        charts.extend(all.into_iter().map(|mut chart| {
+            // A scenario may have the same parameter set with and without faults, by server.
+            chart.id = format!("fault-{}", chart.id);
+            chart.about.push_str(&said(&marks));
+            chart.marks.clone_from(&marks);
+            chart
+        }));
+    }
+    charts
+}
+
+/// The moments of what was really done: the middle one over all launches, since each comes a little late in its own way.
+fn marks(items: &[&Item]) -> Vec<Mark> {
+    let mut found: Vec<(String, Vec<f64>)> = Vec::new();
+    for round in items.iter().flat_map(|item| rounds(item.case)) {
+        for (index, fault) in round.faults.iter().enumerate().filter(|(_, fault)| faults::done(fault)) {
+            if found.len() <= index {
+                found.resize_with(index + 1, || (String::new(), Vec::new()));
+            }
+            found[index].0.clone_from(&fault.action);
+            found[index].1.push(fault.at_seconds);
+        }
+    }
+    found
+        .into_iter()
+        .filter_map(|(text, moments)| {
+            let x = Spread::of(moments.into_iter())?.median;
+            Some(Mark { x, text })
+        })
+        .collect()
+}
+
+fn said(marks: &[Mark]) -> String {
+    let each: Vec<String> = marks
+        .iter()
+        .map(|mark| format!("{} at {}", mark.text, spread::seconds(mark.x)))
+        .collect();
+    if each.is_empty() {
+        return String::new();
+    }
+    format!(" Marked: {}.", each.join(", "))
+}
+
+fn rounds(case: &CaseRecord) -> impl Iterator<Item = &RoundRecord> {
+    let launches = case.launches.iter().filter(|launch| launch.arm == CANDIDATE);
+    launches.flat_map(|launch| &launch.rounds)
+}
+
+fn timeline(items: &[&Item], scenario: &str, param: &str) -> Vec<Chart> {
+    let longest = items
+        .iter()
+        .flat_map(|item| rounds(item.case))
+        .map(|round| round.pulses.len());
+    let width = longest.max().unwrap_or(0).div_ceil(MOST).max(FINEST);
+    let mut answers = BTreeMap::new();
+    let mut losses = BTreeMap::new();
+    for item in items {
+        let (done, errors) = line(item, width);
+        // A single dot over time tells nothing.
+        if done.len() >= 2 {
+            series_of(&mut answers, item).points = done;
+            series_of(&mut losses, item).points = errors;
+        }
+    }
+    let chart = |id: &str, title: &str, axis: &str, series| Chart {
+        id: format!("{}-{}-{id}", slug(scenario), slug(param)),
+        title: format!("{title}, {param}"),
+        about: format!(
+            "Pieces of {} of a round, each at its start; the mean over launches.",
+            spread::seconds(float_len(width) / 10.0)
+        ),
+        param: Some(param.to_owned()),
+        kind: Kind::Lines,
+        x: Axis::new("time into the round", Quantity::Seconds),
+        y: Axis::new(axis, Quantity::Rate),
+        categories: Vec::new(),
+        marks: Vec::new(),
+        series: sorted(series),
+    };
+    let mut charts = Vec::new();
+    if !answers.is_empty() {
+        charts.push(chart(
+            "answers",
+            "Answers around the fault",
+            "requests answered per second",
+            answers,
+        ));
+    }
+    if losses.values().any(|s| s.points.iter().any(|p| p.y > 0.0)) {
+        charts.push(chart(
+            "losses",
+            "Requests lost around the fault",
+            "requests lost per second",
+            losses,
+        ));
+    }
+    charts
+}
+
+/// Answers and losses per second in each piece of so many tenths, the mean over the launches that lasted so long.
+fn line(item: &Item, width: usize) -> (Vec<Point>, Vec<Point>) {
+    let mut sums: Vec<(f64, f64, f64)> = Vec::new();
+    for round in rounds(item.case) {
+        for (index, (done, errors)) in pieces(&round.pulses, float_len(width) / 10.0).into_iter().enumerate() {
+            if sums.len() <= index {
+                sums.resize(index + 1, (0.0, 0.0, 0.0));
+            }
+            let sum = &mut sums[index];
+            *sum = (sum.0 + done, sum.1 + errors, sum.2 + 1.0);
+        }
+    }
+    // Hollow points all along would hide the line that they stand on.
+    let apart = sums.len().div_ceil(NOTED);
+    let point = |index: usize, y: f64| Point {
+        x: float_len(index * width) / 10.0,
+        y,
+        why: item.why().filter(|_| index.is_multiple_of(apart)),
+        ..Point::default()
+    };
+    sums.into_iter()
+        .enumerate()
+        .map(|(index, (done, errors, count))| (point(index, done / count), point(index, errors / count)))
+        .unzip()
+}
+
+/// Answers and losses per second in each whole piece of `width` seconds.
+fn pieces(pulses: &[Pulse], width: f64) -> Vec<(f64, f64)> {
+    let Some(last) = pulses.last() else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut from = counts(pulses, 0.0);
+    loop {
+        let end = float_len(found.len() + 1) * width;
+        if end > last.at + 1e-9 {
+            return found;
+        }
+        let to = counts(pulses, end);
+        found.push(((to.0 - from.0) / width, (to.1 - from.1) / width));
+        from = to;
+    }
+}
+
+/// The counts at a moment, on the straight line between the pulses around it.
+fn counts(pulses: &[Pulse], at: f64) -> (f64, f64) {
+    use crate::report::units::float;
+    let after = pulses.partition_point(|pulse| pulse.at < at);
+    let before = pulses.get(after.wrapping_sub(1)).copied().unwrap_or_default();
+    let Some(next) = pulses.get(after) else {
+        return (float(before.done), float(before.errors));
+    };
+    let share = if next.at > before.at {
+        (at - before.at) / (next.at - before.at)
+    } else {
+        1.0
+    };
+    let between = |a: u64, b: u64| float(a) + share * float(b.saturating_sub(a));
+    (between(before.done, next.done), between(before.errors, next.errors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pulse(at: f64, done: u64, errors: u64) -> Pulse {
+        Pulse { at, done, errors }
+    }
+
+    #[test]
+    fn pieces_do_not_care_when_exactly_somebody_looked() {
+        let pulses = [
+            pulse(0.0, 0, 0),
+            pulse(0.12, 120, 0),
+            pulse(0.24, 240, 0),
+            pulse(0.40, 240, 8),
+        ];
+        let found = pieces(&pulses, 0.1);
+        assert_eq!(found.len(), 4);
+        assert!((found[0].0 - 1_000.0).abs() < 1e-6 && (found[1].0 - 1_000.0).abs() < 1e-6);
+        assert!((found[2].0 - 400.0).abs() < 1e-6, "{found:?}");
+        assert!(found[3].0.abs() < 1e-6 && (found[3].1 - 50.0).abs() < 1e-6, "{found:?}");
+        let all: f64 = found.iter().map(|(done, _)| done * 0.1).sum();
+        assert!((all - 240.0).abs() < 1e-6, "none is lost or told twice");
+    }
+
+    #[test]
+    fn without_pulses_there_is_nothing_to_draw() {
+        assert_eq!(pieces(&[], 0.1), []);
+        assert_eq!(pieces(&[pulse(0.0, 0, 0)], 0.1), []);
+    }
+}

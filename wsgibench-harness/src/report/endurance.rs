@@ -1,0 +1,256 @@
+//! What a long or uneven load tells of a server, beside its rate: the capacity that was found, how it came back from a burst, how
+//! slow clients fared, growth of memory. Each over the launches of a case.
+
+use std::fmt::Write as _;
+
+use super::{
+    figures::CANDIDATE,
+    spread::{self, Spread},
+    units,
+};
+use crate::{
+    stats::Slope,
+    store::record::{BurstRecord, CaseRecord, LaunchRecord, RoundRecord, SlowRecord},
+};
+
+fn launches(case: &CaseRecord) -> impl Iterator<Item = &LaunchRecord> {
+    case.launches.iter().filter(|launch| launch.arm == CANDIDATE)
+}
+
+fn rounds(case: &CaseRecord) -> impl Iterator<Item = &RoundRecord> {
+    launches(case).flat_map(|launch| &launch.rounds)
+}
+
+/// The capacity that the rates of a load are shares of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Capacity {
+    /// Launches in which it was searched for.
+    pub launches: usize,
+    /// Requests per second.
+    pub per_second: Spread,
+}
+
+/// That of a case, if its load wanted one.
+#[must_use]
+pub fn capacity(case: &CaseRecord) -> Option<Capacity> {
+    let found = || launches(case).filter_map(|launch| launch.rounds.first()?.capacity_per_second);
+    Some(Capacity {
+        launches: found().count(),
+        per_second: Spread::of(found())?,
+    })
+}
+
+impl Capacity {
+    /// In words.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!(
+            "{} req/s, searched for at each launch; the rates are shares of it",
+            self.per_second.text(units::rate)
+        )
+    }
+}
+
+/// How the latency came back after a burst.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BurstFigures {
+    /// Rounds with a burst.
+    pub rounds: usize,
+    /// Of them: those in which the 99th percentile came back.
+    pub recovered: usize,
+    /// Seconds until then.
+    pub seconds: Option<Spread>,
+    /// Seconds that it was watched, at most, where it did not.
+    pub watched: f64,
+    /// 99th percentile before, ns.
+    pub usual_ns: Spread,
+    /// Highest 99th percentile of a second from the burst on, ns.
+    pub worst_ns: Spread,
+    /// Requests that failed or timed out from the burst on.
+    pub errors: Spread,
+}
+
+/// That of a case, if its load has one.
+#[must_use]
+pub fn burst(case: &CaseRecord) -> Option<BurstFigures> {
+    let found: Vec<BurstRecord> = rounds(case).filter_map(|round| round.burst).collect();
+    let of = |value: fn(&BurstRecord) -> f64| Spread::of(found.iter().map(value));
+    let back = || found.iter().filter_map(|burst| burst.recovered_after_seconds);
+    Some(BurstFigures {
+        rounds: found.len(),
+        recovered: back().count(),
+        seconds: Spread::of(back()),
+        watched: found
+            .iter()
+            .filter(|burst| burst.recovered_after_seconds.is_none())
+            .map(|burst| burst.watched_seconds)
+            .fold(0.0, f64::max),
+        usual_ns: of(|b| units::float(b.usual_p99_ns))?,
+        worst_ns: of(|b| units::float(b.worst_p99_ns))?,
+        errors: of(|b| units::float(b.errors))?,
+    })
+}
+
+impl BurstFigures {
+    /// When the latency was as before, in words.
+    #[must_use]
+    pub fn recovered_text(&self) -> String {
+        spread::recovered(self.seconds, (self.recovered, self.rounds, "rounds"), self.watched)
+    }
+
+    /// All of it in words.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let when = match self.seconds {
+            None => format!("p99 is not as before: {}", self.recovered_text()),
+            Some(_) => format!("p99 is as before after {}", self.recovered_text()),
+        };
+        format!(
+            "{when}; usual p99 {}, worst {}, {} errors",
+            units::time(self.usual_ns.median),
+            units::time(self.worst_ns.median),
+            self.errors.text(spread::count)
+        )
+    }
+}
+
+/// How slow clients fared, at the end of the last round.
+#[must_use]
+pub fn beside(case: &CaseRecord) -> &[SlowRecord] {
+    let mut last = case.launches.iter().rev().filter(|launch| launch.arm == CANDIDATE);
+    last.find_map(|launch| launch.rounds.last())
+        .map_or(&[], |round| &round.beside)
+}
+
+/// The same in words.
+#[must_use]
+pub fn beside_line(slow: &SlowRecord) -> String {
+    let mut text = format!("{}: {} connected", slow.name, slow.there);
+    for (count, what) in [
+        (slow.finished, "came to their end"),
+        (slow.sent_away, "were sent away"),
+        (slow.not_let_in, "attempts were not let in"),
+    ] {
+        if count > 0 {
+            let _ = write!(text, ", {} {what}", units::grouped(count));
+        }
+    }
+    text
+}
+
+/// How the memory changed in one round.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Growth {
+    /// 0-based number of its launch.
+    pub launch: u32,
+    /// 0-based number of the round.
+    pub round: u32,
+    /// Bytes a second.
+    pub slope: Slope,
+}
+
+/// Those of the rounds that were long enough to tell: each its own, since a slope is read within one life of a server.
+#[must_use]
+pub fn growth(case: &CaseRecord) -> Vec<Growth> {
+    let of_launch = |launch: &LaunchRecord| {
+        let index = launch.index;
+        let of_round = move |round: &RoundRecord| {
+            Some(Growth {
+                launch: index,
+                round: round.index,
+                slope: round.memory_growth?,
+            })
+        };
+        launch.rounds.iter().filter_map(of_round).collect::<Vec<_>>()
+    };
+    launches(case).flat_map(of_launch).collect()
+}
+
+impl Growth {
+    /// The slope for people: `1.2 MiB a minute`.
+    #[must_use]
+    pub fn a_minute(per_second: f64) -> String {
+        let sign = if per_second < 0.0 { "-" } else { "" };
+        format!("{sign}{}", units::bytes(per_second.abs() * 60.0))
+    }
+
+    /// Whether it grows, as far as can be told.
+    #[must_use]
+    pub fn verdict(&self) -> &'static str {
+        if self.slope.grows() {
+            "memory grows"
+        } else {
+            "no growth of memory to be told"
+        }
+    }
+
+    /// In words.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Slope {
+            per_second,
+            low,
+            high,
+            seconds,
+        } = self.slope;
+        format!(
+            "{}{} {} a minute [{} {}] over {seconds:.0} s",
+            self.verdict(),
+            if self.slope.grows() { " by" } else { ":" },
+            Self::a_minute(per_second),
+            Self::a_minute(low),
+            Self::a_minute(high),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_in_words() {
+        let mut growth = Growth {
+            launch: 0,
+            round: 0,
+            slope: Slope {
+                per_second: 1_048_576.0 / 60.0,
+                low: 524_288.0 / 60.0,
+                high: 2_097_152.0 / 60.0,
+                seconds: 90.0,
+            },
+        };
+        let text = growth.line();
+        assert!(
+            text.starts_with("memory grows by 1.0") && text.contains(" MiB a minute ["),
+            "{text}"
+        );
+        assert!(text.ends_with("] over 90 s"), "{text}");
+        growth.slope.low = -524_288.0; // a second
+        assert!(growth.line().starts_with("no growth of memory to be told: 1.0"));
+        assert!(growth.line().contains("[-30.0 MiB "), "{}", growth.line());
+    }
+
+    #[test]
+    fn bursts_in_words() {
+        let mut figures = BurstFigures {
+            rounds: 2,
+            recovered: 2,
+            seconds: Spread::of([1.0, 3.0].into_iter()),
+            watched: 0.0,
+            usual_ns: Spread::of([2e6].into_iter()).unwrap(),
+            worst_ns: Spread::of([4e9].into_iter()).unwrap(),
+            errors: Spread::default(),
+        };
+        assert_eq!(
+            figures.line(),
+            "p99 is as before after 2.0 s (1.0 s to 3.0 s); usual p99 2.000 ms, worst 4.000 s, 0 errors"
+        );
+        (figures.recovered, figures.seconds, figures.watched) = (0, None, 9.0);
+        assert!(
+            figures
+                .line()
+                .starts_with("p99 is not as before: not within 9.0 s; usual")
+        );
+    }
+}

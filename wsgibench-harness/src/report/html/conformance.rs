@@ -1,0 +1,244 @@
+//! Which server of the run keeps which rule, why not, and what is not timed for it.
+
+use serde::Serialize;
+
+use crate::{
+    conformance::{Finding, Verdict},
+    report::charts::slug,
+    store::{ConformanceRecord, ServerConformance, conformance::RuleRecord, record::RunRecord},
+};
+
+/// The last examination, as far as it is about servers of this run.
+#[derive(Debug, Serialize)]
+pub(super) struct Conformance {
+    /// When, and in which sandbox.
+    examined: String,
+    interrupted: bool,
+    legend: Vec<Legend>,
+    servers: Vec<Examined>,
+    rules: Vec<Rule>,
+    /// Servers of the run that were not examined.
+    unexamined: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Legend {
+    mark: Mark,
+    meaning: &'static str,
+}
+
+/// A verdict: a symbol and a word, so that no colour is needed to read it.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Mark {
+    symbol: char,
+    word: &'static str,
+    look: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Examined {
+    name: String,
+    /// Of its place in this section.
+    anchor: String,
+    /// Of its description.
+    server: String,
+    /// How many rules have each verdict of the legend, in its order.
+    counts: Vec<String>,
+    barred: Vec<Barred>,
+    /// Why it has no findings, or not all.
+    trouble: Option<String>,
+    /// What differs between then and this run.
+    differences: Vec<String>,
+    departures: Vec<Departure>,
+}
+
+#[derive(Debug, Serialize)]
+struct Barred {
+    feature: &'static str,
+    rule: String,
+    mark: Mark,
+}
+
+#[derive(Debug, Serialize)]
+struct Departure {
+    anchor: String,
+    rule: String,
+    title: String,
+    mark: Mark,
+    why: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Rule {
+    id: String,
+    title: String,
+    source: String,
+    bars: Option<&'static str>,
+    cells: Vec<Cell>,
+}
+
+#[derive(Debug, Serialize)]
+struct Cell {
+    /// `None` where the rule was not examined.
+    mark: Option<Mark>,
+    why: String,
+    /// Where the reason stands in full.
+    target: Option<String>,
+}
+
+/// `None` where no server of the run was examined.
+pub(super) fn of(record: &ConformanceRecord, run: &RunRecord) -> Option<Conformance> {
+    let examined: Vec<(&ServerConformance, _)> = run
+        .servers
+        .iter()
+        .filter_map(|server| {
+            let found = record.servers.iter().find(|found| found.name == server.spec.name)?;
+            Some((found, server))
+        })
+        .collect();
+    if examined.is_empty() {
+        return None;
+    }
+    let seen: Vec<Verdict> = Verdict::ALL
+        .into_iter()
+        .filter(|verdict| {
+            // What nobody was judged need not be explained, but for the four that a reader looks for.
+            !matches!(verdict, Verdict::Skipped | Verdict::Unknown)
+                || examined.iter().any(|(server, _)| server.count(*verdict) > 0)
+        })
+        .collect();
+    Some(Conformance {
+        examined: format!("{}, sandbox {}", day(&record.started), record.sandbox),
+        interrupted: record.interrupted,
+        legend: seen
+            .iter()
+            .map(|verdict| Legend {
+                mark: mark(*verdict),
+                meaning: meaning(*verdict),
+            })
+            .collect(),
+        rules: record.rules.iter().map(|rule| row(rule, &examined)).collect(),
+        unexamined: run
+            .servers
+            .iter()
+            .filter(|server| !examined.iter().any(|(found, _)| found.name == server.spec.name))
+            .map(|server| server.spec.name.clone())
+            .collect(),
+        servers: examined
+            .iter()
+            .map(|(found, server)| Examined {
+                name: found.name.clone(),
+                anchor: format!("conformance-{}", slug(&found.name)),
+                server: slug(&server.spec.name),
+                counts: seen
+                    .iter()
+                    .map(|verdict| match found.findings.len() {
+                        0 => super::view::dash(),
+                        _ => found.count(*verdict).to_string(),
+                    })
+                    .collect(),
+                barred: found
+                    .barred(&record.rules)
+                    .into_iter()
+                    .map(|(feature, finding)| Barred {
+                        feature: feature.name(),
+                        rule: finding.rule.clone(),
+                        mark: mark(finding.verdict),
+                    })
+                    .collect(),
+                trouble: found.trouble.clone(),
+                differences: differences(found, &server.versions),
+                departures: found
+                    .findings
+                    .iter()
+                    .filter(|finding| finding.verdict != Verdict::Pass)
+                    .map(|finding| departure(found, finding, &record.rules))
+                    .collect(),
+            })
+            .collect(),
+    })
+}
+
+fn row<T>(rule: &RuleRecord, servers: &[(&ServerConformance, T)]) -> Rule {
+    let cell = |server: &ServerConformance| match server.finding(&rule.id) {
+        None => Cell {
+            mark: None,
+            why: String::new(),
+            target: None,
+        },
+        Some(finding) => Cell {
+            mark: Some(mark(finding.verdict)),
+            why: finding.why.clone(),
+            target: (finding.verdict != Verdict::Pass).then(|| anchor(server, finding)),
+        },
+    };
+    Rule {
+        id: rule.id.clone(),
+        title: rule.title.clone(),
+        source: rule.source.clone(),
+        bars: rule.bars.map(crate::conformance::Feature::name),
+        cells: servers.iter().map(|(server, _)| cell(server)).collect(),
+    }
+}
+
+fn departure(server: &ServerConformance, finding: &Finding, rules: &[RuleRecord]) -> Departure {
+    let title = rules.iter().find(|rule| rule.id == finding.rule);
+    Departure {
+        anchor: anchor(server, finding),
+        rule: finding.rule.clone(),
+        title: title.map_or_else(String::new, |rule| rule.title.clone()),
+        mark: mark(finding.verdict),
+        why: finding.why.clone(),
+    }
+}
+
+fn anchor(server: &ServerConformance, finding: &Finding) -> String {
+    format!("conformance-{}-{}", slug(&server.name), slug(&finding.rule))
+}
+
+/// Versions that were examined and are not those of the run.
+fn differences(then: &ServerConformance, now: &std::collections::BTreeMap<String, String>) -> Vec<String> {
+    then.versions
+        .iter()
+        .filter_map(|(package, version)| {
+            let other = now.get(package).filter(|other| *other != version)?;
+            Some(format!("{package} {version}, in this run {other}"))
+        })
+        .collect()
+}
+
+/// The day of a time as it is written in the file; the text itself where it is none.
+fn day(started: &str) -> String {
+    let at: Result<jiff::Timestamp, _> = started.parse();
+    at.map_or_else(
+        |_| started.to_owned(),
+        |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+    )
+}
+
+fn mark(verdict: Verdict) -> Mark {
+    let (symbol, look) = match verdict {
+        Verdict::Pass => ('✓', "good"),
+        Verdict::Tolerated => ('≈', "warn"),
+        Verdict::Refused => ('⊘', "warn"),
+        Verdict::Fail => ('✗', "bad"),
+        Verdict::Skipped => ('·', "neutral"),
+        Verdict::Unknown => ('?', "neutral"),
+    };
+    Mark {
+        symbol,
+        word: verdict.name(),
+        look,
+    }
+}
+
+fn meaning(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "as the specification says",
+        Verdict::Tolerated => "departs from its letter, or is poorer than it could be; nobody is misled",
+        Verdict::Refused => "the server says that it cannot do this: allowed, and what needs it is unsupported",
+        Verdict::Fail => "a client, or a proxy in front, is misled, kept waiting, or loses data",
+        Verdict::Skipped => "the application does not tell what it was given",
+        Verdict::Unknown => "judged by a later version, in a word that this one does not know",
+    }
+}

@@ -1,0 +1,155 @@
+//! What is told of a server beside its rate: capacity, bursts, slow clients, growth of memory; and what it costs before any load.
+
+use super::table::{Table, figures, words};
+use crate::{
+    report::{
+        endurance::{self, Growth},
+        footprint, spread, units,
+    },
+    store::record::RunRecord,
+};
+
+/// Tables of a run, none of them empty.
+pub(super) fn of(run: &RunRecord) -> Vec<Table> {
+    [capacity(run), bursts(run), slow(run), growth(run)]
+        .into_iter()
+        .filter_map(Table::filled)
+        .collect()
+}
+
+fn capacity(run: &RunRecord) -> Table {
+    let row = |case: &crate::store::record::CaseRecord| {
+        let found = endurance::capacity(case)?;
+        Some(vec![
+            case.id.clone(),
+            units::rate(found.per_second.median),
+            found.per_second.ends(units::rate).unwrap_or_else(super::view::dash),
+            found.launches.to_string(),
+        ])
+    };
+    Table {
+        id: "capacity".into(),
+        title: "Capacity".into(),
+        caption: "Requests per second that each server was found to bear at each of its launches; the rates of these cases are \
+                  shares of it."
+            .into(),
+        heads: vec![
+            words("case"),
+            figures("capacity, req/s"),
+            figures("lowest to highest"),
+            figures("launches"),
+        ],
+        rows: run.cases.iter().filter_map(row).collect(),
+    }
+}
+
+fn bursts(run: &RunRecord) -> Table {
+    let row = |case: &crate::store::record::CaseRecord| {
+        let found = endurance::burst(case)?;
+        Some(vec![
+            case.id.clone(),
+            found.recovered_text(),
+            units::time(found.usual_ns.median),
+            units::time(found.worst_ns.median),
+            found.errors.text(spread::count),
+            found.rounds.to_string(),
+        ])
+    };
+    Table {
+        id: "bursts".into(),
+        title: "Bursts".into(),
+        caption: "How long after a burst the 99th percentile was as before, to the second. Medians over rounds, with the least and \
+                  the most where they differ."
+            .into(),
+        heads: vec![
+            words("case"),
+            figures("p99 as before after"),
+            figures("usual p99"),
+            figures("worst p99"),
+            figures("errors"),
+            figures("rounds"),
+        ],
+        rows: run.cases.iter().filter_map(row).collect(),
+    }
+}
+
+fn slow(run: &RunRecord) -> Table {
+    let rows = run.cases.iter().flat_map(|case| {
+        endurance::beside(case).iter().map(|slow| {
+            let mut row = vec![case.id.clone(), slow.name.clone()];
+            row.extend([slow.there, slow.wanted, slow.finished, slow.sent_away, slow.not_let_in].map(units::grouped));
+            row
+        })
+    });
+    Table {
+        id: "slow-clients".into(),
+        title: "Slow clients".into(),
+        caption: "How those fared who were slow beside the load, up to the end of the last round. The figures of the load are the \
+                  others'."
+            .into(),
+        heads: vec![
+            words("case"),
+            words("who"),
+            figures("connected"),
+            figures("wanted"),
+            figures("came to their end"),
+            figures("sent away"),
+            figures("attempts not let in"),
+        ],
+        rows: rows.collect(),
+    }
+}
+
+fn growth(run: &RunRecord) -> Table {
+    let rows = run.cases.iter().flat_map(|case| {
+        endurance::growth(case).into_iter().map(|growth| {
+            vec![
+                case.id.clone(),
+                growth.verdict().to_owned(),
+                Growth::a_minute(growth.slope.per_second),
+                format!(
+                    "{} to {}",
+                    Growth::a_minute(growth.slope.low),
+                    Growth::a_minute(growth.slope.high)
+                ),
+                format!("{:.0} s", growth.slope.seconds),
+                (growth.launch + 1).to_string(),
+                (growth.round + 1).to_string(),
+            ]
+        })
+    });
+    Table {
+        id: "memory-growth".into(),
+        title: "Growth of memory".into(),
+        caption: "Slope of the server's memory within each round that was long enough to tell. An interval that holds zero tells no \
+                  growth, and no steadiness either."
+            .into(),
+        heads: vec![
+            words("case"),
+            words("what can be told"),
+            figures("a minute"),
+            figures("95 % interval"),
+            figures("over"),
+            figures("launch"),
+            figures("round"),
+        ],
+        rows: rows.collect(),
+    }
+}
+
+/// What servers cost before they do anything.
+pub(super) fn footprint(run: &RunRecord) -> Option<Table> {
+    let mut heads = footprint::HEADS.map(figures).to_vec();
+    heads[0] = words(footprint::HEADS[0]);
+    Table {
+        id: "footprints".into(),
+        title: "Cold start and footprint".into(),
+        caption: "From the order to start until the first right answer (median, least and most over launches); memory after it and \
+                  before any load; memory for each open connection, where a thousand or more were idle; the image, with the base that \
+                  others share."
+            .into(),
+        heads,
+        rows: footprint::of_run(run).iter().map(|found| found.cells().to_vec()).collect(),
+    }
+    .filled()
+}

@@ -1,0 +1,132 @@
+//! What goes into the page, and what the sections on trouble are made of.
+
+#[path = "../../../tests/report_fixture/mod.rs"]
+mod fixture;
+
+use super::*;
+use crate::{
+    report::figures::Figures,
+    store::record::{CaseOutcome, RunRecord},
+};
+
+#[test]
+fn no_text_ends_the_script_and_json_reads_back_the_same() {
+    let text = "</script><!--\u{2028}& <b>";
+    let json = serde_json::to_string(text).unwrap();
+    let safe = for_script(&json);
+    assert!(!safe.contains(['<', '>', '&', '\u{2028}']));
+    assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), text);
+}
+
+#[test]
+fn what_is_embedded_cannot_end_its_element() {
+    for script in [SCRIPT, CHARTS] {
+        assert!(!script.contains("</script"));
+    }
+    assert!(!STYLE.contains("</style"));
+}
+
+fn of_faults(run: &RunRecord) -> Vec<faults::Group> {
+    let figures: Vec<Figures> = run.cases.iter().map(Figures::of).collect();
+    faults::of(run, &figures)
+}
+
+#[test]
+fn faults_as_they_are_shown() {
+    insta::assert_json_snapshot!(of_faults(&fixture::faulty()));
+}
+
+#[test]
+fn what_a_server_cannot_do_is_no_zero_whatever_kept_it() {
+    let mut run = fixture::faulty();
+    run.cases
+        .retain(|case| case.scenario == "reload" && case.server == "bjoern");
+    for (outcome, word) in [
+        (CaseOutcome::Unsupported("no signal".into()), "unsupported"),
+        (CaseOutcome::NotAvailable("no compiler".into()), "not available here"),
+        (CaseOutcome::Failed("no start".into()), "failed"),
+        (CaseOutcome::Planned, "not run"),
+    ] {
+        run.cases[0].outcome = outcome;
+        let shown = serde_json::to_value(of_faults(&run)).unwrap();
+        let row = &shown[0]["rows"][0];
+        assert_eq!(row["course"], word);
+        for figure in ["lost", "recovered", "usual", "lowest"] {
+            assert_eq!(row[figure], "–", "{word}: {figure}");
+        }
+        assert_eq!(shown[0]["launches"], serde_json::Value::Null);
+        assert_eq!(shown[0]["timeline"], serde_json::json!([]));
+    }
+}
+
+#[test]
+fn a_fault_of_a_later_version_is_told_by_its_name() {
+    let mut run = fixture::faulty();
+    run.cases.retain(|case| case.server == "uwsgi");
+    for round in run.cases[0].launches.iter_mut().flat_map(|launch| &mut launch.rounds) {
+        let mut second = round.faults[0].clone();
+        second.action = "network cut".into();
+        second.recovery.watched_seconds = 0.0;
+        second.recovery.recovered_after_seconds = None;
+        round.faults.push(second);
+        round.pulses.clear();
+    }
+    let shown = serde_json::to_value(of_faults(&run)).unwrap();
+    let row = &shown[0]["rows"][1];
+    assert_eq!(
+        (row["fault"].as_str(), row["course"].as_str()),
+        (Some("network cut"), Some("not recovered"))
+    );
+    assert_eq!(row["recovered"], "not watched for long enough to tell");
+    // Without counts in tenths the seconds stand in.
+    let charts = shown[0]["timeline"].as_array().unwrap();
+    let ids: Vec<&str> = charts.iter().map(|chart| chart["id"].as_str().unwrap()).collect();
+    assert!(
+        ids[0].starts_with("fault-worker-killed-") && ids[0].ends_with("-rate"),
+        "{ids:?}"
+    );
+    assert_eq!(charts[0]["marks"][1]["text"], "network cut");
+}
+
+#[test]
+fn conformance_as_it_is_shown() {
+    let run = fixture::faulty();
+    let mut record = fixture::examined();
+    let wanted = ["chunked-body", "head", "expect-continue", "wsgi-no-delay"];
+    record.rules.retain(|rule| wanted.contains(&rule.id.as_str()));
+    for server in &mut record.servers {
+        server
+            .findings
+            .retain(|finding| wanted.contains(&finding.rule.as_str()));
+    }
+    insta::assert_json_snapshot!(conformance::of(&record, &run).unwrap());
+    record.servers.retain(|server| server.name == "elsewhere");
+    assert!(
+        conformance::of(&record, &run).is_none(),
+        "nobody of this run was examined"
+    );
+}
+
+#[test]
+fn endurance_and_footprint_as_they_are_shown() {
+    let run = fixture::enduring();
+    insta::assert_json_snapshot!((endurance::of(&run), endurance::footprint(&run)));
+    let nothing = fixture::run(Vec::new());
+    assert_eq!(endurance::of(&nothing), []);
+    assert_eq!(endurance::footprint(&nothing), None);
+}
+
+#[test]
+fn sections_without_anything_to_say_are_not_there() {
+    let run = fixture::full();
+    let page = render(&Page {
+        runs: &[&run],
+        ..Page::default()
+    })
+    .unwrap();
+    for section in ["faults", "endurance", "conformance"] {
+        assert!(!page.contains(&format!("id=\"{section}\"")), "{section}");
+        assert!(!page.contains(&format!("href=\"#{section}\"")), "{section}");
+    }
+    assert!(page.contains("id=\"footprint\""));
+}

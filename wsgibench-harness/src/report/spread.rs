@@ -1,0 +1,103 @@
+//! Smallest, middle and largest of a few launches: what is told where an interval would say too much.
+
+/// Smallest, middle and largest of some values.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spread {
+    /// Smallest.
+    pub min: f64,
+    /// Median.
+    pub median: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// `None` of no values.
+    #[must_use]
+    pub fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        Some(Self {
+            min: *values.first()?,
+            median: crate::stats::sample::median(&values),
+            max: *values.last()?,
+        })
+    }
+
+    /// `3`, or `3 (1 to 9)` where launches differ.
+    #[must_use]
+    pub fn text(self, format: impl Fn(f64) -> String) -> String {
+        match self.ends(&format) {
+            Some(ends) => format!("{} ({ends})", format(self.median)),
+            None => format(self.median),
+        }
+    }
+
+    /// `1 to 9`, where launches differ.
+    #[must_use]
+    pub fn ends(self, format: impl Fn(f64) -> String) -> Option<String> {
+        let (min, max) = (format(self.min), format(self.max));
+        (min != max).then(|| format!("{min} to {max}"))
+    }
+}
+
+/// A count of which a median was taken.
+#[must_use]
+pub fn count(n: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a median of counts, rounded"
+    )]
+    let whole = n.round().max(0.0) as u64;
+    super::units::grouped(whole)
+}
+
+/// Seconds to the tenth, which is how finely recovery is looked for.
+#[must_use]
+pub fn seconds(seconds: f64) -> String {
+    format!("{seconds:.1} s")
+}
+
+/// When something was as before, in words: `back` are the seconds of those launches in which it was.
+pub(super) fn recovered(back: Option<Spread>, (count, of, what): (usize, usize, &str), watched: f64) -> String {
+    let never = if watched > 0.0 {
+        format!("not within {}", seconds(watched))
+    } else {
+        "not watched for long enough to tell".to_owned()
+    };
+    match back {
+        Some(back) if count == of => back.text(seconds),
+        Some(back) => format!("{} in {count} of {of} {what}, else {never}", back.text(seconds)),
+        None => never,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_only_where_they_differ_as_they_are_written() {
+        let of = |values: &[f64]| Spread::of(values.iter().copied());
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[3.0, 1.0, 9.0]).unwrap().text(count), "3 (1 to 9)");
+        assert_eq!(of(&[2.01, 2.04]).unwrap().text(seconds), "2.0 s");
+        assert_eq!(count(1_234.0), "1,234");
+    }
+
+    #[test]
+    fn what_was_hardly_watched_is_not_called_slow() {
+        let back = Spread::of([0.2, 0.8].into_iter());
+        assert_eq!(recovered(back, (2, 2, "launches"), 0.0), "0.5 s (0.2 s to 0.8 s)");
+        assert_eq!(
+            recovered(back, (2, 3, "launches"), 8.0),
+            "0.5 s (0.2 s to 0.8 s) in 2 of 3 launches, else not within 8.0 s"
+        );
+        assert_eq!(recovered(None, (0, 1, "launches"), 8.0), "not within 8.0 s");
+        assert_eq!(
+            recovered(None, (0, 1, "launches"), 0.0),
+            "not watched for long enough to tell"
+        );
+    }
+}

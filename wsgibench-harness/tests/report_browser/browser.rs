@@ -1,0 +1,252 @@
+//! A report open in Chromium, and what is asked of every page.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use headless_chrome::{
+    Browser, LaunchOptions, Tab,
+    protocol::cdp::{Emulation, Page, types::Event},
+};
+use serde_json::Value;
+use wsgibench_harness::{report::html, store::record::RunRecord};
+
+pub(crate) const AXE: &str = include_str!("../assets/axe.min.js");
+
+pub(crate) fn chromium() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("CHROME") {
+        return Some(named.into());
+    }
+    let folders = std::env::var_os("PATH")?;
+    let names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+    std::env::split_paths(&folders)
+        .flat_map(|folder| names.map(|name| folder.join(name)))
+        .find(|path| path.is_file())
+}
+
+/// A report open in a browser of its own.
+pub(crate) struct Report {
+    pub(crate) tab: Arc<Tab>,
+    /// Requests other than for the file itself, and errors of the page.
+    unwanted: Arc<Mutex<Vec<String>>>,
+    pub(crate) path: PathBuf,
+    _browser: Browser,
+    _folder: tempfile::TempDir,
+}
+
+impl Report {
+    /// `None` where there is no browser and none is required.
+    pub(crate) fn open(runs: &[&RunRecord], width: u32) -> Option<Self> {
+        Self::open_page(
+            &html::Page {
+                runs,
+                ..html::Page::default()
+            },
+            width,
+        )
+    }
+
+    pub(crate) fn open_page(made_of: &html::Page, width: u32) -> Option<Self> {
+        let Some(program) = chromium() else {
+            assert!(
+                std::env::var_os("WSGIBENCH_REQUIRE_BROWSER").is_none_or(|v| v != "1"),
+                "WSGIBENCH_REQUIRE_BROWSER=1, and there is no chromium on the path: apt-get install chromium"
+            );
+            eprintln!("skipped: no chromium on the path (apt-get install chromium)");
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.html");
+        html::write(made_of, &path).unwrap();
+        let options = LaunchOptions::default_builder()
+            .path(Some(program))
+            // A container has no namespaces to build the sandbox of; only our own file is opened.
+            .sandbox(false)
+            .window_size(Some((width, 900)))
+            .idle_browser_timeout(Duration::from_secs(120))
+            .args(vec![OsStr::new("--hide-scrollbars"), OsStr::new("--disable-gpu")])
+            .build()
+            .unwrap();
+        let browser = Browser::new(options).expect("chromium starts");
+        let tab = browser.new_tab().unwrap();
+        let unwanted = Arc::new(Mutex::new(Vec::new()));
+        tab.call_method(headless_chrome::protocol::cdp::Network::Enable {
+            max_total_buffer_size: None,
+            max_resource_buffer_size: None,
+            max_post_data_size: None,
+            report_direct_socket_traffic: None,
+            enable_durable_messages: None,
+        })
+        .unwrap();
+        tab.call_method(Emulation::SetDeviceMetricsOverride {
+            width,
+            height: 900,
+            device_scale_factor: 1.0,
+            mobile: width < 600,
+            scale: None,
+            screen_width: None,
+            screen_height: None,
+            position_x: None,
+            position_y: None,
+            dont_set_visible_size: None,
+            screen_orientation: None,
+            viewport: None,
+            display_feature: None,
+            device_posture: None,
+        })
+        .unwrap();
+        tab.enable_log().unwrap();
+        tab.enable_runtime().unwrap();
+        let seen = Arc::clone(&unwanted);
+        tab.add_event_listener(Arc::new(move |event: &Event| {
+            let text = match event {
+                Event::NetworkRequestWillBeSent(e) => {
+                    let url = &e.params.request.url;
+                    if url.starts_with("file:") || url.starts_with("data:") || url.starts_with("about:") {
+                        return;
+                    }
+                    format!("request: {url}")
+                }
+                Event::LogEntryAdded(e) => format!("log: {}", e.params.entry.text),
+                Event::RuntimeExceptionThrown(e) => format!("exception: {:?}", e.params.exception_details),
+                _ => return,
+            };
+            seen.lock().unwrap().push(text);
+        }))
+        .unwrap();
+        let page = Self {
+            tab,
+            unwanted,
+            path,
+            _browser: browser,
+            _folder: folder,
+        };
+        page.go();
+        Some(page)
+    }
+
+    pub(crate) fn go(&self) {
+        self.tab
+            .navigate_to(&format!("file://{}", self.path.display()))
+            .unwrap()
+            .wait_until_navigated()
+            .unwrap();
+    }
+
+    /// The value of an expression, as JSON; a promise is awaited.
+    pub(crate) fn eval(&self, script: &str) -> Value {
+        let wrapped = format!("(async () => JSON.stringify(await (async () => {{ {script} }})() ?? null))()");
+        let answer = self
+            .tab
+            .evaluate(&wrapped, true)
+            .unwrap_or_else(|e| panic!("{script}: {e}"));
+        let text = answer
+            .value
+            .as_ref()
+            .and_then(Value::as_str)
+            .unwrap_or("null")
+            .to_owned();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub(crate) fn quiet(&self) {
+        let unwanted = self.unwanted.lock().unwrap();
+        assert!(unwanted.is_empty(), "{unwanted:#?}");
+    }
+
+    /// The page itself never scrolls sideways; wide tables do, in their own boxes.
+    pub(crate) fn fits(&self, what: &str) {
+        // On failure: whatever makes the page fit when it is taken away.
+        let wider = self.eval(
+            "const page = document.documentElement, wide = () => page.scrollWidth > page.clientWidth; \
+             return !wide() ? [] : [page.scrollWidth, ...[...document.querySelectorAll('body *')].filter((e) => { \
+               const was = e.style.display; e.style.display = 'none'; const guilty = !wide(); e.style.display = was; return guilty; \
+             }).map((e) => `${e.tagName}.${e.className} ${e.textContent.slice(0, 60)}`)]",
+        );
+        assert_eq!(wider, serde_json::json!([]), "{what}: the page scrolls sideways");
+    }
+
+    /// A picture of the whole page, where `WSGIBENCH_SHOTS` names a folder for such.
+    pub(crate) fn shot(&self, name: &str) {
+        self.shot_of("html", name);
+    }
+
+    /// The same of one element.
+    pub(crate) fn shot_of(&self, selector: &str, name: &str) {
+        let Some(folder) = std::env::var_os("WSGIBENCH_SHOTS") else {
+            return;
+        };
+        let place = self.eval(&format!(
+            "const box = document.querySelector('{selector}').getBoundingClientRect(); \
+             return [box.x + scrollX, box.y + scrollY, box.width, box.height]"
+        ));
+        let clip = Page::Viewport {
+            x: place[0].as_f64().unwrap(),
+            y: place[1].as_f64().unwrap(),
+            width: place[2].as_f64().unwrap(),
+            height: place[3].as_f64().unwrap().min(9_000.0),
+            scale: 1.0,
+        };
+        let png = self
+            .tab
+            .call_method(Page::CaptureScreenshot {
+                format: Some(Page::CaptureScreenshotFormatOption::Png),
+                quality: None,
+                clip: Some(clip),
+                from_surface: Some(true),
+                capture_beyond_viewport: Some(true),
+                optimize_for_speed: None,
+            })
+            .unwrap();
+        let png = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, png.data).unwrap();
+        std::fs::write(Path::new(&folder).join(format!("{name}.png")), png).unwrap();
+    }
+}
+
+/// Draws every chart, so that what follows sees the page as a reader who has scrolled through it.
+pub(crate) const DRAW_ALL: &str = "document.querySelectorAll('details.param').forEach((d) => { d.open = true; }); \
+     document.querySelectorAll('.canvas').forEach((c) => wsgibench.chart(c.dataset.chart));";
+
+/// Switches the theme twice, with everything open, and has each looked at by a known checker.
+pub(crate) fn both_themes(page: &Report, name: &str, width: u32) {
+    for dark in [false, true] {
+        let is = page.eval("return document.getElementById('theme').getAttribute('aria-pressed')");
+        let wanted = dark.to_string();
+        if is != wanted.as_str() {
+            page.eval("document.getElementById('theme').click()");
+        }
+        let now = page.eval("return [document.getElementById('theme').getAttribute('aria-pressed'), getComputedStyle(document.body).backgroundColor]");
+        assert_eq!(now[0], dark.to_string());
+        assert_eq!(now[1] == "rgb(15, 19, 24)", dark, "{now}");
+        page.eval(DRAW_ALL);
+        page.eval("document.querySelectorAll('details').forEach((d) => { d.open = true; }); await new Promise((r) => setTimeout(r, 300));");
+        page.fits(&format!("width {width}"));
+        page.tab.evaluate(AXE, false).unwrap();
+        let violations = page.eval(
+            "const r = await axe.run(document, {resultTypes: ['violations']}); \
+             return r.violations.map((v) => [v.id, v.help, v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200) + ' ' + n.failureSummary)])",
+        );
+        assert_eq!(
+            violations,
+            serde_json::json!([]),
+            "width {width}, dark {dark}: {violations:#}"
+        );
+        page.shot(&format!("{name}-{}", if dark { "dark" } else { "light" }));
+    }
+    page.quiet();
+}
+
+/// What the browser says of the opening: first paint and end of loading, ms; and the size of the file, bytes.
+pub(crate) fn opening(page: &Report) -> (f64, f64, u64) {
+    let timing = page.eval(
+        "await new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r))); \
+         const n = performance.getEntriesByType('navigation')[0]; \
+         const p = performance.getEntriesByName('first-contentful-paint')[0]; \
+         return [p ? p.startTime : performance.now(), n.loadEventEnd]",
+    );
+    let bytes = std::fs::metadata(&page.path).unwrap().len();
+    (timing[0].as_f64().unwrap(), timing[1].as_f64().unwrap(), bytes)
+}
