@@ -1,65 +1,94 @@
-//! Does watching disturb? Pairs of runs of the same case, one drawn in a terminal as it goes and one that nobody watches, in
-//! turns and in random order within a pair.
+//! Does it disturb a measurement to be watched? The same launch of a server, with and without the live view drawn in a
+//! terminal of its own, in turns.
 //!
-//!     cargo bench --bench live_view                                     twenty pairs, about ten minutes
-//!     cargo bench --bench live_view -- --pairs 60 --case '^ping/bjoern/c64$'
+//!     cargo bench --bench live_view                     8 launches of 60 s: about 9 minutes
+//!     cargo bench --bench live_view -- --launches 3 --seconds 20
 //!
-//! Each run is a process of its own. The watched one gets a pseudo-terminal from util-linux's `script`, so that it draws what
-//! it draws for a person; the other is `--quiet` without one. Server CPU per request must be equal within 1 % and p99 within
-//! 5 %: equal means that the whole 90 % interval of the pairs' log ratios lies inside (two one-sided tests).
+//! The load is cut into slices that take turns (with, without, without, with, ...), so that both meet the same machine. A launch
+//! is one log ratio of CPU time per request and of p99 each; equal means that the whole 90 % interval of the launches' mean lies
+//! within 1 % and 5 % (two one-sided tests).
+
+#[path = "shared/home.rs"]
+mod home;
 
 use std::{
     path::Path,
     process::{Command, ExitCode, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
-use rand::{RngExt as _, SeedableRng as _};
+use home::Home;
+use serde::{Deserialize, Serialize};
 use wsgibench_harness::{
-    report::figures::Figures,
-    stats::{Metric, estimate::t_interval, sample::mean},
-    store::Store,
+    load::{Edge, Latency, Load, Plan, Session, Target},
+    measure::event::Event,
+    report::{
+        Listener,
+        terminal::{self, Terminal},
+    },
+    sandbox::{Launch, Usage},
+    stats::{estimate::t_interval, sample::mean},
 };
-use wsgibench_suites as _;
 
-/// Tells the program that it is one of the runs.
-const RUN: &str = "WSGIBENCH_LIVE_VIEW_RUN";
+/// Where the run in the terminal leaves its figures.
+const RUN: &str = "WSGIBENCH_LIVE_VIEW_FILE";
 
-/// What is compared, and within what it counts as equal.
-const METRICS: [(Metric, f64); 2] = [(Metric::CpuPerRequest, 0.01), (Metric::P99, 0.05)];
+/// Between two drawings, as in a run.
+const TICK: Duration = Duration::from_millis(200);
 
-/// Compares runs with and without the live view.
+/// Compares a load that is watched with the same load that is not.
 #[derive(Debug, Parser)]
 #[command(name = "live_view")]
 struct Options {
-    /// Pairs of runs.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..))]
-    pairs: u32,
-    /// Regular expression of the one case that is measured.
-    #[arg(long, default_value = "^ping/waitress/c64$")]
-    case: String,
-    /// Length of a round, seconds.
-    #[arg(long, default_value_t = 5.0)]
-    seconds: f64,
-    /// Where servers run.
-    #[arg(long, default_value = "auto")]
-    sandbox: String,
-    /// Seed of the order within the pairs.
+    /// Launches, each one log ratio.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..))]
+    launches: u32,
+    /// Load of each launch, seconds: half of it watched.
+    #[arg(long, default_value_t = 60)]
+    seconds: u32,
+    /// Length of a slice, milliseconds.
+    #[arg(long, default_value_t = 200)]
+    slice: u64,
+    /// The server.
+    #[arg(long, default_value = "waitress")]
+    server: String,
+    /// Connections of the closed loop.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// CPU of the server.
+    #[arg(long, default_value_t = 0)]
+    server_cpu: usize,
+    /// CPU of the load.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    client_cpu: usize,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
+/// `ln(watched / alone)` of a launch.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Ratios {
+    cpu_per_request: f64,
+    p99: f64,
+}
+
 fn main() -> ExitCode {
-    // The server that the client's ceiling is measured against is this program, too.
-    wsgibench_harness::null_server::maybe_serve();
-    if std::env::var_os(RUN).is_some() {
-        return wsgibench_harness::cli::run_main(env!("CARGO_MANIFEST_DIR"), env!("CARGO_CRATE_NAME"));
+    let options = Options::parse();
+    if !options.bench {
+        // `cargo test` starts bench targets, too; a measurement has no place among tests.
+        println!("live_view measures only under `cargo bench --bench live_view`");
+        return ExitCode::SUCCESS;
     }
-    match compare(&Options::parse()) {
+    let outcome = match std::env::var_os(RUN) {
+        Some(file) => measure(&options, Path::new(&file)).map(|()| true),
+        None => in_a_terminal().map(|ratios| conclude(&ratios)),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -69,134 +98,35 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures the pairs; `true` unless a metric certainly differs by more than its margin.
-fn compare(options: &Options) -> Result<bool> {
-    if !options.bench {
-        // `cargo test` starts bench targets, too; a measurement has no place among tests.
-        println!("live_view measures only under `cargo bench --bench live_view`");
-        return Ok(true);
-    }
-    ensure!(
-        options.seconds.is_finite() && options.seconds > 0.0,
-        "--seconds must be more than 0"
-    );
-    // A folder of its own beside the builds: its runs are no runs of the user's.
-    let target = wsgibench_harness::cli::target_dir(env!("CARGO_MANIFEST_DIR").as_ref()).join("live_view");
-    let mut order = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(options.seed);
-    let mut ratios: Vec<[f64; METRICS.len()]> = Vec::new();
-    // The first run of all builds what is needed and is not counted.
-    println!("preparing {}", options.case);
-    run(options, &target, false)?;
-    for pair in 1..=options.pairs {
-        let watched_first = order.random_bool(0.5);
-        let first = run(options, &target, watched_first)?;
-        let second = run(options, &target, !watched_first)?;
-        let (watched, alone) = if watched_first {
-            (first, second)
-        } else {
-            (second, first)
-        };
-        let ratio = std::array::from_fn(|i| (watched[i] / alone[i]).ln());
-        println!(
-            "pair {pair} of {}: CPU per request {:+.2} %, p99 {:+.2} %",
-            options.pairs,
-            percent(ratio[0]),
-            percent(ratio[1])
-        );
-        ratios.push(ratio);
-    }
-    Ok(conclude(&ratios))
-}
-
-fn conclude(ratios: &[[f64; METRICS.len()]]) -> bool {
-    let mut sound = true;
-    for (index, (metric, margin)) in METRICS.into_iter().enumerate() {
-        let values: Vec<f64> = ratios.iter().map(|ratio| ratio[index]).collect();
-        let (interval, _) = t_interval(&values, 0.90);
-        let edge = margin.ln_1p();
-        let verdict = if interval.low > -edge && interval.high < edge {
-            "equal"
-        } else if interval.low > edge || interval.high < -edge {
-            sound = false;
-            "DIFFERENT"
-        } else {
-            "not decided: more pairs, or a quieter machine"
-        };
-        println!(
-            "{}: {:+.2} % [{:+.2} % {:+.2} %] with the live view, margin {:.0} %: {verdict}",
-            metric.title(),
-            percent(mean(&values)),
-            percent(interval.low),
-            percent(interval.high),
-            margin * 100.0
-        );
-    }
-    sound
-}
-
-/// One run of the case; its metrics.
-fn run(options: &Options, target: &Path, watched: bool) -> Result<[f64; METRICS.len()]> {
+/// Runs this program once more where standard error is a terminal, and makes sure that something was drawn there.
+fn in_a_terminal() -> Result<Vec<Ratios>> {
+    let file = tempfile::NamedTempFile::new()?;
     let program = std::env::current_exe().context("the name of this program")?;
-    let seconds = options.seconds.to_string();
-    let mut arguments: Vec<&str> = vec!["--bench", &options.case, "--launches", "1", "--rounds", "1", "--noplot"];
-    arguments.extend([
-        "--warm-up-time",
-        "1",
-        "--measurement-time",
-        &seconds,
-        "--sandbox",
-        &options.sandbox,
-    ]);
-    let mut command = if watched {
-        let line: Vec<String> = std::iter::once(program.to_str().context("the program's path is not Unicode")?)
-            .chain(arguments)
-            .map(quoted)
-            .collect();
-        let mut command = Command::new("script");
-        command
-            .args(["-q", "-e", "-c", &line.join(" "), "/dev/null"])
-            .env("TERM", "xterm-256color");
-        command
-    } else {
-        let mut command = Command::new(program);
-        command.args(arguments).arg("--quiet");
-        command
-    };
-    let output = command
-        .env(RUN, "1")
-        .env("CARGO_TARGET_DIR", target)
+    let line: Vec<String> = std::iter::once(
+        program
+            .to_str()
+            .context("the program's path is not Unicode")?
+            .to_owned(),
+    )
+    .chain(std::env::args().skip(1))
+    .map(|word| quoted(&word))
+    .collect();
+    let output = Command::new("script")
+        .args(["-q", "-e", "-c", &line.join(" "), "/dev/null"])
+        .env(RUN, file.path())
+        .env("TERM", "xterm-256color")
         .env_remove("NO_COLOR")
         .stdin(Stdio::null())
         .output()
         .context("`script` of util-linux is needed for a terminal to draw in (Debian: bsdutils)")?;
-    if !output.status.success() {
-        bail!(
-            "the run ended with {}:\n{}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    let drawn = output.stdout.windows(5).any(|bytes| bytes == b"req/s") && output.stdout.contains(&0x1b);
+    let screen = String::from_utf8_lossy(&output.stdout);
     ensure!(
-        drawn == watched,
-        "the live view was {}drawn",
-        if drawn { "" } else { "not " }
+        output.status.success(),
+        "the run ended with {}:\n{screen}",
+        output.status
     );
-    let run = Store::new(target).read("latest")?;
-    let [case] = run.cases.as_slice() else {
-        bail!("{} cases match {}: name one", run.cases.len(), options.case);
-    };
-    let figures = Figures::of(case);
-    let mut values = [0.0; METRICS.len()];
-    for (value, (metric, _)) in values.iter_mut().zip(METRICS) {
-        let summary = figures.metrics.get(&metric);
-        *value = summary
-            .with_context(|| format!("{} has no {}", case.id, metric.title()))?
-            .mean
-            .point;
-    }
-    Ok(values)
+    ensure!(screen.contains("req/s"), "the live view was not drawn");
+    serde_json::from_slice(&std::fs::read(file.path())?).context("the figures of the run")
 }
 
 /// For `sh`.
@@ -204,6 +134,151 @@ fn quoted(argument: &str) -> String {
     format!("'{}'", argument.replace('\'', r"'\''"))
 }
 
-fn percent(log_ratio: f64) -> f64 {
-    log_ratio.exp_m1() * 100.0
+/// All launches; their ratios go to `file`.
+fn measure(options: &Options, file: &Path) -> Result<()> {
+    let home = Home::open("live-view", options.server_cpu)?;
+    let server = home.prepare(&options.server)?;
+    let mut ratios = Vec::new();
+    for _ in 0..options.launches {
+        ratios.push(home.with_launch(&server, |launch| of_launch(options, launch))?);
+    }
+    home.close();
+    std::fs::write(file, serde_json::to_vec(&ratios)?)?;
+    Ok(())
+}
+
+/// What the slices of one kind come to.
+#[derive(Default)]
+struct Sum {
+    cpu_seconds: f64,
+    requests: u64,
+    response: Latency,
+}
+
+impl Sum {
+    #[expect(clippy::cast_precision_loss, reason = "requests of a launch are far below 2^52")]
+    fn cpu_per_request(&self) -> f64 {
+        self.cpu_seconds / self.requests as f64
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "nanoseconds up to an hour")]
+    fn p99(&self) -> f64 {
+        self.response.quantile(0.99).ns as f64
+    }
+}
+
+fn of_launch(options: &Options, launch: &Launch) -> Result<Ratios> {
+    let target = Target {
+        address: launch.address(),
+        host: "live-view".into(),
+    };
+    let load = Load::closed(options.connections).get("/").expect_status(200);
+    let mut plan = Plan::new(target, load);
+    plan.cpus = vec![options.client_cpu];
+    let mut session = Session::start(&plan)?;
+    session.slice_observed(Duration::from_secs(1), &mut |_| {})?;
+    let mut view = Terminal::new(terminal::Options {
+        results: false,
+        quiet: false,
+        verbose: false,
+        interactive: true,
+    });
+    let slice = Duration::from_millis(options.slice);
+    let pairs = Duration::from_secs(options.seconds.into()).as_millis() / slice.as_millis().max(1) / 2;
+    let mut sums = [Sum::default(), Sum::default()];
+    for pair in 0..pairs {
+        for watched in if pair % 2 == 0 { [true, false] } else { [false, true] } {
+            one_slice(
+                &mut session,
+                launch,
+                slice,
+                watched.then_some(&mut view),
+                &mut sums[usize::from(watched)],
+            )?;
+        }
+    }
+    session.finish()?;
+    let [alone, watched] = sums;
+    Ok(Ratios {
+        cpu_per_request: (watched.cpu_per_request() / alone.cpu_per_request()).ln(),
+        p99: (watched.p99() / alone.p99()).ln(),
+    })
+}
+
+/// As in a run: the server is looked at five times a second either way, and the view, if there is one, hears of it.
+fn one_slice(
+    session: &mut Session,
+    launch: &Launch,
+    length: Duration,
+    mut view: Option<&mut Terminal>,
+    sum: &mut Sum,
+) -> Result<()> {
+    let done = AtomicBool::new(false);
+    let watch = session.watch();
+    let mut edges = [Usage::default(), Usage::default()];
+    let result = thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let begun = Instant::now();
+            while !done.load(Ordering::Relaxed) {
+                let live = watch.live();
+                let cores = launch.usage().map_or(0.0, |usage| usage.cpu_total_seconds);
+                if let Some(view) = &mut view {
+                    view.on(&Event::Live {
+                        case: "live view".into(),
+                        elapsed: begun.elapsed(),
+                        of: length,
+                        requests_per_second: 0.0,
+                        p99_ns: live.p99_ns,
+                        errors: live.errors,
+                        server_cores: cores,
+                    });
+                }
+                thread::park_timeout(TICK);
+            }
+        });
+        let result = session.slice_observed(length, &mut |edge| {
+            let index = usize::from(edge == Edge::End);
+            edges[index] = launch.usage().unwrap_or_default();
+        });
+        done.store(true, Ordering::Relaxed);
+        looking.thread().unpark();
+        result
+    })?;
+    sum.cpu_seconds += edges[1].cpu_total_seconds - edges[0].cpu_total_seconds;
+    sum.requests += result.counts.done;
+    sum.response.merge(&result.response_time);
+    Ok(())
+}
+
+/// Prints what was found; `true` unless a metric certainly differs by more than its margin.
+fn conclude(ratios: &[Ratios]) -> bool {
+    let cpu: Vec<f64> = ratios.iter().map(|launch| launch.cpu_per_request).collect();
+    let p99: Vec<f64> = ratios.iter().map(|launch| launch.p99).collect();
+    let mut sound = true;
+    for (name, margin, values) in [("CPU time per request", 0.01, cpu), ("p99", 0.05, p99)] {
+        let (interval, _) = t_interval(&values, 0.90);
+        let edge = f64::ln_1p(margin);
+        let verdict = if interval.low > -edge && interval.high < edge {
+            "equal"
+        } else if interval.low > edge || interval.high < -edge {
+            sound = false;
+            "DIFFERENT"
+        } else {
+            "not decided: more launches, longer ones, or a quieter machine"
+        };
+        println!(
+            "{name}: {:+.2} % [{:+.2} % {:+.2} %] with the live view over {} launches, margin {:.0} %: {verdict}",
+            percent(mean(&values)),
+            percent(interval.low),
+            percent(interval.high),
+            values.len(),
+            margin * 100.0
+        );
+    }
+    sound
+}
+
+/// Of a log ratio.
+fn percent(ratio: f64) -> f64 {
+    ratio.exp_m1() * 100.0
 }

@@ -13,6 +13,8 @@
 mod clients;
 mod compare;
 mod engine;
+#[path = "../shared/home.rs"]
+mod home;
 mod hyper_client;
 mod oracles;
 mod output;

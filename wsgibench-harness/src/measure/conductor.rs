@@ -1,44 +1,31 @@
 //! The conductor: blocks of launches, each fresh, in random order, until the plan is done or decided.
 
-use std::{
-    collections::HashSet,
-    fs,
-    path::{Path, PathBuf},
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+mod launches;
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::runtime::Runtime;
 
 use super::{
     event::Event,
-    hooks,
-    interleave::{self, Arm},
+    interleave,
     interrupt::Interrupt,
     job::{Job, Order, Ready},
-    launch::{self, Context, Trouble, log_name, log_path},
     order,
     reference::Reference,
     validity,
 };
 use crate::{
     declare::ServerSpec,
-    sandbox::{Launch, LaunchError, PrepareError, Prepared, Sandbox, StopInfo},
+    sandbox::{PrepareError, Prepared, Sandbox},
     store::{
         Entry, RunWriter, StoreError,
-        record::{CaseOutcome, LaunchRecord, Notice, RoundRecord, RunRecord, ServerRecord},
+        record::{CaseOutcome, Notice, RunRecord, ServerRecord},
     },
 };
 
-/// Warm-up and length of a reference load.
-const REFERENCE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(300));
-
 /// A server that can be launched, or what its cases come to.
 type Built = Result<Arc<Prepared>, CaseOutcome>;
-
-/// Lines of a dead server's output that an error shows.
-const LAST_LINES: usize = 15;
 
 /// Decides after each block whether more are needed.
 pub trait Policy {
@@ -62,16 +49,6 @@ impl Policy for Fixed {
     }
 }
 
-/// How a launch ended.
-enum End {
-    Fine,
-    /// The server lacks what the load needs.
-    Unsupported(String),
-    Failed(String),
-    /// A script holds a thread.
-    Held(String),
-}
-
 /// What follows a launch; the worse, the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Next {
@@ -80,31 +57,6 @@ enum Next {
     DropCase,
     /// Nothing can.
     EndRun,
-}
-
-/// A launch that has begun.
-struct Begun<'r> {
-    ready: &'r Ready,
-    launch: Rc<Launch>,
-    record: LaunchRecord,
-    log: PathBuf,
-}
-
-/// Whose a round is.
-struct Key {
-    case: String,
-    arm: &'static str,
-    launch: u32,
-}
-
-impl Begun<'_> {
-    fn key(&self) -> Key {
-        Key {
-            case: self.ready.job.case.id.clone(),
-            arm: self.ready.job.arm,
-            launch: self.record.index,
-        }
-    }
 }
 
 /// Measures what was ordered.
@@ -277,294 +229,6 @@ impl Conductor<'_> {
         }
     }
 
-    /// One launch.
-    fn launch(&self, writer: &mut RunWriter, ready: &Ready, block: u32) -> Result<Next, StoreError> {
-        let mut begun = match self.begin(writer, ready, block)? {
-            Ok(begun) => begun,
-            Err(next) => return Ok(next),
-        };
-        let context = self.context(writer);
-        begun.record.reference.extend(self.reference_rate());
-        let mut disk = None;
-        let mut notes = Vec::new();
-        let keep = |round| self.keep(writer, &begun.key(), round, &mut disk);
-        let case = &ready.job.case;
-        let outcome = hooks::run("set-up", case.setup, ready, &begun.launch, self.runtime, self.interrupt)
-            .and_then(|()| context.load(ready, &begun.launch, &begun.record, keep, |note| notes.push(note)));
-        let torn_down = self.tear_down(&begun);
-        begun.record.reference.extend(self.reference_rate());
-        if let Some(error) = disk {
-            return Err(error);
-        }
-        for note in notes {
-            self.notice_once(writer, &case.id, note)?;
-        }
-        self.end(writer, begun, outcome.and(torn_down))
-    }
-
-    /// Both arms of a case, loaded in turns. What a case comes to is the worse of the two.
-    fn launch_both(&self, writer: &mut RunWriter, ready: [&Ready; 2], block: u32) -> Result<Next, StoreError> {
-        let mut first = match self.begin(writer, ready[0], block)? {
-            Ok(begun) => begun,
-            Err(next) => return Ok(next),
-        };
-        let mut second = match self.begin(writer, ready[1], block)? {
-            Ok(begun) => begun,
-            Err(next) => {
-                self.end(writer, first, Ok(()))?;
-                return Ok(next);
-            }
-        };
-        let context = self.context(writer);
-        let before = self.reference_rate();
-        let mut disk = None;
-        let mut notes = Vec::new();
-        let keys = [first.key(), second.key()];
-        let outcomes = {
-            let mut keep = |arm: usize, round| self.keep(writer, &keys[arm], round, &mut disk);
-            self.load_both(&context, [&first, &second], &mut keep, &mut notes)
-        };
-        let torn_down = [self.tear_down(&first), self.tear_down(&second)];
-        let after = self.reference_rate();
-        if let Some(error) = disk {
-            return Err(error);
-        }
-        for note in notes {
-            self.notice_once(writer, &ready[0].job.case.id, note)?;
-        }
-        let mut next = Next::GoOn;
-        let [of_first, of_second] = outcomes;
-        let [first_torn_down, second_torn_down] = torn_down;
-        first.record.reference.extend(before.into_iter().chain(after));
-        second.record.reference.extend(before.into_iter().chain(after));
-        for (begun, outcome) in [
-            (first, of_first.and(first_torn_down)),
-            (second, of_second.and(second_torn_down)),
-        ] {
-            next = next.max(self.end(writer, begun, outcome)?);
-        }
-        Ok(next)
-    }
-
-    /// Set-up, checks and load of both arms.
-    fn load_both(
-        &self,
-        context: &Context,
-        begun: [&Begun; 2],
-        keep: &mut dyn FnMut(usize, RoundRecord) -> Result<(), Trouble>,
-        notes: &mut Vec<String>,
-    ) -> [Result<(), Trouble>; 2] {
-        let mut open = |begun: &Begun| {
-            let case = &begun.ready.job.case;
-            hooks::run(
-                "set-up",
-                case.setup,
-                begun.ready,
-                &begun.launch,
-                self.runtime,
-                self.interrupt,
-            )
-            .and_then(|()| context.open(begun.ready, &begun.launch, &begun.record, |note| notes.push(note)))
-        };
-        let first = match open(begun[0]) {
-            Ok(Some(opened)) => opened,
-            Ok(None) => return [Ok(()), Ok(())],
-            Err(trouble) => return [Err(trouble), Ok(())],
-        };
-        let second = match open(begun[1]) {
-            Ok(Some(opened)) => opened,
-            other => return [launch::finish(first.driver, Ok(())), other.map(|_| ())],
-        };
-        if first.timing != second.timing {
-            // One profile gives both: only a load with a length of its own could differ, and such a one takes no turns.
-            let why = "its arms are to be measured for different times".to_owned();
-            return [launch::finish(first.driver, Ok(())), Err(Trouble::Said(why))];
-        }
-        let arm = |index: usize, opened| Arm {
-            ready: begun[index].ready,
-            launch: &begun[index].launch,
-            opened,
-        };
-        interleave::run(context, [arm(0, first), arm(1, second)], keep)
-    }
-
-    fn context(&self, writer: &RunWriter) -> Context<'_> {
-        Context {
-            order: self.order,
-            runtime: self.runtime,
-            interrupt: self.interrupt,
-            ceilings: writer.run().ceilings(),
-            published_port: self.sandbox.path() == "published port",
-            emit: self.emit,
-        }
-    }
-
-    /// Starts a server, and writes down that it was. A start that failed is an outcome of its case.
-    fn begin<'r>(
-        &self,
-        writer: &mut RunWriter,
-        ready: &'r Ready,
-        block: u32,
-    ) -> Result<Result<Begun<'r>, Next>, StoreError> {
-        let job = &ready.job;
-        let id = &job.case.id;
-        let index = self.launches_so_far(writer.run(), id, job.arm);
-        let log = log_path(writer.dir(), id, job.arm, index);
-        let started = jiff::Timestamp::now();
-        let launch = match self.runtime.block_on(self.sandbox.launch(&ready.prepared, &log)) {
-            Ok(launch) => launch,
-            Err(error) => return self.failed_start(writer, ready, &error).map(Err),
-        };
-        let record = LaunchRecord {
-            index,
-            block,
-            arm: job.arm.to_owned(),
-            started,
-            start_up_seconds: launch.start_up().as_secs_f64(),
-            address: launch.address().to_string(),
-            memory_at_rest_bytes: launch.usage().map_or(0, |u| u.memory_bytes),
-            rounds: Vec::new(),
-            reference: Vec::new(),
-            error: None,
-            log: Some(log_name(id, job.arm, index)),
-        };
-        writer.note(Entry::LaunchBegun {
-            case: id.clone(),
-            launch: Box::new(record.clone()),
-        })?;
-        Ok(Ok(Begun {
-            ready,
-            launch: Rc::new(launch),
-            record,
-            log,
-        }))
-    }
-
-    /// Puts a finished round on disk at once. `disk`: why it could not be.
-    fn keep(
-        &self,
-        writer: &mut RunWriter,
-        key: &Key,
-        round: RoundRecord,
-        disk: &mut Option<StoreError>,
-    ) -> Result<(), Trouble> {
-        (self.emit)(Event::RoundDone {
-            case: key.case.clone(),
-            round: Box::new(round.clone()),
-        });
-        let entry = Entry::Round {
-            case: key.case.clone(),
-            arm: key.arm.to_owned(),
-            launch: key.launch,
-            round: Box::new(round),
-        };
-        writer.note(entry).map_err(|error| {
-            let trouble = Trouble::Said(error.to_string());
-            *disk = Some(error);
-            trouble
-        })
-    }
-
-    /// Tear-down runs whatever came of the load; a failure of it counts only where there is no other.
-    fn tear_down(&self, begun: &Begun) -> Result<(), Trouble> {
-        let hook = begun.ready.job.case.teardown;
-        hooks::run(
-            "tear-down",
-            hook,
-            begun.ready,
-            &begun.launch,
-            self.runtime,
-            self.interrupt,
-        )
-    }
-
-    /// Stops a server, and writes down what came of its launch.
-    fn end(&self, writer: &mut RunWriter, begun: Begun, outcome: Result<(), Trouble>) -> Result<Next, StoreError> {
-        let Begun {
-            ready,
-            launch,
-            record,
-            log,
-        } = begun;
-        let stopped = match Rc::try_unwrap(launch) {
-            Ok(launch) => self.runtime.block_on(launch.stop()).map(Some),
-            // A hook has kept its context: the launch ends when that goes.
-            Err(_) => Ok(None),
-        };
-        let end = match (outcome, stopped) {
-            (Ok(()) | Err(Trouble::Interrupted), Ok(_)) => End::Fine,
-            (Ok(()) | Err(Trouble::Interrupted), Err(error)) => {
-                self.notice_once(writer, &ready.job.case.id, format!("teardown: {error}"))?;
-                End::Fine
-            }
-            (Err(Trouble::Unsupported(why)), _) => End::Unsupported(why),
-            (Err(Trouble::Said(text)), _) => End::Failed(text),
-            (Err(Trouble::Held(text)), _) => End::Held(text),
-            (Err(Trouble::Died), stopped) => End::Failed(death(stopped.ok().flatten(), &log)),
-        };
-        self.conclude(writer, ready, record, end)
-    }
-
-    /// Writes down how a launch ended, and says what follows.
-    fn conclude(
-        &self,
-        writer: &mut RunWriter,
-        ready: &Ready,
-        mut record: LaunchRecord,
-        end: End,
-    ) -> Result<Next, StoreError> {
-        let (id, arm, index) = (&ready.job.case.id, ready.job.arm, record.index);
-        let unsupported = match &end {
-            End::Unsupported(why) => Some(CaseOutcome::Unsupported(why.clone())),
-            _ => None,
-        };
-        let (failed, next) = match end {
-            End::Fine => (None, Next::GoOn),
-            End::Unsupported(_) => (None, Next::DropCase),
-            End::Failed(reason) => (Some(reason), Next::DropCase),
-            End::Held(reason) => (Some(reason), Next::EndRun),
-        };
-        record.error.clone_from(&failed);
-        writer.note(Entry::LaunchDone {
-            case: id.clone(),
-            launch: Box::new(record.clone()),
-        })?;
-        (self.emit)(Event::LaunchDone {
-            case: id.clone(),
-            launch: Box::new(record),
-        });
-        if let Some(outcome) = unsupported {
-            self.outcome(writer, id, outcome)?;
-        }
-        if let Some(reason) = failed {
-            self.notice(writer, id, format!("launch {index} ({arm}): {reason}"))?;
-            self.outcome(writer, id, CaseOutcome::Failed(reason))?;
-        }
-        if next == Next::EndRun {
-            let text = "the run ends here: a script holds a thread of the load engine, and whatever else were measured \
-                        now would be measured beside it";
-            self.notice(writer, "", text.to_owned())?;
-        }
-        Ok(next)
-    }
-
-    /// A short fixed load on the null server: did the machine change speed around this launch? One that cannot be had
-    /// counts as a departure.
-    fn reference_rate(&self) -> Option<f64> {
-        self.reference.map(|reference| {
-            reference
-                .measure(&self.order.load_cpus, REFERENCE.0, REFERENCE.1)
-                .map_or(0.0, |ceiling| ceiling.requests_per_second)
-        })
-    }
-
-    fn failed_start(&self, writer: &mut RunWriter, ready: &Ready, error: &LaunchError) -> Result<Next, StoreError> {
-        if !self.interrupt.asked() {
-            self.outcome(writer, &ready.job.case.id, CaseOutcome::Failed(error.to_string()))?;
-        }
-        Ok(Next::DropCase)
-    }
-
     #[expect(
         clippy::unused_self,
         reason = "reads as a question to the conductor beside its siblings"
@@ -643,21 +307,4 @@ fn is_done(run: &RunRecord, job: &Job, block: u32) -> bool {
         .filter(|case| case.id == job.case.id)
         .flat_map(|case| &case.launches)
         .any(|launch| launch.block == block && launch.arm == job.arm)
-}
-
-/// How a server ended by itself, and what it printed last.
-fn death(stopped: Option<StopInfo>, log: &Path) -> String {
-    let how = match stopped {
-        Some(StopInfo { oom_killed: true, .. }) => " (killed at its memory limit: raise Limits::memory)".to_owned(),
-        Some(StopInfo { exit: Some(status), .. }) => format!(" (exit status {status})"),
-        _ => String::new(),
-    };
-    let text = fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.trim_end().lines().collect();
-    let tail = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n    ");
-    if tail.is_empty() {
-        format!("the server died during the round{how}; it printed nothing")
-    } else {
-        format!("the server died during the round{how}; it printed last:\n    {tail}")
-    }
 }

@@ -1,0 +1,77 @@
+//! A home for servers of the suite, for experiments that launch one by hand.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use tokio::runtime::Runtime;
+use wsgibench_harness::{
+    cli::target_dir,
+    declare::{Declarations, Machine, resolve},
+    sandbox::{Launch, MachineLock, Prepared, Sandbox, SandboxChoice, SandboxOptions},
+};
+use wsgibench_suites as _;
+
+/// A sandbox, and the machine for oneself.
+pub(crate) struct Home {
+    runtime: Runtime,
+    sandbox: Sandbox,
+    logs: tempfile::TempDir,
+    _alone: MachineLock,
+}
+
+impl Home {
+    /// Waits until nobody else measures, and opens the sandbox; servers run on `server_cpu`.
+    pub(crate) fn open(what: &str, server_cpu: usize) -> Result<Self> {
+        let logs = tempfile::tempdir()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let alone = runtime.block_on(MachineLock::acquire(|text| println!("{text}")))?;
+        let sandbox = runtime.block_on(Sandbox::open(SandboxOptions {
+            choice: SandboxChoice::Auto,
+            run_id: format!("{what}-{}", std::process::id()),
+            run_dir: logs.path().to_owned(),
+            target_dir: target_dir(env!("CARGO_MANIFEST_DIR").as_ref()),
+            server_cpus: vec![server_cpu],
+            published_port: false,
+            say: Arc::new(|what, text| println!("{what}: {text}")),
+        }))?;
+        Ok(Self {
+            runtime,
+            sandbox,
+            logs,
+            _alone: alone,
+        })
+    }
+
+    /// Builds a server of the suite.
+    pub(crate) fn prepare(&self, server: &str) -> Result<Prepared> {
+        let declarations = Declarations::collect().map_err(|error| anyhow!("{error}"))?;
+        let declared = declarations
+            .servers
+            .iter()
+            .find(|declared| declared.name == server)
+            .with_context(|| format!("there is no server `{server}`; `cargo bench -- --list` names them"))?;
+        let machine = Machine {
+            server_cpus: 1,
+            memory: u64::MAX,
+        };
+        let spec = resolve(declared, None, &machine).0;
+        Ok(self.runtime.block_on(self.sandbox.prepare(&spec))?)
+    }
+
+    /// Starts it, lets `work` have it, and stops it.
+    pub(crate) fn with_launch<T>(&self, server: &Prepared, work: impl FnOnce(&Launch) -> Result<T>) -> Result<T> {
+        let log = self.logs.path().join("server.log");
+        let launch = self.runtime.block_on(self.sandbox.launch(server, &log))?;
+        let done = work(&launch);
+        self.runtime.block_on(launch.stop())?;
+        done
+    }
+
+    /// Removes what is left.
+    pub(crate) fn close(self) {
+        self.runtime.block_on(self.sandbox.close());
+    }
+}
