@@ -49,6 +49,21 @@ fn appdynamics() -> Profile {
     }
 }
 
+/// What misled the first study: servers as they come, at loads they are not made for.
+fn pitfalls() -> Profile {
+    Profile {
+        name: "pitfalls".into(),
+        description: "what misled the first study: uWSGI, gunicorn sync and CherryPy as they come, at 100 and 1,000 connections, 10 s a test"
+            .into(),
+        cases: vec!["^ping/(uwsgi|gunicorn_sync|cherrypy)_default/c(100|1000)$".into()],
+        launches: 2,
+        rounds: 1,
+        warm_up_time: secs(1),
+        measurement_time: secs(10),
+        ..Profile::default()
+    }
+}
+
 fn kubeup() -> Profile {
     Profile {
         name: "kubeup".into(),
@@ -86,6 +101,7 @@ fn full() -> Profile {
 profile!(default);
 profile!(quick);
 profile!(appdynamics);
+profile!(pitfalls);
 profile!(kubeup);
 profile!(pythons);
 profile!(full);

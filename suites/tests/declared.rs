@@ -112,6 +112,8 @@ fn the_studies_are_profiles() {
     assert_eq!((appdynamics.launches, appdynamics.rounds), (2, 1));
     let (_, ids) = chosen(&declarations, "kubeup");
     assert!(ids.iter().all(|id| id.starts_with("kubeup/")) && ids.contains(&"kubeup/bjoern/default".into()));
+    let (_, ids) = chosen(&declarations, "pitfalls");
+    assert_eq!(ids.len(), 3 * 2, "{ids:?}");
     let (_, all) = chosen(&declarations, "full");
     assert_eq!(all.len(), declarations.cases().len());
 }
