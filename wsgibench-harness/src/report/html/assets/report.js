@@ -207,7 +207,7 @@
     const many = chart.categories.length > 4;
     return {
       animation: false, textStyle: { fontFamily: "inherit" }, legend: { show: false },
-      grid: { left: 88, right: chart.x.quantity === "percentile" ? 34 : 18, top: 14, bottom: chart.categories.length ? (many ? 92 : 34) : 48 },
+      grid: { left: 88, right: chart.x.quantity === "percentile" ? 34 : 18, top: 14, bottom: chart.categories.length ? (many ? 108 : 34) : 48 },
       tooltip: {
         trigger: "item", confine: true, backgroundColor: page, borderColor: css("--line"), textStyle: { color: css("--ink"), fontSize: 13 },
         extraCssText: "max-width:340px;white-space:normal;overflow-wrap:anywhere",
