@@ -65,7 +65,7 @@ fn test(case: &CaseRecord, comparison: &Comparison) -> TestCase {
         }
         CaseOutcome::Measured if figures.level == ValidityLevel::Invalid => {
             let texts: Vec<&str> = figures.findings.iter().map(|f| f.text.as_str()).collect();
-            error("invalid", &texts.join(" "))
+            error("invalid", &texts.join("; "))
         }
         CaseOutcome::Measured => TestCaseStatus::success(),
         other => {

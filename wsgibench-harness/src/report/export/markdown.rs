@@ -158,7 +158,7 @@ fn table(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> String {
             notes.push(format!(
                 "\\* {}: {}",
                 escape(&case.server),
-                escape(&server.spec.notes.join(" "))
+                escape(&server.spec.notes.join("; "))
             ));
         }
         if one.level == ValidityLevel::Suspect {
@@ -167,7 +167,7 @@ fn table(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> String {
             notes.push(format!(
                 "{} is suspect: {}",
                 escape(&case.server),
-                escape(&reasons.join(" "))
+                escape(&reasons.join("; "))
             ));
         }
         let _ = writeln!(
@@ -192,7 +192,7 @@ fn table(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> String {
         let case = &run.cases[index];
         let why = words::unmeasured(&case.outcome).unwrap_or_else(|| {
             let reasons: Vec<&str> = figures[index].findings.iter().map(|f| f.text.as_str()).collect();
-            format!("invalid: {}", reasons.join(" "))
+            format!("invalid: {}", reasons.join("; "))
         });
         let _ = writeln!(text, "Not ranked: {}, {}\n", escape(&case.server), escape(&why));
     }

@@ -275,7 +275,7 @@ fn ranked(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> Ranked {
             case: case.id.clone(),
             level: words::level(one.level),
             reasons: reasons(one),
-            notes: server_of(run, case).map_or_else(String::new, |s| s.spec.notes.join(" ")),
+            notes: server_of(run, case).map_or_else(String::new, |s| s.spec.notes.join("; ")),
             figure: units::metric(ranking.by, summary.mean.point),
             interval: interval(ranking.by, summary),
             bar: share(summary.mean.point),
