@@ -8,7 +8,7 @@ use super::{
     event::Event,
     hooks,
     interrupt::Interrupt,
-    job::{Job, Order, Ready},
+    job::{CANDIDATE, Job, Order, Ready},
     launch::{Context, Trouble, log_name, log_path},
     order,
     reference::Reference,
@@ -346,7 +346,10 @@ impl Conductor<'_> {
             self.outcome(writer, id, outcome)?;
         }
         if let Some(reason) = failed {
-            self.notice(writer, id, format!("launch {index} ({arm}): {reason}"))?;
+            // Which arm it was, where there are two: the launch and the case tell all else themselves.
+            if arm != CANDIDATE {
+                self.notice(writer, id, format!("launch {} ({arm}): {reason}", index + 1))?;
+            }
             self.outcome(writer, id, CaseOutcome::Failed(reason))?;
         }
         if next == Next::EndRun {
