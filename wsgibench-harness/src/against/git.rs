@@ -29,7 +29,14 @@ pub struct Checkout {
 /// # Errors
 /// No repository, no such commit, submodules or large-file pointers, no disk.
 pub fn check_out(reference: &str, manifest_dir: &Path, folder: &Path) -> Result<Checkout, AgainstError> {
-    let top = git(manifest_dir, &["rev-parse", "--show-toplevel"]).map_err(AgainstError::NoRepository)?;
+    let top = git(manifest_dir, &["rev-parse", "--show-toplevel"]).map_err(|error| {
+        let remedy = if error.contains("not a git repository") {
+            "; make one: git init, git add ., git commit"
+        } else {
+            ""
+        };
+        AgainstError::NoRepository(error + remedy)
+    })?;
     let top = PathBuf::from(top);
     let spec = format!("{reference}^{{commit}}");
     // `--end-of-options`: a reference that begins with a dash stays a reference.
@@ -150,6 +157,7 @@ fn git(dir: &Path, args: &[&str]) -> Result<String, String> {
         .arg("-C")
         .arg(dir)
         .args(args)
+        .env("LC_ALL", "C") // what went wrong is told apart by its text
         .output()
         .map_err(|e| format!("git cannot be started: {e}"))?;
     if output.status.success() {
@@ -207,6 +215,7 @@ mod tests {
         let outside = tempfile::tempdir().unwrap();
         let error = check_out("HEAD", outside.path(), folder.path()).unwrap_err();
         assert!(matches!(error, AgainstError::NoRepository(_)), "{error}");
+        assert!(error.to_string().contains("git init"), "{error}");
     }
 
     #[test]

@@ -52,10 +52,12 @@ pub(super) fn conclude(
     }
     if let Some(name) = &args.save_baseline {
         store.save_baseline(name, new)?;
-        listeners.notice(
-            "",
-            format!("saved as baseline `{name}`: compare later with --baseline {name}"),
-        );
+        let text = if new.cases.is_empty() {
+            format!("baseline `{name}` got nothing from this run: no figure of it may be believed")
+        } else {
+            format!("saved as baseline `{name}`: compare later with --baseline {name}")
+        };
+        listeners.notice("", text);
     }
     Ok(())
 }
@@ -95,10 +97,13 @@ fn compare(
         });
     }
     if !missing.is_empty() {
-        let text = format!("baseline `{name}` does not have {}", missing.join(", "));
+        let text = format!(
+            "baseline `{name}` has no figure to believe of {}: not measured then, or invalid",
+            missing.join(", ")
+        );
         if strict {
             return Err(Failure::usage(format!(
-                "{text}; save them with --save-baseline {name}, or compare what there is with --baseline-lenient {name}"
+                "{text}; measure and save them with --save-baseline {name}, or compare what there is with --baseline-lenient {name}"
             )));
         }
         listeners.notice("", text);

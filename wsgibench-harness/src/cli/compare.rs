@@ -90,8 +90,13 @@ fn leave_out_faults(run: &Run, plan: &mut Plan) {
 fn arms(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<(String, Vec<String>), Failure> {
     if let Some(server) = &args.versus {
         if !plan.cases.iter().any(|case| case.server == *server) {
+            let mut chosen: Vec<&str> = plan.cases.iter().map(|case| case.server.as_str()).collect();
+            chosen.sort_unstable();
+            chosen.dedup();
             return Err(Failure::usage(format!(
-                "--versus {server}: none of the chosen cases is of that server; name it with --server too, or choose its scenario"
+                "--versus {server}: none of the chosen cases is of that server, but of {}; correct it, name it with --server too, or \
+                 choose its scenario",
+                chosen.join(", ")
             )));
         }
         return Ok((server.clone(), Vec::new()));

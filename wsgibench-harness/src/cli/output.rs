@@ -76,6 +76,9 @@ pub(super) fn finish(
     for (format, path) in exports {
         export::write(*format, run, path)
             .map_err(|e| Failure::machine(format!("the export to {} was not written: {e}", path.display())))?;
+        if path.as_os_str() != "-" {
+            listeners.notice("", format!("exported to {}", path.display()));
+        }
     }
     let saved = args.save_baseline.as_deref();
     if let Err(error) = criterion::write(run, target_dir, saved) {

@@ -40,11 +40,19 @@ pub enum Ignored {
     Only,
 }
 
+fn listed(known: &[String]) -> String {
+    if known.is_empty() {
+        "none is declared".into()
+    } else {
+        known.join(", ")
+    }
+}
+
 /// Why there is nothing to run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
     /// A server, scenario or tag that is not there.
-    #[error("there is no {what} `{name}`{}\n{what}s: {}", suggest::did_you_mean(.meant.as_deref()), .known.join(", "))]
+    #[error("there is no {what} `{name}`{}\n{what}s: {}", suggest::did_you_mean(.meant.as_deref()), listed(.known))]
     Unknown {
         /// `server`, `scenario` or `tag`.
         what: &'static str,

@@ -73,6 +73,16 @@ pub enum LaunchError {
         /// The last lines that it printed.
         last_lines: String,
     },
+    /// One that is said to run already did not answer in time.
+    #[error("`{server}` did not answer within {within:?} ({last}); start it, or correct its address")]
+    NotThere {
+        /// Server.
+        server: String,
+        /// The time that it had.
+        within: Duration,
+        /// What the last try met with.
+        last: String,
+    },
 }
 
 impl LaunchError {

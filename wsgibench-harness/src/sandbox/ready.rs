@@ -23,6 +23,18 @@ pub(crate) enum NotReady {
 /// A try may take this long: a server that accepts but does not answer yet is asked again.
 const TRY_FOR: Duration = Duration::from_secs(2);
 
+/// How the account of a try begins that found nobody listening.
+const NO_CONNECTION: &str = "nothing accepts connections";
+
+/// What the last try met with and, where nobody listened, what to look at: as a rule the server listens elsewhere.
+pub(crate) fn with_remedy(last: String, remedy: &str) -> String {
+    if last.starts_with(NO_CONNECTION) {
+        format!("{last}; {remedy}")
+    } else {
+        last
+    }
+}
+
 /// Asks for `path` until something that begins like an HTTP answer comes back.
 pub(crate) async fn wait_until_ready(
     address: SocketAddr,
@@ -78,7 +90,7 @@ async fn repeat(
 async fn ask(address: SocketAddr, path: &str) -> Result<(), String> {
     let mut stream = TcpStream::connect(address)
         .await
-        .map_err(|error| format!("no connection ({error})"))?;
+        .map_err(|error| format!("{NO_CONNECTION} at {address}: {error}"))?;
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: wsgibench\r\nConnection: close\r\n\r\n");
     stream

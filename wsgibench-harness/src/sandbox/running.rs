@@ -51,12 +51,10 @@ pub(crate) async fn launch(spec: &ServerSpec, address: &str) -> Result<RunningSe
                 NotReady::Deadline(last) => last,
                 NotReady::Died => String::new(),
             };
-            let within = spec.ready_within;
-            Err(LaunchError::NotReady {
+            Err(LaunchError::NotThere {
                 server: spec.name.clone(),
-                within,
+                within: spec.ready_within,
                 last,
-                last_lines: String::new(),
             })
         }
     }

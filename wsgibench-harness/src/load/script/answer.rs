@@ -140,6 +140,9 @@ impl Answer {
     }
 
     fn sample(&self) -> String {
+        if self.body.is_empty() {
+            return format!("{} without a body", self.head.status);
+        }
         let shown = &self.body[..self.body.len().min(SHOWN)];
         format!("{}: {}", self.head.status, String::from_utf8_lossy(shown))
     }

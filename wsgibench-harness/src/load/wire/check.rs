@@ -79,7 +79,7 @@ impl Checks {
                     let number = id(format!("header {name}: {value}"));
                     this.headers.push((number, name.clone(), value.clone()));
                 }
-                Check::Body(body) => this.body = Some((id(format!("body of {} bytes", body.len())), body.clone())),
+                Check::Body(body) => this.body = Some((id(body_name(body)), body.clone())),
                 Check::BodyLength(length) => this.length = Some((id(format!("body length {length}")), *length)),
             }
         }
@@ -210,5 +210,14 @@ impl Sink for Judge<'_> {
             self.show(piece);
         }
         self.state.body_at += piece.len() as u64;
+    }
+}
+
+/// A short text is named by itself, so that a failed check shows both sides.
+fn body_name(body: &[u8]) -> String {
+    const SHOWN: usize = 40;
+    match std::str::from_utf8(body) {
+        Ok(text) if body.len() <= SHOWN => format!("body {text:?}"),
+        _ => format!("body of {} bytes", body.len()),
     }
 }

@@ -200,12 +200,9 @@ fn checks_name_the_first_thing_that_is_wrong() {
     let (name, _) = judge(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nOK");
     assert_eq!(name.as_deref(), Some("header Content-Type: text/plain"));
     let (name, sample) = judge(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nKO");
-    assert_eq!(
-        (name.as_deref(), sample.as_deref()),
-        (Some("body of 2 bytes"), Some("KO"))
-    );
+    assert_eq!((name.as_deref(), sample.as_deref()), (Some("body \"OK\""), Some("KO")));
     let (name, _) = judge(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nOK!");
-    assert_eq!(name.as_deref(), Some("body of 2 bytes"));
+    assert_eq!(name.as_deref(), Some("body \"OK\""));
     let (name, _) = judge(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nO");
-    assert_eq!(name.as_deref(), Some("body of 2 bytes"));
+    assert_eq!(name.as_deref(), Some("body \"OK\""));
 }

@@ -13,7 +13,7 @@ use crate::{
         event::Event,
         hooks,
         interleave::{self, Arm},
-        job::Ready,
+        job::{CANDIDATE, Ready},
         launch::{self, Context, Trouble, log_name, log_path},
     },
     sandbox::{Launch, LaunchError, StopInfo},
@@ -330,7 +330,10 @@ impl Conductor<'_> {
             self.outcome(writer, id, outcome)?;
         }
         if let Some(reason) = failed {
-            self.notice(writer, id, format!("launch {index} ({arm}): {reason}"))?;
+            // Which arm it was, where there are two: the launch and the case tell all else themselves.
+            if arm != CANDIDATE {
+                self.notice(writer, id, format!("launch {} ({arm}): {reason}", index + 1))?;
+            }
             self.outcome(writer, id, CaseOutcome::Failed(reason))?;
         }
         if next == Next::EndRun {

@@ -82,7 +82,9 @@ impl Progress {
                     bars.plan.set_message(left(*expected));
                 }
                 let text = format!(
-                    "run {run}: {cases} cases, {launches} launches, about {}",
+                    "run {run}: {cases} {}, {launches} {}, about {}",
+                    if *cases == 1 { "case" } else { "cases" },
+                    if *launches == 1 { "launch" } else { "launches" },
                     units::span(*expected)
                 );
                 self.say(&wrapped("", &text));

@@ -67,7 +67,7 @@ pub(super) async fn launch(
     let order = Instant::now();
     let mut server = start_server(sandbox, spec, &prepared.image, &hosts)
         .await
-        .map_err(fail)?;
+        .map_err(|reason| fail(no_program(reason)))?;
     server.log = Some(log.to_owned());
     let state = inspect(&sandbox.engine, server.id()).await.map_err(fail)?;
     let eye = Eye::open(&sandbox.engine, server.id(), state.pid).map_err(|error| fail(error.to_string()))?;
@@ -97,6 +97,16 @@ pub(super) async fn launch(
     match outcome {
         Ok(()) => Ok(launch),
         Err(why) => Err(launch.explain(spec, why).await),
+    }
+}
+
+/// An engine's long account of a program that is not in the image, with the remedy.
+fn no_program(reason: String) -> String {
+    let missing = ["executable file not found", "no such file or directory"];
+    if reason.contains("exec: ") && missing.iter().any(|text| reason.contains(text)) {
+        format!("the first word of its command is no program in its image: correct it, or install it there ({reason})")
+    } else {
+        reason
     }
 }
 
@@ -303,7 +313,10 @@ impl DockerLaunch {
             NotReady::Deadline(last) => LaunchError::NotReady {
                 server,
                 within: spec.ready_within,
-                last,
+                last: ready::with_remedy(
+                    last,
+                    "does it listen on {host} (0.0.0.0; 127.0.0.1 is the container's own) and on the port of `Server::port`?",
+                ),
                 last_lines,
             },
         }
