@@ -136,6 +136,11 @@ fn the_edges_of_a_round_can_be_observed_and_its_figures_watched() {
     let mut edges = Vec::new();
     let round = session.round_observed(ms(2_500), &mut |edge| edges.push(edge)).unwrap();
     assert_eq!(edges, [Edge::Start, Edge::End]);
+    assert!(
+        (round.seconds - 2.5).abs() < 1e-6,
+        "the warm-up's early end is not the round's: {}",
+        round.seconds
+    );
     let live = watcher.join().unwrap();
     assert!(
         live.done > 0 && live.done <= round.counts.done,

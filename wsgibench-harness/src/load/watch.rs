@@ -38,9 +38,13 @@ impl Watch {
         }
     }
 
-    /// Forgets the round before.
+    /// Forgets the round before: also that it was ended early, which would end a shorter one at once. Only a session that is
+    /// cancelled stays so.
     pub(super) fn reset(&self) {
         for (cell, _) in self.workers.iter() {
+            let _ = cell.stop.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |stop| {
+                (stop != u64::MAX).then_some(0)
+            });
             cell.done.store(0, Ordering::Relaxed);
             cell.errors.store(0, Ordering::Relaxed);
         }
