@@ -185,6 +185,8 @@ fn connections_that_are_not_kept_are_closed_by_the_server() {
             stream.write_all(OK)?;
         }
     });
+    // What an earlier server at this port was left with is not this one's.
+    let before = time_wait_towards(server.address.port());
     for (keep_alive, per_connection) in [(KeepAlive::Never, 1), (KeepAlive::Requests(3), 3)] {
         for load in [checked(4), Load::rate(200).get("/").expect_body("OK")] {
             let round = round(server.address, load.keep_alive(keep_alive), 0.5);
@@ -207,7 +209,10 @@ fn connections_that_are_not_kept_are_closed_by_the_server() {
     }
     // Passive close everywhere: nothing of ours (the side whose peer is the server's port) is left waiting.
     let waiting = time_wait_towards(server.address.port());
-    assert_eq!(waiting, 0, "connections of ours in TIME_WAIT");
+    assert!(
+        waiting <= before,
+        "{waiting} connections of ours in TIME_WAIT, {before} before"
+    );
 }
 
 /// Sockets in `TIME_WAIT` whose remote port is this one.
@@ -226,7 +231,8 @@ fn time_wait_towards(port: u16) -> usize {
 #[test]
 fn kept_connections_leave_nothing_behind() {
     let server = Server::start(answering(OK, false));
+    let before = time_wait_towards(server.address.port());
     let round = round(server.address, checked(50), 0.3);
     assert_fine(&round);
-    assert_eq!(time_wait_towards(server.address.port()), 0);
+    assert!(time_wait_towards(server.address.port()) <= before);
 }
