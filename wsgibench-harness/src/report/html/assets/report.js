@@ -51,7 +51,8 @@
   // ---- looks ----
   const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const color = (s) => palette[s.color % palette.length];
-  const symbol = (s) => SYMBOLS[s.color % SYMBOLS.length];
+  // One further with each turn of the colours: whoever shares a colour has another symbol.
+  const symbol = (s) => SYMBOLS[(s.color + Math.floor(s.color / palette.length)) % SYMBOLS.length];
   const dash = (s) => DASHES[Math.floor(s.color / palette.length) % DASHES.length];
   const xText = (chart, p) => (chart.categories.length ? chart.categories[p[0]] : FULL[chart.x.quantity](p[0]));
   const why = (chart, p) => (p.length > 4 ? chart.reasons[p[4]] : "");
