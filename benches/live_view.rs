@@ -156,14 +156,12 @@ struct Sum {
 }
 
 impl Sum {
-    #[expect(clippy::cast_precision_loss, reason = "requests of a launch are far below 2^52")]
     fn cpu_per_request(&self) -> f64 {
-        self.cpu_seconds / self.requests as f64
+        self.cpu_seconds / float(self.requests)
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "nanoseconds up to an hour")]
     fn p99(&self) -> f64 {
-        self.response.quantile(0.99).ns as f64
+        float(self.response.quantile(0.99).ns)
     }
 }
 
@@ -219,20 +217,26 @@ fn one_slice(
     let result = thread::scope(|scope| {
         let looking = scope.spawn(|| {
             let begun = Instant::now();
+            let mut last = (0.0, 0, launch.usage().unwrap_or_default());
             while !done.load(Ordering::Relaxed) {
-                let live = watch.live();
-                let cores = launch.usage().map_or(0.0, |usage| usage.cpu_total_seconds);
+                let now = (
+                    begun.elapsed().as_secs_f64(),
+                    watch.live(),
+                    launch.usage().unwrap_or_default(),
+                );
+                let since = (now.0 - last.0).max(1e-3);
                 if let Some(view) = &mut view {
                     view.on(&Event::Live {
                         case: "live view".into(),
                         elapsed: begun.elapsed(),
                         of: length,
-                        requests_per_second: 0.0,
-                        p99_ns: live.p99_ns,
-                        errors: live.errors,
-                        server_cores: cores,
+                        requests_per_second: float(now.1.done.saturating_sub(last.1)) / since,
+                        p99_ns: now.1.p99_ns,
+                        errors: now.1.errors,
+                        server_cores: (now.2.cpu_total_seconds - last.2.cpu_total_seconds) / since,
                     });
                 }
+                last = (now.0, now.1.done, now.2);
                 thread::park_timeout(TICK);
             }
         });
@@ -276,6 +280,14 @@ fn conclude(ratios: &[Ratios]) -> bool {
         );
     }
     sound
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "requests of a launch, or nanoseconds up to an hour: far below 2^52"
+)]
+fn float(n: u64) -> f64 {
+    n as f64
 }
 
 /// Of a log ratio.

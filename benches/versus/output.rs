@@ -1,10 +1,14 @@
 //! Medians, ratios, the table and the file.
 
-use std::{collections::BTreeMap, io::Write, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
+use wsgibench_harness::{
+    cli::target_dir,
+    store::{Store, write_atomically},
+};
 
 use crate::{Options, clients::Client};
 
@@ -130,17 +134,11 @@ impl File {
 
 /// Writes `value` to a file of `target/wsgibench`, whole or not at all.
 pub(crate) fn write(value: &impl Serialize, name: &str) -> Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target"),
-        PathBuf::from,
-    );
-    let folder = target.join("wsgibench");
-    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let path = folder.join(name);
-    let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-    serde_json::to_writer_pretty(&mut file, value)?;
-    writeln!(file)?;
-    file.persist(&path).with_context(|| path.display().to_string())?;
+    let store = Store::new(&target_dir(env!("CARGO_MANIFEST_DIR").as_ref()));
+    let path = store.root().join(name);
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    write_atomically(&path, &text).with_context(|| path.display().to_string())?;
     Ok(path)
 }
 

@@ -172,6 +172,16 @@ pub struct FailedCheck {
     pub sample: String,
 }
 
+impl FailedCheck {
+    /// Joins a list that has each name once; the first sample stays.
+    pub(crate) fn join(self, list: &mut Vec<Self>) {
+        match list.iter_mut().find(|known| known.name == self.name) {
+            Some(known) => known.count += self.count,
+            None => list.push(self),
+        }
+    }
+}
+
 /// A named step of a scripted user.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Step {

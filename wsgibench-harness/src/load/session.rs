@@ -174,12 +174,7 @@ impl Session {
             tallies.push(tally);
         }
         observe(Edge::End);
-        while tallies.len() < self.threads.len() {
-            match self.next_report(GRACE)? {
-                Some(tally) => tallies.push(tally),
-                None => return Err(LoadError::silent_worker(GRACE)),
-            }
-        }
+        self.last_reports(&mut tallies, GRACE)?;
         self.result(tallies)
     }
 
@@ -197,14 +192,9 @@ impl Session {
         let (start, end) = self.begin(length, true)?;
         thread::sleep(self.until(start));
         observe(Edge::Start);
-        let patience = self.until(end) + length + GRACE;
         let mut tallies = Vec::new();
-        while tallies.len() < self.threads.len() {
-            match self.next_report(patience)? {
-                Some(tally) => tallies.push(tally),
-                None => return Err(LoadError::silent_worker(GRACE)),
-            }
-        }
+        let patience = self.until(end) + length + GRACE;
+        self.last_reports(&mut tallies, patience)?;
         observe(Edge::End);
         self.result(tallies)
     }
@@ -292,6 +282,17 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// The reports that are still to come, each within a time.
+    fn last_reports(&mut self, tallies: &mut Vec<Tally>, patience: Duration) -> Result<(), LoadError> {
+        while tallies.len() < self.threads.len() {
+            match self.next_report(patience)? {
+                Some(tally) => tallies.push(tally),
+                None => return Err(LoadError::silent_worker(GRACE)),
+            }
+        }
+        Ok(())
     }
 
     fn await_connections(&mut self) -> Result<(), LoadError> {

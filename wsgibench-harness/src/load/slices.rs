@@ -1,6 +1,6 @@
 //! One round out of slices: the load rested in between, while another server had its turn.
 
-use super::result::{Connections, FailedCheck, Latency, RoundResult, Second};
+use super::result::{Connections, Latency, RoundResult, Second};
 
 /// Joins the slices of one round of closed loops; `None` of none. What happened between slices is in no figure: the
 /// seconds are those of load, and so are those of the series.
@@ -35,7 +35,7 @@ fn add(round: &mut RoundResult, slice: &RoundResult) {
         }
     }
     for check in &slice.failed_checks {
-        add_check(&mut round.failed_checks, check);
+        check.clone().join(&mut round.failed_checks);
     }
     round.response_time.merge(&slice.response_time);
     round.service_time.merge(&slice.service_time);
@@ -48,13 +48,6 @@ fn add(round: &mut RoundResult, slice: &RoundResult) {
     round.engine_cpu_seconds += slice.engine_cpu_seconds;
     round.engine_spin_seconds += slice.engine_spin_seconds;
     round.run_queue_delay_seconds += slice.run_queue_delay_seconds;
-}
-
-fn add_check(checks: &mut Vec<FailedCheck>, check: &FailedCheck) {
-    match checks.iter_mut().find(|known| known.name == check.name) {
-        Some(known) => known.count += check.count,
-        None => checks.push(check.clone()),
-    }
 }
 
 /// The same connections serve every slice: the most of each, not the sum. Only openings add up.

@@ -41,7 +41,7 @@ impl Driver {
         }
     }
 
-    /// A slice after which the load rests. Scripted users have no slices: they are never asked for one.
+    /// A slice after which the load rests: only declared loads can.
     pub(super) fn slice_observed(
         &mut self,
         length: Duration,
@@ -49,7 +49,9 @@ impl Driver {
     ) -> Result<RoundResult, LoadError> {
         match self {
             Self::Declared(session) => session.slice_observed(length, observe),
-            Self::Script(session) => session.round_observed(length, observe),
+            Self::Script(_) => Err(LoadError::InvalidPlan(
+                "a script is one story and cannot rest between slices".to_owned(),
+            )),
         }
     }
 

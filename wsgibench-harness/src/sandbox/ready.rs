@@ -17,23 +17,37 @@ pub(crate) enum NotReady {
     /// Its process ended.
     Died,
     /// It ran to the deadline; what the last try met with.
-    Deadline(String),
+    Deadline(Met),
+}
+
+/// What a try met with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Met {
+    /// Nobody listens there.
+    Nobody(String),
+    /// Something else than a server that is ready.
+    Something(String),
+}
+
+impl Met {
+    /// The account of it and, where nobody listened, what to look at: as a rule the server listens elsewhere.
+    pub(crate) fn with_remedy(self, remedy: &str) -> String {
+        match self {
+            Self::Nobody(text) => format!("{text}; {remedy}"),
+            Self::Something(text) => text,
+        }
+    }
+}
+
+impl std::fmt::Display for Met {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Nobody(text) | Self::Something(text)) = self;
+        f.write_str(text)
+    }
 }
 
 /// A try may take this long: a server that accepts but does not answer yet is asked again.
 const TRY_FOR: Duration = Duration::from_secs(2);
-
-/// How the account of a try begins that found nobody listening.
-const NO_CONNECTION: &str = "nothing accepts connections";
-
-/// What the last try met with and, where nobody listened, what to look at: as a rule the server listens elsewhere.
-pub(crate) fn with_remedy(last: String, remedy: &str) -> String {
-    if last.starts_with(NO_CONNECTION) {
-        format!("{last}; {remedy}")
-    } else {
-        last
-    }
-}
 
 /// Asks for `path` until something that begins like an HTTP answer comes back.
 pub(crate) async fn wait_until_ready(
@@ -56,7 +70,7 @@ pub(crate) async fn wait_until_accepting(
         TcpStream::connect(address)
             .await
             .map(drop)
-            .map_err(|error| error.to_string())
+            .map_err(|error| Met::Nobody(error.to_string()))
     })
     .await
 }
@@ -64,10 +78,10 @@ pub(crate) async fn wait_until_accepting(
 async fn repeat(
     deadline: Instant,
     is_alive: impl Fn() -> bool,
-    attempt: impl AsyncFn() -> Result<(), String>,
+    attempt: impl AsyncFn() -> Result<(), Met>,
 ) -> Result<(), NotReady> {
     let mut pause = Duration::from_millis(5);
-    let mut last = String::from("it was not tried");
+    let mut last = Met::Something("it was not tried".to_owned());
     loop {
         if !is_alive() {
             return Err(NotReady::Died);
@@ -79,7 +93,7 @@ async fn repeat(
         match timeout(left.min(TRY_FOR), attempt()).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => last = error,
-            Err(_) => "connected, but no answer".clone_into(&mut last),
+            Err(_) => last = Met::Something("connected, but no answer".to_owned()),
         }
         tokio::time::sleep(pause.min(left)).await;
         pause = (pause * 3 / 2).min(Duration::from_millis(50));
@@ -87,10 +101,14 @@ async fn repeat(
 }
 
 /// One request; `Ok` for anything that begins like an HTTP answer.
-async fn ask(address: SocketAddr, path: &str) -> Result<(), String> {
-    let mut stream = TcpStream::connect(address)
+async fn ask(address: SocketAddr, path: &str) -> Result<(), Met> {
+    let stream = TcpStream::connect(address)
         .await
-        .map_err(|error| format!("{NO_CONNECTION} at {address}: {error}"))?;
+        .map_err(|error| Met::Nobody(format!("nothing accepts connections at {address}: {error}")))?;
+    talk(stream, address, path).await.map_err(Met::Something)
+}
+
+async fn talk(mut stream: TcpStream, address: SocketAddr, path: &str) -> Result<(), String> {
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: wsgibench\r\nConnection: close\r\n\r\n");
     stream
@@ -157,6 +175,9 @@ mod tests {
         let deadline = Instant::now() + Duration::from_millis(600);
         let Err(NotReady::Deadline(last)) = wait_until_ready(address, "/ready", deadline, || true).await else {
             panic!("it counted as ready");
+        };
+        let Met::Something(last) = last else {
+            panic!("somebody listened, {last} says nobody did");
         };
         assert!(last.contains("220 mail ready"), "{last}");
     }

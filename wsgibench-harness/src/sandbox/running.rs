@@ -48,7 +48,7 @@ pub(crate) async fn launch(spec: &ServerSpec, address: &str) -> Result<RunningSe
         }),
         Err(why) => {
             let last = match why {
-                NotReady::Deadline(last) => last,
+                NotReady::Deadline(last) => last.to_string(),
                 NotReady::Died => String::new(),
             };
             Err(LaunchError::NotThere {

@@ -149,14 +149,12 @@ fn failed_checks(sum: &Tally, names: &[String]) -> Vec<FailedCheck> {
             continue;
         }
         // Requests of one mix may well share a check.
-        match list.iter_mut().find(|known| known.name == *name) {
-            Some(known) => known.count += count,
-            None => list.push(FailedCheck {
-                name: name.clone(),
-                count: *count,
-                sample: sample.clone().unwrap_or_default(),
-            }),
-        }
+        let failed = FailedCheck {
+            name: name.clone(),
+            count: *count,
+            sample: sample.clone().unwrap_or_default(),
+        };
+        failed.join(&mut list);
     }
     list
 }

@@ -168,11 +168,6 @@ impl Conductor<'_> {
             Ok(Some(opened)) => opened,
             other => return [launch::finish(first.driver, Ok(())), other.map(|_| ())],
         };
-        if first.timing != second.timing {
-            // One profile gives both: only a load with a length of its own could differ, and such a one takes no turns.
-            let why = "its arms are to be measured for different times".to_owned();
-            return [launch::finish(first.driver, Ok(())), Err(Trouble::Said(why))];
-        }
         let arm = |index: usize, opened| Arm {
             ready: begun[index].ready,
             launch: &begun[index].launch,

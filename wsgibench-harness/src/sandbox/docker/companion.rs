@@ -22,7 +22,7 @@ use crate::{
         cpus,
         error::{SHOWN_LINES, last_lines},
         place,
-        ready::{self, NotReady},
+        ready::{self, Met, NotReady},
     },
 };
 
@@ -142,7 +142,7 @@ async fn wait_until_accepting(
             return Err(NotReady::Died);
         }
         if Instant::now() > deadline {
-            return Err(NotReady::Deadline("nothing listens there".into()));
+            return Err(NotReady::Deadline(Met::Nobody("nothing listens there".to_owned())));
         }
         let tables = container
             .exec(&["cat", "/proc/net/tcp", "/proc/net/tcp6"])

@@ -313,10 +313,7 @@ impl DockerLaunch {
             NotReady::Deadline(last) => LaunchError::NotReady {
                 server,
                 within: spec.ready_within,
-                last: ready::with_remedy(
-                    last,
-                    "does it listen on {host} (0.0.0.0; 127.0.0.1 is the container's own) and on the port of `Server::port`?",
-                ),
+                last: last.with_remedy("does it listen on {host} (0.0.0.0; 127.0.0.1 is the container's own) and on the port of `Server::port`?"),
                 last_lines,
             },
         }

@@ -331,7 +331,7 @@ impl ProcessLaunch {
             NotReady::Deadline(last) => LaunchError::NotReady {
                 server,
                 within: spec.ready_within,
-                last: ready::with_remedy(last, "does its command tell it to listen on {host} and {port}?"),
+                last: last.with_remedy("does its command tell it to listen on {host} and {port}?"),
                 last_lines,
             },
         }
