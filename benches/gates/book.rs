@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use wsgibench_harness::stats::{Metric, Outcome, Series};
+use wsgibench_harness::stats::{Metric, Outcome, Series, sample::median};
 
 /// One line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,6 +23,21 @@ pub(crate) enum Line {
         /// Relative change of CPU time per request that one round makes.
         change_per_round: f64,
     },
+}
+
+impl Line {
+    fn change_per_round(&self, wanted: &str) -> Option<f64> {
+        match self {
+            Self::Calibration {
+                server,
+                change_per_round,
+            } => (server == wanted).then_some(*change_per_round),
+            Self::Gate(entry) if entry.rounds > 0 && entry.server == wanted => {
+                Some(entry.cpu_change()? / f64::from(entry.rounds))
+            }
+            Self::Gate(_) => None,
+        }
+    }
 }
 
 /// A gate that came to its end.
@@ -113,14 +128,15 @@ impl Book {
         })
     }
 
+    /// What a round of planted work adds on `server`, as a share of its CPU per request: the median of its calibrations and of
+    /// what its planted gates measured since. One calibration alone was seen to err by a third on a shared machine.
     pub(crate) fn change_per_round(&self, server: &str) -> Option<f64> {
-        self.lines.iter().find_map(|line| match line {
-            Line::Calibration {
-                server: of,
-                change_per_round,
-            } if of == server => Some(*change_per_round),
-            _ => None,
-        })
+        let measured: Vec<f64> = self
+            .lines
+            .iter()
+            .filter_map(|line| line.change_per_round(server))
+            .collect();
+        (!measured.is_empty()).then(|| median(&measured))
     }
 
     pub(crate) fn add(&mut self, entry: Entry) -> Result<()> {

@@ -54,7 +54,7 @@ pub(crate) fn missing(options: &Options, book: &Book) -> Vec<Wanted> {
     order
 }
 
-/// Rounds that make `size` percent more CPU time per request on `server`; measured once a server.
+/// Rounds that make `size` percent more CPU time per request on `server`, by all that was measured of it so far.
 pub(crate) fn rounds(bench: &Bench, book: &mut Book, server: &str, size: u32) -> Result<u32> {
     let change = if let Some(change) = book.change_per_round(server) {
         change

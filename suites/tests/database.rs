@@ -4,6 +4,9 @@
 //!
 //! This program is both: the bench (when it finds [`ROLE`] in its environment) and the test that starts it.
 
+#[path = "../../wsgibench-harness/tests/whole_bench/engine.rs"]
+mod engine;
+
 use std::process::{Command, ExitCode};
 
 use wsgibench_harness::{
@@ -53,24 +56,11 @@ fn main() -> ExitCode {
         println!("the_database_answers_or_its_absence_is_told: test");
         return ExitCode::SUCCESS;
     }
-    if engine_answers() {
+    if engine::answers() {
         the_database_answers_or_its_absence_is_told();
         println!("test the_database_answers_or_its_absence_is_told ... ok");
     }
     ExitCode::SUCCESS
-}
-
-fn engine_answers() -> bool {
-    let answered = Command::new("docker")
-        .arg("info")
-        .output()
-        .is_ok_and(|output| output.status.success());
-    let required = std::env::var("WSGIBENCH_REQUIRE_DOCKER").is_ok_and(|value| value == "1");
-    assert!(answered || !required, "no container engine answers");
-    if !answered {
-        println!("skipped: no container engine answers");
-    }
-    answered
 }
 
 fn the_database_answers_or_its_absence_is_told() {

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use super::{Failure, args::Args, run::Listeners};
 use crate::{
     measure::{
-        CANDIDATE,
         comparison::of_launch,
         event::{Advised, Event},
     },
     stats::{Advice, advise, metric::Metric},
-    store::{BaselineRun, Store, record::RunRecord},
+    store::{
+        BaselineRun, Store,
+        record::{CaseRecord, RunRecord},
+    },
 };
 
 /// Reads what is compared with before anything is measured, so that a mistyped name costs no time.
@@ -22,8 +24,8 @@ pub(super) fn read(store: &Store, args: &Args) -> Result<Option<Vec<BaselineRun>
 /// The figures of a run's candidate launches.
 pub(super) fn population(run: &RunRecord) -> BaselineRun {
     BaselineRun::of(run, |run, id| {
-        let launches = run.cases.iter().filter(|c| c.id == id).flat_map(|c| &c.launches);
-        let launches: Vec<_> = launches.filter(|l| l.arm == CANDIDATE).collect();
+        let launches = run.cases.iter().filter(|c| c.id == id).flat_map(CaseRecord::candidate);
+        let launches: Vec<_> = launches.collect();
         Metric::ALL
             .into_iter()
             .filter_map(|metric| {

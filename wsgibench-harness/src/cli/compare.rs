@@ -15,7 +15,7 @@ use crate::{
     against::{self, Declared},
     declare::Case,
     measure::{
-        BASE, Job,
+        Job,
         comparison::{Judged, Pairing},
         event::Event,
         gate::{self, Ended, GatePolicy},
@@ -24,7 +24,7 @@ use crate::{
         StopReason,
         metric::{Margin, MarginOverride, Metric},
     },
-    store::{record::RunRecord, write_atomically},
+    store::{arms::BASE, record::RunRecord, write_atomically},
 };
 
 /// Version of `verdict.json`.
@@ -278,7 +278,8 @@ mod tests {
         against::DeclaredCase,
         declare::{DeclaredServer, Location, Machine, Profile, Server, ServerSpec, Work, resolve},
         load::{Load, Model, script::script},
-        measure::{CANDIDATE, Order},
+        measure::Order,
+        store::arms::CANDIDATE,
     };
 
     fn spec() -> ServerSpec {

@@ -12,9 +12,12 @@ use crate::{
     declare::{
         Case, Declarations, Ignored, Limits, Machine, Profile, SelectError, Selector, ServerSpec, profiles, resolve,
     },
-    measure::{CANDIDATE, Job, Order, environment},
+    measure::{Job, Order, environment},
     sandbox::cpus::{self, Partition},
-    store::record::{Notice, RunRecord},
+    store::{
+        arms::CANDIDATE,
+        record::{Notice, RunRecord},
+    },
 };
 
 /// A request for work, complete.

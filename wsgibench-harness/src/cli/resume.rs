@@ -1,12 +1,10 @@
 //! `--resume`: an interrupted run goes on, if it is the same run.
 
 use super::{Failure, args::Args, plan::Plan};
-use crate::{
-    measure::BASE,
-    store::{
-        Store,
-        record::{CaseOutcome, Notice, RunRecord, SCHEMA_VERSION},
-    },
+use crate::store::{
+    Store,
+    arms::BASE,
+    record::{CaseOutcome, Notice, RunRecord, SCHEMA_VERSION},
 };
 
 /// What `--resume` without a name stands for.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     measure::{
-        BASE, Fixed, Job,
+        Fixed, Job,
         comparison::{Judged, Pairing},
         event::Event,
     },
@@ -22,7 +22,7 @@ use crate::{
         metric::Metric,
         self_check::{RELABELS, self_check},
     },
-    store::{Fingerprint, Store, record::RunRecord, write_atomically},
+    store::{Fingerprint, Store, arms::BASE, record::RunRecord, write_atomically},
 };
 
 /// A check older than this says little about today's machine.

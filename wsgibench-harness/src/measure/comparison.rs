@@ -9,10 +9,11 @@ use crate::{
         metric::{Margin, Metric},
         sample::median,
     },
-    store::record::{CaseRecord, LaunchRecord, RunRecord, ValidityLevel},
+    store::{
+        arms::{BASE, CANDIDATE},
+        record::{CaseRecord, LaunchRecord, RunRecord, ValidityLevel},
+    },
 };
-
-use super::job::{BASE, CANDIDATE};
 
 /// What is held against what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,9 +138,8 @@ fn references(run: &RunRecord) -> BTreeMap<u32, Vec<f64>> {
 
 /// A launch's figure: the median of its rounds. NaN where there is none.
 fn value(case: &CaseRecord, arm: &str, block: u32, metric: Metric) -> f64 {
-    case.launches
-        .iter()
-        .find(|l| l.arm == arm && l.block == block)
+    case.of_arm(arm)
+        .find(|l| l.block == block)
         .and_then(|launch| of_launch(launch, metric))
         .unwrap_or(f64::NAN)
 }
@@ -160,11 +160,6 @@ pub fn of_launch(launch: &LaunchRecord, metric: Metric) -> Option<f64> {
 
 /// The validity that most rounds of an arm have.
 fn believed(case: &CaseRecord, arm: &str) -> ValidityLevel {
-    let rounds = case
-        .launches
-        .iter()
-        .filter(|l| l.arm == arm)
-        .flat_map(|l| &l.rounds)
-        .map(|r| &r.validity);
+    let rounds = case.of_arm(arm).flat_map(|l| &l.rounds).map(|r| &r.validity);
     super::validity::of_case(rounds).level
 }

@@ -238,8 +238,7 @@ impl Conductor<'_> {
             .cases
             .iter()
             .filter(|c| c.id == id)
-            .flat_map(|c| &c.launches)
-            .filter(|l| l.arm == arm)
+            .flat_map(|c| c.of_arm(arm))
             .count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }

@@ -8,17 +8,12 @@ use crate::{
     sandbox::Prepared,
 };
 
-/// Which side of a comparison a launch belongs to.
-pub const CANDIDATE: &str = "candidate";
-/// The side that the candidate is compared with.
-pub const BASE: &str = "base";
-
 /// One case in one arm.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// The case.
     pub case: Case,
-    /// [`CANDIDATE`] or [`BASE`].
+    /// [`CANDIDATE`](crate::store::arms::CANDIDATE) or [`BASE`](crate::store::arms::BASE).
     pub arm: &'static str,
     /// Its server, resolved.
     pub spec: Arc<ServerSpec>,

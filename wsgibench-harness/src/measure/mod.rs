@@ -27,5 +27,5 @@ pub mod validity;
 
 pub use conductor::{Conductor, Fixed, Policy};
 pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
-pub use job::{BASE, CANDIDATE, Job, Order};
+pub use job::{Job, Order};
 pub use reference::Reference;

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::figures::{CANDIDATE, Figures, time_per_request};
+use super::figures::{Figures, time_per_request};
 use crate::{
     load::Model,
     stats::{Estimate, Tukey, sample::median},
@@ -108,9 +108,7 @@ fn files(case: &CaseRecord) -> Option<[(&'static str, Value); 4]> {
 /// Time per request of each launch: the median of its sound rounds, ns.
 fn launch_times(case: &CaseRecord) -> Vec<f64> {
     let scheduled = !matches!(case.load.model, Model::Closed { .. });
-    case.launches
-        .iter()
-        .filter(|l| l.arm == CANDIDATE)
+    case.candidate()
         .filter_map(|launch| {
             let rounds: Vec<f64> = launch
                 .rounds

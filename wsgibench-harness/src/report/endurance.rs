@@ -4,7 +4,6 @@
 use std::fmt::Write as _;
 
 use super::{
-    figures::CANDIDATE,
     spread::{self, Spread},
     units,
 };
@@ -12,14 +11,6 @@ use crate::{
     stats::Slope,
     store::record::{BurstRecord, CaseRecord, LaunchRecord, RoundRecord, SlowRecord},
 };
-
-fn launches(case: &CaseRecord) -> impl Iterator<Item = &LaunchRecord> {
-    case.launches.iter().filter(|launch| launch.arm == CANDIDATE)
-}
-
-fn rounds(case: &CaseRecord) -> impl Iterator<Item = &RoundRecord> {
-    launches(case).flat_map(|launch| &launch.rounds)
-}
 
 /// The capacity that the rates of a load are shares of.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +24,10 @@ pub struct Capacity {
 /// That of a case, if its load wanted one.
 #[must_use]
 pub fn capacity(case: &CaseRecord) -> Option<Capacity> {
-    let found = || launches(case).filter_map(|launch| launch.rounds.first()?.capacity_per_second);
+    let found = || {
+        case.candidate()
+            .filter_map(|launch| launch.rounds.first()?.capacity_per_second)
+    };
     Some(Capacity {
         launches: found().count(),
         per_second: Spread::of(found())?,
@@ -73,7 +67,7 @@ pub struct BurstFigures {
 /// That of a case, if its load has one.
 #[must_use]
 pub fn burst(case: &CaseRecord) -> Option<BurstFigures> {
-    let found: Vec<BurstRecord> = rounds(case).filter_map(|round| round.burst).collect();
+    let found: Vec<BurstRecord> = case.candidate_rounds().filter_map(|round| round.burst).collect();
     let of = |value: fn(&BurstRecord) -> f64| Spread::of(found.iter().map(value));
     let back = || found.iter().filter_map(|burst| burst.recovered_after_seconds);
     Some(BurstFigures {
@@ -117,8 +111,9 @@ impl BurstFigures {
 /// How slow clients fared, at the end of the last round.
 #[must_use]
 pub fn beside(case: &CaseRecord) -> &[SlowRecord] {
-    let mut last = case.launches.iter().rev().filter(|launch| launch.arm == CANDIDATE);
-    last.find_map(|launch| launch.rounds.last())
+    case.candidate()
+        .rev()
+        .find_map(|launch| launch.rounds.last())
         .map_or(&[], |round| &round.beside)
 }
 
@@ -163,7 +158,7 @@ pub fn growth(case: &CaseRecord) -> Vec<Growth> {
         };
         launch.rounds.iter().filter_map(of_round).collect::<Vec<_>>()
     };
-    launches(case).flat_map(of_launch).collect()
+    case.candidate().flat_map(of_launch).collect()
 }
 
 impl Growth {

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{
-    figures::CANDIDATE,
     spread::{self, Spread},
     units,
 };
@@ -70,13 +69,7 @@ pub fn done(fault: &FaultRecord) -> bool {
 /// The faults of a case, in the order in which they were done.
 #[must_use]
 pub fn of_case(case: &CaseRecord) -> Vec<FaultFigures> {
-    let rounds: Vec<&Vec<FaultRecord>> = case
-        .launches
-        .iter()
-        .filter(|launch| launch.arm == CANDIDATE)
-        .flat_map(|launch| &launch.rounds)
-        .map(|round| &round.faults)
-        .collect();
+    let rounds: Vec<&Vec<FaultRecord>> = case.candidate_rounds().map(|round| &round.faults).collect();
     let most = rounds.iter().map(|faults| faults.len()).max().unwrap_or(0);
     (0..most)
         .filter_map(|index| {

@@ -7,11 +7,11 @@ use crate::{
     load::{Counts, ErrorKind, Latency, Model, Step},
     measure::validity::of_case,
     stats::{Metric, Summary, summarise},
-    store::record::{CaseRecord, Finding, LaunchRecord, RoundRecord, ValidityLevel},
+    store::{
+        arms::CANDIDATE,
+        record::{CaseRecord, Finding, LaunchRecord, RoundRecord, ValidityLevel},
+    },
 };
-
-/// The arm that is the working tree.
-pub const CANDIDATE: &str = "candidate";
 
 /// Seed of the resampling behind intervals: fixed, so that every renderer and every later reading shows the same ends.
 pub(crate) const BOOTSTRAP_SEED: u64 = 0;
@@ -80,7 +80,7 @@ impl Figures {
     /// marked invalid.
     #[must_use]
     pub fn of_arm(case: &CaseRecord, arm: &str) -> Self {
-        let launches: Vec<&LaunchRecord> = case.launches.iter().filter(|l| l.arm == arm).collect();
+        let launches: Vec<&LaunchRecord> = case.of_arm(arm).collect();
         let every = || launches.iter().flat_map(|l| &l.rounds);
         let sound = every().any(believable);
         let chosen = |round: &&RoundRecord| !sound || believable(round);

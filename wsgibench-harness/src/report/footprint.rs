@@ -42,8 +42,7 @@ pub fn of_run(run: &RunRecord) -> Vec<Footprint> {
 fn one(server: &str, cases: &[&CaseRecord], image: Option<u64>) -> Option<Footprint> {
     let launches: Vec<_> = cases
         .iter()
-        .flat_map(|case| case.launches.iter().map(move |launch| (*case, launch)))
-        .filter(|(_, launch)| launch.arm == super::figures::CANDIDATE)
+        .flat_map(|case| case.candidate().map(move |launch| (*case, launch)))
         .collect();
     if launches.is_empty() {
         return None;

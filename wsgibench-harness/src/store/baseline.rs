@@ -16,6 +16,7 @@ use super::{
     Store, StoreError,
     atomic::write_atomically,
     record::{CaseOutcome, RunRecord, ValidityLevel},
+    versioned::{self, Versioned},
 };
 
 /// Runs that a baseline keeps.
@@ -130,6 +131,17 @@ impl BaselineRun {
     }
 }
 
+impl Versioned for BaselineRun {
+    const KNOWN: u32 = BASELINE_VERSION;
+
+    fn damaged(path: &Path, reason: String) -> StoreError {
+        StoreError::Damaged {
+            path: path.to_owned(),
+            reason: format!("{reason}; delete it, or save the baseline anew"),
+        }
+    }
+}
+
 impl Store {
     fn baseline_dir(&self, name: &str) -> PathBuf {
         self.root().join("baselines").join(name)
@@ -178,7 +190,7 @@ impl Store {
                 hint,
             });
         }
-        files.iter().map(|path| read(path)).collect()
+        files.iter().map(|path| versioned::read(path)).collect()
     }
 
     /// Names of the saved baselines.
@@ -221,30 +233,6 @@ fn json_files(dir: &Path) -> Vec<PathBuf> {
     // Run ids sort by time.
     files.sort();
     files
-}
-
-fn read(path: &Path) -> Result<BaselineRun, StoreError> {
-    let damaged = |reason: String| StoreError::Damaged {
-        path: path.to_owned(),
-        reason: format!("{reason}; delete it, or save the baseline anew"),
-    };
-    let text = fs::read(path).map_err(|source| StoreError::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })?;
-    let value: serde_json::Value = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
-    match value["version"].as_u64() {
-        Some(version) if version > u64::from(BASELINE_VERSION) => Err(StoreError::TooNew {
-            path: path.to_owned(),
-            found: u32::try_from(version).unwrap_or(u32::MAX),
-            known: BASELINE_VERSION,
-        }),
-        Some(_) => serde_json::from_value(value).map_err(|e| damaged(e.to_string())),
-        None => Err(damaged(
-            "it has no version, so it is no baseline of wsgibench".to_owned(),
-        )),
-    }
 }
 
 #[cfg(test)]

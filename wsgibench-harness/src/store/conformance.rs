@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, path::Path};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, write_atomically};
+use super::{
+    StoreError,
+    versioned::{self, Versioned},
+    write_atomically,
+};
 use crate::conformance::{self, Feature, Finding, Verdict};
 
 /// Version of the form of `conformance.json`.
@@ -60,6 +64,17 @@ pub struct ServerConformance {
     pub findings: Vec<Finding>,
 }
 
+impl Versioned for ConformanceRecord {
+    const KNOWN: u32 = CONFORMANCE_VERSION;
+
+    fn damaged(path: &Path, reason: String) -> StoreError {
+        StoreError::DamagedConformance {
+            path: path.to_owned(),
+            reason,
+        }
+    }
+}
+
 impl ConformanceRecord {
     /// One without servers.
     #[must_use]
@@ -88,34 +103,11 @@ impl ConformanceRecord {
     /// # Errors
     /// When the disk says no, or the file is damaged or of a later version.
     pub fn read(path: &Path) -> Result<Option<Self>, StoreError> {
-        #[derive(Deserialize)]
-        struct Version {
-            schema_version: u32,
+        match versioned::read(path) {
+            Ok(record) => Ok(Some(record)),
+            Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
-        let text = match std::fs::read(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => {
-                return Err(StoreError::Io {
-                    action: "read",
-                    path: path.to_owned(),
-                    source,
-                });
-            }
-        };
-        let damaged = |error: serde_json::Error| StoreError::DamagedConformance {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        };
-        let version: Version = serde_json::from_slice(&text).map_err(damaged)?;
-        if version.schema_version > CONFORMANCE_VERSION {
-            return Err(StoreError::TooNew {
-                path: path.to_owned(),
-                found: version.schema_version,
-                known: CONFORMANCE_VERSION,
-            });
-        }
-        serde_json::from_slice(&text).map(Some).map_err(damaged)
     }
 
     /// Writes it whole.

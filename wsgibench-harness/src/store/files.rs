@@ -15,6 +15,7 @@ use super::{
     journal::{Entry, fold},
     record::{RunRecord, SCHEMA_VERSION},
     salvage,
+    versioned::{self, Versioned},
 };
 
 /// A run that a killed process left, made whole again.
@@ -125,26 +126,20 @@ pub(super) fn write_record(dir: &Path, run: &RunRecord) -> Result<(), StoreError
     write_atomically(&path, &json).map_err(io_error("write", &path))
 }
 
+impl Versioned for RunRecord {
+    const KNOWN: u32 = SCHEMA_VERSION;
+
+    fn damaged(path: &Path, reason: String) -> StoreError {
+        StoreError::Damaged {
+            path: path.to_owned(),
+            reason,
+        }
+    }
+}
+
 /// A `run.json`.
 pub(super) fn read_run(path: &Path) -> Result<RunRecord, StoreError> {
-    #[derive(serde::Deserialize)]
-    struct Version {
-        schema_version: u32,
-    }
-    let text = fs::read(path).map_err(io_error("read", path))?;
-    let damaged = |e: serde_json::Error| StoreError::Damaged {
-        path: path.to_owned(),
-        reason: e.to_string(),
-    };
-    let version: Version = serde_json::from_slice(&text).map_err(damaged)?;
-    if version.schema_version > SCHEMA_VERSION {
-        return Err(StoreError::TooNew {
-            path: path.to_owned(),
-            found: version.schema_version,
-            known: SCHEMA_VERSION,
-        });
-    }
-    serde_json::from_slice(&text).map_err(damaged)
+    versioned::read(path)
 }
 
 /// Cuts off a last line that a killed process did not write to its end: what follows it would not be read.

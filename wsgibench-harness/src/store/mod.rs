@@ -4,6 +4,7 @@
 //! from the same record when the run ends. Whatever has a journal and no `run.json`, and whose owner is dead, is
 //! recovered at the next start.
 
+pub mod arms;
 mod atomic;
 pub mod baseline;
 pub mod conformance;
@@ -13,6 +14,7 @@ mod journal;
 pub mod record;
 mod runs;
 mod salvage;
+mod versioned;
 
 pub use atomic::write_atomically;
 pub use baseline::{BaselineRun, Fingerprint};

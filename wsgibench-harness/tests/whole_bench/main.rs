@@ -4,6 +4,7 @@
 //! This program is both: the bench (when it finds [`ROLE`] in its environment) and the tests that start it.
 
 mod declared;
+mod engine;
 mod runs;
 
 use std::{

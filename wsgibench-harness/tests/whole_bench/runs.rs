@@ -11,7 +11,7 @@ use wsgibench_harness::{
     store::record::{CaseOutcome, CaseRecord, RunRecord, ValidityLevel},
 };
 
-use crate::ROLE;
+use crate::{ROLE, engine};
 
 /// A target folder of its own for each test.
 struct Bench(tempfile::TempDir);
@@ -260,7 +260,7 @@ pub(crate) fn companion() {
         matches!(&outcome, CaseOutcome::NotAvailable(why) if why.contains("need the docker sandbox")),
         "{outcome:?}"
     );
-    if !cfg!(feature = "docker") || !engine_answers() {
+    if !cfg!(feature = "docker") || !engine::answers() {
         return;
     }
     let ended = bench.quick_in("docker", "companion");
@@ -274,19 +274,6 @@ pub(crate) fn companion() {
     assert_eq!(store.name, "store");
     assert!(store.cpu_seconds > 0.0 && store.memory_bytes > 1 << 20, "{store:?}");
     assert!(ended.out.contains("store: "));
-}
-
-fn engine_answers() -> bool {
-    let answered = Command::new("docker")
-        .arg("info")
-        .output()
-        .is_ok_and(|output| output.status.success());
-    let required = std::env::var("WSGIBENCH_REQUIRE_DOCKER").is_ok_and(|value| value == "1");
-    assert!(answered || !required, "no container engine answers");
-    if !answered {
-        println!("skipped: no container engine answers");
-    }
-    answered
 }
 
 pub(crate) fn resume() {

@@ -13,12 +13,13 @@ use crate::{
         event::Event,
         hooks,
         interleave::{self, Arm},
-        job::{CANDIDATE, Ready},
+        job::Ready,
         launch::{self, Context, Trouble, log_name, log_path},
     },
     sandbox::{Launch, LaunchError, StopInfo},
     store::{
         Entry, RunWriter, StoreError,
+        arms::CANDIDATE,
         record::{CaseOutcome, LaunchRecord, RoundRecord},
     },
 };

@@ -175,10 +175,7 @@ fn step_for(items: &[&Item]) -> u32 {
 fn slots(item: &Item, step: u32) -> Vec<Slot> {
     let rounds = item
         .case
-        .launches
-        .iter()
-        .filter(|l| l.arm == crate::report::figures::CANDIDATE)
-        .flat_map(|l| &l.rounds)
+        .candidate_rounds()
         .filter(|r| r.validity.level != ValidityLevel::Invalid);
     let mut slots: Vec<Slot> = Vec::new();
     for round in rounds {

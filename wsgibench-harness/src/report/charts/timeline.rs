@@ -10,12 +10,12 @@ use super::{
 use crate::{
     report::{
         faults,
-        figures::{CANDIDATE, Figures},
+        figures::Figures,
         intervals,
         spread::{self, Spread},
         units::float_len,
     },
-    store::record::{CaseRecord, Pulse, RoundRecord, RunRecord},
+    store::record::{Pulse, RunRecord},
 };
 
 /// How finely it is told, tenths of a second: as finely as recovery is looked for.
@@ -64,7 +64,7 @@ pub fn of_faults(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<Ch
 /// The moments of what was really done: the middle one over all launches, since each comes a little late in its own way.
 fn marks(items: &[&Item]) -> Vec<Mark> {
     let mut found: Vec<(String, Vec<f64>)> = Vec::new();
-    for round in items.iter().flat_map(|item| rounds(item.case)) {
+    for round in items.iter().flat_map(|item| item.case.candidate_rounds()) {
         for (index, fault) in round.faults.iter().enumerate().filter(|(_, fault)| faults::done(fault)) {
             if found.len() <= index {
                 found.resize_with(index + 1, || (String::new(), Vec::new()));
@@ -93,15 +93,10 @@ fn said(marks: &[Mark]) -> String {
     format!(" Marked: {}.", each.join(", "))
 }
 
-fn rounds(case: &CaseRecord) -> impl Iterator<Item = &RoundRecord> {
-    let launches = case.launches.iter().filter(|launch| launch.arm == CANDIDATE);
-    launches.flat_map(|launch| &launch.rounds)
-}
-
 fn timeline(items: &[&Item], scenario: &str, param: &str) -> Vec<Chart> {
     let longest = items
         .iter()
-        .flat_map(|item| rounds(item.case))
+        .flat_map(|item| item.case.candidate_rounds())
         .map(|round| round.pulses.len());
     let width = longest.max().unwrap_or(0).div_ceil(MOST).max(FINEST);
     let mut answers = BTreeMap::new();
@@ -152,7 +147,7 @@ fn timeline(items: &[&Item], scenario: &str, param: &str) -> Vec<Chart> {
 /// Answers and losses per second in each piece of so many tenths, the mean over the launches that lasted so long.
 fn line(item: &Item, width: usize) -> (Vec<Point>, Vec<Point>) {
     let mut sums: Vec<(f64, f64, f64)> = Vec::new();
-    for round in rounds(item.case) {
+    for round in item.case.candidate_rounds() {
         for (index, (done, errors)) in pieces(&round.pulses, float_len(width) / 10.0).into_iter().enumerate() {
             if sums.len() <= index {
                 sums.resize(index + 1, (0.0, 0.0, 0.0));

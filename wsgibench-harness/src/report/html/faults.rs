@@ -11,7 +11,7 @@ use crate::{
     report::{
         charts::{Chart, of_faults, slug},
         faults::{self, Course, FaultFigures},
-        figures::{CANDIDATE, Figures},
+        figures::Figures,
         ranking::server_of,
         spread::{self, Spread},
         units, words,
@@ -252,7 +252,7 @@ fn launches(run: &RunRecord, group: &Group) -> Option<Table> {
     let mut rows = Vec::new();
     let of_group = |case: &&CaseRecord| case.scenario == group.scenario && case.param == group.param;
     for case in run.cases.iter().filter(of_group) {
-        for launch in case.launches.iter().filter(|launch| launch.arm == CANDIDATE) {
+        for launch in case.candidate() {
             for fault in launch.rounds.iter().flat_map(|round| &round.faults) {
                 let mut row = vec![case.server.clone(), (launch.index + 1).to_string()];
                 row.extend(cells(fault));

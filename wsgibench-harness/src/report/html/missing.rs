@@ -1,9 +1,6 @@
 //! What a report cannot show, and why: said at its top, never drawn as if it were data.
 
-use crate::{
-    report::figures::CANDIDATE,
-    store::record::{CaseOutcome, CaseRecord, RoundRecord, RunRecord},
-};
+use crate::store::record::{CaseOutcome, CaseRecord, RoundRecord, RunRecord};
 
 /// Most cases that are named in one sentence.
 const NAMED: usize = 5;
@@ -59,8 +56,7 @@ pub(super) fn of(run: &RunRecord) -> Vec<String> {
 }
 
 fn launches(case: &CaseRecord) -> usize {
-    let own = case.launches.iter().filter(|l| l.arm == CANDIDATE);
-    own.filter(|l| !l.rounds.is_empty()).count()
+    case.candidate().filter(|l| !l.rounds.is_empty()).count()
 }
 
 fn list(cases: &[&str]) -> String {

@@ -8,7 +8,7 @@ use console::style;
 use super::text::{WIDTH, cut};
 use crate::{
     report::{
-        figures::{CANDIDATE, Figures},
+        figures::Figures,
         intervals::{Interval, of_round, wanted},
         units,
     },
@@ -25,8 +25,8 @@ pub(super) fn render(run: &RunRecord, figures: &[Figures]) -> String {
     };
     let mut text = String::new();
     for (case, _) in run.cases.iter().zip(figures).filter(|(_, f)| f.ranked()) {
-        let rounds = case.launches.iter().filter(|l| l.arm == CANDIDATE);
-        let rounds: Vec<_> = rounds.flat_map(|l| l.rounds.iter().map(|r| (l.index, r))).collect();
+        let rounds = case.candidate().flat_map(|l| l.rounds.iter().map(|r| (l.index, r)));
+        let rounds: Vec<_> = rounds.collect();
         for (launch, round) in rounds.iter().take(TOLD) {
             let parts = of_round(round, every);
             if parts.is_empty() {

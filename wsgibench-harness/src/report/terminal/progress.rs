@@ -12,7 +12,11 @@ use super::{
     Options,
     text::{WIDTH, cut, plain, wrapped},
 };
-use crate::{measure::event::Event, report::units, store::record::LaunchRecord};
+use crate::{
+    measure::event::Event,
+    report::units,
+    store::{arms::CANDIDATE, record::LaunchRecord},
+};
 
 /// Redraws a second.
 const REDRAWS: u8 = 5;
@@ -97,7 +101,7 @@ impl Progress {
                 of,
                 left: time,
             } => {
-                let arm = if arm == "candidate" {
+                let arm = if arm == CANDIDATE {
                     String::new()
                 } else {
                     format!(" ({arm})")
