@@ -127,11 +127,16 @@ pub fn disturbance(run: &RunRecord) -> Disturbance {
     Guard::default().judge(blocks - calm_blocks(run).len(), blocks)
 }
 
-/// The reference rates of each block.
+/// The reference rates of each block. Arms that take turns are bracketed by the same loads: those count once.
 fn references(run: &RunRecord) -> BTreeMap<u32, Vec<f64>> {
     let mut by_block: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
     for launch in run.cases.iter().flat_map(|c| &c.launches) {
-        by_block.entry(launch.block).or_default().extend(&launch.reference);
+        let known = by_block.entry(launch.block).or_default();
+        for rate in &launch.reference {
+            if !known.contains(rate) {
+                known.push(*rate);
+            }
+        }
     }
     by_block
 }

@@ -13,9 +13,6 @@ use super::sample::{float, median};
 pub struct Guard {
     /// How far a block's references may lie apart on any machine, as a difference of logarithms.
     pub tolerance: f64,
-    /// How many times as far apart as in the run's middle block they may lie. A short load's own noise differs from machine
-    /// to machine: what it does in every block is no disturbance of one of them.
-    pub usual: f64,
     /// The share of blocks that may be repeats before the run is invalid (0 to 1).
     pub max_repeat_share: f64,
 }
@@ -24,8 +21,6 @@ impl Default for Guard {
     fn default() -> Self {
         Self {
             tolerance: 0.05,
-            // Of four references with normal noise, the range exceeds 2.5 times its median in 0.3 % of the blocks.
-            usual: 2.5,
             max_repeat_share: 0.25,
         }
     }
@@ -59,6 +54,19 @@ impl Guard {
         Some((high / low).ln())
     }
 
+    /// How many times as far apart as in the run's middle block a block's references may lie. A short load's own noise differs
+    /// from machine to machine: what it does in every block is no disturbance of one of them.
+    ///
+    /// The range of so many references with normal noise exceeds this multiple of its median in 0.3 % of the blocks (by
+    /// 400,000 draws of each): the fewer there are, the further the range scatters about its median.
+    fn usual(references: usize) -> f64 {
+        match references {
+            0..=2 => 4.4,
+            3 => 2.9,
+            _ => 2.5,
+        }
+    }
+
     /// Which of the run's blocks must be repeated, in order: those whose references lie further apart than is usual in
     /// this run, or are missing.
     #[must_use]
@@ -66,10 +74,11 @@ impl Guard {
         let departures: Vec<Option<f64>> = blocks.iter().map(|block| Self::departure(block)).collect();
         let known: Vec<f64> = departures.iter().copied().flatten().collect();
         let usual = if known.is_empty() { 0.0 } else { median(&known) };
-        let most = self.tolerance.max(self.usual * usual);
+        let most = |references: usize| self.tolerance.max(Self::usual(references) * usual);
         departures
             .iter()
-            .map(|departure| departure.is_none_or(|departure| departure > most))
+            .zip(blocks)
+            .map(|(departure, block)| departure.is_none_or(|departure| departure > most(block.len())))
             .collect()
     }
 
@@ -92,13 +101,22 @@ impl Guard {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng as _;
+    use rand_distr::{Distribution as _, Normal};
+    use rand_xoshiro::Xoshiro256PlusPlus;
+
     use super::*;
 
     #[test]
     fn references_that_lie_apart_disturb_their_block() {
         let guard = Guard::default();
         assert!((Guard::departure(&[100.0, 94.0, 99.0]).expect("references") - (100.0_f64 / 94.0).ln()).abs() < 1e-12);
-        let blocks: [&[f64]; 4] = [&[100.0, 101.0], &[100.0, 104.0], &[100.0, 94.0], &[99.0, 100.0]];
+        let blocks: [&[f64]; 4] = [
+            &[100.0, 101.0, 101.0, 100.0],
+            &[100.0, 104.0, 101.0, 102.0],
+            &[100.0, 94.0, 99.0, 98.0],
+            &[99.0, 100.0, 100.0, 99.0],
+        ];
         assert_eq!(guard.disturbed(&blocks), [false, false, true, false]);
     }
 
@@ -111,13 +129,30 @@ mod tests {
     #[test]
     fn what_is_usual_on_a_machine_disturbs_none() {
         let blocks: [&[f64]; 5] = [
-            &[100.0, 110.0],
-            &[100.0, 112.0],
-            &[100.0, 109.0],
-            &[100.0, 150.0],
-            &[111.0, 100.0],
+            &[100.0, 110.0, 104.0, 101.0],
+            &[100.0, 112.0, 103.0, 108.0],
+            &[100.0, 109.0, 105.0, 102.0],
+            &[100.0, 150.0, 120.0, 110.0],
+            &[111.0, 100.0, 107.0, 104.0],
         ];
         assert_eq!(Guard::default().disturbed(&blocks), [false, false, false, true, false]);
+    }
+
+    #[test]
+    fn chance_alone_disturbs_few_blocks_whatever_the_number_of_references() {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+        let noise = Normal::new(0.0, 0.05).expect("a valid distribution");
+        for references in 2..=4 {
+            let blocks: Vec<Vec<f64>> = (0..20_000)
+                .map(|_| (0..references).map(|_| noise.sample(&mut rng).exp()).collect())
+                .collect();
+            let blocks: Vec<&[f64]> = blocks.iter().map(Vec::as_slice).collect();
+            let disturbed = Guard::default().disturbed(&blocks).into_iter().filter(|d| *d).count();
+            assert!(
+                (20..=120).contains(&disturbed),
+                "{references} references: {disturbed} of 20,000"
+            );
+        }
     }
 
     #[test]
