@@ -10,7 +10,7 @@ import os
 parser = argparse.ArgumentParser()
 parser.add_argument("application", help="module:callable")
 parser.add_argument("--workers", type=int, default=1)
-parser.add_argument("--backlog", type=int, default=256, help="gevent's own default is 256")
+parser.add_argument("--backlog", type=int, default=128, help="gevent's own default is 128")
 parser.add_argument("--access-log", action="store_true", help="gevent writes one unless told not to")
 # It sends the head and the body of an answer apart: with Nagle's algorithm on, the body waits for the client's delayed
 # acknowledgement of the head, some 40 ms. Accepted connections inherit the option from the listening socket.

@@ -1,7 +1,7 @@
 """Twisted's WSGI resource: a reactor that hands requests to a pool of threads, one process a core.
 
-    python -m wsgibench_serve --workers 2 --threads 4 --backlog 4096 application:application
-    python -m wsgibench_serve application:application        (Twisted's own defaults)
+    python -m wsgibench_serve --workers 2 --threads 4 --backlog 4096 --keep-alive 75 application:application
+    python -m wsgibench_serve --access-log application:application        (as it is when nothing is said)
 """
 
 import argparse
@@ -14,6 +14,8 @@ parser.add_argument("application", help="module:callable")
 parser.add_argument("--workers", type=int, default=1)
 parser.add_argument("--threads", type=int, default=10, help="Twisted's pool grows to ten threads by default")
 parser.add_argument("--backlog", type=int, default=50)
+parser.add_argument("--keep-alive", type=int, default=60, help="seconds; Twisted's own default is 60")
+parser.add_argument("--access-log", action="store_true", help="Twisted hands a line a request to its log unless told not to")
 parser.add_argument("--port", type=int, default=8000)
 options = parser.parse_args()
 
@@ -26,6 +28,12 @@ for _ in range(options.workers - 1):
 from twisted.internet import reactor  # noqa: E402
 from twisted.web.server import Site  # noqa: E402
 from twisted.web.wsgi import WSGIResource  # noqa: E402
+
+
+class Quiet(Site):
+    def log(self, request):
+        """Without a log file, too, Site formats a line for each request."""
+
 
 module, _, name = options.application.partition(":")
 application = getattr(importlib.import_module(module), name)
@@ -40,5 +48,6 @@ listener.setblocking(False)
 
 reactor.suggestThreadPoolSize(options.threads)
 resource = WSGIResource(reactor, reactor.getThreadPool(), application)
-reactor.adoptStreamPort(listener.fileno(), socket.AF_INET, Site(resource))
+site = (Site if options.access_log else Quiet)(resource, timeout=options.keep_alive)
+reactor.adoptStreamPort(listener.fileno(), socket.AF_INET, site)
 reactor.run()

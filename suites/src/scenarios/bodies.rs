@@ -1,4 +1,5 @@
-//! Large bodies, both ways. The application tells the digest of what it sent or got, so that not a byte goes astray unseen.
+//! Large bodies, both ways. The application tells the digest of what it got, so that of uploads not a byte goes astray unseen; of
+//! downloads the length is checked, and the header that comes with them.
 
 use wsgibench_harness::prelude::*;
 

@@ -3,6 +3,8 @@
 
 use wsgibench_harness::prelude::*;
 
+use super::messages::DOCUMENT;
+
 /// Time for the server to show its usual rate.
 const CALM: Duration = secs(3);
 
@@ -67,6 +69,7 @@ pub fn soak(minutes: u64) -> Load {
     Load::rate(200.0)
         .get("/json")
         .expect_status(200)
+        .expect_body(DOCUMENT)
         .post("/echo")
         .header("Content-Type", "application/octet-stream")
         .body(vec![b'x'; 4_096])

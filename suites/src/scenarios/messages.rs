@@ -2,6 +2,10 @@
 
 use wsgibench_harness::prelude::*;
 
+/// What `/json` answers.
+pub(super) const DOCUMENT: &str =
+    r#"{"message":"Hello, World!","numbers":[0,1,2,3,4,5,6,7,8,9],"nested":{"true":true,"null":null}}"#;
+
 /// A small JSON document, made anew for each answer.
 #[scenario(connections = [64])]
 pub fn json(connections: usize) -> Load {
@@ -9,9 +13,7 @@ pub fn json(connections: usize) -> Load {
         .get("/json")
         .expect_status(200)
         .expect_header("content-type", "application/json")
-        .expect_body(
-            r#"{"message":"Hello, World!","numbers":[0,1,2,3,4,5,6,7,8,9],"nested":{"true":true,"null":null}}"#,
-        )
+        .expect_body(DOCUMENT)
 }
 
 /// Headers that the application answers one by one.
@@ -39,17 +41,17 @@ pub fn mix(connections: usize) -> Load {
         body: Body::Bytes(vec![b'x'; 1_024]),
         checks: vec![
             Check::Status(200),
-            Check::BodyLength(1_024),
+            Check::Body(vec![b'x'; 1_024]),
             Check::Header("x-method".into(), "POST".into()),
         ],
         ..Request::new("POST", "/echo")
     };
-    let get = |path: &str| Request {
-        checks: vec![Check::Status(200)],
+    let get = |path: &str, body: &str| Request {
+        checks: vec![Check::Status(200), Check::Body(body.into())],
         ..Request::new("GET", path)
     };
     Load::closed(connections)
-        .request(weighted(7, get("/")))
-        .request(weighted(2, get("/json")))
+        .request(weighted(7, get("/", "OK")))
+        .request(weighted(2, get("/json", DOCUMENT)))
         .request(weighted(1, form))
 }

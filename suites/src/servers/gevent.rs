@@ -12,7 +12,7 @@ pub fn gevent() -> Server {
         .tag("study")
 }
 
-/// gevent's pywsgi as it comes: one process, a backlog of 256, an access log, head and body sent apart.
+/// gevent's pywsgi as it comes: one process, a backlog of 128, an access log, head and body sent apart.
 #[server]
 pub fn gevent_default() -> Server {
     image("gevent")

@@ -2,18 +2,22 @@
 
 use wsgibench_harness::prelude::*;
 
-use super::{BACKLOG, THREADS, image, launcher};
+use super::{BACKLOG, KEEP_ALIVE, THREADS, image, launcher};
 
 /// Twisted's WSGI resource: a process a core with 4 threads each, keep-alive.
 #[server]
 pub fn twisted() -> Server {
     image("twisted")
-        .command_for_cpus(|cpus| launcher(&format!("--workers {cpus} --threads {THREADS} --backlog {BACKLOG}")))
+        .command_for_cpus(|cpus| {
+            launcher(&format!(
+                "--workers {cpus} --threads {THREADS} --backlog {BACKLOG} --keep-alive {KEEP_ALIVE}"
+            ))
+        })
         .tag("catalogue")
 }
 
-/// Twisted's WSGI resource as it comes: one process of up to 10 threads, a backlog of 50.
+/// Twisted's WSGI resource as it comes: one process of up to 10 threads, a backlog of 50, an access log.
 #[server]
 pub fn twisted_default() -> Server {
-    image("twisted").command(launcher("")).as_it_comes()
+    image("twisted").command(launcher("--access-log")).as_it_comes()
 }
