@@ -40,11 +40,16 @@ impl Declared {
     pub const VERSION: u32 = 1;
 }
 
-/// Builds the bench `name` of the commit and asks it.
+/// Builds the bench `name` of the commit and asks it, with `arguments` that bear on how servers are resolved.
 ///
 /// # Errors
 /// When it does not build, or does not answer in a form that this harness reads.
-pub fn declarations(checkout: &Checkout, name: &str, target: &std::path::Path) -> Result<Declared, AgainstError> {
+pub fn declarations(
+    checkout: &Checkout,
+    name: &str,
+    target: &std::path::Path,
+    arguments: &[String],
+) -> Result<Declared, AgainstError> {
     let executable = build(checkout, name, target)?;
     let reason = |reason: String| AgainstError::Declarations {
         reference: checkout.reference.clone(),
@@ -52,6 +57,7 @@ pub fn declarations(checkout: &Checkout, name: &str, target: &std::path::Path) -
     };
     let output = Command::new(executable)
         .arg("--bench")
+        .args(arguments)
         .env(DECLARATIONS_VARIABLE, "1")
         .current_dir(&checkout.manifest_dir)
         .stdin(Stdio::null())
@@ -87,7 +93,8 @@ fn build(checkout: &Checkout, name: &str, target: &std::path::Path) -> Result<Pa
             "--no-run",
             "--message-format=json-render-diagnostics",
             "--bench",
-            name,
+            // What is known of it is its crate's name, which has underscores where the target may have hyphens.
+            &name.replace('_', "[-_]"),
         ])
         .arg("--target-dir")
         .arg(target)
@@ -101,9 +108,14 @@ fn build(checkout: &Checkout, name: &str, target: &std::path::Path) -> Result<Pa
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == name)
+        .filter(|message| message["reason"] == "compiler-artifact" && is_target(message, name))
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .ok_or_else(|| failed(format!("there is no bench target `{name}` at that commit")))
+}
+
+fn is_target(message: &serde_json::Value, crate_name: &str) -> bool {
+    let target = message["target"]["name"].as_str();
+    target.is_some_and(|target| target.replace('-', "_") == crate_name)
 }
 
 fn last_lines(text: &str, count: usize) -> String {

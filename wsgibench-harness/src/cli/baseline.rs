@@ -36,7 +36,7 @@ pub(super) fn population(run: &RunRecord) -> BaselineRun {
     })
 }
 
-/// Keeps, and compares, as asked. `earlier` was read before the run.
+/// Keeps, and compares, as asked: `earlier` was read before the run, so what is kept now is not compared with itself.
 pub(super) fn conclude(
     store: &Store,
     args: &Args,
@@ -44,14 +44,6 @@ pub(super) fn conclude(
     new: &BaselineRun,
     listeners: &Listeners,
 ) -> Result<(), Failure> {
-    if let Some(earlier) = earlier {
-        let name = args
-            .baseline
-            .as_deref()
-            .or(args.baseline_lenient.as_deref())
-            .unwrap_or_default();
-        compare(name, earlier, new, args.baseline.is_some(), listeners)?;
-    }
     if let Some(name) = &args.save_baseline {
         store.save_baseline(name, new)?;
         let text = if new.cases.is_empty() {
@@ -60,6 +52,14 @@ pub(super) fn conclude(
             format!("saved as baseline `{name}`: compare later with --baseline {name}")
         };
         listeners.notice("", text);
+    }
+    if let Some(earlier) = earlier {
+        let name = args
+            .baseline
+            .as_deref()
+            .or(args.baseline_lenient.as_deref())
+            .unwrap_or_default();
+        compare(name, earlier, new, args.baseline.is_some(), listeners)?;
     }
     Ok(())
 }

@@ -1,6 +1,10 @@
 //! `--against`, `--versus`: both arms in one run, block by block, and the decision.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    sync::Arc,
+};
 
 use super::{
     Failure,
@@ -38,7 +42,7 @@ pub(super) fn wanted(args: &Args) -> bool {
 /// Measures both arms and decides.
 pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<(RunRecord, ExitStatus), Failure> {
     if args.gate.is_some() {
-        let text = self_check::before_gate(&run.store)?;
+        let text = self_check::before_gate(&run.store, &plan.order.manifest_dir)?;
         run.listeners.notice("", text);
     }
     plan.order.reference = true;
@@ -52,7 +56,7 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     let (against, unmatched) = arms(run, args, plan, bench)?;
     let compared = match &judged.pairing {
         Pairing::Arms => plan.order.jobs.iter().filter(|job| job.arm == BASE).count(),
-        Pairing::Versus(server) => plan.cases.iter().filter(|case| case.server != *server).count(),
+        Pairing::Versus(server) => plan.order.jobs.iter().filter(|job| job.case.server != *server).count(),
     };
     let design = gate::plan(&judged, compared, plan.order.block_time(), args.budget)?;
     let mut policy = GatePolicy::new(judged, design, args.budget).map_err(|e| Failure::usage(e.to_string()))?;
@@ -99,7 +103,7 @@ fn arms(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<(String,
                 chosen.join(", ")
             )));
         }
-        return Ok((server.clone(), Vec::new()));
+        return Ok((server.clone(), leave_out_partnerless(plan, server)));
     }
     let Some(reference) = &args.against else {
         return Err(Failure::usage(
@@ -118,7 +122,7 @@ fn arms(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<(String,
     });
     // In a target folder of its own: cargo names a bench by its place in the workspace, so in ours the base's would replace
     // the very program that runs, and each of the two would be built anew in turn.
-    let declared = against::declarations(&checkout, bench, &folder.join("target"))?;
+    let declared = against::declarations(&checkout, bench, &folder.join("target"), &as_here(args, plan))?;
     set_candidate_env(plan, &args.candidate_env);
     let unmatched = add_base(plan, &declared);
     if !plan.order.jobs.iter().any(|job| job.arm == BASE) {
@@ -128,6 +132,51 @@ fn arms(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<(String,
         )));
     }
     Ok((format!("{reference} ({})", checkout.commit), unmatched))
+}
+
+/// What makes the other commit's bench resolve its servers as ours were: the limits of a profile, and the CPUs.
+fn as_here(args: &Args, plan: &Plan) -> Vec<String> {
+    let list = |cpus: &[usize]| cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let mut given = Vec::new();
+    if let Some(profile) = &args.profile {
+        // The file of a profile is named from here, the profile of a name is the other commit's own.
+        let file = fs::canonicalize(profile).ok().filter(|path| path.is_file());
+        let profile = file.map_or_else(|| profile.clone(), |path| path.display().to_string());
+        given.push(format!("--profile={profile}"));
+    }
+    if !plan.order.shared_cpus {
+        given.push(format!("--server-cpus={}", list(&plan.order.server_cpus)));
+        given.push(format!("--load-cpus={}", list(&plan.order.load_cpus)));
+    }
+    given
+}
+
+/// `--versus`: what only one side has is not measured. Gives those cases.
+fn leave_out_partnerless(plan: &mut Plan, server: &str) -> Vec<String> {
+    let side = |of_server: bool| -> BTreeSet<(String, String)> {
+        let jobs = plan.order.jobs.iter().map(|job| &job.case);
+        jobs.filter(|case| (case.server == server) == of_server)
+            .map(|case| (case.scenario.clone(), case.param.clone()))
+            .collect()
+    };
+    let both: BTreeSet<(String, String)> = side(true).intersection(&side(false)).cloned().collect();
+    let has_partner = |case: &Case| both.contains(&(case.scenario.clone(), case.param.clone()));
+    let unmatched = plan.order.jobs.iter().map(|job| &job.case);
+    let unmatched = unmatched
+        .filter(|case| !has_partner(case))
+        .map(|case| format!("{}: no case of {} to compare with", case.id, other_side(case, server)))
+        .collect();
+    plan.order.jobs.retain(|job| has_partner(&job.case));
+    plan.cases.retain(has_partner);
+    unmatched
+}
+
+fn other_side<'a>(case: &Case, server: &'a str) -> &'a str {
+    if case.server == server {
+        "another server"
+    } else {
+        server
+    }
 }
 
 /// `--candidate-env`: what is in the jobs before the base's are added is the candidate arm.
@@ -225,7 +274,7 @@ fn decide(
         gate: args.gate.is_some(),
         verdict: word.to_owned(),
         exit_status: status as i32,
-        ended: ended(policy.ended()).to_owned(),
+        ended: ended(policy.ended(), record.interrupted).to_owned(),
         disturbance,
         missing,
         unmatched,
@@ -248,14 +297,16 @@ fn notes(args: &Args, record: &RunRecord) -> Vec<String> {
         .collect()
 }
 
-fn ended(ended: Option<Ended>) -> &'static str {
+fn ended(ended: Option<Ended>, interrupted: bool) -> &'static str {
     match ended {
         Some(Ended::Decided(StopReason::Regression)) => "a regression is certain",
         Some(Ended::Decided(StopReason::Equivalent)) => "everything gated is equivalent",
         Some(Ended::Decided(StopReason::LastLook)) => "the last planned look",
         Some(Ended::Disturbed) => "the machine was too unsteady",
+        Some(Ended::Missing) => "a gated figure is missing in too many blocks",
         Some(Ended::Budget) => "the budget is spent",
-        None => "interrupted",
+        None if interrupted => "interrupted",
+        None => "no case could go on",
     }
 }
 
@@ -347,6 +398,29 @@ mod tests {
             target_dir: PathBuf::from("/"),
             resumes: None,
         }
+    }
+
+    #[test]
+    fn what_one_side_alone_has_is_named_and_not_measured() {
+        let mut plan = plan(&[
+            ("ping/one", Work::Load(Load::closed(1).get("/"))),
+            ("ping/two", Work::Load(Load::closed(1).get("/"))),
+            ("json/two", Work::Load(Load::closed(1).get("/json"))),
+        ]);
+        let place = |case: &mut Case| {
+            let (scenario, server) = case.id.split_once('/').unwrap();
+            (case.scenario, case.server) = (scenario.to_owned(), server.to_owned());
+        };
+        plan.cases.iter_mut().for_each(place);
+        plan.order.jobs.iter_mut().for_each(|job| place(&mut job.case));
+        let unmatched = leave_out_partnerless(&mut plan, "one");
+        assert_eq!(unmatched, ["json/two: no case of one to compare with"]);
+        let ids: Vec<&str> = plan.order.jobs.iter().map(|job| job.case.id.as_str()).collect();
+        assert_eq!(ids, ["ping/one", "ping/two"]);
+        assert_eq!(plan.cases.len(), 2);
+        let unmatched = leave_out_partnerless(&mut plan, "three");
+        assert_eq!(unmatched.len(), 2);
+        assert!(plan.order.jobs.is_empty());
     }
 
     #[test]

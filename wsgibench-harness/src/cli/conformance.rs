@@ -10,7 +10,7 @@ use super::{
     run::{Place, Run},
 };
 use crate::{
-    declare::{Case, Declarations, ServerSpec, Variant},
+    declare::{Case, Declarations, DeclaredServer, ServerSpec, Variant},
     measure::{event::Event, examination::Examiner},
     report::{conformance, export::Format},
     store::{ConformanceRecord, write_atomically},
@@ -46,18 +46,20 @@ pub(super) fn request(
     plan::selector(args)
         .check_names(declarations, &declarations.cases())
         .map_err(|e| Failure::usage(e.to_string()))?;
-    let chosen = |name: &str, tags: &[String], variant| {
+    let chosen = |declared: &&DeclaredServer| {
+        let (name, server) = (&declared.name, &declared.server);
         if args.servers.is_empty() && args.tags.is_empty() {
-            return variant == Variant::Tuned;
+            // One that is there for a question of its own answers these as the server does that it was made from.
+            return server.variant == Variant::Tuned && !server.only_where_named;
         }
-        (args.servers.is_empty() || args.servers.iter().any(|server| server == name))
-            && (args.tags.is_empty() || args.tags.iter().any(|tag| tags.contains(tag)))
+        (args.servers.is_empty() || args.servers.contains(name))
+            && (args.tags.is_empty() || args.tags.iter().any(|tag| server.tags.contains(tag)))
     };
     let all = declarations.cases();
     let cases: Vec<Case> = declarations
         .servers
         .iter()
-        .filter(|declared| chosen(&declared.name, &declared.server.tags, declared.server.variant))
+        .filter(chosen)
         .filter_map(|declared| all.iter().find(|case| case.server == declared.name).cloned())
         .collect();
     if cases.is_empty() {

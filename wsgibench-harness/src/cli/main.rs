@@ -114,19 +114,25 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
         let status = run::status(&record);
         (record, status)
     };
-    baseline::conclude(
+    // A baseline that lacks a case must not cost what was measured: the rest is written first.
+    let advised = baseline::conclude(
         &run.store,
         &args,
         earlier.as_deref(),
         &baseline::population(&record),
         &listeners,
-    )?;
+    );
     listeners.tell(&Event::Finished {
         run: Box::new(record.clone()),
     });
     output::finish(&run.store, &record, &args, &exports, &target_dir, &listeners)?;
     if args.output_format == OutputFormat::Json {
         output::print_json(&record)?;
+    }
+    match advised {
+        // The status of the gate says more than that a baseline is short of a case.
+        Err(failure) if status != ExitStatus::Success => listeners.notice("", failure.text),
+        advised => advised?,
     }
     Ok(status)
 }

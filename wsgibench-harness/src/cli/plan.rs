@@ -255,7 +255,7 @@ pub(super) fn tell_declarations(
 ) -> Result<ExitStatus, Failure> {
     let cases = declarations.cases();
     let chosen: Vec<&Case> = cases.iter().collect();
-    let limits = select(declarations, args, manifest_dir)?.profile.limits;
+    let limits = selection(declarations, args, manifest_dir)?.1.limits;
     let partition = partition(declarations, &chosen, limits.as_ref(), args)?;
     let specs = specs(declarations, &chosen, limits.as_ref(), &partition, &mut Vec::new());
     let declared = Declared {

@@ -1,6 +1,6 @@
 //! `--self-check`: can this machine be trusted with a gate, and what can it see? Kept with the machine's fingerprint.
 
-use std::{collections::BTreeMap, fs, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,14 +15,20 @@ use crate::{
     measure::{
         Fixed, Job,
         comparison::{Judged, Pairing},
+        environment,
         event::Event,
     },
     stats::{
-        Design, SelfCheck,
+        Design, SelfCheck, Series,
         metric::Metric,
         self_check::{RELABELS, self_check},
     },
-    store::{Fingerprint, Store, arms::BASE, record::RunRecord, write_atomically},
+    store::{
+        Fingerprint, Store,
+        arms::BASE,
+        record::{CaseOutcome, CaseRecord, RunRecord},
+        write_atomically,
+    },
 };
 
 /// A check older than this says little about today's machine.
@@ -69,7 +75,7 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan) -> Result<(RunRecord,
     if run.interrupt.asked() {
         return Ok((record, status));
     }
-    let check = self_check(&judged.series(&record), &design, RELABELS, plan.order.seed)
+    let check = self_check(&measured(run, &judged, &record), &design, RELABELS, plan.order.seed)
         .map_err(|e| Failure::usage(format!("--self-check: {e}")))?;
     let kept = Kept {
         at: jiff::Timestamp::now(),
@@ -93,11 +99,38 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan) -> Result<(RunRecord,
     ))
 }
 
+/// The series of what could be measured; the rest says nothing of the machine, and that is told.
+fn measured(run: &Run, judged: &Judged, record: &RunRecord) -> Vec<Series> {
+    let is_measured = |case: &&CaseRecord| case.outcome == CaseOutcome::Measured;
+    let left: Vec<&str> = record
+        .cases
+        .iter()
+        .filter(|case| !is_measured(case) && !matches!(case.outcome, CaseOutcome::Ignored(_)))
+        .map(|case| case.id.as_str())
+        .collect();
+    if !left.is_empty() {
+        let text = format!(
+            "not part of the self-check, since it could not be measured: {}",
+            left.join(", ")
+        );
+        run.listeners.notice("", text);
+    }
+    let kept: Vec<&str> = record
+        .cases
+        .iter()
+        .filter(is_measured)
+        .map(|case| case.id.as_str())
+        .collect();
+    let mut series = judged.series(record);
+    series.retain(|series| kept.contains(&series.case.as_str()));
+    series
+}
+
 /// What a gate says of the machine's last self-check.
 ///
 /// # Errors
 /// A gate whose self-check failed is refused.
-pub(super) fn before_gate(store: &Store) -> Result<String, Failure> {
+pub(super) fn before_gate(store: &Store, project: &Path) -> Result<String, Failure> {
     let path = store.root().join("self-check.json");
     let Ok(text) = fs::read(&path) else {
         return Ok("this machine has no self-check: what a gate can see here is not known; `cargo bench -- --self-check` finds out".to_owned());
@@ -108,6 +141,15 @@ pub(super) fn before_gate(store: &Store) -> Result<String, Failure> {
             path.display()
         ))
     })?;
+    let here = environment::read(project);
+    let there = &kept.fingerprint;
+    if (&there.cpu_model, there.cpu_count, &there.kernel) != (&here.cpu_model, here.cpu_count, &here.kernel) {
+        return Ok(format!(
+            "the self-check that is kept here is of another machine ({}, {} CPUs, kernel {}): what a gate can see on this one is not \
+             known; `cargo bench -- --self-check` finds out",
+            there.cpu_model, there.cpu_count, there.kernel
+        ));
+    }
     if !kept.check.passed {
         return Err(Failure::usage(format!(
             "this machine failed its self-check of {}: identical code would be called a regression in up to {:.1} % of gates; quieten the machine and run --self-check again",

@@ -11,7 +11,7 @@ use crate::{
     },
     store::{
         arms::{BASE, CANDIDATE},
-        record::{CaseRecord, LaunchRecord, RunRecord, ValidityLevel},
+        record::{CaseOutcome, CaseRecord, LaunchRecord, RunRecord, ValidityLevel},
     },
 };
 
@@ -56,7 +56,7 @@ impl Judged {
     pub fn series(&self, run: &RunRecord) -> Vec<Series> {
         let blocks = calm_blocks(run);
         let mut all = Vec::new();
-        for case in &run.cases {
+        for case in run.cases.iter().filter(|case| !is_ignored(case)) {
             let Some((base, base_arm)) = self.base_of(run, case) else {
                 continue;
             };
@@ -89,6 +89,20 @@ impl Judged {
         all
     }
 
+    /// The series to which another block can still add: those of cases that failed in an arm, or cannot be had there, wait for
+    /// nothing.
+    #[must_use]
+    pub fn open_series(&self, run: &RunRecord) -> Vec<Series> {
+        let goes_on = |case: &CaseRecord| matches!(case.outcome, CaseOutcome::Planned | CaseOutcome::Measured);
+        let mut series = self.series(run);
+        series.retain(|series| {
+            let case = run.cases.iter().find(|case| case.id == series.case);
+            let both = case.and_then(|case| Some((case, self.base_of(run, case)?.0)));
+            both.is_some_and(|(case, base)| goes_on(case) && goes_on(base))
+        });
+        series
+    }
+
     fn base_of<'a>(&self, run: &'a RunRecord, case: &'a CaseRecord) -> Option<(&'a CaseRecord, &'static str)> {
         match &self.pairing {
             Pairing::Arms => Some((case, BASE)),
@@ -96,10 +110,15 @@ impl Judged {
             Pairing::Versus(server) => run
                 .cases
                 .iter()
-                .find(|c| c.scenario == case.scenario && c.param == case.param && c.server == *server)
+                .find(|c| c.scenario == case.scenario && c.param == case.param && c.server == *server && !is_ignored(c))
                 .map(|c| (c, CANDIDATE)),
         }
     }
+}
+
+/// Left out by its declaration, in both arms.
+fn is_ignored(case: &CaseRecord) -> bool {
+    matches!(case.outcome, CaseOutcome::Ignored(_))
 }
 
 /// Numbers of the blocks that count, in order.
@@ -163,8 +182,10 @@ pub fn of_launch(launch: &LaunchRecord, metric: Metric) -> Option<f64> {
     (!values.is_empty()).then(|| median(&values))
 }
 
-/// The validity that most rounds of an arm have.
+/// The validity that half of an arm's rounds have at least: one bad round in many makes an arm no less believable.
 fn believed(case: &CaseRecord, arm: &str) -> ValidityLevel {
-    let rounds = case.of_arm(arm).flat_map(|l| &l.rounds).map(|r| &r.validity);
-    super::validity::of_case(rounds).level
+    let rounds = case.of_arm(arm).flat_map(|l| &l.rounds);
+    let mut levels: Vec<ValidityLevel> = rounds.map(|round| round.validity.level).collect();
+    levels.sort_unstable();
+    levels.get(levels.len() / 2).copied().unwrap_or_default()
 }

@@ -20,6 +20,7 @@ use crate::{
     sandbox::{PrepareError, Prepared, Sandbox},
     store::{
         Entry, RunWriter, StoreError,
+        arms::{BASE, CANDIDATE},
         record::{CaseOutcome, Notice, RunRecord, ServerRecord},
     },
 };
@@ -286,7 +287,13 @@ impl Conductor<'_> {
         writer.amend(|run| {
             for case in &mut run.cases {
                 let rounds = case.launches.iter().flat_map(|l| &l.rounds).map(|r| &r.validity);
-                case.validity = validity::of_case(rounds);
+                let mut validity = validity::of_case(rounds);
+                // Half of the rounds are the other arm's: one that is not to be believed must not hide behind them.
+                for arm in [CANDIDATE, BASE] {
+                    let own = case.of_arm(arm).flat_map(|l| &l.rounds).map(|r| &r.validity);
+                    validity.level = validity.level.max(validity::of_case(own).level);
+                }
+                case.validity = validity;
             }
         });
         for case in &writer.run().cases {

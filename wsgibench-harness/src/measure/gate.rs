@@ -87,6 +87,8 @@ pub enum Ended {
     Decided(StopReason),
     /// The machine was too unsteady.
     Disturbed,
+    /// A gated figure was missing in too many blocks, or nothing is left to compare.
+    Missing,
     /// The budget is spent.
     Budget,
 }
@@ -95,6 +97,7 @@ pub enum Ended {
 pub struct GatePolicy {
     judged: Judged,
     decision: Decision,
+    budget: Option<Duration>,
     deadline: Option<Instant>,
     ended: Option<Ended>,
 }
@@ -112,7 +115,8 @@ impl GatePolicy {
         Ok(Self {
             judged,
             decision: Decision::new(design)?,
-            deadline: budget.map(|budget| Instant::now() + budget),
+            budget,
+            deadline: None,
             ended: None,
         })
     }
@@ -143,14 +147,21 @@ impl Policy for GatePolicy {
 
     fn more(&mut self, block: u32, run: &RunRecord) -> bool {
         if block == 0 {
+            // The budget is for measuring: images and ceilings are done by now.
+            self.deadline = self.budget.map(|budget| Instant::now() + budget);
             return true;
         }
-        let series = self.judged.series(run);
+        let series = self.judged.open_series(run);
         self.ended = match self.decision.progress(&series) {
-            Progress::Stop(reason) => Some(Ended::Decided(reason)),
-            Progress::Continue { .. } if self.too_unsteady(block, run) => Some(Ended::Disturbed),
-            Progress::Continue { .. } if self.deadline.is_some_and(|at| Instant::now() >= at) => Some(Ended::Budget),
-            Progress::Continue { .. } => None,
+            _ if series.is_empty() => Some(Ended::Missing),
+            // A regression found early in a run with too many repeats is waited with: more blocks may make it count.
+            Progress::Stop(reason) if reason == StopReason::LastLook || !disturbance(run).invalid => {
+                Some(Ended::Decided(reason))
+            }
+            _ if self.enough(block) && self.is_calm(run) => Some(Ended::Missing),
+            _ if self.enough(block) => Some(Ended::Disturbed),
+            _ if self.deadline.is_some_and(|at| Instant::now() >= at) => Some(Ended::Budget),
+            _ => None,
         };
         self.ended.is_none()
     }
@@ -158,11 +169,13 @@ impl Policy for GatePolicy {
 
 impl GatePolicy {
     /// Repeats are bounded: so many blocks more than planned as may be repeats, and one.
-    fn too_unsteady(&self, block: u32, run: &RunRecord) -> bool {
+    fn enough(&self, block: u32) -> bool {
         let planned = f64::from(self.blocks());
-        let most = planned / (1.0 - Guard::default().max_repeat_share) + 1.0;
-        let calm = calm_blocks(run).len();
-        f64::from(block) >= most && calm < self.blocks() as usize
+        f64::from(block) >= planned / (1.0 - Guard::default().max_repeat_share) + 1.0
+    }
+
+    fn is_calm(&self, run: &RunRecord) -> bool {
+        calm_blocks(run).len() >= self.blocks() as usize
     }
 }
 
@@ -170,8 +183,18 @@ impl GatePolicy {
 mod tests {
     use std::collections::BTreeMap;
 
+    use serde_json::Value;
+
     use super::*;
-    use crate::{measure::comparison::Pairing, stats::metric::Metric};
+    use crate::{
+        measure::comparison::Pairing,
+        stats::metric::Metric,
+        store::{
+            arms::{BASE, CANDIDATE},
+            record::CaseOutcome,
+            samples,
+        },
+    };
 
     fn judged() -> Judged {
         Judged {
@@ -190,6 +213,62 @@ mod tests {
         assert!(error.to_string().contains("--budget 1m 41s"), "{error}");
         let design = plan(&judged(), 1, block, Some(Duration::from_secs(170))).unwrap();
         assert_eq!(design.last_blocks(), 16);
+    }
+
+    /// A case whose arms took so many seconds to start, block by block; 0 is a figure that is missing. In the first blocks, as
+    /// many as are `disturbed`, the reference loads lie apart.
+    fn case(server: &str, outcome: &CaseOutcome, blocks: u32, candidate: f64, disturbed: u32) -> Value {
+        let launch = |block: u32, arm: &str, seconds: f64| {
+            let wobble = 1.0 + 0.001 * f64::from(block % 7);
+            let last = if block < disturbed { 30.0 } else { 101.0 };
+            samples::launch(block, arm, seconds * wobble, [100.0, last])
+        };
+        let launches: Vec<Value> = (0..blocks)
+            .flat_map(|block| [launch(block, BASE, 1.0), launch(block, CANDIDATE, candidate)])
+            .collect();
+        samples::case(server, outcome, &launches)
+    }
+
+    fn policy(cases: usize) -> GatePolicy {
+        let judged = Judged {
+            gated: vec![Metric::StartUpTime],
+            ..judged()
+        };
+        GatePolicy::new(judged, Design::standard(cases), None).expect("a design")
+    }
+
+    /// What the policy says after so many blocks.
+    fn after(block: u32, cases: &[Value]) -> (bool, Option<Ended>) {
+        let mut policy = policy(cases.len());
+        let more = policy.more(block, &samples::run("r", cases));
+        (more, policy.ended())
+    }
+
+    #[test]
+    fn a_figure_that_never_comes_ends_the_run_all_the_same() {
+        let lacking = |blocks| [case("a", &CaseOutcome::Measured, blocks, 0.0, 0)];
+        assert_eq!(after(30, &lacking(30)), (true, None));
+        assert_eq!(after(36, &lacking(36)), (false, Some(Ended::Missing)));
+    }
+
+    #[test]
+    fn a_lost_case_holds_up_no_other() {
+        let lost = case("a", &CaseOutcome::Failed("it died".into()), 1, 1.0, 0);
+        let fine = |blocks| case("b", &CaseOutcome::Measured, blocks, 1.0, 0);
+        assert_eq!(after(25, &[lost.clone(), fine(25)]), (true, None));
+        let end = Some(Ended::Decided(StopReason::LastLook));
+        assert_eq!(after(26, &[lost.clone(), fine(26)]), (false, end));
+        assert_eq!(after(1, &[lost]), (false, Some(Ended::Missing)));
+    }
+
+    #[test]
+    fn an_early_regression_amid_too_many_repeats_is_waited_with() {
+        let slower = |blocks, disturbed| [case("a", &CaseOutcome::Measured, blocks, 2.0, disturbed)];
+        let certain = Some(Ended::Decided(StopReason::Regression));
+        assert_eq!(after(13, &slower(13, 3)), (false, certain));
+        assert_eq!(after(14, &slower(14, 4)), (true, None));
+        assert_eq!(after(16, &slower(16, 4)), (false, certain));
+        assert_eq!(after(36, &slower(36, 12)), (false, Some(Ended::Disturbed)));
     }
 
     #[test]

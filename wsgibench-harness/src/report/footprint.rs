@@ -131,12 +131,13 @@ pub const HEADS: [&str; 5] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::samples;
 
     #[test]
     fn few_connections_say_nothing() {
         let mut round = RoundRecord {
             memory_mean_bytes: 120 << 20,
-            ..empty()
+            ..samples::round()
         };
         round.load.connections.established = 16;
         assert_eq!(per_connection(0, 20 << 20, &round), None);
@@ -144,22 +145,5 @@ mod tests {
         assert!((each - f64::from(100 << 20) / 10_016.0).abs() < 1e-6);
         assert_eq!(per_connection(10_000, 0, &round), None);
         assert_eq!(per_connection(10_000, 130 << 20, &round), None);
-    }
-
-    fn empty() -> RoundRecord {
-        serde_json::from_value(serde_json::json!({
-            "index": 0,
-            "load": crate::load::RoundResult::default(),
-            "server_cpu_user_seconds": 0.0,
-            "server_cpu_system_seconds": 0.0,
-            "server_cpu_seconds": 0.0,
-            "throttled_seconds": 0.0,
-            "memory_mean_bytes": 0,
-            "memory_peak_bytes": 0,
-            "server_series": [],
-            "metrics": {},
-            "validity": crate::store::record::Validity::default(),
-        }))
-        .unwrap()
     }
 }

@@ -144,7 +144,7 @@ mod tests {
         let noise = Normal::new(0.0, 0.05).expect("a valid distribution");
         for references in 2..=4 {
             let blocks: Vec<Vec<f64>> = (0..20_000)
-                .map(|_| (0..references).map(|_| noise.sample(&mut rng).exp()).collect())
+                .map(|_| (0..references).map(|_| f64::exp(noise.sample(&mut rng))).collect())
                 .collect();
             let blocks: Vec<&[f64]> = blocks.iter().map(Vec::as_slice).collect();
             let disturbed = Guard::default().disturbed(&blocks).into_iter().filter(|d| *d).count();

@@ -60,11 +60,11 @@ pub struct PairCheck {
     /// Share of the gates with a planted change that caught it. Planted is the margin; twice the margin where it is
     /// absolute, since a rise must exceed it.
     pub caught_at_margin: f64,
-    /// Second launch against first launch of a block, as a share of the first (difference, where absolute): what the
-    /// order alone does. Random order keeps it from biasing a gate; it still adds to the spread.
-    pub order_effect: f64,
+    /// Candidate against base, as a share of the base (difference, where absolute). The arms are identical and the order is
+    /// random, so that it should be chance: a small p-value says that the harness itself favours one arm.
+    pub label_effect: f64,
     /// Two-sided p-value of that effect.
-    pub order_p: f64,
+    pub label_p: f64,
 }
 
 /// One metric over its pairs.
@@ -286,8 +286,8 @@ fn check_pair(series: &Series, decision: &Decision, planted: usize, rng: &mut Xo
         spread,
         mde: detectable(spread, series.margin, design).map(|found| natural(sign * found).abs()),
         caught_at_margin: float(caught) / float(planted),
-        order_effect: natural(sign * mean(&differences)),
-        order_p: (2.0 * t_upper_tail(t.abs(), float(differences.len()) - 1.0)).min(1.0),
+        label_effect: natural(sign * mean(&differences)),
+        label_p: (2.0 * t_upper_tail(t.abs(), float(differences.len()) - 1.0)).min(1.0),
     }
 }
 

@@ -70,14 +70,14 @@ fn the_same_seed_gives_the_same_check() {
 }
 
 #[test]
-fn what_the_order_does_is_seen_and_alarms_nobody() {
+fn what_tells_the_arms_apart_is_seen_and_alarms_nobody() {
     let mut recording = recording(0.005, 30, 1);
-    for (_, second) in &mut recording[0].blocks {
-        *second *= 1.04;
+    for (_, candidate) in &mut recording[0].blocks {
+        *candidate *= 1.04;
     }
     let check = self_check(&recording, &Design::standard(2), 1000, 1).expect("a recording");
     let cpu = &check.pairs[0];
-    assert!((cpu.order_effect - 0.04).abs() < 0.005 && cpu.order_p < 1e-6, "{cpu:?}");
+    assert!((cpu.label_effect - 0.04).abs() < 0.005 && cpu.label_p < 1e-6, "{cpu:?}");
     assert!(check.passed, "{check:?}");
 }
 

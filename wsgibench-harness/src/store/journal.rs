@@ -88,7 +88,10 @@ pub(super) fn apply(run: &mut RunRecord, entry: Entry) {
             round,
         } => {
             if let Some(case) = find(run, &case) {
-                case.outcome = CaseOutcome::Measured;
+                // A case that failed in one arm stays so, whatever the other arm gives afterwards.
+                if case.outcome == CaseOutcome::Planned {
+                    case.outcome = CaseOutcome::Measured;
+                }
                 if let Some(launch) = case.launches.iter_mut().find(|l| l.index == launch && l.arm == arm) {
                     launch.rounds.push(*round);
                 }
@@ -120,4 +123,37 @@ pub(super) fn apply(run: &mut RunRecord, entry: Entry) {
 
 fn find<'a>(run: &'a mut RunRecord, id: &str) -> Option<&'a mut CaseRecord> {
     run.cases.iter_mut().find(|case| case.id == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{
+        arms::{BASE, CANDIDATE},
+        samples,
+    };
+
+    #[test]
+    fn a_case_that_failed_in_one_arm_stays_so() {
+        let case = || "ping/a/c1".to_owned();
+        let launches = [CANDIDATE, BASE].map(|arm| samples::launch(0, arm, 0.1, [1.0, 1.0]));
+        let run = samples::run("r", &[samples::case("a", &CaseOutcome::Planned, &launches)]);
+        let round = |arm: &str| Entry::Round {
+            case: case(),
+            arm: arm.to_owned(),
+            launch: 0,
+            round: Box::new(samples::round()),
+        };
+        let failed = CaseOutcome::Failed("it did not start".into());
+        let outcome = Entry::Outcome {
+            case: case(),
+            outcome: failed.clone(),
+        };
+        let begun = || Entry::Run(Box::new(run.clone()));
+        let fine = fold([begun(), round(CANDIDATE)]).unwrap();
+        assert_eq!(fine.cases[0].outcome, CaseOutcome::Measured);
+        let lost = fold([begun(), round(CANDIDATE), outcome, round(BASE)]).unwrap();
+        assert_eq!(lost.cases[0].outcome, failed);
+        assert_eq!(lost.cases[0].candidate_rounds().count(), 1);
+    }
 }

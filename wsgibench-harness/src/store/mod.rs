@@ -14,6 +14,8 @@ mod journal;
 pub mod record;
 mod runs;
 mod salvage;
+#[cfg(test)]
+pub(crate) mod samples;
 mod versioned;
 
 pub use atomic::write_atomically;

@@ -277,36 +277,18 @@ impl RunWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::record::{CaseOutcome, LaunchRecord, Notice, SCHEMA_VERSION};
+    use crate::store::{
+        arms::CANDIDATE,
+        record::{CaseOutcome, LaunchRecord, Notice},
+        samples,
+    };
 
     fn record(id: &str) -> RunRecord {
-        serde_json::from_value(serde_json::json!({
-            "schema_version": SCHEMA_VERSION, "harness_version": "0", "id": id,
-            "started": "2026-01-01T00:00:00Z", "finished": null, "interrupted": false, "seed": 1,
-            "profile": crate::declare::Profile::default(), "arguments": [],
-            "environment": crate::store::record::Environment::default(), "notices": [], "servers": [],
-            "cases": [{"id": "ping/a/c1", "scenario": "ping", "server": "a", "param": "c1", "values": [],
-                "description": "", "load": crate::load::Load::closed(1), "outcome": CaseOutcome::Planned,
-                "launches": [], "validity": {"level": "valid", "findings": []}}],
-            "ceiling": null
-        }))
-        .expect("a run as an older version may have written it")
+        samples::run(id, &[samples::case("a", &CaseOutcome::Planned, &[])])
     }
 
     fn launch() -> LaunchRecord {
-        LaunchRecord {
-            index: 0,
-            block: 0,
-            arm: "candidate".into(),
-            started: jiff::Timestamp::UNIX_EPOCH,
-            start_up_seconds: 0.1,
-            address: "127.0.0.1:1".into(),
-            memory_at_rest_bytes: 1,
-            rounds: Vec::new(),
-            reference: Vec::new(),
-            error: None,
-            log: None,
-        }
+        serde_json::from_value(samples::launch(0, CANDIDATE, 0.1, [1.0, 1.0])).unwrap()
     }
 
     #[test]

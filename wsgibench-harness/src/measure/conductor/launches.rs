@@ -352,7 +352,11 @@ impl Conductor<'_> {
 
     fn failed_start(&self, writer: &mut RunWriter, ready: &Ready, error: &LaunchError) -> Result<Next, StoreError> {
         if !self.interrupt.asked() {
-            self.outcome(writer, &ready.job.case.id, CaseOutcome::Failed(error.to_string()))?;
+            let (id, arm) = (&ready.job.case.id, ready.job.arm);
+            if arm != CANDIDATE {
+                self.notice(writer, id, format!("a start of the {arm} arm: {error}"))?;
+            }
+            self.outcome(writer, id, CaseOutcome::Failed(error.to_string()))?;
         }
         Ok(Next::DropCase)
     }

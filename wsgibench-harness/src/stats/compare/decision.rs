@@ -313,10 +313,20 @@ impl Decision {
         let mde = spread.and_then(|spread| detectable(spread, series.margin, &design));
         // For the worse: a rise, or a fall where more is better.
         let mde = mde.map(|found| natural(found).abs());
+        // A look too early for so large a family could not have called anything a regression: it is none.
+        let decidable = self.design.decidable_at();
+        let too_early = series.gated && decidable.is_none_or(|needed| judged.blocks < needed);
+        let undecided = !judged.looked || (too_early && verdict == Verdict::Inconclusive);
         if !judged.looked {
             let needed = self.design.looks.first().map_or(0, |look| look.blocks);
             notes.push(format!(
                 "undecided: {} usable blocks, and the first look needs {needed}",
+                judged.blocks
+            ));
+        } else if undecided {
+            let needed = decidable.map_or_else(|| "more than are planned".to_owned(), |blocks| blocks.to_string());
+            notes.push(format!(
+                "undecided: {} usable blocks, and the first look that could tell any change among so many gated pairs needs {needed}",
                 judged.blocks
             ));
         } else if mde.is_none() && verdict == Verdict::Inconclusive {
@@ -348,7 +358,7 @@ impl Decision {
             spread,
             blocks: judged.blocks,
             unusable_blocks: judged.differences.unusable,
-            undecided: !judged.looked,
+            undecided,
             notes,
         }
     }

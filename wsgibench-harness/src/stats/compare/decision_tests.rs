@@ -93,6 +93,16 @@ fn nothing_is_decided_before_the_first_look() {
 }
 
 #[test]
+fn a_look_that_could_tell_nothing_decides_nothing() {
+    // Of 40 gated pairs none can reach its level in ten blocks: a regression of any size would have been missed.
+    let early = decide(40, &[series(Metric::CpuPerRequest, wobbling(10, 2.0))]).remove(0);
+    assert_eq!((early.verdict, early.undecided), (Verdict::Inconclusive, true));
+    assert!(early.notes[0].contains("needs 16"), "{:?}", early.notes);
+    let later = decide(40, &[series(Metric::CpuPerRequest, wobbling(16, 2.0))]).remove(0);
+    assert_eq!((later.verdict, later.undecided), (Verdict::Regression, false));
+}
+
+#[test]
 fn blocks_between_looks_wait_for_the_next_one() {
     let mut blocks = wobbling(15, 1.0);
     blocks[10..].fill((1.0, 99.0));
