@@ -99,6 +99,19 @@ fn users_who_think_are_no_lost_connections_unless_connecting_failed() {
 }
 
 #[test]
+fn users_who_came_earlier_have_asked_more() {
+    let mut load = good();
+    load.connections.jain = 0.7;
+    let users = Surroundings {
+        model: LoadModel::Users,
+        ..Surroundings::default()
+    };
+    assert_eq!(checks(&load, &users), (ValidityLevel::Valid, vec![]));
+    let connections = Surroundings::default();
+    assert_eq!(checks(&load, &connections), (Suspect, vec!["fairness".to_owned()]));
+}
+
+#[test]
 fn littles_law_counts_whole_scripts() {
     let scripted = Surroundings {
         scripted: true,
