@@ -107,7 +107,8 @@ impl Conductor<'_> {
                         .collect::<Vec<_>>()
                         .join(" and "),
                     number,
-                    of,
+                    // Blocks that are repeated come on top of the plan.
+                    of: of.max(number),
                     left: self.left(&ready, number, of),
                 });
                 let next = match turn[..] {

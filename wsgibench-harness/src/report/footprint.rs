@@ -1,5 +1,7 @@
 //! What a server costs before it does anything: time to its first answer, memory at rest and for each connection, size of its image.
 
+use std::collections::BTreeSet;
+
 use super::units::float;
 use crate::store::record::{CaseRecord, RoundRecord, RunRecord};
 
@@ -26,8 +28,11 @@ pub struct Footprint {
 /// Those of all servers that were launched, in the run's order.
 #[must_use]
 pub fn of_run(run: &RunRecord) -> Vec<Footprint> {
+    // Where the arms of a comparison differ, a server is in the run twice: as the candidate has it, and as the base.
+    let mut told = BTreeSet::new();
     run.servers
         .iter()
+        .filter(|server| told.insert(server.spec.name.as_str()))
         .filter_map(|server| {
             let cases: Vec<&CaseRecord> = run
                 .cases

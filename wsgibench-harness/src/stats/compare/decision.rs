@@ -333,10 +333,10 @@ impl Decision {
             notes.push("no change could be told from chance in so few blocks with so many gated pairs".to_owned());
         }
         if judged.differences.unusable > 0 {
-            notes.push(format!(
-                "{} blocks lack an arm or a usable value",
-                judged.differences.unusable
-            ));
+            notes.push(match judged.differences.unusable {
+                1 => "1 block lacks an arm or a usable value".to_owned(),
+                many => format!("{many} blocks lack an arm or a usable value"),
+            });
         }
         Outcome {
             case: series.case.clone(),
