@@ -29,6 +29,7 @@ use wsgibench_harness::{
     report::{
         Listener,
         terminal::{self, Terminal},
+        units::float,
     },
     sandbox::{Launch, Usage},
     stats::{estimate::t_interval, sample::mean},
@@ -280,14 +281,6 @@ fn conclude(ratios: &[Ratios]) -> bool {
         );
     }
     sound
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "requests of a launch, or nanoseconds up to an hour: far below 2^52"
-)]
-fn float(n: u64) -> f64 {
-    n as f64
 }
 
 /// Of a log ratio.

@@ -11,7 +11,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo bench                                     the default profile
   cargo bench -- --quick                          a short look at the same cases
-  cargo bench -- --list                           what there is
+  cargo bench -- --list                           what the default profile runs; `--list .` shows all there is
   cargo bench -- ping/gunicorn                    cases whose id matches a regular expression
   cargo bench -- --server bjoern --server uwsgi   only these servers
   cargo bench -- --profile appdynamics            a published study again

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Failure, args::Args, run::Listeners};
 use crate::{
     measure::{
+        Job,
         comparison::of_launch,
         event::{Advised, Event},
     },
@@ -21,11 +22,39 @@ pub(super) fn read(store: &Store, args: &Args) -> Result<Option<Vec<BaselineRun>
     Ok(name.map(|name| store.read_baseline(name)).transpose()?)
 }
 
+/// Says before the run what a strict comparison will end on. Only after it can that be an error: a case that could not be
+/// measured today either, as on a machine without what its server needs, lacks nothing.
+pub(super) fn foretell(args: &Args, earlier: Option<&[BaselineRun]>, jobs: &[Job], listeners: &Listeners) {
+    let Some((name, earlier)) = args.baseline.as_ref().zip(earlier) else {
+        return;
+    };
+    let lacking = lacking(earlier, jobs.iter().map(|job| job.case.id.as_str()));
+    if !lacking.is_empty() {
+        let text = format!(
+            "baseline `{name}` has no figure of {}: where one is measured now, this run ends with status 2; --baseline-lenient {name} \
+             compares what there is",
+            lacking.join(", ")
+        );
+        listeners.notice("", text);
+    }
+}
+
+/// Which of the cases no run of the baseline has.
+fn lacking<'a>(earlier: &[BaselineRun], cases: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    cases
+        .filter(|case| !earlier.iter().any(|run| run.cases.contains_key(*case)))
+        .collect()
+}
+
 /// The figures of a run's candidate launches.
 pub(super) fn population(run: &RunRecord) -> BaselineRun {
     BaselineRun::of(run, |run, id| {
-        let launches = run.cases.iter().filter(|c| c.id == id).flat_map(CaseRecord::candidate);
-        let launches: Vec<_> = launches.collect();
+        let launches: Vec<_> = run
+            .cases
+            .iter()
+            .filter(|c| c.id == id)
+            .flat_map(CaseRecord::candidate)
+            .collect();
         Metric::ALL
             .into_iter()
             .filter_map(|metric| {
@@ -83,13 +112,9 @@ fn compare(
             );
         }
     }
-    let mut missing = Vec::new();
+    let missing = lacking(earlier, new.cases.keys().map(String::as_str));
     let mut advised = Vec::new();
-    for (case, figures) in &new.cases {
-        if !earlier.iter().any(|run| run.cases.contains_key(case)) {
-            missing.push(case.clone());
-            continue;
-        }
+    for (case, figures) in new.cases.iter().filter(|(case, _)| !missing.contains(&case.as_str())) {
         let advice = Metric::ALL
             .into_iter()
             .filter_map(|metric| of_metric(metric, case, figures, earlier));

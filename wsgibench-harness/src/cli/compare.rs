@@ -1,14 +1,11 @@
 //! `--against`, `--versus`: both arms in one run, block by block, and the decision.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    sync::Arc,
-};
+use std::collections::BTreeMap;
 
 use super::{
     Failure,
     args::Args,
+    arms,
     exit::{self, ExitStatus},
     plan::Plan,
     run::Run,
@@ -16,10 +13,8 @@ use super::{
     verdict::{self, VerdictFile},
 };
 use crate::{
-    against::{self, Declared},
     declare::Case,
     measure::{
-        Job,
         comparison::{Judged, Pairing},
         event::Event,
         gate::{self, Ended, GatePolicy},
@@ -53,7 +48,7 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
         // Nor is a budget without a decision worth a build. What the other commit has is not known yet: all that is chosen.
         gate::plan(&judged, plan.cases.len(), plan.order.block_time() * 2, args.budget)?;
     }
-    let (against, unmatched) = arms(run, args, plan, bench)?;
+    let (against, unmatched) = arms::add(run, args, plan, bench)?;
     let compared = match &judged.pairing {
         Pairing::Arms => plan.order.jobs.iter().filter(|job| job.arm == BASE).count(),
         Pairing::Versus(server) => plan.order.jobs.iter().filter(|job| job.case.server != *server).count(),
@@ -87,146 +82,6 @@ fn leave_out_faults(run: &Run, plan: &mut Plan) {
             left.join(", ")
         );
         run.listeners.notice("", text);
-    }
-}
-
-/// Adds the other arm to the plan. Gives a name for it, and what is in one arm only.
-fn arms(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<(String, Vec<String>), Failure> {
-    if let Some(server) = &args.versus {
-        if !plan.cases.iter().any(|case| case.server == *server) {
-            let mut chosen: Vec<&str> = plan.cases.iter().map(|case| case.server.as_str()).collect();
-            chosen.sort_unstable();
-            chosen.dedup();
-            return Err(Failure::usage(format!(
-                "--versus {server}: none of the chosen cases is of that server, but of {}; correct it, name it with --server too, or \
-                 choose its scenario",
-                chosen.join(", ")
-            )));
-        }
-        return Ok((server.clone(), leave_out_partnerless(plan, server)));
-    }
-    let Some(reference) = &args.against else {
-        return Err(Failure::usage(
-            "--gate needs something to compare with: --against GIT_REF, or --versus SERVER",
-        ));
-    };
-    let manifest_dir = plan.order.manifest_dir.clone();
-    let folder = run.store.root().join("against");
-    let checkout = against::check_out(reference, &manifest_dir, &folder)?;
-    run.listeners.tell(&Event::Preparing {
-        what: reference.clone(),
-        text: format!(
-            "building its bench, commit {}",
-            &checkout.commit[..12.min(checkout.commit.len())]
-        ),
-    });
-    // In a target folder of its own: cargo names a bench by its place in the workspace, so in ours the base's would replace
-    // the very program that runs, and each of the two would be built anew in turn.
-    let declared = against::declarations(&checkout, bench, &folder.join("target"), &as_here(args, plan))?;
-    set_candidate_env(plan, &args.candidate_env);
-    let unmatched = add_base(plan, &declared);
-    if !plan.order.jobs.iter().any(|job| job.arm == BASE) {
-        return Err(Failure::usage(format!(
-            "{reference} has none of the chosen cases: there is nothing to compare ({})",
-            unmatched.join(", ")
-        )));
-    }
-    Ok((format!("{reference} ({})", checkout.commit), unmatched))
-}
-
-/// What makes the other commit's bench resolve its servers as ours were: the limits of a profile, and the CPUs.
-fn as_here(args: &Args, plan: &Plan) -> Vec<String> {
-    let list = |cpus: &[usize]| cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    let mut given = Vec::new();
-    if let Some(profile) = &args.profile {
-        // The file of a profile is named from here, the profile of a name is the other commit's own.
-        let file = fs::canonicalize(profile).ok().filter(|path| path.is_file());
-        let profile = file.map_or_else(|| profile.clone(), |path| path.display().to_string());
-        given.push(format!("--profile={profile}"));
-    }
-    if !plan.order.shared_cpus {
-        given.push(format!("--server-cpus={}", list(&plan.order.server_cpus)));
-        given.push(format!("--load-cpus={}", list(&plan.order.load_cpus)));
-    }
-    given
-}
-
-/// `--versus`: what only one side has is not measured. Gives those cases.
-fn leave_out_partnerless(plan: &mut Plan, server: &str) -> Vec<String> {
-    let side = |of_server: bool| -> BTreeSet<(String, String)> {
-        let jobs = plan.order.jobs.iter().map(|job| &job.case);
-        jobs.filter(|case| (case.server == server) == of_server)
-            .map(|case| (case.scenario.clone(), case.param.clone()))
-            .collect()
-    };
-    let both: BTreeSet<(String, String)> = side(true).intersection(&side(false)).cloned().collect();
-    let has_partner = |case: &Case| both.contains(&(case.scenario.clone(), case.param.clone()));
-    let unmatched = plan.order.jobs.iter().map(|job| &job.case);
-    let unmatched = unmatched
-        .filter(|case| !has_partner(case))
-        .map(|case| format!("{}: no case of {} to compare with", case.id, other_side(case, server)))
-        .collect();
-    plan.order.jobs.retain(|job| has_partner(&job.case));
-    plan.cases.retain(has_partner);
-    unmatched
-}
-
-fn other_side<'a>(case: &Case, server: &'a str) -> &'a str {
-    if case.server == server {
-        "another server"
-    } else {
-        server
-    }
-}
-
-/// `--candidate-env`: what is in the jobs before the base's are added is the candidate arm.
-fn set_candidate_env(plan: &mut Plan, variables: &[(String, String)]) {
-    if variables.is_empty() {
-        return;
-    }
-    for job in &mut plan.order.jobs {
-        let env = &mut Arc::make_mut(&mut job.spec).env;
-        env.retain(|(name, _)| variables.iter().all(|(given, _)| given != name));
-        env.extend_from_slice(variables);
-    }
-}
-
-/// A base job for each candidate job whose case the other commit has too. Gives the cases that it has not.
-fn add_base(plan: &mut Plan, declared: &Declared) -> Vec<String> {
-    let mut unmatched = Vec::new();
-    let mut base = Vec::new();
-    plan.order.jobs.retain(|job| {
-        let case = declared.cases.iter().find(|c| c.id == job.case.id);
-        let spec = case.and_then(|case| declared.servers.iter().find(|s| s.name == case.server));
-        let Some((case, spec)) = case.zip(spec) else {
-            unmatched.push(format!("{}: not in the reference", job.case.id));
-            return false;
-        };
-        // A declared load has requests, that of a script has none.
-        if job.case.work.script().is_some() != case.load.requests.is_empty() {
-            unmatched.push(format!("{}: scripted in one arm only", job.case.id));
-            return false;
-        }
-        let mut spec = spec.clone();
-        // A build of the same content is the same image; the name keeps the two apart in messages.
-        spec.limits.cpus = spec.limits.cpus.min(plan.order.server_cpus.len());
-        base.push(Job {
-            case: with_load(&job.case, case.load.clone()),
-            arm: BASE,
-            spec: Arc::new(spec),
-        });
-        true
-    });
-    plan.cases.retain(|case| base.iter().any(|job| job.case.id == case.id));
-    plan.order.jobs.extend(base);
-    unmatched
-}
-
-/// The case with the other commit's load. A script cannot be had from there: the working tree's stands for both.
-fn with_load(case: &Case, load: crate::load::Load) -> Case {
-    Case {
-        work: case.work.clone().with_load(load),
-        ..case.clone()
     }
 }
 
@@ -318,152 +173,4 @@ fn keep(run: &Run, record: &mut RunRecord, file: &VerdictFile) -> Result<(), Fai
     record.comparison = serde_json::to_value(file).ok();
     run.store.rewrite(record)?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-    use crate::{
-        against::DeclaredCase,
-        declare::{DeclaredServer, Location, Machine, Profile, Server, ServerSpec, Work, resolve},
-        load::{Load, Model, script::script},
-        measure::Order,
-        store::arms::CANDIDATE,
-    };
-
-    fn spec() -> ServerSpec {
-        let declared = DeclaredServer {
-            name: "one".into(),
-            description: String::new(),
-            location: Location {
-                file: "here",
-                line: 1,
-                column: 1,
-            },
-            manifest_dir: PathBuf::from("/"),
-            server: Server::image("one"),
-        };
-        let machine = Machine {
-            server_cpus: 1,
-            memory: u64::MAX,
-        };
-        resolve(&declared, None, &machine).0
-    }
-
-    fn scripted(load: Load) -> Work {
-        let script = script(|_| Box::pin(async { Ok(()) }));
-        Work::Script { load, script }
-    }
-
-    fn plan(works: &[(&str, Work)]) -> Plan {
-        let cases: Vec<Case> = works
-            .iter()
-            .map(|(id, work)| Case {
-                id: (*id).into(),
-                scenario: "s".into(),
-                server: "one".into(),
-                param: "p".into(),
-                values: Vec::new(),
-                work: work.clone(),
-                description: String::new(),
-                tags: Vec::new(),
-                ignored: None,
-                baseline: None,
-                setup: None,
-                teardown: None,
-            })
-            .collect();
-        let job = |case: &Case| Job {
-            case: case.clone(),
-            arm: CANDIDATE,
-            spec: Arc::new(spec()),
-        };
-        Plan {
-            order: Order {
-                jobs: cases.iter().map(job).collect(),
-                profile: Profile::quick(),
-                seed: 1,
-                load_cpus: vec![1],
-                server_cpus: vec![0],
-                shared_cpus: false,
-                reference: true,
-                test_mode: false,
-                resumed: false,
-                manifest_dir: PathBuf::from("/"),
-            },
-            cases,
-            notices: Vec::new(),
-            target_dir: PathBuf::from("/"),
-            resumes: None,
-        }
-    }
-
-    #[test]
-    fn what_one_side_alone_has_is_named_and_not_measured() {
-        let mut plan = plan(&[
-            ("ping/one", Work::Load(Load::closed(1).get("/"))),
-            ("ping/two", Work::Load(Load::closed(1).get("/"))),
-            ("json/two", Work::Load(Load::closed(1).get("/json"))),
-        ]);
-        let place = |case: &mut Case| {
-            let (scenario, server) = case.id.split_once('/').unwrap();
-            (case.scenario, case.server) = (scenario.to_owned(), server.to_owned());
-        };
-        plan.cases.iter_mut().for_each(place);
-        plan.order.jobs.iter_mut().for_each(|job| place(&mut job.case));
-        let unmatched = leave_out_partnerless(&mut plan, "one");
-        assert_eq!(unmatched, ["json/two: no case of one to compare with"]);
-        let ids: Vec<&str> = plan.order.jobs.iter().map(|job| job.case.id.as_str()).collect();
-        assert_eq!(ids, ["ping/one", "ping/two"]);
-        assert_eq!(plan.cases.len(), 2);
-        let unmatched = leave_out_partnerless(&mut plan, "three");
-        assert_eq!(unmatched.len(), 2);
-        assert!(plan.order.jobs.is_empty());
-    }
-
-    #[test]
-    fn the_other_arm_has_its_own_load_and_the_working_trees_script() {
-        let declared = |load: Load| Work::Load(load.get("/"));
-        let mut plan = plan(&[
-            ("declared", declared(Load::closed(1))),
-            ("scripted", scripted(Load::closed(1))),
-            ("became_scripted", scripted(Load::closed(1))),
-            ("became_declared", declared(Load::closed(1))),
-            ("new", scripted(Load::closed(1))),
-        ]);
-        let case = |id: &str, load: Load| DeclaredCase {
-            id: id.into(),
-            server: "one".into(),
-            load,
-        };
-        let unmatched = add_base(
-            &mut plan,
-            &Declared {
-                version: Declared::VERSION,
-                servers: vec![spec()],
-                cases: vec![
-                    case("declared", Load::closed(2).get("/old")),
-                    case("scripted", Load::closed(3)),
-                    case("became_scripted", Load::closed(4).get("/")),
-                    case("became_declared", Load::closed(5)),
-                ],
-            },
-        );
-        assert_eq!(
-            unmatched,
-            [
-                "became_scripted: scripted in one arm only",
-                "became_declared: scripted in one arm only",
-                "new: not in the reference"
-            ]
-        );
-        let base: Vec<&Job> = plan.order.jobs.iter().filter(|job| job.arm == BASE).collect();
-        assert_eq!(plan.order.jobs.len(), 2 * base.len());
-        assert_eq!(base[0].case.work.load(), &Load::closed(2).get("/old"));
-        assert!(base[0].case.work.script().is_none());
-        assert_eq!(base[1].case.work.load().model, Model::Closed { connections: 3 });
-        assert!(base[1].case.work.script().is_some());
-    }
 }

@@ -63,7 +63,7 @@ pub(super) fn request(
         .filter_map(|declared| all.iter().find(|case| case.server == declared.name).cloned())
         .collect();
     if cases.is_empty() {
-        return Err(Failure::usage("no server is left to examine; `--list` shows all"));
+        return Err(Failure::usage("no server is left to examine; `--list .` shows all"));
     }
     Ok(Some(Request {
         cases,

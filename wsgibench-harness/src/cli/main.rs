@@ -102,6 +102,7 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
         return Ok(ExitStatus::Success);
     }
     let mut plan = plan::make(&declarations, &args, manifest_dir, &target_dir)?;
+    baseline::foretell(&args, earlier.as_deref(), &plan.order.jobs, &listeners);
     if let Some(name) = &args.resume {
         resume::prepare(&run.store, name, &args, &mut plan)?;
     }

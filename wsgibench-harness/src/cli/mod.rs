@@ -1,6 +1,7 @@
 //! Arguments become a request for work; what came of it becomes an exit status.
 
 pub mod args;
+mod arms;
 mod baseline;
 mod compare;
 mod conformance;

@@ -56,13 +56,16 @@ pub fn missing(run: &RunRecord, outcomes: &[Outcome], disturbance: &Disturbance)
     }
     for case in &run.cases {
         match &case.outcome {
-            // One arm can do it and the other not: that is a change, and no figure tells it.
-            CaseOutcome::Unsupported(reason) if case.launches.iter().any(|launch| !launch.rounds.is_empty()) => {
-                missing.push(format!("{}: unsupported in one arm only: {reason}", case.id));
+            // The arm that was asked first ends the case: whether the other is like it nobody knows.
+            CaseOutcome::Unsupported(reason) => {
+                missing.push(format!(
+                    "{}: unsupported, perhaps in one arm only: {reason}; leave it out with --skip",
+                    case.id
+                ));
                 continue;
             }
-            // In both arms alike, or the case would have failed in one: it is no reason to fail.
-            CaseOutcome::NotAvailable(_) | CaseOutcome::Unsupported(_) | CaseOutcome::Ignored(_) => continue,
+            // In both arms alike, or the case would have failed: it is no reason to fail.
+            CaseOutcome::NotAvailable(_) | CaseOutcome::Ignored(_) => continue,
             CaseOutcome::Measured => {}
             CaseOutcome::Planned => missing.push(format!("{}: not measured", case.id)),
             CaseOutcome::Failed(reason) => {
@@ -79,7 +82,13 @@ pub fn missing(run: &RunRecord, outcomes: &[Outcome], disturbance: &Disturbance)
             missing.push(format!("{}: the measurement is invalid: {why}", case.id));
         }
     }
-    for outcome in outcomes.iter().filter(|o| o.gated && o.undecided) {
+    let told = |id: &str| {
+        missing
+            .iter()
+            .any(|text| text.strip_prefix(id).is_some_and(|rest| rest.starts_with(':')))
+    };
+    let undecided = outcomes.iter().filter(|o| o.gated && o.undecided && !told(&o.case));
+    for outcome in undecided.collect::<Vec<_>>() {
         missing.push(format!(
             "{}: {} has {} usable blocks, too few to decide",
             outcome.case,
@@ -118,5 +127,94 @@ pub fn status(
         ("inconclusive", ExitStatus::Inconclusive)
     } else {
         ("pass", ExitStatus::Success)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        stats::{Decision, Design, Guard, Metric, Series},
+        store::samples,
+    };
+
+    fn outcomes(case: &str, blocks: usize, candidate: f64) -> Vec<Outcome> {
+        scattered(case, blocks, candidate, 0.001)
+    }
+
+    fn scattered(case: &str, blocks: usize, candidate: f64, by: f64) -> Vec<Outcome> {
+        let wobble = |block: usize| if block.is_multiple_of(2) { 1.0 + by } else { 1.0 - by };
+        let series = Series {
+            case: format!("ping/{case}/c1"),
+            metric: Metric::CpuPerRequest,
+            margin: Metric::CpuPerRequest.default_margin(),
+            gated: true,
+            validity_worse: false,
+            blocks: (0..blocks).map(|block| (1.0, candidate * wobble(block))).collect(),
+        };
+        Decision::new(Design::standard(1)).unwrap().decide(&[series])
+    }
+
+    fn said(outcome: &CaseOutcome, outcomes: &[Outcome]) -> Vec<String> {
+        let run = samples::run("r", &[samples::case("a", outcome, &[])]);
+        missing(&run, outcomes, &Guard::default().judge(0, 26))
+    }
+
+    #[test]
+    fn what_was_not_seen_is_missing() {
+        let fine = outcomes("a", 26, 1.0);
+        assert_eq!(said(&CaseOutcome::Measured, &fine), [] as [String; 0]);
+        for (outcome, told) in [
+            (CaseOutcome::Planned, "ping/a/c1: not measured"),
+            (
+                CaseOutcome::Failed("it died\n    said last".into()),
+                "ping/a/c1: it died",
+            ),
+            (CaseOutcome::Unsupported("no chunks".into()), "leave it out with --skip"),
+        ] {
+            let missing = said(&outcome, &outcomes("a", 0, 1.0));
+            assert!(missing.len() == 1 && missing[0].contains(told), "{missing:?}");
+        }
+        assert_eq!(said(&CaseOutcome::Measured, &[]), ["nothing was compared"]);
+        let few = said(&CaseOutcome::Measured, &outcomes("a", 3, 1.0));
+        assert!(
+            few.len() == 1 && few[0].contains("3 usable blocks, too few to decide"),
+            "{few:?}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_had_here_is_missing_only_where_nothing_else_was_compared() {
+        let away = CaseOutcome::NotAvailable("no apache2".into());
+        assert_eq!(said(&away, &outcomes("b", 26, 1.0)), [] as [String; 0]);
+        assert_eq!(said(&away, &[]), ["nothing was compared"]);
+    }
+
+    #[test]
+    fn the_status_of_a_gate() {
+        let (same, slower, unclear) = (
+            outcomes("a", 26, 1.0),
+            outcomes("a", 26, 1.1),
+            scattered("a", 26, 1.0, 0.1),
+        );
+        let ask = |gate, run, missing: &[&str], outcomes: &[Outcome]| {
+            let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            status(gate, run, &missing, outcomes)
+        };
+        let (on, strict, fine) = (Some(Gate::On), Some(Gate::Strict), ExitStatus::Success);
+        assert_eq!(ask(on, fine, &[], &same), ("pass", ExitStatus::Success));
+        assert_eq!(ask(on, fine, &[], &slower), ("regression", ExitStatus::Regression));
+        assert_eq!(ask(None, fine, &[], &slower), ("advisory", ExitStatus::Success));
+        assert_eq!(ask(on, fine, &["x"], &slower), ("missing", ExitStatus::GateMissing));
+        assert_eq!(
+            ask(on, ExitStatus::CaseFailed, &[], &same),
+            ("failed", ExitStatus::CaseFailed)
+        );
+        assert_eq!(unclear[0].verdict, Verdict::Inconclusive, "{unclear:?}");
+        assert_eq!(ask(on, fine, &[], &unclear), ("pass", ExitStatus::Success));
+        assert_eq!(
+            ask(strict, fine, &[], &unclear),
+            ("inconclusive", ExitStatus::Inconclusive)
+        );
     }
 }

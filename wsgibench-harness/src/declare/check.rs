@@ -197,7 +197,7 @@ pub(crate) fn work(work: &Work) -> Vec<String> {
 /// What is wrong with what is done to the server: a fault needs time before it and after it.
 fn faults(load: &Load) -> Option<String> {
     let last = load.faults.iter().map(|fault| fault.after).max()?;
-    match load.measurement_time {
+    match load.own_length() {
         None => Some(format!(
             "it does something to the server after {last:?} and does not say how long a round lasts; add `.lasting(...)`"
         )),

@@ -59,12 +59,8 @@ pub enum ProfileError {
 /// # Errors
 /// Nothing of this name, the same name twice, or a file that cannot be read or is not right.
 pub fn find(name: &str, registered: &[Profile], manifest_dir: &Path) -> Result<Profile, ProfileError> {
-    let is_path = Path::new(name)
-        .extension()
-        .is_some_and(|end| end.eq_ignore_ascii_case("toml"))
-        || name.contains('/');
-    if is_path {
-        return read(Path::new(name));
+    if let Some(file) = as_file(name) {
+        return read(file);
     }
     let file = manifest_dir.join(FOLDER).join(format!("{name}.toml"));
     let declared = registered.iter().find(|profile| profile.name == name);
@@ -90,6 +86,14 @@ pub fn find(name: &str, registered: &[Profile], manifest_dir: &Path) -> Result<P
                 }
             }),
     }
+}
+
+/// The file that `--profile NAME` names, where it names one and not a profile.
+#[must_use]
+pub fn as_file(name: &str) -> Option<&Path> {
+    let path = Path::new(name);
+    let is_file = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("toml")) || name.contains('/');
+    is_file.then_some(path)
 }
 
 /// Names and descriptions of all profiles that can be named, for `--help` and messages; files are listed by name. Looks at

@@ -89,9 +89,9 @@ pub enum SelectError {
 
 fn near_text(ids: &[String]) -> String {
     if ids.is_empty() {
-        "; `--list` shows all".into()
+        "; `--list .` shows all".into()
     } else {
-        format!("; near it: {}; `--list` shows all", ids.join(", "))
+        format!("; near it: {}; `--list .` shows all", ids.join(", "))
     }
 }
 
@@ -217,7 +217,7 @@ impl Selector {
             (_, false) => "leave one of them out",
         };
         format!(
-            "no case is in all of: {}; {remedy} (`--list` shows all)",
+            "no case is in all of: {}; {remedy} (`--list .` shows all)",
             parts.join("; ")
         )
     }

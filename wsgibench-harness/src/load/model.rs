@@ -86,7 +86,7 @@ pub struct Load {
     pub connect_timeout: Duration,
     /// Connections that are opened and then left idle beside the loaded ones.
     pub idle_connections: usize,
-    /// Round length that the load itself fixes (`users`, `ramp`, `stages`); otherwise the profile's.
+    /// Round length that the load itself fixes (`ramp`, `stages`, `lasting`); see [`own_length`](Self::own_length).
     pub measurement_time: Option<Duration>,
     /// The rates of its schedule are shares of the server's capacity (1.0), which whoever runs the load finds first; the engine itself
     /// takes them for requests per second.
@@ -184,7 +184,8 @@ impl Load {
         self
     }
 
-    /// Users: how long they go on arriving.
+    /// Users: how long they go on arriving. A round is as long, unless [`lasting`](Self::lasting) gives the last ones time to
+    /// come to their end.
     #[must_use]
     pub fn arriving_for(mut self, time: Duration) -> Self {
         if let Model::Users { arriving_for, .. } = &mut self.model {
@@ -225,6 +226,16 @@ impl Load {
     pub fn lasting(mut self, time: Duration) -> Self {
         self.measurement_time = Some(time);
         self
+    }
+
+    /// Length of a round where the load itself says it: told by [`lasting`](Self::lasting), or that of its schedule, or the time
+    /// in which its users arrive. Otherwise it is the profile's.
+    #[must_use]
+    pub fn own_length(&self) -> Option<Duration> {
+        self.measurement_time.or(match self.model {
+            Model::Users { arriving_for, .. } => Some(arriving_for),
+            Model::Closed { .. } | Model::Open { .. } => None,
+        })
     }
 
     /// Adds a request to the mix (weight 1 unless it says otherwise).

@@ -3,6 +3,7 @@
 use super::{
     environment::{self, CpuTicks},
     job::Order,
+    programs::Programs,
 };
 use crate::{
     sandbox::{Launch, Usage},
@@ -43,6 +44,8 @@ pub(super) struct Account {
     pub(super) companions: Vec<CompanionUsage>,
     pub(super) steal_share: f64,
     pub(super) neighbour_share: f64,
+    /// The busiest other programs, in words.
+    pub(super) neighbours: Vec<String>,
 }
 
 impl Account {
@@ -61,12 +64,21 @@ impl Account {
         }
     }
 
-    /// The same with what else the machine did between two looks at its CPUs, while an engine took `engine_seconds`.
-    pub(super) fn beside(self, edges: [CpuTicks; 2], engine_seconds: f64, seconds: f64, order: &Order) -> Self {
+    /// The same with what else the machine did between two looks at its CPUs, while an engine took `engine_seconds`, and
+    /// with the programs that did it since `programs` were looked at.
+    pub(super) fn beside(
+        self,
+        edges: [CpuTicks; 2],
+        engine_seconds: f64,
+        seconds: f64,
+        programs: &Programs,
+        order: &Order,
+    ) -> Self {
         let ticks = difference(edges[0], edges[1]);
         Self {
             steal_share: share(ticks.steal, ticks.total),
             neighbour_share: neighbours(ticks, engine_seconds, seconds, order),
+            neighbours: programs.on(&Programs::now(), &order.load_cpus),
             ..self
         }
     }

@@ -56,7 +56,7 @@ impl Judged {
     pub fn series(&self, run: &RunRecord) -> Vec<Series> {
         let blocks = calm_blocks(run);
         let mut all = Vec::new();
-        for case in run.cases.iter().filter(|case| !is_ignored(case)) {
+        for case in run.cases.iter().filter(|case| !is_left_out(case)) {
             let Some((base, base_arm)) = self.base_of(run, case) else {
                 continue;
             };
@@ -116,6 +116,12 @@ impl Judged {
     }
 }
 
+/// Of neither arm there could be a figure: the declaration leaves it out, or it cannot be had here. (What one arm alone lacks
+/// has failed.) An unsupported case is none of these: the other arm was not asked any more.
+fn is_left_out(case: &CaseRecord) -> bool {
+    is_ignored(case) || matches!(case.outcome, CaseOutcome::NotAvailable(_))
+}
+
 /// Left out by its declaration, in both arms.
 fn is_ignored(case: &CaseRecord) -> bool {
     matches!(case.outcome, CaseOutcome::Ignored(_))
@@ -146,16 +152,11 @@ pub fn disturbance(run: &RunRecord) -> Disturbance {
     Guard::default().judge(blocks - calm_blocks(run).len(), blocks)
 }
 
-/// The reference rates of each block. Arms that take turns are bracketed by the same loads: those count once.
+/// The reference rates of each block.
 fn references(run: &RunRecord) -> BTreeMap<u32, Vec<f64>> {
     let mut by_block: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
     for launch in run.cases.iter().flat_map(|c| &c.launches) {
-        let known = by_block.entry(launch.block).or_default();
-        for rate in &launch.reference {
-            if !known.contains(rate) {
-                known.push(*rate);
-            }
-        }
+        by_block.entry(launch.block).or_default().extend(&launch.reference);
     }
     by_block
 }

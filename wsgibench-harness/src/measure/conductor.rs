@@ -182,6 +182,7 @@ impl Conductor<'_> {
                 Err(outcome) => self.outcome(writer, &job.case.id, outcome.clone())?,
             }
         }
+        self.fail_where_one_arm_is_missing(writer, &ready)?;
         let missing: HashSet<String> = writer
             .run()
             .cases
@@ -191,6 +192,25 @@ impl Conductor<'_> {
             .collect();
         ready.retain(|r| !missing.contains(&r.job.case.id));
         Ok(ready)
+    }
+
+    /// A case that one arm can have here and the other not has changed: no gate may pass it over.
+    fn fail_where_one_arm_is_missing(&self, writer: &mut RunWriter, ready: &[Ready]) -> Result<(), StoreError> {
+        let one_armed: Vec<(String, String)> = writer
+            .run()
+            .cases
+            .iter()
+            .filter_map(|case| match &case.outcome {
+                CaseOutcome::NotAvailable(reason) => Some((case.id.clone(), reason.clone())),
+                _ => None,
+            })
+            .filter(|(id, _)| ready.iter().any(|ready| ready.job.case.id == *id))
+            .collect();
+        for (id, reason) in one_armed {
+            let why = format!("not available here in one arm only: {reason}");
+            self.outcome(writer, &id, CaseOutcome::Failed(why))?;
+        }
+        Ok(())
     }
 
     fn build(&self, writer: &mut RunWriter, job: &Job) -> Result<Built, StoreError> {

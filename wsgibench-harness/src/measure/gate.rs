@@ -262,6 +262,29 @@ mod tests {
     }
 
     #[test]
+    fn a_case_that_cannot_be_had_here_is_no_part_of_the_gate() {
+        let away = |outcome: CaseOutcome| case("a", &outcome, 0, 1.0, 0);
+        let fine = case("b", &CaseOutcome::Measured, 26, 1.0, 0);
+        for outcome in [
+            CaseOutcome::NotAvailable("no apache2 here".into()),
+            CaseOutcome::Ignored("broken since 3.0".into()),
+        ] {
+            let run = samples::run("r", &[away(outcome), fine.clone()]);
+            let outcomes = policy(2).outcomes(&run);
+            assert!(
+                outcomes.iter().all(|outcome| outcome.case.contains("/b/")),
+                "{outcomes:?}"
+            );
+            assert!(outcomes.iter().any(|outcome| outcome.gated && !outcome.undecided));
+        }
+        // Perhaps of one arm only: that would be a change, and is undecided.
+        let unsupported = away(CaseOutcome::Unsupported("it loses chunked bodies".into()));
+        let run = samples::run("r", &[unsupported, fine]);
+        let undecided = |outcome: &Outcome| outcome.gated && outcome.undecided && outcome.case.contains("/a/");
+        assert!(policy(2).outcomes(&run).iter().any(undecided));
+    }
+
+    #[test]
     fn an_early_regression_amid_too_many_repeats_is_waited_with() {
         let slower = |blocks, disturbed| [case("a", &CaseOutcome::Measured, blocks, 2.0, disturbed)];
         let certain = Some(Ended::Decided(StopReason::Regression));

@@ -2,7 +2,7 @@
 //!
 //! A shared machine changes its speed within tenths of a second: the same loop of arithmetic took between 28 and 59 us on the
 //! virtual machine that this was written for. Of two rounds of 0.6 s one after the other, the logarithm of the ratio had a
-//! standard deviation of 16 %; cut into slices of 0.1 s that take turns, of 6.7 %. Never are both loaded at once: the one
+//! standard deviation of 15 %; cut into slices of 0.1 s that take turns, of 6.7 %. Never are both loaded at once: the one
 //! whose turn it is not has answered all it was asked, and rests.
 
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use super::{
     event::Event,
     job::{Ready, Timing},
     launch::{Context, Opened, Trouble, finish, nothing_answered},
+    programs::Programs,
     sampler::Samples,
 };
 use crate::{
@@ -159,6 +160,7 @@ fn round(
     number: u32,
 ) -> Result<Option<[RoundRecord; 2]>, (usize, Trouble)> {
     let mut parts = [Part::default(), Part::default()];
+    let programs = Programs::now();
     let (begun, ticks) = (Instant::now(), environment::cpu_ticks(&context.order.load_cpus));
     for turn in 0..number {
         // A B, B A, A B: a drift of the machine touches both alike.
@@ -180,7 +182,7 @@ fn round(
     let [first, second] = parts.map(|part| Part {
         account: part
             .account
-            .map(|account| account.beside(ticks, engine, wall, context.order)),
+            .map(|account| account.beside(ticks, engine, wall, &programs, context.order)),
         ..part
     });
     Ok(Some([

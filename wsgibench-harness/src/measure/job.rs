@@ -69,7 +69,7 @@ const OVERHEAD: Duration = Duration::from_millis(1_800);
 impl Order {
     pub(super) fn timing(&self, work: &Work) -> Timing {
         let load = work.load();
-        let round = load.measurement_time.unwrap_or(self.profile.measurement_time);
+        let round = load.own_length().unwrap_or(self.profile.measurement_time);
         if self.test_mode {
             return Timing {
                 warm_up: Duration::ZERO,
@@ -80,7 +80,7 @@ impl Order {
         Timing {
             warm_up: warm_up(load, self.profile.warm_up_time),
             // A load that fixes its own length is one whole story a launch.
-            rounds: if load.measurement_time.is_some() {
+            rounds: if load.own_length().is_some() {
                 1
             } else {
                 self.profile.rounds.max(1)

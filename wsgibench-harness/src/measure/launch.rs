@@ -24,6 +24,7 @@ use super::{
     interrupt::Interrupt,
     job::{Order, Ready, Timing},
     metrics,
+    programs::Programs,
     sampler::{self, Samples},
     validity::{self, Surroundings},
 };
@@ -234,6 +235,7 @@ impl Context<'_> {
         let mut drilled = drill::Drilled::default();
         let look = || Look::at(launch, self.order);
         let mut edges = (None, None);
+        let programs = Programs::now();
         let result = thread::scope(|scope| {
             let looking = scope.spawn(|| {
                 let mut last_done = 0;
@@ -281,6 +283,7 @@ impl Context<'_> {
                 [before.ticks, after.ticks],
                 load.engine_cpu_seconds,
                 load.seconds,
+                &programs,
                 self.order,
             ),
             _ => Account::default(),
@@ -313,6 +316,7 @@ impl Context<'_> {
             time_wait: environment::time_wait(server, port_range),
             steal_share: account.steal_share,
             neighbour_share: account.neighbour_share,
+            neighbours: account.neighbours,
             shared_cpus: self.order.shared_cpus,
             published_port: self.published_port && !runs_already,
             runs_already,

@@ -21,6 +21,7 @@ mod job;
 mod launch;
 mod metrics;
 mod order;
+pub(crate) mod programs;
 mod reference;
 mod sampler;
 pub mod validity;

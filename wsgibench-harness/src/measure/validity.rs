@@ -35,7 +35,7 @@ impl From<&Model> for LoadModel {
     clippy::struct_excessive_bools,
     reason = "independent facts about the round, each with a name of its own"
 )]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Surroundings {
     /// Model of the load.
     pub model: LoadModel,
@@ -51,6 +51,8 @@ pub struct Surroundings {
     pub steal_share: f64,
     /// CPU time that others took on the load CPUs, as a share of the round.
     pub neighbour_share: f64,
+    /// The programs that took most of it, in words.
+    pub neighbours: Vec<String>,
     /// Server and engine share CPUs.
     pub shared_cpus: bool,
     /// Measured through the published port for want of a route.
@@ -71,6 +73,7 @@ impl Default for Surroundings {
             time_wait: 0,
             steal_share: 0.0,
             neighbour_share: 0.0,
+            neighbours: Vec::new(),
             shared_cpus: false,
             published_port: false,
             runs_already: false,
@@ -157,13 +160,18 @@ fn engine(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
         #[expect(clippy::cast_precision_loss, reason = "requests of one round are far below 2^52")]
         let share = load.counts.done as f64 / load.seconds / ceiling.requests_per_second;
         if share > 0.9 {
+            let sped_up = if share > 1.0 {
+                " (the machine has become faster since)"
+            } else {
+                ""
+            };
             find(
                 "ceiling",
                 Invalid,
                 share,
                 0.9,
                 format!(
-                    "{:.0} % of what the engine reaches against a server that does nothing: this measures the engine; give it more CPUs (--load-cpus)",
+                    "{:.0} % of what the engine reached against a server that does nothing{sped_up}: this measures the engine; give it more CPUs (--load-cpus)",
                     share * 100.0
                 ),
             );
@@ -371,6 +379,15 @@ fn answers(load: &RoundResult, find: Find<'_>) {
     }
 }
 
+/// The programs in brackets.
+fn named(programs: &[String]) -> String {
+    if programs.is_empty() {
+        String::new()
+    } else {
+        format!(" (busiest: {})", programs.join(", "))
+    }
+}
+
 fn machine(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
     let delay = load.run_queue_delay_seconds / load.seconds.max(1e-9);
     if delay > 0.1 {
@@ -381,8 +398,9 @@ fn machine(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
             delay,
             0.1,
             format!(
-                "the engine waited for a CPU during {:.0} % of the round: something else runs on the load CPUs",
-                delay * 100.0
+                "the engine waited for a CPU during {:.0} % of the round: something else runs on the load CPUs{}",
+                delay * 100.0,
+                named(&around.neighbours)
             ),
         );
     }
@@ -406,8 +424,9 @@ fn machine(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
             around.neighbour_share,
             0.1,
             format!(
-                "other processes used {:.0} % of the load CPUs: stop them, or move them away",
-                around.neighbour_share * 100.0
+                "other processes used {:.0} % of the load CPUs: stop them, or move them away{}",
+                around.neighbour_share * 100.0,
+                named(&around.neighbours)
             ),
         );
     }

@@ -16,7 +16,7 @@ mod launch;
 mod machine_lock;
 mod owner;
 mod prepared;
-mod proc;
+pub(crate) mod proc;
 mod process;
 mod ready;
 mod running;

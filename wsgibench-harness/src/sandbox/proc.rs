@@ -8,6 +8,8 @@ pub(crate) struct Stat {
     pub(crate) parent: u32,
     pub(crate) group: u32,
     pub(crate) state: char,
+    /// CPU time of its own in both modes, clock ticks.
+    pub(crate) own_ticks: u64,
     /// CPU time in user mode, clock ticks; with that of children it has waited for.
     pub(crate) user_ticks: u64,
     /// CPU time in the kernel, clock ticks; with that of children it has waited for.
@@ -34,6 +36,7 @@ pub(crate) fn parse(text: &str) -> Option<Stat> {
         state: fields.first()?.chars().next()?,
         parent: u32::try_from(number(1)?).ok()?,
         group: u32::try_from(number(2)?).ok()?,
+        own_ticks: number(11)? + number(12)?,
         user_ticks: number(11)? + number(13)?,
         system_ticks: number(12)? + number(14)?,
         threads: number(17)?,
@@ -107,6 +110,7 @@ mod tests {
                 parent: 7,
                 group: 4242,
                 state: 'S',
+                own_ticks: 200,
                 user_ticks: 160,
                 system_ticks: 55,
                 threads: 3,

@@ -20,7 +20,7 @@ pub enum Metric {
     P99,
     /// Highest memory of the server's sandbox, bytes.
     PeakMemory,
-    /// Requests that failed, timed out or were never sent, as a share of those offered (0 to 1).
+    /// Requests that failed or timed out, as a share of those that came to an end (0 to 1).
     ErrorShare,
     /// From start to ready, seconds.
     StartUpTime,

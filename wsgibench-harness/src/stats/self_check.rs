@@ -43,6 +43,14 @@ pub struct SelfCheck {
     pub metrics: Vec<MetricCheck>,
 }
 
+impl SelfCheck {
+    /// The pairs whose arms differ by more than chance, though they are the same: p at most 0.01 over all pairs (Bonferroni).
+    pub fn favoured(&self) -> impl Iterator<Item = &PairCheck> {
+        let level = 0.01 / float(self.pairs.len());
+        self.pairs.iter().filter(move |pair| pair.label_p <= level)
+    }
+}
+
 /// One (case, metric) pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PairCheck {

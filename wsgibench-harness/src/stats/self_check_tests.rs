@@ -78,6 +78,7 @@ fn what_tells_the_arms_apart_is_seen_and_alarms_nobody() {
     let check = self_check(&recording, &Design::standard(2), 1000, 1).expect("a recording");
     let cpu = &check.pairs[0];
     assert!((cpu.label_effect - 0.04).abs() < 0.005 && cpu.label_p < 1e-6, "{cpu:?}");
+    assert_eq!(check.favoured().collect::<Vec<_>>(), [cpu]);
     assert!(check.passed, "{check:?}");
 }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Store, StoreError,
     atomic::write_atomically,
+    error::io_error,
     record::{CaseOutcome, RunRecord, ValidityLevel},
     versioned::{self, Versioned},
 };
@@ -133,13 +134,8 @@ impl BaselineRun {
 
 impl Versioned for BaselineRun {
     const KNOWN: u32 = BASELINE_VERSION;
-
-    fn damaged(path: &Path, reason: String) -> StoreError {
-        StoreError::Damaged {
-            path: path.to_owned(),
-            reason: format!("{reason}; delete it, or save the baseline anew"),
-        }
-    }
+    const WHAT: &'static str = "a run in a baseline";
+    const REMEDY: &'static str = "; delete it, or save the baseline anew";
 }
 
 impl Store {
@@ -154,15 +150,8 @@ impl Store {
     pub fn save_baseline(&self, name: &str, run: &BaselineRun) -> Result<(), StoreError> {
         let dir = self.named(name)?;
         let path = dir.join(format!("{}.json", run.run));
-        let json = serde_json::to_vec_pretty(run).map_err(|e| StoreError::Damaged {
-            path: path.clone(),
-            reason: e.to_string(),
-        })?;
-        write_atomically(&path, &json).map_err(|source| StoreError::Io {
-            action: "write",
-            path: path.clone(),
-            source,
-        })?;
+        let json = serde_json::to_vec_pretty(run).map_err(|error| io_error("write", &path)(error.into()))?;
+        write_atomically(&path, &json).map_err(io_error("write", &path))?;
         let mut files = json_files(&dir);
         let surplus = files.len().saturating_sub(KEPT_RUNS);
         for old in files.drain(..surplus) {
@@ -276,7 +265,7 @@ mod tests {
         assert!(error.contains("saved are main"), "{error}");
         let path = folder.path().join("wsgibench/baselines/main/r1.json");
         for (content, expected) in [
-            ("{", "r1.json"),
+            ("{", "r1.json is not a run in a baseline"),
             ("{}", "no version"),
             (r#"{"version": 99}"#, "later wsgibench"),
             (r#"{"version": 1}"#, "missing field"),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     StoreError,
+    error::io_error,
     versioned::{self, Versioned},
     write_atomically,
 };
@@ -66,13 +67,8 @@ pub struct ServerConformance {
 
 impl Versioned for ConformanceRecord {
     const KNOWN: u32 = CONFORMANCE_VERSION;
-
-    fn damaged(path: &Path, reason: String) -> StoreError {
-        StoreError::DamagedConformance {
-            path: path.to_owned(),
-            reason,
-        }
-    }
+    const WHAT: &'static str = "an examination";
+    const REMEDY: &'static str = "; delete it, or examine anew: cargo bench -- --conformance";
 }
 
 impl ConformanceRecord {
@@ -115,14 +111,9 @@ impl ConformanceRecord {
     /// # Errors
     /// When the disk says no.
     pub fn write(&self, path: &Path) -> Result<(), StoreError> {
-        let io = |source| StoreError::Io {
-            action: "write",
-            path: path.to_owned(),
-            source,
-        };
-        let mut json = serde_json::to_vec_pretty(self).map_err(|error| io(error.into()))?;
+        let mut json = serde_json::to_vec_pretty(self).map_err(|error| io_error("write", path)(error.into()))?;
         json.push(b'\n');
-        write_atomically(path, &json).map_err(io)
+        write_atomically(path, &json).map_err(io_error("write", path))
     }
 }
 

@@ -18,15 +18,19 @@ pub enum StoreError {
         /// Why not.
         source: io::Error,
     },
-    /// Not a run of ours.
-    #[error("{path} is not a run of wsgibench: {reason}")]
+    /// Not a file of ours, or a broken one.
+    #[error("{path} is not {what} of wsgibench: {reason}{remedy}")]
     Damaged {
         /// The file.
         path: PathBuf,
+        /// What it should be, with its article.
+        what: &'static str,
         /// What is wrong with it.
         reason: String,
+        /// What to do, from its semicolon on; nothing where the caller knows more.
+        remedy: &'static str,
     },
-    /// A run of a later version.
+    /// A file of a later version.
     #[error("{path} was written by a later wsgibench (schema {found}, this one reads up to {known}); update wsgibench")]
     TooNew {
         /// The file.
@@ -35,16 +39,6 @@ pub enum StoreError {
         found: u32,
         /// The latest that this one reads.
         known: u32,
-    },
-    /// An examination that cannot be read.
-    #[error(
-        "{path} is not an examination of wsgibench: {reason}; delete it, or examine anew: cargo bench -- --conformance"
-    )]
-    DamagedConformance {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
     },
     /// No baseline of that name.
     #[error("there is no baseline `{name}`; {hint}")]

@@ -119,22 +119,14 @@ pub(super) fn write_run(dir: &Path, run: &RunRecord) -> Result<(), StoreError> {
 /// `run.json` alone.
 pub(super) fn write_record(dir: &Path, run: &RunRecord) -> Result<(), StoreError> {
     let path = dir.join("run.json");
-    let json = serde_json::to_vec_pretty(run).map_err(|e| StoreError::Damaged {
-        path: path.clone(),
-        reason: e.to_string(),
-    })?;
+    let json = serde_json::to_vec_pretty(run).map_err(|error| io_error("write", &path)(error.into()))?;
     write_atomically(&path, &json).map_err(io_error("write", &path))
 }
 
 impl Versioned for RunRecord {
     const KNOWN: u32 = SCHEMA_VERSION;
-
-    fn damaged(path: &Path, reason: String) -> StoreError {
-        StoreError::Damaged {
-            path: path.to_owned(),
-            reason,
-        }
-    }
+    const WHAT: &'static str = "a run";
+    const REMEDY: &'static str = "";
 }
 
 /// A `run.json`.

@@ -169,7 +169,7 @@ pub struct LaunchRecord {
     pub arm: String,
     /// Start, UTC.
     pub started: jiff::Timestamp,
-    /// From the order to start until the first right answer, seconds.
+    /// From the order to start until the first HTTP answer, seconds.
     pub start_up_seconds: f64,
     /// Address that was loaded.
     pub address: String,
@@ -177,7 +177,7 @@ pub struct LaunchRecord {
     pub memory_at_rest_bytes: u64,
     /// Round by round.
     pub rounds: Vec<RoundRecord>,
-    /// Reference load before and after, requests per second.
+    /// Reference load before and after, requests per second. Arms that take turns share theirs: the first has it.
     pub reference: Vec<f64>,
     /// Why it failed, if it did. Its rounds up to then are kept.
     pub error: Option<String>,

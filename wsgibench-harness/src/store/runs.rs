@@ -264,10 +264,7 @@ impl RunWriter {
 
     fn append(&mut self, entry: &Entry) -> Result<(), StoreError> {
         let path = self.dir.join("journal.jsonl");
-        let mut line = serde_json::to_vec(entry).map_err(|e| StoreError::Damaged {
-            path: path.clone(),
-            reason: e.to_string(),
-        })?;
+        let mut line = serde_json::to_vec(entry).map_err(|error| io_error("write", &path)(error.into()))?;
         line.push(b'\n');
         self.journal.write_all(&line).map_err(io_error("write", &path))?;
         self.journal.sync_data().map_err(io_error("write", &path))

@@ -26,6 +26,7 @@ const TESTS: &[Test] = &[
     ("a_hook_that_fails_is_told", runs::bad_hooks),
     ("a_companion_is_filled_asked_and_accounted_for", runs::companion),
     ("an_interrupted_run_goes_on", runs::resume),
+    ("what_a_baseline_lacks_is_told_before_the_run", runs::baseline),
     ("a_running_server_is_measured_and_marked", runs::server_url),
     ("test_runners_list_cases_and_run_one", runs::test_runner),
     ("cargo_test_tries_each_script_once", runs::test_mode),

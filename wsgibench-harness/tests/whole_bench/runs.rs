@@ -276,6 +276,23 @@ pub(crate) fn companion() {
     assert!(ended.out.contains("store: "));
 }
 
+pub(crate) fn baseline() {
+    let bench = Bench::new();
+    let run = |scenario: &str, baseline: &str| {
+        let which = ["--scenario", scenario, baseline, "main"];
+        bench.run(&[&quick("fine")[..], &which[..]].concat())
+    };
+    assert_eq!(run("at_once", "--save-baseline").status, Some(0));
+    let strict = run("coming", "--baseline");
+    let before = strict.err.find("baseline `main` has no figure of coming/");
+    assert!(before.is_some_and(|at| strict.err[at..].contains("--baseline-lenient main")));
+    // A figure that a busy machine spoilt would not have been compared either.
+    let record = bench.record();
+    let believed = case(&record, "coming").validity.level < ValidityLevel::Invalid;
+    assert_eq!(strict.status, Some(if believed { 2 } else { 0 }));
+    assert_eq!(run("coming", "--baseline-lenient").status, Some(0));
+}
+
 pub(crate) fn resume() {
     let bench = Bench::new();
     let arguments = |launches: &'static str| {

@@ -102,7 +102,7 @@ impl Conductor<'_> {
             Ok(begun) => begun,
             Err(next) => return Ok(next),
         };
-        let mut second = match self.begin(writer, ready[1], block)? {
+        let second = match self.begin(writer, ready[1], block)? {
             Ok(begun) => begun,
             Err(next) => {
                 self.end(writer, first, Ok(()))?;
@@ -129,8 +129,8 @@ impl Conductor<'_> {
         let mut next = Next::GoOn;
         let [of_first, of_second] = outcomes;
         let [first_torn_down, second_torn_down] = torn_down;
+        // The two are bracketed by the same loads: noted once, they count once.
         first.record.reference.extend(before.into_iter().chain(after));
-        second.record.reference.extend(before.into_iter().chain(after));
         for (begun, outcome) in [
             (first, of_first.and(first_torn_down)),
             (second, of_second.and(second_torn_down)),

@@ -94,5 +94,18 @@ pub(super) fn self_checked(check: &SelfCheck) -> String {
             ),
         ));
     }
+    for pair in check.favoured() {
+        let effect = comparison::change_of(pair.metric.default_margin(), pair.label_effect);
+        text.push_str(&wrapped(
+            "  ",
+            &format!(
+                "{}, {}: the candidate differs by {effect} though both arms are the same (p {:.1e}): the harness favours one of \
+                 them here, and a gate would too; please report it",
+                pair.case,
+                pair.metric.title(),
+                pair.label_p
+            ),
+        ));
+    }
     text
 }

@@ -313,7 +313,7 @@ impl Decision {
         let mde = spread.and_then(|spread| detectable(spread, series.margin, &design));
         // For the worse: a rise, or a fall where more is better.
         let mde = mde.map(|found| natural(found).abs());
-        // A look too early for so large a family could not have called anything a regression: it is none.
+        // A look too early for so large a family could have called nothing a regression: it counts as if it had not been.
         let decidable = self.design.decidable_at();
         let too_early = series.gated && decidable.is_none_or(|needed| judged.blocks < needed);
         let undecided = !judged.looked || (too_early && verdict == Verdict::Inconclusive);

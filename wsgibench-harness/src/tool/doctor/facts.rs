@@ -1,11 +1,15 @@
 //! What is seen of the machine. Everything is optional: another system shows less.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
+};
+
+use crate::measure::{
+    environment::{self, CpuTicks},
+    programs::Programs,
 };
 
 /// How long the machine is watched.
@@ -79,7 +83,7 @@ impl Facts {
                 .as_deref()
                 .and_then(pressure),
             steal: before.steal_until(&after),
-            busy: before.busy_until(&after, since.elapsed()),
+            busy: before.busy_until(&after),
             cgroup: cgroup(),
             disk: disk(target),
             memory: memory(),
@@ -88,86 +92,42 @@ impl Facts {
     }
 }
 
-/// Counters of the machine and of its processes, in clock ticks.
+/// The machine's CPUs and its programs at a moment.
 struct Moment {
-    total: u64,
-    steal: u64,
-    processes: BTreeMap<u32, (String, u64)>,
+    ticks: CpuTicks,
+    programs: Programs,
 }
 
 impl Moment {
     fn now() -> Self {
-        let (total, steal) = fs::read_to_string("/proc/stat")
-            .ok()
-            .as_deref()
-            .and_then(machine_ticks)
-            .unwrap_or_default();
-        let processes = fs::read_dir("/proc")
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|entry| {
-                let pid = entry.file_name().to_str()?.parse().ok()?;
-                let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-                Some((pid, process_ticks(&stat)?))
-            })
-            .collect();
         Self {
-            total,
-            steal,
-            processes,
+            ticks: environment::cpu_ticks(&[]),
+            programs: Programs::now(),
         }
     }
 
     fn steal_until(&self, later: &Self) -> Option<f64> {
-        let total = later.total.checked_sub(self.total).filter(|&total| total > 0)?;
-        Some(share(later.steal.saturating_sub(self.steal), total))
+        let total = later
+            .ticks
+            .total
+            .checked_sub(self.ticks.total)
+            .filter(|&total| total > 0)?;
+        Some(share(later.ticks.steal.saturating_sub(self.ticks.steal), total))
     }
 
-    fn busy_until(&self, later: &Self, elapsed: Duration) -> Vec<(String, f64)> {
-        let own = std::process::id();
-        let hertz = rustix::param::clock_ticks_per_second();
-        let ticks = elapsed.as_millis().saturating_mul(u128::from(hertz)) / 1000;
-        let ticks = u64::try_from(ticks).unwrap_or(u64::MAX).max(1);
-        let mut busy: Vec<(String, f64)> = later
-            .processes
-            .iter()
-            .filter(|(pid, _)| **pid != own)
-            .filter_map(|(pid, (name, now))| {
-                // One that has just begun counts from nothing.
-                let then = self.processes.get(pid).map_or(0, |(_, then)| *then);
-                Some((format!("{name} ({pid})"), share(now.checked_sub(then)?, ticks)))
-            })
-            .collect();
-        busy.sort_by(|a, b| b.1.total_cmp(&a.1));
-        busy
+    fn busy_until(&self, later: &Self) -> Vec<(String, f64)> {
+        let busy = self.programs.busy_until(&later.programs);
+        // A title is read from the disk: only of those that count.
+        busy.iter()
+            .take_while(|busy| busy.share > 0.0)
+            .map(|busy| (busy.title(), busy.share))
+            .collect()
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "ticks of one second")]
 fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
-}
-
-/// All ticks and the stolen ones from the first line of `/proc/stat`.
-fn machine_ticks(stat: &str) -> Option<(u64, u64)> {
-    let fields = stat.lines().next()?.strip_prefix("cpu ")?;
-    // user nice system idle iowait irq softirq steal; guest times are in user already.
-    let ticks: Vec<u64> = fields
-        .split_whitespace()
-        .take(8)
-        .map_while(|field| field.parse().ok())
-        .collect();
-    Some((ticks.iter().sum(), ticks.get(7).copied().unwrap_or(0)))
-}
-
-/// Name and ticks (user and system) from `/proc/PID/stat`. The name may hold spaces and parentheses.
-fn process_ticks(stat: &str) -> Option<(String, u64)> {
-    let (open, close) = (stat.find('(')?, stat.rfind(')')?);
-    let mut fields = stat.get(close + 1..)?.split_whitespace().skip(11);
-    let ticks = |field: Option<&str>| field?.parse::<u64>().ok();
-    let used = ticks(fields.next())? + ticks(fields.next())?;
-    Some((stat.get(open + 1..close)?.to_owned(), used))
 }
 
 /// `avg10` of `some` from a pressure file.
@@ -273,19 +233,12 @@ fn shallow() -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::{machine_ticks, pressure, process_ticks};
+    use super::pressure;
 
     #[test]
-    fn counters_are_read_as_the_kernel_writes_them() {
-        let stat = "cpu  100 0 50 800 10 0 5 35 7 0\ncpu0 1 2 3\n";
-        assert_eq!(machine_ticks(stat), Some((1000, 35)));
-        let stat = "77 (a (b) c) S 1 77 77 0 -1 4194560 1 2 3 4 250 30 0 0 20 0 1 0 5 6 7";
-        assert_eq!(process_ticks(stat), Some(("a (b) c".into(), 280)));
+    fn pressure_is_read_as_the_kernel_writes_it() {
         let text = "some avg10=12.50 avg60=3.00 avg300=1.00 total=9\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
         assert_eq!(pressure(text), Some(12.5));
-        assert_eq!(
-            (machine_ticks(""), process_ticks("x"), pressure("")),
-            (None, None, None)
-        );
+        assert_eq!(pressure(""), None);
     }
 }
