@@ -13,6 +13,7 @@ pub mod declare;
 pub mod load;
 pub mod measure;
 pub mod null_server;
+mod panics;
 pub mod prelude;
 pub mod report;
 pub mod sandbox;

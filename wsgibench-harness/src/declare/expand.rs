@@ -1,16 +1,12 @@
 //! From registered functions to cases.
 
-use std::{
-    any::Any,
-    collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
-};
+use std::{collections::HashMap, path::PathBuf};
 
 use super::{
     DeclareError, DeclareErrors, Hook, Location, Profile, ProfileEntry, Scenario, ScenarioEntry, Server, ServerEntry,
     Work, check, id, suggest,
 };
+use crate::panics;
 
 /// A server as declared, with where it was declared.
 #[derive(Clone, Debug)]
@@ -283,14 +279,7 @@ fn invalid(what: &'static str, name: &str, location: Location) -> impl Fn(String
 
 /// Calls a user's function; a panic in it is the user's mistake, to be told like any other.
 fn calling<T>(build: fn() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(build))
-        .map_err(|panic| format!("its function panicked: {}", panic_text(panic.as_ref())))
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
+    panics::told(build).map_err(|panic| format!("its function panicked: {panic}"))
 }
 
 fn unique<'a>(what: &'static str, names: impl Iterator<Item = (&'a str, Location)>, errors: &mut Vec<DeclareError>) {

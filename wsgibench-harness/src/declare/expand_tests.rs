@@ -201,7 +201,7 @@ fn a_panic_in_a_users_function_is_an_error_like_any_other() {
     };
     let text = errors(&[&bad], &[&scenario("s", 1)], &[]);
     assert!(
-        text.contains("server `a` at src/servers.rs:4:1: its function panicked: no luck here"),
+        text.contains("server `a` at src/servers.rs:4:1: its function panicked: no luck here (at "),
         "{text}"
     );
 }

@@ -2,14 +2,12 @@
 
 use std::{future::Future, pin::Pin, rc::Rc, time::Duration};
 
-use tokio::{
-    runtime::Runtime,
-    task::{JoinError, LocalSet},
-};
+use tokio::{runtime::Runtime, task::LocalSet};
 
 use super::{interrupt::Interrupt, job::Ready, launch::Trouble};
 use crate::{
     declare::{CommandOutput, Hook, LaunchAccess, SetupContext},
+    panics,
     sandbox::{ExecOutput, Launch},
 };
 
@@ -70,35 +68,23 @@ pub(super) fn run(
     );
     let already = interrupt.asked();
     LocalSet::new().block_on(runtime, async {
-        // A task of its own, so that a panic in it is an error like any other.
-        let task = tokio::task::spawn_local(async move { hook(&mut context).await });
-        let abort = task.abort_handle();
-        tokio::select! {
-            ended = task => match ended {
+        let mut running = Box::pin(async move { hook(&mut context).await });
+        let ended = tokio::select! {
+            ended = panics::told_of(running.as_mut()) => match ended {
                 Ok(outcome) => outcome.map_err(|error| format!("{error:#}")),
-                Err(panicked) => Err(format!("it panicked{}", panic_text(panicked))),
+                Err(panic) => Err(format!("it panicked: {panic}")),
             }
             .map_err(|text| Trouble::Said(format!("{which} failed: {text}"))),
-            () = asked(interrupt), if !already => {
-                abort.abort();
-                Err(Trouble::Interrupted)
-            }
+            () = asked(interrupt), if !already => Err(Trouble::Interrupted),
             () = tokio::time::sleep(PATIENCE) => {
-                abort.abort();
                 let text = format!("{which} failed: it had not come to its end after {} s", PATIENCE.as_secs());
                 Err(Trouble::Said(text))
             }
-        }
+        };
+        // What a broken-off hook leaves behind is the user's, too.
+        let _ = panics::told(move || drop(running));
+        ended
     })
-}
-
-fn panic_text(error: JoinError) -> String {
-    let Ok(panic) = error.try_into_panic() else {
-        return String::new();
-    };
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .map_or_else(String::new, |text| format!(": {text}"))
 }
 
 async fn asked(interrupt: &Interrupt) {

@@ -1,16 +1,6 @@
 //! A worker of scripted users: one thread, one runtime, all its users as tasks.
 
-use std::{
-    any::Any,
-    cell::Cell,
-    io,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    rc::Rc,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{cell::Cell, io, rc::Rc, sync::Arc, time::Duration};
 
 use rustix::thread::gettid;
 use tokio::{
@@ -26,6 +16,7 @@ use super::{
     user::User,
     world::World,
 };
+use crate::panics;
 
 /// How long the users of a closed loop may take to leave.
 pub(super) const GOODBYE: Duration = Duration::from_secs(3);
@@ -319,22 +310,9 @@ enum Outcome {
 /// Runs the script; a panic in it ends this run of it and nothing else.
 async fn guarded(script: &Function, user: &mut User) -> Outcome {
     // The script is called within, so that a panic before its first await is caught, too.
-    let mut running = pin!(async move { script(user).await });
-    std::future::poll_fn(
-        |cx| match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(Ok(()))) => Poll::Ready(Outcome::Fine),
-            Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
-            Err(panic) => Poll::Ready(Outcome::Panicked(text_of(panic.as_ref()))),
-        },
-    )
-    .await
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without text".into())
+    match panics::told_of(async move { script(user).await }).await {
+        Ok(Ok(())) => Outcome::Fine,
+        Ok(Err(error)) => Outcome::Failed(error),
+        Err(text) => Outcome::Panicked(text),
+    }
 }
