@@ -10,7 +10,7 @@ use super::{
     plan::Plan,
     run::Run,
     self_check,
-    verdict::{self, VerdictFile},
+    verdict::{self, Gate, VerdictFile},
 };
 use crate::{
     declare::Case,
@@ -120,7 +120,11 @@ fn decide(
 ) -> (VerdictFile, ExitStatus) {
     let outcomes = policy.outcomes(record);
     let disturbance = policy.disturbance(record);
-    let missing = verdict::missing(record, &outcomes, &disturbance);
+    let mut missing = verdict::missing(record, &outcomes, &disturbance);
+    let away = verdict::away(record);
+    if args.gate == Some(Gate::Strict) {
+        missing.extend(away.iter().cloned());
+    }
     let (word, status) = verdict::status(args.gate, exit::of_run(record), &missing, &outcomes);
     let file = VerdictFile {
         version: VERDICT_VERSION,
@@ -133,23 +137,20 @@ fn decide(
         disturbance,
         missing,
         unmatched,
-        notes: notes(args, record),
+        notes: away.into_iter().chain(of_scripts(args, record)).collect(),
         outcomes,
     };
     (file, status)
 }
 
-/// What a reader of the verdict must know beside it.
-fn notes(args: &Args, record: &RunRecord) -> Vec<String> {
+/// What a reader of a verdict on scripts must know beside it.
+fn of_scripts(args: &Args, record: &RunRecord) -> Option<String> {
     let scripted = args.against.is_some() && record.cases.iter().any(|case| case.scripted);
-    scripted
-        .then(|| {
-            "scripted scenarios: the working tree's scripts were run against both arms, since a script is code and not \
-             a value"
-                .to_owned()
-        })
-        .into_iter()
-        .collect()
+    scripted.then(|| {
+        "scripted scenarios: the working tree's scripts were run against both arms, since a script is code and not \
+         a value"
+            .to_owned()
+    })
 }
 
 fn ended(ended: Option<Ended>, interrupted: bool) -> &'static str {

@@ -7,19 +7,20 @@ use comfy_table::{ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
 use super::args::ListFormat;
 use crate::declare::Case;
 
-/// The cases as text. The terse form is what test runners read: `id: benchmark` a line, as libtest writes it.
+/// The cases as text, chosen from `all` that there are. The terse form is what test runners read: `id: benchmark` a line, as
+/// libtest writes it.
 #[must_use]
-pub(super) fn render(cases: &[Case], format: ListFormat, width: Option<u16>) -> String {
+pub(super) fn render(cases: &[Case], all: usize, format: ListFormat, width: Option<u16>) -> String {
     match format {
         ListFormat::Terse => cases.iter().fold(String::new(), |mut text, case| {
             let _ = writeln!(text, "{}: benchmark", case.id);
             text
         }),
-        ListFormat::Pretty => table(cases, width),
+        ListFormat::Pretty => table(cases, all, width),
     }
 }
 
-fn table(cases: &[Case], width: Option<u16>) -> String {
+fn table(cases: &[Case], all: usize, width: Option<u16>) -> String {
     let mut table = Table::new();
     table
         .load_preset(UTF8_HORIZONTAL_ONLY)
@@ -45,7 +46,15 @@ fn table(cases: &[Case], width: Option<u16>) -> String {
         table.add_row([scenario, server, params.join(" "), description]);
     }
     let noun = if cases.len() == 1 { "case" } else { "cases" };
-    format!("{table}\n{} {noun}; an id is scenario/server/parameters\n", cases.len())
+    let rest = if cases.len() < all {
+        format!(" (of {all}: `--list .` shows all)")
+    } else {
+        String::new()
+    };
+    format!(
+        "{table}\n{} {noun}{rest}; an id is scenario/server/parameters\n",
+        cases.len()
+    )
 }
 
 fn first_line(text: &str) -> String {

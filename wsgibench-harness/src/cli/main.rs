@@ -66,7 +66,10 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
     let exports = output::exports(&args)?;
     if args.list {
         let cases = plan::listed(&declarations, &args, manifest_dir)?;
-        print!("{}", list::render(&cases, args.format, output::width()));
+        print!(
+            "{}",
+            list::render(&cases, declarations.cases().len(), args.format, output::width())
+        );
         return Ok(ExitStatus::Success);
     }
     let examination = conformance::request(&declarations, &args, &exports)?;

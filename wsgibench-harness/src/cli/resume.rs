@@ -135,7 +135,8 @@ fn drop_halves(run: &mut RunRecord, plan: &Plan) -> usize {
         case.launches
             .retain(|launch| launch.error.is_some() || launch.rounds.len() >= rounds);
         whole += case.launches.len();
-        if case.outcome == CaseOutcome::Measured && case.launches.is_empty() {
+        // What could not be had perhaps can by now.
+        if matches!(case.outcome, CaseOutcome::Measured | CaseOutcome::NotAvailable(_)) && case.launches.is_empty() {
             case.outcome = CaseOutcome::Planned;
         }
     }

@@ -18,6 +18,7 @@ use crate::{
         environment,
         event::Event,
     },
+    report::comparison,
     stats::{
         Design, SelfCheck, Series,
         metric::Metric,
@@ -167,10 +168,20 @@ pub(super) fn before_gate(store: &Store, project: &Path) -> Result<String, Failu
         .check
         .metrics
         .iter()
-        .filter_map(|m| Some(format!("{} {:.1} %", m.metric.title(), m.mde? * 100.0)))
+        .filter_map(|m| {
+            Some(format!(
+                "{} {}",
+                m.metric.title(),
+                comparison::size_of(m.margin, m.mde?)
+            ))
+        })
         .collect();
+    let favoured = match kept.check.favoured().count() {
+        0 => "",
+        _ => "; identical arms differed there by more than chance, and so may these: see its run",
+    };
     Ok(format!(
-        "self-check of {}: smallest changes seen here are {}{age}",
+        "self-check of {}: smallest changes seen here are {}{favoured}{age}",
         kept.at.strftime("%Y-%m-%d"),
         seen.join(", ")
     ))

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::exit::ExitStatus;
 use crate::{
     stats::{Outcome, Verdict, disturbance::Disturbance},
-    store::record::{CaseOutcome, RunRecord, ValidityLevel},
+    store::record::{CaseOutcome, CaseRecord, RunRecord, ValidityLevel},
 };
 
 /// The decision of a run, for programs: `target/wsgibench/verdict.json`.
@@ -59,13 +59,19 @@ pub fn missing(run: &RunRecord, outcomes: &[Outcome], disturbance: &Disturbance)
             // The arm that was asked first ends the case: whether the other is like it nobody knows.
             CaseOutcome::Unsupported(reason) => {
                 missing.push(format!(
-                    "{}: unsupported, perhaps in one arm only: {reason}; leave it out with --skip",
+                    "{}: unsupported, perhaps on one side only: {reason}; leave it out with --skip",
                     case.id
                 ));
                 continue;
             }
-            // In both arms alike, or the case would have failed: it is no reason to fail.
-            CaseOutcome::NotAvailable(_) | CaseOutcome::Ignored(_) => continue,
+            // Of both arms alike, or the case would have failed: it is no reason to fail. Another server's case may be there.
+            CaseOutcome::NotAvailable(reason) => {
+                if outcomes.iter().any(|o| o.gated && o.case == case.id) {
+                    missing.push(format!("{}: not available here: {reason}", case.id));
+                }
+                continue;
+            }
+            CaseOutcome::Ignored(_) => continue,
             CaseOutcome::Measured => {}
             CaseOutcome::Planned => missing.push(format!("{}: not measured", case.id)),
             CaseOutcome::Failed(reason) => {
@@ -103,6 +109,16 @@ pub fn missing(run: &RunRecord, outcomes: &[Outcome], disturbance: &Disturbance)
         ));
     }
     missing
+}
+
+/// Cases that cannot be had on this machine and so were not compared, with the reason.
+#[must_use]
+pub fn away(run: &RunRecord) -> Vec<String> {
+    let reason = |case: &CaseRecord| match &case.outcome {
+        CaseOutcome::NotAvailable(reason) => Some(format!("{}: not compared, not available here: {reason}", case.id)),
+        _ => None,
+    };
+    run.cases.iter().filter_map(reason).collect()
 }
 
 /// Verdict and status of a comparison. Without a gate only what failed to run counts.
@@ -187,6 +203,12 @@ mod tests {
     fn what_cannot_be_had_here_is_missing_only_where_nothing_else_was_compared() {
         let away = CaseOutcome::NotAvailable("no apache2".into());
         assert_eq!(said(&away, &outcomes("b", 26, 1.0)), [] as [String; 0]);
+        // Another server's case stands against it: that was to be decided, and was not.
+        let beside = said(&away, &outcomes("a", 0, 1.0));
+        assert!(
+            beside.len() == 1 && beside[0].contains("not available here: no apache2"),
+            "{beside:?}"
+        );
         assert_eq!(said(&away, &[]), ["nothing was compared"]);
     }
 

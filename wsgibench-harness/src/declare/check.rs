@@ -1,6 +1,6 @@
 //! Checks of single values that their functions return.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, time::Duration};
 
 use super::{Limits, Profile, Server, Source, Work, python, server::Service};
 use crate::load::{Load, Model, Plan, Target};
@@ -208,6 +208,14 @@ fn faults(load: &Load) -> Option<String> {
     }
 }
 
+/// Time between arrivals, where a round is as long as users go on arriving.
+fn users_come_every(load: &Load) -> Duration {
+    match load.model {
+        Model::Users { every, .. } if load.measurement_time.is_none() => every,
+        _ => Duration::ZERO,
+    }
+}
+
 /// What the load engine has against a load on any machine.
 fn engine(load: &Load) -> Vec<String> {
     // Nobody is asked at this address: only the load is looked at.
@@ -217,8 +225,12 @@ fn engine(load: &Load) -> Vec<String> {
     };
     let plan = Plan::new(target, load.clone());
     let mut problems: Vec<String> = plan.validate().err().iter().map(ToString::to_string).collect();
-    if plan.round_length().is_zero() {
-        problems.push("it fixes a round of 0 s".into());
+    match load.own_length() {
+        Some(Duration::ZERO) => problems.push("it fixes a round of 0 s".into()),
+        Some(length) if length < users_come_every(load) => problems.push(format!(
+            "its users come for {length:?}, and a round lasts no longer; say `.lasting(...)`"
+        )),
+        _ => {}
     }
     problems
 }
@@ -279,6 +291,10 @@ mod tests {
         assert!(about(Load::stages(open_ended).get("/")).contains("only the last stage"));
         assert!(about(Load::users(1).every(Duration::ZERO).get("/")).contains("time between arrivals above 0"));
         assert!(about(Load::users(1).requests_each(0).get("/")).contains("0 requests"));
+        let at_once = Load::users(1).arriving_for(Duration::from_millis(1)).get("/");
+        assert!(about(at_once.clone()).contains("say `.lasting(...)`"));
+        assert_eq!(about(at_once.lasting(Duration::from_secs(1))), "");
+        assert!(about(Load::users(1).arriving_for(Duration::ZERO).get("/")).contains("a round of 0 s"));
         assert!(about(Load::closed(1).timeout(Duration::ZERO).get("/")).contains("timeout"));
         assert!(about(Load::closed(1).of_capacity().get("/")).contains("only the rates of an open load"));
         let killed = Load::closed(1).get("/").fault(Fault::kill_worker());

@@ -52,7 +52,8 @@ impl Plan {
         }
     }
 
-    /// Length of a round: what the load fixes, or else what the plan says.
+    /// Length of a round: the load's `measurement_time`, or else the plan's. How long users go on arriving does not count here:
+    /// [`Load::own_length`] does that for whoever makes a plan.
     #[must_use]
     pub fn round_length(&self) -> Duration {
         self.load.measurement_time.unwrap_or(self.measurement_time)

@@ -65,20 +65,20 @@ impl Account {
     }
 
     /// The same with what else the machine did between two looks at its CPUs, while an engine took `engine_seconds`, and
-    /// with the programs that did it since `programs` were looked at.
+    /// with the programs that did it, in words.
     pub(super) fn beside(
         self,
         edges: [CpuTicks; 2],
         engine_seconds: f64,
         seconds: f64,
-        programs: &Programs,
+        neighbours: &[String],
         order: &Order,
     ) -> Self {
         let ticks = difference(edges[0], edges[1]);
         Self {
             steal_share: share(ticks.steal, ticks.total),
-            neighbour_share: neighbours(ticks, engine_seconds, seconds, order),
-            neighbours: programs.on(&Programs::now(), &order.load_cpus),
+            neighbour_share: neighbours_share(ticks, engine_seconds, seconds, order),
+            neighbours: neighbours.to_vec(),
             ..self
         }
     }
@@ -101,6 +101,15 @@ impl Account {
             }
         }
     }
+}
+
+/// The busiest other programs on the load CPUs since a look. Where the servers run there too, they would be called their own
+/// neighbours.
+pub(super) fn busiest(since: &Programs, order: &Order) -> Vec<String> {
+    if order.shared_cpus {
+        return Vec::new();
+    }
+    since.on(&Programs::now(), &order.load_cpus)
 }
 
 fn companions(before: &Look, after: &Look) -> Vec<CompanionUsage> {
@@ -132,7 +141,7 @@ fn share(part: u64, whole: u64) -> f64 {
 /// CPU time on the load CPUs that was not the engine's. The kernel's work for the load itself runs there too, partly
 /// outside the engine's own account, so only a clear excess counts.
 #[expect(clippy::cast_precision_loss, reason = "a handful of CPUs")]
-fn neighbours(ticks: CpuTicks, engine_seconds: f64, seconds: f64, order: &Order) -> f64 {
+fn neighbours_share(ticks: CpuTicks, engine_seconds: f64, seconds: f64, order: &Order) -> f64 {
     if order.shared_cpus {
         return 0.0;
     }

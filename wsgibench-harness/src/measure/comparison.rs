@@ -56,10 +56,14 @@ impl Judged {
     pub fn series(&self, run: &RunRecord) -> Vec<Series> {
         let blocks = calm_blocks(run);
         let mut all = Vec::new();
-        for case in run.cases.iter().filter(|case| !is_left_out(case)) {
+        for case in run.cases.iter().filter(|case| !is_ignored(case)) {
             let Some((base, base_arm)) = self.base_of(run, case) else {
                 continue;
             };
+            // There is nothing to compare where neither side can be had. (A case that one arm alone lacks has failed.)
+            if is_away(case) && is_away(base) {
+                continue;
+            }
             let believed = (believed(case, CANDIDATE), believed(base, base_arm));
             for metric in Metric::ALL {
                 let pairs: Vec<(f64, f64)> = blocks
@@ -116,10 +120,9 @@ impl Judged {
     }
 }
 
-/// Of neither arm there could be a figure: the declaration leaves it out, or it cannot be had here. (What one arm alone lacks
-/// has failed.) An unsupported case is none of these: the other arm was not asked any more.
-fn is_left_out(case: &CaseRecord) -> bool {
-    is_ignored(case) || matches!(case.outcome, CaseOutcome::NotAvailable(_))
+/// It cannot be had on this machine.
+fn is_away(case: &CaseRecord) -> bool {
+    matches!(case.outcome, CaseOutcome::NotAvailable(_))
 }
 
 /// Left out by its declaration, in both arms.

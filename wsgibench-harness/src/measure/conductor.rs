@@ -2,11 +2,16 @@
 
 mod launches;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::runtime::Runtime;
 
 use super::{
+    availability,
     event::Event,
     interleave,
     interrupt::Interrupt,
@@ -162,6 +167,7 @@ impl Conductor<'_> {
     fn prepare(&self, writer: &mut RunWriter) -> Result<Vec<Ready>, StoreError> {
         let mut built: Vec<(Arc<ServerSpec>, Built)> = Vec::new();
         let mut ready = Vec::new();
+        let mut arms: BTreeMap<&str, Vec<Option<CaseOutcome>>> = BTreeMap::new();
         for job in &self.order.jobs {
             if self.interrupt.asked() {
                 break;
@@ -174,15 +180,20 @@ impl Conductor<'_> {
                 built.push((Arc::clone(&job.spec), outcome));
                 built.len() - 1
             };
-            match &built[at].1 {
-                Ok(prepared) => ready.push(Ready {
+            let outcome = &built[at].1;
+            arms.entry(&job.case.id).or_default().push(outcome.clone().err());
+            if let Ok(prepared) = outcome {
+                ready.push(Ready {
                     job: job.clone(),
                     prepared: Arc::clone(prepared),
-                }),
-                Err(outcome) => self.outcome(writer, &job.case.id, outcome.clone())?,
+                });
             }
         }
-        self.fail_where_one_arm_is_missing(writer, &ready)?;
+        for (case, arms) in arms {
+            if let Some(outcome) = availability::outcome(&arms) {
+                self.outcome(writer, case, outcome)?;
+            }
+        }
         let missing: HashSet<String> = writer
             .run()
             .cases
@@ -192,25 +203,6 @@ impl Conductor<'_> {
             .collect();
         ready.retain(|r| !missing.contains(&r.job.case.id));
         Ok(ready)
-    }
-
-    /// A case that one arm can have here and the other not has changed: no gate may pass it over.
-    fn fail_where_one_arm_is_missing(&self, writer: &mut RunWriter, ready: &[Ready]) -> Result<(), StoreError> {
-        let one_armed: Vec<(String, String)> = writer
-            .run()
-            .cases
-            .iter()
-            .filter_map(|case| match &case.outcome {
-                CaseOutcome::NotAvailable(reason) => Some((case.id.clone(), reason.clone())),
-                _ => None,
-            })
-            .filter(|(id, _)| ready.iter().any(|ready| ready.job.case.id == *id))
-            .collect();
-        for (id, reason) in one_armed {
-            let why = format!("not available here in one arm only: {reason}");
-            self.outcome(writer, &id, CaseOutcome::Failed(why))?;
-        }
-        Ok(())
     }
 
     fn build(&self, writer: &mut RunWriter, job: &Job) -> Result<Built, StoreError> {
@@ -226,6 +218,7 @@ impl Conductor<'_> {
                     image_digest: prepared.digest.clone(),
                     image_bytes: prepared.bytes,
                     versions: prepared.versions.clone(),
+                    companions: prepared.companions(),
                 };
                 match writer
                     .run()
@@ -235,11 +228,12 @@ impl Conductor<'_> {
                 {
                     // Of a run that goes on, or of the other arm.
                     Some(known) if *known == server => {}
-                    Some(known) if known.image != server.image && self.order.resumed => {
+                    Some(known) if self.order.resumed && known.images() != server.images() => {
                         return Ok(Err(CaseOutcome::Failed(format!(
                             "the interrupted run measured {}, and what is here now makes {}: its files have changed since; \
                              start a run of its own",
-                            known.image, server.image
+                            known.images().join(" with "),
+                            server.images().join(" with ")
                         ))));
                     }
                     _ => writer.note(Entry::Server(Box::new(server)))?,

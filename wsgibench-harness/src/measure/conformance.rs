@@ -73,7 +73,7 @@ impl Tried {
         match self {
             Self::Script(took) if took > round => Some(format!(
                 "one run of the script took {:.1} s and a round lasts {:.1} s: no round sees a whole one; lengthen it \
-                 (--measurement-time)",
+                 (--measurement-time, or .lasting(...) where the scenario fixes its length)",
                 took.as_secs_f64(),
                 round.as_secs_f64()
             )),

@@ -285,6 +285,24 @@ mod tests {
     }
 
     #[test]
+    fn beside_another_server_only_what_both_lack_is_no_part_of_the_gate() {
+        let away = |server| case(server, &CaseOutcome::NotAvailable("no apache2 here".into()), 0, 1.0, 0);
+        let there = |server| case(server, &CaseOutcome::Measured, 26, 1.0, 0);
+        let judged = Judged {
+            pairing: Pairing::Versus("base".into()),
+            ..judged()
+        };
+        let gated = |cases: [Value; 2]| {
+            judged
+                .series(&samples::run("r", &cases))
+                .iter()
+                .any(|series| series.gated)
+        };
+        assert!(gated([away("a"), there("base")]) && gated([there("a"), away("base")]));
+        assert!(!gated([away("a"), away("base")]));
+    }
+
+    #[test]
     fn an_early_regression_amid_too_many_repeats_is_waited_with() {
         let slower = |blocks, disturbed| [case("a", &CaseOutcome::Measured, blocks, 2.0, disturbed)];
         let certain = Some(Ended::Decided(StopReason::Regression));

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    account::{Account, Look},
+    account::{Account, Look, busiest},
     environment,
     event::Event,
     job::{Ready, Timing},
@@ -173,6 +173,7 @@ fn round(
         }
     }
     let ticks = [ticks, environment::cpu_ticks(&context.order.load_cpus)];
+    let busy = busiest(&programs, context.order);
     let engine: f64 = parts
         .iter()
         .flat_map(|part| &part.slices)
@@ -182,7 +183,7 @@ fn round(
     let [first, second] = parts.map(|part| Part {
         account: part
             .account
-            .map(|account| account.beside(ticks, engine, wall, &programs, context.order)),
+            .map(|account| account.beside(ticks, engine, wall, &busy, context.order)),
         ..part
     });
     Ok(Some([

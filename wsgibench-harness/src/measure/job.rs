@@ -129,3 +129,38 @@ fn warm_up(load: &Load, usual: Duration) -> Duration {
         Model::Closed { .. } | Model::Open { .. } => usual,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_that_fixes_its_length_has_one_round() {
+        let order = Order {
+            jobs: Vec::new(),
+            profile: Profile::default(),
+            seed: 1,
+            load_cpus: vec![1],
+            server_cpus: vec![0],
+            shared_cpus: false,
+            reference: false,
+            test_mode: false,
+            resumed: false,
+            manifest_dir: PathBuf::new(),
+        };
+        let timing = |load: Load| {
+            let timing = order.timing(&Work::Load(load));
+            (timing.warm_up, timing.rounds, timing.round)
+        };
+        let usual = &order.profile;
+        let users = || Load::users(5).arriving_for(Duration::from_secs(20));
+        let secs = Duration::from_secs;
+        assert_eq!(
+            timing(Load::closed(1)),
+            (usual.warm_up_time, usual.rounds, usual.measurement_time)
+        );
+        assert_eq!(timing(users()), (secs(0), 1, secs(20)));
+        assert_eq!(timing(users().lasting(secs(30))), (secs(0), 1, secs(30)));
+        assert_eq!(timing(Load::ramp(1..=9, secs(7))), (usual.warm_up_time, 1, secs(7)));
+    }
+}

@@ -14,7 +14,7 @@ use std::{
 use tokio::runtime::Runtime;
 
 use super::{
-    account::{Account, Look},
+    account::{Account, Look, busiest},
     bars, burst, capacity, conformance,
     crowd::Crowd,
     drill::{self, Drill},
@@ -283,7 +283,7 @@ impl Context<'_> {
                 [before.ticks, after.ticks],
                 load.engine_cpu_seconds,
                 load.seconds,
-                &programs,
+                &busiest(&programs, self.order),
                 self.order,
             ),
             _ => Account::default(),
@@ -375,7 +375,8 @@ pub(super) fn nothing_answered(work: &Work) -> String {
     match work {
         Work::Load(_) => text.to_owned(),
         Work::Script { .. } => format!(
-            "{text}; where the script thinks for longer than a round lasts, lengthen the round (--measurement-time)"
+            "{text}; where the script thinks for longer than a round lasts, lengthen the round (--measurement-time, or .lasting(...) where the \
+             scenario fixes its length)"
         ),
     }
 }

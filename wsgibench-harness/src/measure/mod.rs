@@ -1,6 +1,7 @@
 //! The conductor: what is run, in which order, and what it says while it runs.
 
 mod account;
+mod availability;
 mod bars;
 mod burst;
 mod capacity;

@@ -32,7 +32,7 @@ impl Programs {
         }
     }
 
-    /// All but our own process, the busiest first.
+    /// All but our own process that still run, the busiest first; what began and ended in between is not seen.
     pub(crate) fn busy_until(&self, later: &Self) -> Vec<Busy> {
         let elapsed = later.at.duration_since(self.at).as_secs_f64().max(1e-3);
         let own = std::process::id();

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::units;
 use crate::{
     stats::{Margin, Outcome, disturbance::Disturbance},
     store::record::RunRecord,
@@ -62,6 +63,15 @@ impl Comparison {
 #[must_use]
 pub fn change(outcome: &Outcome, value: f64) -> String {
     change_of(outcome.margin, value)
+}
+
+/// How large a change is, in the unit of its margin.
+#[must_use]
+pub fn size_of(margin: Margin, value: f64) -> String {
+    match margin {
+        Margin::Relative(_) => units::percent(value),
+        Margin::Absolute(_) => format!("{:.3} percentage points", value * 100.0),
+    }
 }
 
 /// A change in the unit of a margin: percent of the base, or percentage points.

@@ -18,8 +18,16 @@ pub struct Prepared {
     /// Versions inside, by package, and `python`.
     pub versions: BTreeMap<String, String>,
     /// Images of its companions, in the order of `spec.services`.
-    #[cfg_attr(not(feature = "docker"), expect(dead_code, reason = "companions need containers"))]
     pub(crate) services: Vec<String>,
     /// The virtual environment (process sandbox).
     pub(crate) environment: Option<PathBuf>,
+}
+
+impl Prepared {
+    /// Images of its companions, by their names.
+    #[must_use]
+    pub fn companions(&self) -> BTreeMap<String, String> {
+        let names = self.spec.services.iter().map(|service| service.name.clone());
+        names.zip(self.services.iter().cloned()).collect()
+    }
 }

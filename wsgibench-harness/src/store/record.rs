@@ -109,6 +109,20 @@ pub struct ServerRecord {
     pub image_bytes: Option<u64>,
     /// Versions inside it, by package (`gunicorn`: `27.0.1`, `python`: `3.11.2`).
     pub versions: BTreeMap<String, String>,
+    /// Images of its companions, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub companions: BTreeMap<String, String>,
+}
+
+impl ServerRecord {
+    /// Its own image and those of its companions.
+    #[must_use]
+    pub fn images(&self) -> Vec<&str> {
+        std::iter::once(&self.image)
+            .chain(self.companions.values())
+            .map(String::as_str)
+            .collect()
+    }
 }
 
 /// A case: one server x one scenario x one parameter set.

@@ -218,6 +218,7 @@ pub(crate) fn server(name: &str) -> ServerRecord {
         image_digest: Some("sha256:4c1f0e".into()),
         image_bytes: Some(210 << 20),
         versions: BTreeMap::from([("python".into(), "3.11.2".into()), ("server".into(), "27.0.1".into())]),
+        companions: BTreeMap::new(),
     }
 }
 

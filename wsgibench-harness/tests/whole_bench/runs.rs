@@ -41,6 +41,8 @@ impl Bench {
             .args(arguments)
             .env(ROLE, "1")
             .env("CARGO_TARGET_DIR", self.0.path())
+            // Whatever the user has set, a mistake in a script is told without one.
+            .env("RUST_BACKTRACE", "1")
             .env("WSGIBENCH_SANDBOX", sandbox);
         command
     }
@@ -181,6 +183,7 @@ pub(crate) fn wrong_scripts() {
             "expected status 200, got 401 Unauthorized: who are you?",
         ),
         ("panics", "the script panicked: assertion"),
+        ("panics", "(at wsgibench-harness/tests/whole_bench/declared.rs:"),
         ("hangs", "the script hangs: for"),
     ] {
         let why = failure(&run, scenario);
@@ -195,6 +198,7 @@ pub(crate) fn wrong_scripts() {
                 .all(|launch| launch.rounds.is_empty())
         );
     }
+    assert!(!ended.err.contains("panicked at") && !ended.err.contains("stack backtrace"));
 }
 
 pub(crate) fn held_thread() {
@@ -238,7 +242,13 @@ pub(crate) fn bad_hooks() {
             "setup_fails",
             ["set-up failed: `python -c", "ended with status 3: no room"],
         ),
-        ("teardown_panics", ["tear-down failed: it panicked", "no such table"]),
+        (
+            "teardown_panics",
+            [
+                "tear-down failed: it panicked: no such table",
+                "(at wsgibench-harness/tests/whole_bench/declared.rs:",
+            ],
+        ),
         (
             "user_setup_fails",
             ["expected status 200, got 403", "nothing was timed"],
@@ -248,6 +258,7 @@ pub(crate) fn bad_hooks() {
         assert!(told.iter().all(|text| why.contains(text)), "{scenario}: {why}");
     }
     assert!(case(&run, "setup_fails").launches[0].rounds.is_empty());
+    assert!(!ended.err.contains("panicked at"));
 }
 
 pub(crate) fn companion() {
@@ -272,6 +283,8 @@ pub(crate) fn companion() {
         panic!("{:?}", round.companions)
     };
     assert_eq!(store.name, "store");
+    let image = &run.servers[0].companions["store"];
+    assert!(image.starts_with("wsgibench/"), "{image}");
     assert!(store.cpu_seconds > 0.0 && store.memory_bytes > 1 << 20, "{store:?}");
     assert!(ended.out.contains("store: "));
 }
@@ -460,6 +473,8 @@ pub(crate) fn test_runner() {
         listed.out
     );
     assert!(listed.out.contains("at_once/threads/u3: benchmark\n"));
+    let (some, every) = (bench.run(&["--list", "--tag", "fine"]), bench.run(&["--list", "."]));
+    assert!(some.out.contains("`--list .` shows all") && !every.out.contains("shows all"));
     let ignored = bench.run(&["--list", "--format", "terse", "--ignored"]);
     assert_eq!(
         (ignored.status, ignored.out.as_str()),

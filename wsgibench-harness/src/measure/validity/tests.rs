@@ -71,6 +71,34 @@ fn each_departure_is_found_by_its_own_name() {
 }
 
 #[test]
+fn a_finding_says_who_was_busy_and_when_the_machine_has_become_faster() {
+    let text = |around: &Surroundings| judge(&good(), around).findings[0].text.clone();
+    let busy = Surroundings {
+        neighbour_share: 0.9,
+        neighbours: vec!["cargo (7) 81 % of a CPU".to_owned()],
+        ..Surroundings::default()
+    };
+    assert!(
+        text(&busy).ends_with("(busiest: cargo (7) 81 % of a CPU)"),
+        "{}",
+        text(&busy)
+    );
+    let ceiling = |requests_per_second| Surroundings {
+        ceiling: Some(Ceiling {
+            requests_per_second,
+            engine_cpu_us_per_request: 5.0,
+        }),
+        ..Surroundings::default()
+    };
+    assert!(
+        text(&ceiling(9_000.0)).contains("faster since"),
+        "{}",
+        text(&ceiling(9_000.0))
+    );
+    assert!(!text(&ceiling(10_500.0)).contains("faster since"));
+}
+
+#[test]
 fn ten_connections_served_and_the_rest_starved_breaks_littles_law() {
     // The study's CherryPy: 4,090/s x 2.44 ms are ten connections, whatever was asked for.
     let mut load = good();

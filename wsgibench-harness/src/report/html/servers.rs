@@ -64,6 +64,8 @@ pub(super) fn server(record: &ServerRecord) -> Server {
     fact("capabilities", spec.capabilities.join(", "));
     let environment = spec.env.iter().map(|(name, value)| format!("{name}={value}"));
     fact("environment", environment.collect::<Vec<_>>().join(" "));
+    let companions = record.companions.iter().map(|(name, image)| format!("{name}: {image}"));
+    fact("companions", companions.collect::<Vec<_>>().join(", "));
     fact("tags", spec.tags.join(", "));
     Server {
         name: spec.name.clone(),

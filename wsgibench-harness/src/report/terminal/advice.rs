@@ -6,7 +6,7 @@ use super::text::{INDENT, wrapped};
 use crate::{
     measure::event::Advised,
     report::{comparison, units},
-    stats::{Advice, Margin, SelfCheck, Standing},
+    stats::{Advice, SelfCheck, Standing},
 };
 
 pub(super) fn advised(baseline: &str, cases: &[Advised]) -> String {
@@ -75,11 +75,9 @@ pub(super) fn self_checked(check: &SelfCheck) -> String {
         ),
     ));
     for metric in &check.metrics {
-        let seen = |value: f64| match metric.margin {
-            Margin::Relative(_) => units::percent(value),
-            Margin::Absolute(_) => format!("{:.3} percentage points", value * 100.0),
-        };
-        let mde = metric.mde.map_or_else(|| "nothing".into(), seen);
+        let mde = metric
+            .mde
+            .map_or_else(|| "nothing".into(), |mde| comparison::size_of(metric.margin, mde));
         let use_of_it = if metric.sees_its_margin {
             "may be gated here"
         } else {
@@ -108,4 +106,57 @@ pub(super) fn self_checked(check: &SelfCheck) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::{
+        Metric,
+        self_check::{MetricCheck, PairCheck},
+    };
+
+    #[test]
+    fn identical_arms_that_differ_are_told() {
+        let pair = |case: &str, label_p: f64| PairCheck {
+            case: case.into(),
+            metric: Metric::CpuPerRequest,
+            blocks: 26,
+            spread: 0.01,
+            mde: Some(0.01),
+            caught_at_margin: 1.0,
+            label_effect: 0.013,
+            label_p,
+        };
+        let metric = |metric: Metric, mde: f64| MetricCheck {
+            metric,
+            margin: metric.default_margin(),
+            mde: Some(mde),
+            sees_its_margin: true,
+        };
+        let check = SelfCheck {
+            relabels: 10_000,
+            alarms: 12,
+            alarm_bound: 0.002,
+            alpha: 0.01,
+            passed: true,
+            pairs: vec![pair("ping/one/c1", 0.2), pair("ping/two/c1", 1e-4)],
+            metrics: vec![metric(Metric::CpuPerRequest, 0.01), metric(Metric::ErrorShare, 0.001)],
+        };
+        let text = self_checked(&check);
+        let text = console::strip_ansi_codes(&text)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(text.contains("12 of 10,000 gates on identical code alarmed"), "{text}");
+        assert!(
+            text.contains("error share: sees changes from 0.100 percentage points on"),
+            "{text}"
+        );
+        assert!(
+            text.contains("ping/two/c1") && text.contains("+1.30 %") && text.contains("p 1.0e-4"),
+            "{text}"
+        );
+        assert!(!text.contains("ping/one/c1"), "{text}");
+    }
 }
