@@ -52,6 +52,9 @@ def inner(environ, start_response):
 def validated(environ, start_response):
     """The validator of the standard library around an application; what it complains of is the answer."""
     status, headers = "200 OK", [("Content-Type", "text/plain")]
+    # PEP 3333 lets a server omit these where they are empty; the validator reads them all the same.
+    for name in ("SCRIPT_NAME", "PATH_INFO"):
+        environ.setdefault(name, "")
     try:
         # The server hears one start_response, whatever the validator says and when.
         pieces = validator(inner)(environ, lambda *_: lambda data: None)

@@ -295,7 +295,6 @@ class Environment(unittest.TestCase):
         self.assertEqual(ask("/")["body"], b"OK")
 
 
-
 class Conformance(unittest.TestCase):
     def test_it_tells_what_arrived(self):
         seen = json.loads(
@@ -307,6 +306,15 @@ class Conformance(unittest.TestCase):
     def test_a_server_without_fault_is_valid(self):
         for more in ({}, {"method": "POST", "body": b"abc", "CONTENT_LENGTH": "3"}):
             self.assertEqual(ask("/conformance/validated", checked=False, **more)["body"], [b"valid"])
+
+    def test_what_may_be_left_out_is_no_fault(self):
+        environ = {"REQUEST_METHOD": "GET", "QUERY_STRING": ""}
+        setup_testing_defaults(environ)
+        for name in ("SCRIPT_NAME", "PATH_INFO"):
+            environ.pop(name, None)
+        said = []
+        body = conformance.validated(environ, lambda status, headers: said.append(status))
+        self.assertEqual((said, body), (["200 OK"], [b"valid"]))
 
     def test_a_fault_of_the_server_is_told(self):
         answer = ask("/conformance/validated", checked=False, SERVER_PORT=80)
