@@ -75,7 +75,7 @@ pub fn missing(run: &RunRecord, outcomes: &[Outcome], disturbance: &Disturbance)
             CaseOutcome::Measured => {}
             CaseOutcome::Planned => missing.push(format!("{}: not measured", case.id)),
             CaseOutcome::Failed(reason) => {
-                missing.push(format!("{}: {}", case.id, reason.lines().next().unwrap_or_default()));
+                missing.push(format!("{}: {}", case.id, in_a_line(reason)));
             }
         }
         if case.validity.level == ValidityLevel::Invalid {
@@ -109,6 +109,15 @@ pub fn missing(run: &RunRecord, outcomes: &[Outcome], disturbance: &Disturbance)
         ));
     }
     missing
+}
+
+/// A reason of many lines, such as a server's last words: how it begins, and how it ends.
+fn in_a_line(reason: &str) -> String {
+    let mut lines = reason.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    lines
+        .next_back()
+        .map_or_else(|| first.to_owned(), |last| format!("{first} {last}"))
 }
 
 /// Cases that cannot be had on this machine and so were not compared, with the reason.
@@ -183,8 +192,8 @@ mod tests {
         for (outcome, told) in [
             (CaseOutcome::Planned, "ping/a/c1: not measured"),
             (
-                CaseOutcome::Failed("it died\n    said last".into()),
-                "ping/a/c1: it died",
+                CaseOutcome::Failed("it died; it printed last:\n    booting\n    no such module\n".into()),
+                "ping/a/c1: it died; it printed last: no such module",
             ),
             (CaseOutcome::Unsupported("no chunks".into()), "leave it out with --skip"),
         ] {
