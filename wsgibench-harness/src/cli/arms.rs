@@ -153,82 +153,17 @@ fn with_load(case: &Case, load: Load) -> Case {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
     use crate::{
         against::DeclaredCase,
-        declare::{DeclaredServer, Location, Machine, Profile, Server, ServerSpec, Work, resolve},
+        cli::samples::{plan, spec},
+        declare::Work,
         load::{Load, Model, script::script},
-        measure::Order,
-        store::arms::CANDIDATE,
     };
-
-    fn spec() -> ServerSpec {
-        let declared = DeclaredServer {
-            name: "one".into(),
-            description: String::new(),
-            location: Location {
-                file: "here",
-                line: 1,
-                column: 1,
-            },
-            manifest_dir: PathBuf::from("/"),
-            server: Server::image("one"),
-        };
-        let machine = Machine {
-            server_cpus: 1,
-            memory: u64::MAX,
-        };
-        resolve(&declared, None, &machine).0
-    }
 
     fn scripted(load: Load) -> Work {
         let script = script(|_| Box::pin(async { Ok(()) }));
         Work::Script { load, script }
-    }
-
-    fn plan(works: &[(&str, Work)]) -> Plan {
-        let cases: Vec<Case> = works
-            .iter()
-            .map(|(id, work)| Case {
-                id: (*id).into(),
-                scenario: "s".into(),
-                server: "one".into(),
-                param: "p".into(),
-                values: Vec::new(),
-                work: work.clone(),
-                description: String::new(),
-                tags: Vec::new(),
-                ignored: None,
-                baseline: None,
-                setup: None,
-                teardown: None,
-            })
-            .collect();
-        let job = |case: &Case| Job {
-            case: case.clone(),
-            arm: CANDIDATE,
-            spec: Arc::new(spec()),
-        };
-        Plan {
-            order: Order {
-                jobs: cases.iter().map(job).collect(),
-                profile: Profile::quick(),
-                seed: 1,
-                load_cpus: vec![1],
-                server_cpus: vec![0],
-                shared_cpus: false,
-                reference: true,
-                test_mode: false,
-                resumed: false,
-                manifest_dir: PathBuf::from("/"),
-            },
-            cases,
-            notices: Vec::new(),
-            target_dir: PathBuf::from("/"),
-            resumes: None,
-        }
     }
 
     #[test]

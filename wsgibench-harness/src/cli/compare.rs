@@ -10,7 +10,7 @@ use super::{
     plan::Plan,
     run::Run,
     self_check,
-    verdict::{self, Gate, VerdictFile},
+    verdict::{self, VerdictFile},
 };
 use crate::{
     declare::Case,
@@ -23,7 +23,7 @@ use crate::{
         StopReason,
         metric::{Margin, MarginOverride, Metric},
     },
-    store::{arms::BASE, record::RunRecord, write_atomically},
+    store::{arms::BASE, record::RunRecord, write_json},
 };
 
 /// Version of `verdict.json`.
@@ -120,11 +120,7 @@ fn decide(
 ) -> (VerdictFile, ExitStatus) {
     let outcomes = policy.outcomes(record);
     let disturbance = policy.disturbance(record);
-    let mut missing = verdict::missing(record, &outcomes, &disturbance);
-    let away = verdict::away(record);
-    if args.gate == Some(Gate::Strict) {
-        missing.extend(away.iter().cloned());
-    }
+    let missing = verdict::missing(args.gate, record, &outcomes, &disturbance);
     let (word, status) = verdict::status(args.gate, exit::of_run(record), &missing, &outcomes);
     let file = VerdictFile {
         version: VERDICT_VERSION,
@@ -137,7 +133,10 @@ fn decide(
         disturbance,
         missing,
         unmatched,
-        notes: away.into_iter().chain(of_scripts(args, record)).collect(),
+        notes: verdict::away(record)
+            .into_iter()
+            .chain(of_scripts(args, record))
+            .collect(),
         outcomes,
     };
     (file, status)
@@ -168,9 +167,7 @@ fn ended(ended: Option<Ended>, interrupted: bool) -> &'static str {
 
 /// `verdict.json`, and the same in the run's own record.
 fn keep(run: &Run, record: &mut RunRecord, file: &VerdictFile) -> Result<(), Failure> {
-    let json = serde_json::to_vec_pretty(file).map_err(|e| Failure::machine(e.to_string()))?;
-    let path = run.store.root().join("verdict.json");
-    write_atomically(&path, &json).map_err(|e| Failure::machine(format!("cannot write {}: {e}", path.display())))?;
+    write_json(&run.store.root().join("verdict.json"), file)?;
     record.comparison = serde_json::to_value(file).ok();
     run.store.rewrite(record)?;
     Ok(())

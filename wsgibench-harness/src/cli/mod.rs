@@ -12,6 +12,8 @@ mod output;
 mod plan;
 mod resume;
 mod run;
+#[cfg(test)]
+mod samples;
 mod self_check;
 mod target;
 pub mod verdict;

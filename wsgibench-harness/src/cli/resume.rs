@@ -142,3 +142,43 @@ fn drop_halves(run: &mut RunRecord, plan: &Plan) -> usize {
     }
     whole
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::samples,
+        declare::Work,
+        load::Load,
+        store::{arms::CANDIDATE, samples as records},
+    };
+
+    #[test]
+    fn what_could_not_be_had_is_asked_for_again_and_what_failed_is_not() {
+        let outcomes = [
+            CaseOutcome::NotAvailable("no apache2".into()),
+            CaseOutcome::Failed("it died".into()),
+            CaseOutcome::Measured,
+        ];
+        let (names, ids) = (["a", "b", "c"], ["ping/a/c1", "ping/b/c1", "ping/c/c1"]);
+        // The one launch has no round: it was broken off.
+        let half = records::launch(0, CANDIDATE, 0.1, [1.0, 1.0]);
+        let cases: Vec<_> = names
+            .iter()
+            .zip(&outcomes)
+            .map(|(name, outcome)| {
+                let launches = if *outcome == CaseOutcome::Measured {
+                    vec![half.clone()]
+                } else {
+                    Vec::new()
+                };
+                records::case(name, outcome, &launches)
+            })
+            .collect();
+        let mut run = records::run("r", &cases);
+        let plan = samples::plan(&ids.map(|id| (id, Work::Load(Load::closed(1).get("/")))));
+        assert_eq!(drop_halves(&mut run, &plan), 0);
+        let after: Vec<&CaseOutcome> = run.cases.iter().map(|case| &case.outcome).collect();
+        assert_eq!(after, [&CaseOutcome::Planned, &outcomes[1], &CaseOutcome::Planned]);
+    }
+}

@@ -28,7 +28,7 @@ use crate::{
         Fingerprint, Store,
         arms::BASE,
         record::{CaseOutcome, CaseRecord, RunRecord},
-        write_atomically,
+        write_json,
     },
 };
 
@@ -85,8 +85,7 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan) -> Result<(RunRecord,
         check,
     };
     let path = run.store.root().join("self-check.json");
-    let json = serde_json::to_vec_pretty(&kept).map_err(|e| Failure::machine(e.to_string()))?;
-    write_atomically(&path, &json).map_err(|e| Failure::machine(format!("cannot write {}: {e}", path.display())))?;
+    write_json(&path, &kept)?;
     run.listeners.tell(&Event::SelfChecked {
         check: Box::new(kept.check.clone()),
     });
@@ -176,9 +175,10 @@ pub(super) fn before_gate(store: &Store, project: &Path) -> Result<String, Failu
             ))
         })
         .collect();
-    let favoured = match kept.check.favoured().count() {
-        0 => "",
-        _ => "; identical arms differed there by more than chance, and so may these: see its run",
+    let favoured = if kept.check.favoured().next().is_some() {
+        "; identical arms differed there by more than chance, and so may these: see its run"
+    } else {
+        ""
     };
     Ok(format!(
         "self-check of {}: smallest changes seen here are {}{favoured}{age}",

@@ -1,5 +1,7 @@
 //! `verdict.json` and the exit status of a comparison.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,66 +51,67 @@ pub enum Gate {
 
 /// What a gate misses: gated pairs that were not decided on sound measurements.
 #[must_use]
-pub fn missing(run: &RunRecord, outcomes: &[Outcome], disturbance: &Disturbance) -> Vec<String> {
-    let mut missing = Vec::new();
-    if outcomes.iter().all(|o| !o.gated) {
-        missing.push("nothing was compared".to_owned());
-    }
-    for case in &run.cases {
-        match &case.outcome {
-            // The arm that was asked first ends the case: whether the other is like it nobody knows.
-            CaseOutcome::Unsupported(reason) => {
-                missing.push(format!(
-                    "{}: unsupported, perhaps on one side only: {reason}; leave it out with --skip",
-                    case.id
-                ));
-                continue;
-            }
-            // Of both arms alike, or the case would have failed: it is no reason to fail. Another server's case may be there.
-            CaseOutcome::NotAvailable(reason) => {
-                if outcomes.iter().any(|o| o.gated && o.case == case.id) {
-                    missing.push(format!("{}: not available here: {reason}", case.id));
-                }
-                continue;
-            }
-            CaseOutcome::Ignored(_) => continue,
-            CaseOutcome::Measured => {}
-            CaseOutcome::Planned => missing.push(format!("{}: not measured", case.id)),
-            CaseOutcome::Failed(reason) => {
-                missing.push(format!("{}: {}", case.id, in_a_line(reason)));
-            }
-        }
-        if case.validity.level == ValidityLevel::Invalid {
-            let why = case
+pub fn missing(gate: Option<Gate>, run: &RunRecord, outcomes: &[Outcome], disturbance: &Disturbance) -> Vec<String> {
+    let gated = || outcomes.iter().filter(|outcome| outcome.gated);
+    // Where the case itself is lost, how few blocks its pairs have is no news.
+    let lost: BTreeMap<&str, String> = run
+        .cases
+        .iter()
+        .filter_map(|case| {
+            let compared = gated().any(|outcome| outcome.case == case.id);
+            Some((case.id.as_str(), lost(case, compared || gate == Some(Gate::Strict))?))
+        })
+        .collect();
+    let nothing = gated().next().is_none().then(|| "nothing was compared".to_owned());
+    let of_cases = lost.iter().map(|(id, why)| format!("{id}: {why}"));
+    let of_pairs = gated()
+        .filter(|outcome| outcome.undecided && !lost.contains_key(outcome.case.as_str()))
+        .map(|outcome| {
+            format!(
+                "{}: {} has {} usable blocks, too few to decide",
+                outcome.case,
+                outcome.metric.title(),
+                outcome.blocks
+            )
+        });
+    let of_machine = disturbance.invalid.then(|| {
+        format!(
+            "{} of {} blocks were disturbed: this machine was too unsteady to measure on",
+            disturbance.repeated, disturbance.blocks
+        )
+    });
+    nothing
+        .into_iter()
+        .chain(of_cases)
+        .chain(of_pairs)
+        .chain(of_machine)
+        .collect()
+}
+
+/// Why a case tells a gate nothing, if it does not. One that cannot be had here counts only where it was `wanted`: it is so
+/// in both arms alike, or it would have failed; but another server's case may stand against it.
+fn lost(case: &CaseRecord, wanted: bool) -> Option<String> {
+    match &case.outcome {
+        CaseOutcome::Ignored(_) => None,
+        CaseOutcome::NotAvailable(reason) => wanted.then(|| format!("not available here: {reason}")),
+        // The arm that was asked first ends the case: whether the other is like it nobody knows.
+        CaseOutcome::Unsupported(reason) => Some(format!(
+            "unsupported, perhaps on one side only: {reason}; leave it out with --skip"
+        )),
+        CaseOutcome::Planned => Some("not measured".to_owned()),
+        CaseOutcome::Failed(reason) => Some(in_a_line(reason)),
+        CaseOutcome::Measured => (case.validity.level == ValidityLevel::Invalid).then(|| {
+            let invalid = case
                 .validity
                 .findings
                 .iter()
-                .find(|f| f.level == ValidityLevel::Invalid)
-                .map_or("", |f| f.text.as_str());
-            missing.push(format!("{}: the measurement is invalid: {why}", case.id));
-        }
+                .find(|f| f.level == ValidityLevel::Invalid);
+            format!(
+                "the measurement is invalid: {}",
+                invalid.map_or("", |f| f.text.as_str())
+            )
+        }),
     }
-    let told = |id: &str| {
-        missing
-            .iter()
-            .any(|text| text.strip_prefix(id).is_some_and(|rest| rest.starts_with(':')))
-    };
-    let undecided = outcomes.iter().filter(|o| o.gated && o.undecided && !told(&o.case));
-    for outcome in undecided.collect::<Vec<_>>() {
-        missing.push(format!(
-            "{}: {} has {} usable blocks, too few to decide",
-            outcome.case,
-            outcome.metric.title(),
-            outcome.blocks
-        ));
-    }
-    if disturbance.invalid {
-        missing.push(format!(
-            "{} of {} blocks were disturbed: this machine was too unsteady to measure on",
-            disturbance.repeated, disturbance.blocks
-        ));
-    }
-    missing
 }
 
 /// A reason of many lines, such as a server's last words: how it begins, and how it ends.
@@ -182,7 +185,7 @@ mod tests {
 
     fn said(outcome: &CaseOutcome, outcomes: &[Outcome]) -> Vec<String> {
         let run = samples::run("r", &[samples::case("a", outcome, &[])]);
-        missing(&run, outcomes, &Guard::default().judge(0, 26))
+        missing(Some(Gate::On), &run, outcomes, &Guard::default().judge(0, 26))
     }
 
     #[test]
@@ -201,6 +204,16 @@ mod tests {
             assert!(missing.len() == 1 && missing[0].contains(told), "{missing:?}");
         }
         assert_eq!(said(&CaseOutcome::Measured, &[]), ["nothing was compared"]);
+        let unsteady = missing(
+            None,
+            &samples::run("r", &[samples::case("a", &CaseOutcome::Measured, &[])]),
+            &fine,
+            &Guard::default().judge(14, 40),
+        );
+        assert!(
+            unsteady.len() == 1 && unsteady[0].starts_with("14 of 40 blocks"),
+            "{unsteady:?}"
+        );
         let few = said(&CaseOutcome::Measured, &outcomes("a", 3, 1.0));
         assert!(
             few.len() == 1 && few[0].contains("3 usable blocks, too few to decide"),
@@ -219,6 +232,10 @@ mod tests {
             "{beside:?}"
         );
         assert_eq!(said(&away, &[]), ["nothing was compared"]);
+        let run = samples::run("r", &[samples::case("a", &away, &[])]);
+        let calm = Guard::default().judge(0, 26);
+        let strict = missing(Some(Gate::Strict), &run, &outcomes("b", 26, 1.0), &calm);
+        assert_eq!(strict, ["ping/a/c1: not available here: no apache2"]);
     }
 
     #[test]

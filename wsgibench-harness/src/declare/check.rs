@@ -208,14 +208,6 @@ fn faults(load: &Load) -> Option<String> {
     }
 }
 
-/// Time between arrivals, where a round is as long as users go on arriving.
-fn users_come_every(load: &Load) -> Duration {
-    match load.model {
-        Model::Users { every, .. } if load.measurement_time.is_none() => every,
-        _ => Duration::ZERO,
-    }
-}
-
 /// What the load engine has against a load on any machine.
 fn engine(load: &Load) -> Vec<String> {
     // Nobody is asked at this address: only the load is looked at.
@@ -225,12 +217,19 @@ fn engine(load: &Load) -> Vec<String> {
     };
     let plan = Plan::new(target, load.clone());
     let mut problems: Vec<String> = plan.validate().err().iter().map(ToString::to_string).collect();
-    match load.own_length() {
-        Some(Duration::ZERO) => problems.push("it fixes a round of 0 s".into()),
-        Some(length) if length < users_come_every(load) => problems.push(format!(
-            "its users come for {length:?}, and a round lasts no longer; say `.lasting(...)`"
-        )),
-        _ => {}
+    if load.own_length() == Some(Duration::ZERO) {
+        problems.push("it fixes a round of 0 s".into());
+    } else if let (
+        Model::Users {
+            every, arriving_for, ..
+        },
+        None,
+    ) = (&load.model, load.measurement_time)
+        && arriving_for < every
+    {
+        problems.push(format!(
+            "its users come for {arriving_for:?}, and a round lasts no longer; say `.lasting(...)`"
+        ));
     }
     problems
 }

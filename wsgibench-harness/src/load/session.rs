@@ -24,6 +24,7 @@ use super::{
     wire::Mix,
     worker::{Command, LiveCell, Order, Report, WAKE, Worker},
 };
+use crate::panics;
 
 /// From the order to begin to the beginning: time enough for every worker to take the order.
 const LEAD: Duration = Duration::from_millis(2);
@@ -379,12 +380,8 @@ fn pin(cpu: usize) -> Result<(), LoadError> {
     })
 }
 
-fn lost(panic: &(dyn std::any::Any + Send)) -> LoadError {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned());
+pub(super) fn lost(panic: &(dyn std::any::Any + Send)) -> LoadError {
     LoadError::WorkerLost {
-        what: format!("panicked: {}", text.unwrap_or_default()),
+        what: format!("panicked: {}", panics::text_of(panic)),
     }
 }

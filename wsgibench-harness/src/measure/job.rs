@@ -131,14 +131,12 @@ fn warm_up(load: &Load, usual: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_load_that_fixes_its_length_has_one_round() {
-        let order = Order {
-            jobs: Vec::new(),
-            profile: Profile::default(),
+impl Order {
+    /// For tests: the jobs with a CPU for each side.
+    pub(crate) fn sample(profile: Profile, jobs: Vec<Job>) -> Self {
+        Self {
+            jobs,
+            profile,
             seed: 1,
             load_cpus: vec![1],
             server_cpus: vec![0],
@@ -146,8 +144,18 @@ mod tests {
             reference: false,
             test_mode: false,
             resumed: false,
-            manifest_dir: PathBuf::new(),
-        };
+            manifest_dir: PathBuf::from("/"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_that_fixes_its_length_has_one_round() {
+        let order = Order::sample(Profile::default(), Vec::new());
         let timing = |load: Load| {
             let timing = order.timing(&Work::Load(load));
             (timing.warm_up, timing.rounds, timing.round)

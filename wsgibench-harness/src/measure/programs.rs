@@ -126,6 +126,24 @@ mod tests {
         assert_eq!(busy[1].title(), format!("process {}", u32::MAX), "it is gone");
     }
 
+    #[test]
+    fn no_more_than_three_are_named_and_no_idle_one() {
+        // Numbers that no system gives: whoever cannot be asked may run anywhere.
+        let gone = |index: u32| u32::MAX - index;
+        let programs = |at, ticks: [u64; 5]| Programs {
+            at,
+            processes: (0..).map(gone).zip(ticks.map(|ticks| process(ticks, 5))).collect(),
+        };
+        let begun = Instant::now();
+        let busiest = |ticks| programs(begun, [0; 5]).on(&programs(begun + proc::tick() * 100, ticks), &[0]);
+        let named = |index, share| format!("process {} {share} % of a CPU", gone(index));
+        assert_eq!(busiest([50, 4, 5, 0, 0]), [named(0, 50), named(2, 5)]);
+        assert_eq!(
+            busiest([50, 40, 60, 30, 20]),
+            [named(2, 60), named(0, 50), named(1, 40)]
+        );
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn what_is_bound_elsewhere_is_no_neighbour() {

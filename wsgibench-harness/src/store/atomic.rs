@@ -2,6 +2,20 @@
 
 use std::{fs, io, io::Write, path::Path};
 
+use serde::Serialize;
+
+use super::error::{StoreError, io_error};
+
+/// Writes a value as JSON, for people to read too: see [`write_atomically`].
+///
+/// # Errors
+/// When the disk says no.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
+    let mut json = serde_json::to_vec_pretty(value).map_err(|error| io_error("write", path)(error.into()))?;
+    json.push(b'\n');
+    write_atomically(path, &json).map_err(io_error("write", path))
+}
+
 /// Writes a file under a temporary name in the same folder and renames it, so that no reader ever sees half of it.
 ///
 /// # Errors

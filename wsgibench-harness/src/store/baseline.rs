@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Store, StoreError,
-    atomic::write_atomically,
-    error::io_error,
+    atomic::write_json,
     record::{CaseOutcome, RunRecord, ValidityLevel},
     versioned::{self, Versioned},
 };
@@ -150,8 +149,7 @@ impl Store {
     pub fn save_baseline(&self, name: &str, run: &BaselineRun) -> Result<(), StoreError> {
         let dir = self.named(name)?;
         let path = dir.join(format!("{}.json", run.run));
-        let json = serde_json::to_vec_pretty(run).map_err(|error| io_error("write", &path)(error.into()))?;
-        write_atomically(&path, &json).map_err(io_error("write", &path))?;
+        write_json(&path, run)?;
         let mut files = json_files(&dir);
         let surplus = files.len().saturating_sub(KEPT_RUNS);
         for old in files.drain(..surplus) {

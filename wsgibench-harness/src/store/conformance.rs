@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     StoreError,
-    error::io_error,
     versioned::{self, Versioned},
-    write_atomically,
+    write_json,
 };
 use crate::conformance::{self, Feature, Finding, Verdict};
 
@@ -111,9 +110,7 @@ impl ConformanceRecord {
     /// # Errors
     /// When the disk says no.
     pub fn write(&self, path: &Path) -> Result<(), StoreError> {
-        let mut json = serde_json::to_vec_pretty(self).map_err(|error| io_error("write", path)(error.into()))?;
-        json.push(b'\n');
-        write_atomically(path, &json).map_err(io_error("write", path))
+        write_json(path, self)
     }
 }
 

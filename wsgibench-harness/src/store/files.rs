@@ -10,7 +10,7 @@ use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{
-    atomic::write_atomically,
+    atomic::{write_atomically, write_json},
     error::{StoreError, io_error},
     journal::{Entry, fold},
     record::{RunRecord, SCHEMA_VERSION},
@@ -118,9 +118,7 @@ pub(super) fn write_run(dir: &Path, run: &RunRecord) -> Result<(), StoreError> {
 
 /// `run.json` alone.
 pub(super) fn write_record(dir: &Path, run: &RunRecord) -> Result<(), StoreError> {
-    let path = dir.join("run.json");
-    let json = serde_json::to_vec_pretty(run).map_err(|error| io_error("write", &path)(error.into()))?;
-    write_atomically(&path, &json).map_err(io_error("write", &path))
+    write_json(&dir.join("run.json"), run)
 }
 
 impl Versioned for RunRecord {

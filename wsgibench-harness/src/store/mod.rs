@@ -18,7 +18,7 @@ mod salvage;
 pub(crate) mod samples;
 mod versioned;
 
-pub use atomic::write_atomically;
+pub use atomic::{write_atomically, write_json};
 pub use baseline::{BaselineRun, Fingerprint};
 pub use conformance::{ConformanceRecord, ServerConformance};
 pub use error::StoreError;

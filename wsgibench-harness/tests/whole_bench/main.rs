@@ -3,9 +3,11 @@
 //!
 //! This program is both: the bench (when it finds [`ROLE`] in its environment) and the tests that start it.
 
+mod bench;
+mod command_line;
 mod declared;
 mod engine;
-mod runs;
+mod scripts;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -18,18 +20,21 @@ const ROLE: &str = "WSGIBENCH_TEST_IS_THE_BENCH";
 type Test = (&'static str, fn());
 
 const TESTS: &[Test] = &[
-    ("a_script_is_measured_under_every_load_model", runs::every_load_model),
-    ("the_terminal_and_the_page_show_the_steps", runs::terminal_and_page),
-    ("a_script_that_goes_wrong_is_told_and_never_timed", runs::wrong_scripts),
-    ("a_script_that_holds_its_thread_ends_the_run", runs::held_thread),
-    ("launches_and_users_are_set_up_and_cleared", runs::hooks),
-    ("a_hook_that_fails_is_told", runs::bad_hooks),
-    ("a_companion_is_filled_asked_and_accounted_for", runs::companion),
-    ("an_interrupted_run_goes_on", runs::resume),
-    ("what_a_baseline_lacks_is_told_before_the_run", runs::baseline),
-    ("a_running_server_is_measured_and_marked", runs::server_url),
-    ("test_runners_list_cases_and_run_one", runs::test_runner),
-    ("cargo_test_tries_each_script_once", runs::test_mode),
+    ("a_script_is_measured_under_every_load_model", scripts::every_load_model),
+    ("the_terminal_and_the_page_show_the_steps", scripts::terminal_and_page),
+    (
+        "a_script_that_goes_wrong_is_told_and_never_timed",
+        scripts::wrong_scripts,
+    ),
+    ("a_script_that_holds_its_thread_ends_the_run", scripts::held_thread),
+    ("launches_and_users_are_set_up_and_cleared", scripts::hooks),
+    ("a_hook_that_fails_is_told", scripts::bad_hooks),
+    ("a_companion_is_filled_asked_and_accounted_for", scripts::companion),
+    ("an_interrupted_run_goes_on", command_line::resume),
+    ("what_a_baseline_lacks_is_told_before_the_run", command_line::baseline),
+    ("a_running_server_is_measured_and_marked", command_line::server_url),
+    ("test_runners_list_cases_and_run_one", command_line::test_runner),
+    ("cargo_test_tries_each_script_once", command_line::test_mode),
 ];
 
 fn main() -> ExitCode {

@@ -23,7 +23,7 @@ use super::{
         preflight,
         record::{self, Circumstances},
         result::{Counts, RoundResult, Step},
-        session::Edge,
+        session::{Edge, lost},
         watch::{Live, Watch},
         worker::LiveCell,
     },
@@ -256,10 +256,8 @@ impl ScriptSession {
             }
             if !crew.thread.is_finished() {
                 result = Err(LoadError::ScriptHolds);
-            } else if crew.thread.join().is_err() {
-                result = Err(LoadError::WorkerLost {
-                    what: "panicked".into(),
-                });
+            } else if let Err(panic) = crew.thread.join() {
+                result = Err(lost(panic.as_ref()));
             }
         }
         result
