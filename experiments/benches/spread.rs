@@ -1,7 +1,7 @@
 //! What makes launches of the same server differ, and what takes it away: the same server under several treatments.
 //!
-//!     cargo bench --bench spread                    16 launches of each, a round of 1 s: some seven minutes
-//!     cargo bench --bench spread -- --list
+//!     cargo bench -p wsgibench-experiments --bench spread                          16 launches of each, a round of 1 s: some seven minutes
+//!     cargo bench -p wsgibench-experiments --bench spread -- --list
 //!
 //! Read the column of the spread between launches (`--output-format json`, the report's *spread of launches*, or the
 //! CSV of `--export csv=PATH`); what was found is in `docs/statistics.md`.

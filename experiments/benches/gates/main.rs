@@ -1,9 +1,9 @@
 //! Real gates on real servers: how often does the gate alarm on identical code here, and how large a change does it see?
 //!
-//!     cargo bench --bench gates                          the whole experiment; goes on where it stopped
-//!     cargo bench --bench gates -- --only 5              five gates more, then the figures so far
-//!     cargo bench --bench gates -- --only 0              the figures so far
-//!     cargo bench --bench gates -- --servers bjoern      one server
+//!     cargo bench -p wsgibench-experiments --bench gates                           the whole experiment; goes on where it stopped
+//!     cargo bench -p wsgibench-experiments --bench gates -- --only 5               five gates more, then the figures so far
+//!     cargo bench -p wsgibench-experiments --bench gates -- --only 0               the figures so far
+//!     cargo bench -p wsgibench-experiments --bench gates -- --servers bjoern       one server
 //!
 //! Each gate is the user's own command, `cargo bench -- --against REF --gate --server NAME`, run on an unchanged tree. What is
 //! planted is a loop in the application of the candidate arm (`--candidate-env WSGIBENCH_PLANTED_WORK=N`), calibrated first
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     if !options.bench {
         // `cargo test` starts bench targets, too; a measurement has no place among tests.
-        println!("gates measures only under `cargo bench --bench gates`");
+        println!("gates measures only under `cargo bench -p wsgibench-experiments --bench gates`");
         return ExitCode::SUCCESS;
     }
     match run(&options) {

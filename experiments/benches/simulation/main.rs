@@ -1,8 +1,8 @@
 //! The experiment behind `docs/statistics.md`: does the gate alarm as seldom as it claims, and does it see what it must?
 //!
-//!     cargo bench --bench simulation                       the full experiment, a few minutes on one core
-//!     cargo bench --bench simulation -- --families 2000    a shorter one
-//!     cargo bench --bench simulation -- --seed 2           another one
+//!     cargo bench -p wsgibench-experiments --bench simulation                      the full experiment, a few minutes on one core
+//!     cargo bench -p wsgibench-experiments --bench simulation -- --families 2000   a shorter one
+//!     cargo bench -p wsgibench-experiments --bench simulation -- --seed 2          another one
 //!
 //! It ends with status 1 if a bound of the design is missed.
 

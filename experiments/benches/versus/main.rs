@@ -1,10 +1,10 @@
 //! The load engine beside wrk, oha and h2load, all against the same null server on the same path.
 //!
-//!     cargo bench --bench versus                                        the comparison, about ten minutes
-//!     cargo bench --bench versus -- --repetitions 3 --seconds 1         a glance
-//!     cargo bench --bench versus -- --script                            with the cost of scripted users beside it
-//!     cargo bench --bench versus -- --oracles                           latencies held against the truth instead
-//!     cargo bench --bench versus -- --parity                            real servers measured by us and by wrk in turns
+//!     cargo bench -p wsgibench-experiments --bench versus                          the comparison, about ten minutes
+//!     cargo bench -p wsgibench-experiments --bench versus -- --repetitions 3 --seconds 1    a glance
+//!     cargo bench -p wsgibench-experiments --bench versus -- --script              with the cost of scripted users beside it
+//!     cargo bench -p wsgibench-experiments --bench versus -- --oracles             latencies held against the truth instead
+//!     cargo bench -p wsgibench-experiments --bench versus -- --parity              real servers measured by us and by wrk in turns
 //!
 //! Every client is a process of its own on one core (so that all are accounted alike: user and system time and peak
 //! memory of the whole process, as the kernel counted them), the server is one on another. Repetitions are interleaved and
@@ -96,7 +96,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<bool> {
     if !options.bench {
         // `cargo test` starts bench targets, too; a measurement has no place among tests.
-        println!("versus measures only under `cargo bench --bench versus`");
+        println!("versus measures only under `cargo bench -p wsgibench-experiments --bench versus`");
         return Ok(true);
     }
     ensure!(

@@ -1,8 +1,8 @@
 //! Does it disturb a measurement to be watched? The same launch of a server, with and without the live view drawn in a
 //! terminal of its own, in turns.
 //!
-//!     cargo bench --bench live_view                     8 launches of 60 s: about 9 minutes
-//!     cargo bench --bench live_view -- --launches 3 --seconds 20
+//!     cargo bench -p wsgibench-experiments --bench live_view                       8 launches of 60 s: about 9 minutes
+//!     cargo bench -p wsgibench-experiments --bench live_view -- --launches 3 --seconds 20
 //!
 //! The load is cut into slices that take turns (with, without, without, with, ...), so that both meet the same machine. A launch
 //! is one log ratio of CPU time per request and of p99 each; equal means that the whole 90 % interval of the launches' mean lies
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     if !options.bench {
         // `cargo test` starts bench targets, too; a measurement has no place among tests.
-        println!("live_view measures only under `cargo bench --bench live_view`");
+        println!("live_view measures only under `cargo bench -p wsgibench-experiments --bench live_view`");
         return ExitCode::SUCCESS;
     }
     let outcome = match std::env::var_os(RUN) {

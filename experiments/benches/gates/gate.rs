@@ -24,7 +24,13 @@ const RUN: &str = "WSGIBENCH_GATES_RUN";
 
 /// Does the work if this process was started to be the bench.
 pub(crate) fn maybe_run() -> Option<ExitCode> {
-    std::env::var_os(RUN).map(|_| wsgibench_harness::cli::run_main(env!("CARGO_MANIFEST_DIR"), "wsgi"))
+    std::env::var_os(RUN).map(|_| wsgibench_harness::cli::run_main(main_job(), "wsgi"))
+}
+
+/// The folder of the package whose bench `wsgi` the gates run: the one above this package's.
+fn main_job() -> &'static str {
+    let package = env!("CARGO_MANIFEST_DIR");
+    package.rsplit_once(['/', '\\']).map_or(package, |(parent, _)| parent)
 }
 
 /// A gate to run.
@@ -141,5 +147,5 @@ impl Bench {
 
 /// Where the bench keeps what it measures.
 pub(crate) fn store() -> Store {
-    Store::new(&wsgibench_harness::cli::target_dir(env!("CARGO_MANIFEST_DIR").as_ref()))
+    Store::new(&wsgibench_harness::cli::target_dir(main_job().as_ref()))
 }
