@@ -24,7 +24,7 @@ use clap::Parser;
 use home::Home;
 use serde::{Deserialize, Serialize};
 use wsgibench_harness::{
-    load::{Edge, Latency, Load, Plan, Session, Target},
+    load::{Edge, Latency, Load, LoadPlan, Session, Target},
     measure::event::Event,
     report::{
         Listener,
@@ -172,7 +172,7 @@ fn of_launch(options: &Options, launch: &Launch) -> Result<Ratios> {
         host: "live-view".into(),
     };
     let load = Load::closed(options.connections).get("/").expect_status(200);
-    let mut plan = Plan::new(target, load);
+    let mut plan = LoadPlan::new(target, load);
     plan.cpus = vec![options.client_cpu];
     let mut session = Session::start(&plan)?;
     session.slice_observed(Duration::from_secs(1), &mut |_| {})?;

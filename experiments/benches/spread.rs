@@ -16,14 +16,14 @@ fn ping(load: Load) -> Load {
 fn gthread() -> Server {
     let command = "gunicorn --worker-class gthread --workers 1 --threads 4 --bind {host}:{port} --backlog 4096 --keep-alive 75 \
                    --worker-connections 12000 --no-control-socket --worker-tmp-dir /dev/shm application:application";
-    Server::image("suites/images/gunicorn")
+    Server::dockerfile("suites/images/gunicorn")
         .app("suites/app")
         .command(command.split_whitespace())
 }
 
 fn bjoern() -> Server {
     let command = "python -m wsgibench_serve --port {port} --workers 1 --backlog 4096 application:application";
-    Server::image("suites/images/bjoern")
+    Server::dockerfile("suites/images/bjoern")
         .app("suites/app")
         .command(command.split_whitespace())
 }

@@ -11,7 +11,7 @@ use std::{
 
 use wsgibench_harness::{
     declare::{Declarations, Work},
-    load::{self, Load, Model, Plan, Target, script::ScriptSession},
+    load::{self, Load, LoadPlan, Model, Target, script::ScriptSession},
 };
 use wsgibench_suites as _;
 
@@ -89,7 +89,7 @@ fn every_script_comes_to_its_end_with_the_answers_that_it_expects() {
                 address: (Ipv4Addr::LOCALHOST, server.port).into(),
                 host: "localhost".into(),
             };
-            let plan = Plan::new(target, set.work.load().clone());
+            let plan = LoadPlan::new(target, set.work.load().clone());
             let mut session = ScriptSession::trial(&plan, script.clone()).expect("it starts");
             let trial = session.try_once(Duration::from_secs(20)).expect("it runs");
             session.finish().expect("it ends");
@@ -118,7 +118,7 @@ fn every_scenario_gets_the_answers_that_it_expects() {
         let has_companion = |name: &String| {
             declarations
                 .server(name)
-                .is_some_and(|server| !server.server.services.is_empty())
+                .is_some_and(|server| !server.server.companions.is_empty())
         };
         if scenario.servers.iter().flatten().any(has_companion) {
             continue; // There is none here: tests/database.rs asks it in containers.
@@ -129,7 +129,7 @@ fn every_scenario_gets_the_answers_that_it_expects() {
                 address: (Ipv4Addr::LOCALHOST, server.port).into(),
                 host: "localhost".into(),
             };
-            let mut plan = Plan::new(target, small(load));
+            let mut plan = LoadPlan::new(target, small(load));
             let large = scenario.name == "upload_large";
             plan.measurement_time = Duration::from_millis(if large { 3_000 } else { 300 });
             let result = load::run(&plan).unwrap_or_else(|error| panic!("{}/{}: {error}", scenario.name, set.id));

@@ -30,7 +30,7 @@ fn astray() -> Server {
 /// One that was given no database at all.
 #[server]
 fn without() -> Server {
-    gunicorn_gthread().only_where_named()
+    gunicorn_gthread().opt_in()
 }
 
 /// The suite's scenarios from a few connections.

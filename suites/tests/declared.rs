@@ -66,9 +66,9 @@ fn every_folder_with_a_dockerfile_has_a_server() {
         .iter()
         .flat_map(|declared| {
             let (spec, _) = resolve(declared, None, &MACHINE);
-            spec.services
+            spec.companions
                 .into_iter()
-                .map(|service| service.source)
+                .map(|companion| companion.source)
                 .chain([spec.source])
         })
         .filter_map(|source| match source {
@@ -135,7 +135,12 @@ fn servers_for_one_question_are_asked_no_other() {
     }
     for declared in &declarations.servers {
         let has_database = declared.server.tags.iter().any(|tag| tag == "database");
-        assert_eq!(has_database, !declared.server.services.is_empty(), "{}", declared.name);
+        assert_eq!(
+            has_database,
+            !declared.server.companions.is_empty(),
+            "{}",
+            declared.name
+        );
     }
 }
 

@@ -18,7 +18,7 @@ thread_local! {
 ///
 /// # Errors
 /// What its panic said, and where: `index out of bounds (at benches/server.rs:12:5)`.
-pub(crate) fn told<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     keep_quiet();
     // Of a panic that the user's code caught itself.
     PLACE.take();
@@ -34,10 +34,10 @@ pub(crate) fn told<T>(call: impl FnOnce() -> T) -> Result<T, String> {
 /// The same of a future: each of its polls is the user's code.
 ///
 /// # Errors
-/// As [`told`].
-pub(crate) async fn told_of<T>(future: impl Future<Output = T>) -> Result<T, String> {
+/// As [`catch_panic`].
+pub(crate) async fn catch_panic_async<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let mut running = pin!(future);
-    std::future::poll_fn(|cx| match told(|| running.as_mut().poll(cx)) {
+    std::future::poll_fn(|cx| match catch_panic(|| running.as_mut().poll(cx)) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
         Err(text) => Poll::Ready(Err(text)),
@@ -74,15 +74,15 @@ mod tests {
 
     #[test]
     fn a_panic_is_told_with_its_place() {
-        assert_eq!(told(|| 3), Ok(3));
+        assert_eq!(catch_panic(|| 3), Ok(3));
         let at = line!() + 1;
-        let said = told(|| panic!("no {}", "luck")).unwrap_err();
+        let said = catch_panic(|| panic!("no {}", "luck")).unwrap_err();
         assert!(
             said.starts_with("no luck (at ") && said.contains(&format!("panics.rs:{at}:")),
             "{said}"
         );
         assert!(
-            told(|| panic::panic_any(7))
+            catch_panic(|| panic::panic_any(7))
                 .unwrap_err()
                 .starts_with("a panic without text (at ")
         );
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_panic_in_the_midst_of_a_future_is_told() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let said = runtime.block_on(told_of(async {
+        let said = runtime.block_on(catch_panic_async(async {
             tokio::task::yield_now().await;
             assert!(
                 !IN_USERS_CODE.get(),
@@ -104,6 +104,6 @@ mod tests {
             said.starts_with("a poll is the user's code") && said.contains("panics.rs:"),
             "{said}"
         );
-        assert_eq!(runtime.block_on(told_of(async { 5 })), Ok(5));
+        assert_eq!(runtime.block_on(catch_panic_async(async { 5 })), Ok(5));
     }
 }

@@ -6,7 +6,7 @@
 //! /// Gunicorn, two workers a core.
 //! #[server]
 //! fn gunicorn() -> Server {
-//!     Server::image("images/gunicorn")
+//!     Server::dockerfile("images/gunicorn")
 //!         .app("app")
 //!         .command_for_cpus(|cpus| ["gunicorn".into(), format!("--workers={}", 2 * cpus), "app:application".into()])
 //!         .port(8000)
@@ -43,10 +43,10 @@ pub use std::time::Duration;
 pub use anyhow::Result;
 
 pub use crate::{
-    declare::{CommandOutput, Limits, ParamValue, Profile, Server, SetupContext, Source, Variant, server::Service},
+    declare::{CommandOutput, Limits, ParamValue, Profile, Server, SetupContext, Source, Variant, server::Companion},
     load::{
         Arrivals, Body, Check, Fault, KeepAlive, Load, Request, Slow, Stage, Values,
-        script::{Answer, Authority, Failure, Multipart, User},
+        script::{Multipart, RequestError, Response, RootCertificate, User},
     },
     profile, scenario, server,
 };

@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use wsgibench_harness::{
-    load::{self, Edge, KeepAlive, Load, LoadError, LoadResult, Plan, Session, Stage, Stripe, Target, slices},
+    load::{self, Edge, KeepAlive, Load, LoadError, LoadPlan, LoadResult, Session, Stage, Stripe, Target, slices},
     null_server::{Delays, NullServer},
 };
 
@@ -11,12 +11,12 @@ fn server() -> NullServer {
     NullServer::start(([127, 0, 0, 1], 0).into(), None).unwrap()
 }
 
-fn plan(server: &NullServer, load: Load) -> Plan {
+fn plan(server: &NullServer, load: Load) -> LoadPlan {
     let target = Target {
         address: server.address(),
         host: "null.test".into(),
     };
-    let mut plan = Plan::new(target, load);
+    let mut plan = LoadPlan::new(target, load);
     plan.measurement_time = Duration::from_millis(400);
     plan
 }
@@ -107,7 +107,7 @@ fn the_end_of_a_slice_waits_for_a_silent_server_no_longer_than_the_slice_was() {
         address: listener.local_addr().unwrap(),
         host: "silent.test".into(),
     };
-    let mut session = Session::start(&Plan::new(target, Load::closed(3).get("/"))).unwrap();
+    let mut session = Session::start(&LoadPlan::new(target, Load::closed(3).get("/"))).unwrap();
     let slice = session.slice_observed(ms(100), &mut |_| {}).unwrap();
     assert!(slice.counts.adds_up());
     assert_eq!((slice.counts.done, slice.counts.censored), (0, 3));
@@ -235,9 +235,9 @@ fn users_arrive_make_their_requests_and_leave() {
     let load = Load::users(3)
         .every(ms(100))
         .arriving_for(ms(300))
-        .requests_each(50)
+        .requests_per_user(50)
         .get("/")
-        .lasting(Duration::from_secs(1));
+        .duration(Duration::from_secs(1));
     for cpus in [vec![], vec![0, 0]] {
         let mut plan = plan(&server, load.clone());
         plan.cpus = cpus;
@@ -307,7 +307,7 @@ fn plans_that_cannot_be_carried_out_say_why() {
     assert!(wrong(Load::rate(f64::NAN).get("/")).contains("rate must be"));
     assert!(wrong(Load::rate(1).max_connections(0).get("/")).contains("max_connections"));
     assert!(wrong(Load::users(0).get("/")).contains("above 0"));
-    assert!(wrong(Load::users(1).requests_each(0).get("/")).contains("requests_each"));
+    assert!(wrong(Load::users(1).requests_per_user(0).get("/")).contains("requests_per_user"));
     assert!(wrong(Load::closed(1).get("/").timeout(Duration::ZERO)).contains("timeout"));
     assert!(wrong(Load::closed(1).get("/").keep_alive(KeepAlive::Requests(0))).contains("KeepAlive::Never"));
     let open_end = [Stage::constant(1.0, None), Stage::constant(2.0, None)];

@@ -11,7 +11,7 @@ use bollard::query_parameters::{
 };
 use sandbox_support::{Bench, eventually, get, gunicorn_spec, helper, of_helper, read, without_index};
 use wsgibench_harness::{
-    declare::{Source, server::Service},
+    declare::{Source, server::Companion},
     sandbox::{Launch, LaunchError, PrepareError, Sandbox, SandboxChoice, SandboxKind, SandboxOptions, Signal},
 };
 
@@ -302,11 +302,11 @@ async fn a_companion_is_there_first_and_found_by_name() {
     let image = sandbox.prepare(&bench.container_spec("fixture")).await.unwrap().image;
     let mut spec = bench.container_spec("with-companion");
     let companion = |name: &str, port: u16| {
-        Service::named_image(name, image.clone())
+        Companion::image(name, image.clone())
             .command(["python3", "/serve.py", "{port}"])
             .port(port)
     };
-    spec.services = vec![companion("store", 9001), companion("cache", 9002).confined()];
+    spec.companions = vec![companion("store", 9001), companion("cache", 9002).confined()];
     let prepared = sandbox.prepare(&spec).await.unwrap();
     let launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
     let script =
@@ -348,8 +348,8 @@ async fn a_companion_is_there_first_and_found_by_name() {
     );
     launch.stop().await.unwrap();
 
-    spec.services[1].port = 9999;
-    spec.services[1].command = vec!["false".into()];
+    spec.companions[1].port = 9999;
+    spec.companions[1].command = vec!["false".into()];
     let prepared = sandbox.prepare(&spec).await.unwrap();
     let error = sandbox.launch(&prepared, &bench.path("log")).await.err().unwrap();
     assert!(

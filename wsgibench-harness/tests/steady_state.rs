@@ -12,7 +12,7 @@ use std::{
 };
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use wsgibench_harness::load::{Load, Plan, Request, Session, Target, Values};
+use wsgibench_harness::load::{Load, LoadPlan, Request, Session, Target, Values};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -52,8 +52,8 @@ fn server(in_pieces: bool) -> SocketAddr {
     address
 }
 
-fn plan(address: SocketAddr, load: Load) -> Plan {
-    Plan::new(
+fn plan(address: SocketAddr, load: Load) -> LoadPlan {
+    LoadPlan::new(
         Target {
             address,
             host: "steady.test".into(),

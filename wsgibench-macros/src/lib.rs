@@ -21,7 +21,7 @@ mod server;
 /// /// Gunicorn, two sync workers.
 /// #[server]
 /// fn gunicorn() -> Server {
-///     Server::image("images/gunicorn")
+///     Server::dockerfile("images/gunicorn")
 ///         .app("app")
 ///         .command(["gunicorn", "--workers", "2", "--bind", "0.0.0.0:8000", "app:application"])
 ///         .port(8000)

@@ -5,7 +5,7 @@ use std::{io::Write, net::SocketAddr, time::Duration};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use wsgibench_harness::load::{
-    self, Load, LoadResult, Plan, Stripe, Target,
+    self, Load, LoadPlan, LoadResult, Stripe, Target,
     script::{ScriptSession, script},
 };
 
@@ -23,8 +23,8 @@ pub(crate) struct Report {
 }
 
 /// A plan for one load core without warm-up: one round.
-pub(crate) fn plan(address: SocketAddr, load: Load, length: Duration, cpu: usize) -> Plan {
-    Plan {
+pub(crate) fn plan(address: SocketAddr, load: Load, length: Duration, cpu: usize) -> LoadPlan {
+    LoadPlan {
         target: Target {
             address,
             host: address.to_string(),
@@ -41,13 +41,13 @@ pub(crate) fn plan(address: SocketAddr, load: Load, length: Duration, cpu: usize
 }
 
 /// A closed loop of GETs.
-pub(crate) fn closed(address: SocketAddr, connections: usize, seconds: u32, cpu: usize) -> Plan {
+pub(crate) fn closed(address: SocketAddr, connections: usize, seconds: u32, cpu: usize) -> LoadPlan {
     let load = Load::closed(connections).get("/").expect_status(200);
     plan(address, load, Duration::from_secs(seconds.into()), cpu)
 }
 
 /// The command that carries out `plan` in a process of its own.
-pub(crate) fn command(plan: &Plan, script: bool) -> Result<(String, Vec<String>)> {
+pub(crate) fn command(plan: &LoadPlan, script: bool) -> Result<(String, Vec<String>)> {
     let program = std::env::current_exe()?;
     let program = program.to_str().context("this program's path is not UTF-8")?.to_owned();
     let kind = if script { "script" } else { "declared" };
@@ -68,7 +68,7 @@ pub(crate) fn maybe_run() -> Option<Result<()>> {
     let mut arguments = std::env::args().skip(1);
     (arguments.next()? == FLAG).then(|| {
         let kind = arguments.next().context("no kind")?;
-        let plan: Plan = serde_json::from_str(&arguments.next().context("no plan")?)?;
+        let plan: LoadPlan = serde_json::from_str(&arguments.next().context("no plan")?)?;
         let result = match kind.as_str() {
             "declared" => load::run(&plan)?,
             "script" => run_script(&plan)?,
@@ -87,7 +87,7 @@ pub(crate) fn maybe_run() -> Option<Result<()>> {
 }
 
 /// The same requests and the same check by scripted users.
-fn run_script(plan: &Plan) -> Result<LoadResult> {
+fn run_script(plan: &LoadPlan) -> Result<LoadResult> {
     let asking = script(|user| {
         Box::pin(async move {
             user.get("/").await?.expect_status(200)?;

@@ -63,5 +63,5 @@ pub fn upload_chunked(connections: usize) -> Load {
 /// An upload of 64 MiB, which must not grow the server's memory.
 #[scenario(connections = [4])]
 pub fn upload_large(connections: usize) -> Load {
-    upload_of(connections, Body::Streamed(64 * MIB), 64 * MIB, DIGEST_OF_64_MIB).lasting(secs(10))
+    upload_of(connections, Body::Streamed(64 * MIB), 64 * MIB, DIGEST_OF_64_MIB).duration(secs(10))
 }

@@ -23,7 +23,7 @@ pub fn idle(connections: usize, idle: usize) -> Load {
 pub fn steady(share: u32) -> Load {
     ping(Load::poisson(f64::from(share) / 100.0))
         .of_capacity()
-        .lasting(secs(8))
+        .duration(secs(8))
 }
 
 /// From a third of what this server can do to four times as much for two seconds and back: how long until it answers as before?
@@ -42,7 +42,7 @@ pub fn burst() -> Load {
 pub fn slow_readers(connections: usize, slow: usize) -> Load {
     ping(Load::closed(connections))
         .timeout(secs(2))
-        .beside(Slow::readers(slow, "/download"))
+        .background_clients(Slow::readers(slow, "/download"))
 }
 
 /// Sixteen users beside forty who send a form at 100 bytes a second.
@@ -50,5 +50,5 @@ pub fn slow_readers(connections: usize, slow: usize) -> Load {
 pub fn slow_writers(connections: usize, slow: usize) -> Load {
     ping(Load::closed(connections))
         .timeout(secs(2))
-        .beside(Slow::writers(slow, "/upload", 10_000))
+        .background_clients(Slow::writers(slow, "/upload", 10_000))
 }

@@ -16,7 +16,7 @@ fn pings(connections: usize) -> Load {
         .expect_body("OK")
         .timeout(secs(2))
         .connect_timeout(secs(2))
-        .lasting(secs(15))
+        .duration(secs(15))
 }
 
 /// A worker is killed (`SIGKILL`): who notices, and who starts another?
@@ -34,7 +34,9 @@ pub fn reload(connections: usize) -> Load {
 /// The server is stopped in an orderly way and started again.
 #[scenario(connections = [16], tags = ["fault"])]
 pub fn restart(connections: usize) -> Load {
-    pings(connections).fault(Fault::restart().after(CALM)).lasting(secs(25))
+    pings(connections)
+        .fault(Fault::restart().after(CALM))
+        .duration(secs(25))
 }
 
 /// The application takes memory, 32 MiB a request, until the limit strikes.
@@ -42,7 +44,7 @@ pub fn restart(connections: usize) -> Load {
 pub fn memory_limit(connections: usize) -> Load {
     pings(connections)
         .fault(Fault::exhaust_memory("/leak?bytes=33554432").after(CALM))
-        .lasting(secs(25))
+        .duration(secs(25))
 }
 
 /// The application raises, fifty times.
@@ -75,5 +77,5 @@ pub fn soak(minutes: u64) -> Load {
         .body(vec![b'x'; 4_096])
         .expect_status(200)
         .expect(Check::BodyLength(4_096))
-        .lasting(secs(60 * minutes))
+        .duration(secs(60 * minutes))
 }

@@ -18,9 +18,9 @@ pub fn kubeup() -> Load {
     Load::users(5)
         .every(secs(1))
         .arriving_for(secs(60))
-        .requests_each(10_000)
+        .requests_per_user(10_000)
         .get("/")
         .expect_status(200)
         .expect_body("OK")
-        .lasting(secs(90))
+        .duration(secs(90))
 }

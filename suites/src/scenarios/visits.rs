@@ -15,7 +15,10 @@ async fn visit(user: &mut User) -> Result<()> {
     let name = format!("visitor{}", user.number());
 
     user.step("sign in");
-    user.get("/login").await?.expect_status(200)?.expect_text("<form")?;
+    user.get("/login")
+        .await?
+        .expect_status(200)?
+        .expect_body_contains("<form")?;
     user.post("/login")
         .form(&[("name", name.as_str()), ("password", "correct horse")])
         .await?
@@ -34,14 +37,14 @@ async fn visit(user: &mut User) -> Result<()> {
         .body(vec![b'x'; FILE])
         .await?
         .expect_status(200)?
-        .expect_text("\"length\":65536")?;
+        .expect_body_contains("\"length\":65536")?;
     Ok(())
 }
 
 /// So many visitors at once; each signs in anew when it is done.
 #[scenario(users = [16])]
 pub async fn sign_in(user: &mut User) -> Result<()> {
-    user.forget_cookies();
+    user.clear_cookies();
     visit(user).await
 }
 
@@ -52,7 +55,7 @@ pub async fn drop_in(user: &mut User) -> Result<()> {
 }
 
 /// Visitors who come five at a time, every half second, and each pay three visits.
-#[scenario(load = Load::users(5).every(millis(500)).arriving_for(secs(8)).requests_each(3).lasting(secs(10)))]
+#[scenario(load = Load::users(5).every(millis(500)).arriving_for(secs(8)).requests_per_user(3).duration(secs(10)))]
 pub async fn come_and_go(user: &mut User) -> Result<()> {
     visit(user).await
 }

@@ -15,5 +15,5 @@ pub fn bjoern() -> Server {
 /// bjoern as it comes: one process, a backlog of 1,024.
 #[server]
 pub fn bjoern_default() -> Server {
-    image("bjoern").command(launcher("")).as_it_comes()
+    image("bjoern").command(launcher("")).untuned()
 }

@@ -19,5 +19,5 @@ pub fn cherrypy() -> Server {
 /// CherryPy's server as it comes: 10 threads, a backlog of 5, 10 connections kept alive.
 #[server]
 pub fn cherrypy_default() -> Server {
-    image("cherrypy").command(launcher("")).as_it_comes()
+    image("cherrypy").command(launcher("")).untuned()
 }

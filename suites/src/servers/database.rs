@@ -15,8 +15,12 @@ fn with_database(server: Server) -> Server {
         ..server
     }
     .env("WSGIBENCH_DATABASE", ADDRESS)
-    .with_service(Service::image("database", "images/postgresql").port(5432).confined())
-    .only_where_named()
+    .with_companion(
+        Companion::dockerfile("database", "images/postgresql")
+            .port(5432)
+            .confined(),
+    )
+    .opt_in()
 }
 
 /// Gunicorn, threaded workers, as `gunicorn_gthread`, with PostgreSQL beside it.

@@ -21,6 +21,6 @@ pub fn fastwsgi() -> Server {
 pub fn fastwsgi_default() -> Server {
     image("fastwsgi")
         .command(launcher(""))
-        .as_it_comes()
+        .untuned()
         .note("64 KiB a connection: some 720 MB at 10,000")
 }

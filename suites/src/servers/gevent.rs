@@ -17,6 +17,6 @@ pub fn gevent() -> Server {
 pub fn gevent_default() -> Server {
     image("gevent")
         .command(launcher("--access-log"))
-        .as_it_comes()
+        .untuned()
         .note("Nagle's delay and delayed acknowledgements cost some 40 ms a request")
 }

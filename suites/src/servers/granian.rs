@@ -27,5 +27,5 @@ pub fn granian_default() -> Server {
         .command(words(
             "granian --interface wsgi --host {host} --port {port} application:application",
         ))
-        .as_it_comes()
+        .untuned()
 }

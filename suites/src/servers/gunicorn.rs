@@ -24,12 +24,12 @@ fn gunicorn() -> Server {
     image("gunicorn").reloads_on("SIGHUP")
 }
 
-fn as_it_comes(options: &str) -> Server {
+fn untuned(options: &str) -> Server {
     gunicorn()
         .command(words(&format!(
             "gunicorn {options} --bind {{host}}:{{port}} {APPLICATION}"
         )))
-        .as_it_comes()
+        .untuned()
 }
 
 /// Gunicorn, sync workers: one request at a time each, every connection closed (it never keeps one alive), 2 N + 1 workers as
@@ -45,7 +45,7 @@ pub fn gunicorn_sync() -> Server {
 /// Gunicorn, sync worker as it comes: one worker, a backlog of 2,048.
 #[server]
 pub fn gunicorn_sync_default() -> Server {
-    as_it_comes("")
+    untuned("")
 }
 
 /// Gunicorn, threaded workers: a process a core with 4 threads each, keep-alive.
@@ -59,7 +59,7 @@ pub fn gunicorn_gthread() -> Server {
 /// Gunicorn, threaded worker as it comes: one worker, here with 4 threads, keep-alive of 2 s, 1,000 connections.
 #[server]
 pub fn gunicorn_gthread_default() -> Server {
-    as_it_comes("--worker-class gthread --threads 4")
+    untuned("--worker-class gthread --threads 4")
 }
 
 /// Gunicorn, gevent workers: a process a core, a greenlet a connection, keep-alive.
@@ -73,7 +73,7 @@ pub fn gunicorn_gevent() -> Server {
 /// Gunicorn, gevent worker as it comes: one worker, keep-alive of 2 s, 1,000 connections.
 #[server]
 pub fn gunicorn_gevent_default() -> Server {
-    as_it_comes("--worker-class gevent")
+    untuned("--worker-class gevent")
 }
 
 /// Gunicorn, tornado workers: a process a core, keep-alive.
@@ -87,5 +87,5 @@ pub fn gunicorn_tornado() -> Server {
 /// Gunicorn, tornado worker as it comes: one worker, a backlog of 2,048.
 #[server]
 pub fn gunicorn_tornado_default() -> Server {
-    as_it_comes("--worker-class tornado")
+    untuned("--worker-class tornado")
 }

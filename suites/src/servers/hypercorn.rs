@@ -22,5 +22,5 @@ pub fn hypercorn() -> Server {
 pub fn hypercorn_default() -> Server {
     image("hypercorn")
         .command(words("hypercorn --bind {host}:{port} wsgi:application:application"))
-        .as_it_comes()
+        .untuned()
 }

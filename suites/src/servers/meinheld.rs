@@ -21,5 +21,5 @@ pub fn meinheld() -> Server {
 /// meinheld as it comes: no keep-alive, an access log, at most 4,096 descriptors.
 #[server]
 pub fn meinheld_default() -> Server {
-    on_python_39().command(launcher("--access-log")).as_it_comes()
+    on_python_39().command(launcher("--access-log")).untuned()
 }

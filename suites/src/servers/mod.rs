@@ -39,7 +39,7 @@ const KEEP_ALIVE: usize = 75;
 
 /// A server whose files are in `images/<folder>`, serving the suite's application.
 fn image(folder: &str) -> Server {
-    Server::image(format!("images/{folder}")).app("app")
+    Server::dockerfile(format!("images/{folder}")).app("app")
 }
 
 /// A command line by its words. `{port}` and `{host}` are left for the sandbox to fill in.

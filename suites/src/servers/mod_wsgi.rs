@@ -35,5 +35,5 @@ pub fn mod_wsgi_default() -> Server {
             "python -m wsgibench_serve --port {port} --log-to-terminal /app/application.py",
         ))
         .limits(threads())
-        .as_it_comes()
+        .untuned()
 }

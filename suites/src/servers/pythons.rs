@@ -14,7 +14,7 @@ fn on(python: &str, server: Server) -> Server {
         ..server
     }
     .python_version(python)
-    .only_where_named()
+    .opt_in()
 }
 
 /// bjoern on Python 3.9.

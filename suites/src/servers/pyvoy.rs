@@ -24,5 +24,5 @@ pub fn pyvoy_default() -> Server {
         .command(words(
             "pyvoy --interface wsgi --address {host} --port {port} application:application",
         ))
-        .as_it_comes()
+        .untuned()
 }

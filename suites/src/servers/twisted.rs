@@ -19,5 +19,5 @@ pub fn twisted() -> Server {
 /// Twisted's WSGI resource as it comes: one process of up to 10 threads, a backlog of 50, an access log.
 #[server]
 pub fn twisted_default() -> Server {
-    image("twisted").command(launcher("--access-log")).as_it_comes()
+    image("twisted").command(launcher("--access-log")).untuned()
 }

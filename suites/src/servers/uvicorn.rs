@@ -23,5 +23,5 @@ pub fn uvicorn() -> Server {
 pub fn uvicorn_default() -> Server {
     image("uvicorn")
         .command(words("uvicorn --host {host} --port {port} wsgibench_asgi:app"))
-        .as_it_comes()
+        .untuned()
 }

@@ -26,5 +26,5 @@ pub fn uwsgi() -> Server {
 pub fn uwsgi_default() -> Server {
     image("uwsgi")
         .command(words("uwsgi --http {host}:{port} --module application:application"))
-        .as_it_comes()
+        .untuned()
 }

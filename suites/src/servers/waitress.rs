@@ -17,5 +17,5 @@ pub fn waitress() -> Server {
 pub fn waitress_default() -> Server {
     image("waitress")
         .command(words("waitress-serve --listen={host}:{port} application:application"))
-        .as_it_comes()
+        .untuned()
 }

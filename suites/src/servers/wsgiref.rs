@@ -16,5 +16,5 @@ pub fn wsgiref() -> Server {
 /// The standard library's server as it comes: a backlog of 5 and an access log.
 #[server]
 pub fn wsgiref_default() -> Server {
-    image("wsgiref").command(launcher("--access-log")).as_it_comes()
+    image("wsgiref").command(launcher("--access-log")).untuned()
 }

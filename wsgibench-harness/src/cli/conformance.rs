@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     declare::{Case, Declarations, DeclaredServer, ServerSpec, Variant},
-    measure::{event::Event, examination::Examiner},
+    measure::{conformance_runner::ConformanceRunner, event::Event},
     report::{conformance, export::Format},
     store::{ConformanceRecord, write_atomically},
 };
@@ -50,7 +50,7 @@ pub(super) fn request(
         let (name, server) = (&declared.name, &declared.server);
         if args.servers.is_empty() && args.tags.is_empty() {
             // One that is there for a question of its own answers these as the server does that it was made from.
-            return server.variant == Variant::Tuned && !server.only_where_named;
+            return server.variant == Variant::Tuned && !server.opt_in;
         }
         (args.servers.is_empty() || args.servers.contains(name))
             && (args.tags.is_empty() || args.tags.iter().any(|tag| server.tags.contains(tag)))
@@ -143,7 +143,7 @@ fn examine(
 ) -> Result<(), Failure> {
     let logs = folder.join("logs");
     std::fs::create_dir_all(&logs).map_err(|e| Failure::machine(format!("{}: {e}", logs.display())))?;
-    let examiner = Examiner {
+    let examiner = ConformanceRunner {
         sandbox,
         runtime: &run.runtime,
         interrupt: &run.interrupt,

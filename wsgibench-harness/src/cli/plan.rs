@@ -1,4 +1,4 @@
-//! From arguments and declarations to an order for the conductor.
+//! From arguments and declarations to an order for the runner.
 
 use std::{
     io::Write as _,
@@ -12,7 +12,7 @@ use crate::{
     declare::{
         Case, Declarations, Ignored, Limits, Machine, Profile, SelectError, Selector, ServerSpec, profiles, resolve,
     },
-    measure::{Job, Order, environment},
+    measure::{Job, RunPlan, environment},
     sandbox::cpus::{self, Partition},
     store::{
         arms::CANDIDATE,
@@ -24,8 +24,8 @@ use crate::{
 pub(super) struct Plan {
     /// Cases, in order of declaration.
     pub(super) cases: Vec<Case>,
-    /// What the conductor is told.
-    pub(super) order: Order,
+    /// What the runner is told.
+    pub(super) order: RunPlan,
     /// Clamps and the like.
     pub(super) notices: Vec<Notice>,
     /// Cargo's target folder.
@@ -158,7 +158,7 @@ pub(super) fn make(
             })
         })
         .collect();
-    let order = Order {
+    let order = RunPlan {
         jobs,
         profile,
         seed: args.seed.unwrap_or_else(rand::random),

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     declare::Source,
-    measure::{Conductor, Fixed, Interrupt, Job, Policy, Reference, environment, event::Event},
+    measure::{Fixed, Interrupt, Job, Policy, Reference, Runner, environment, event::Event},
     report::Listener,
     sandbox::{Sandbox, SandboxChoice, SandboxOptions},
     store::{
@@ -156,7 +156,7 @@ impl Run {
         }
         let reference = self.ceiling(writer, plan, sandbox)?;
         let emit = |event: Event| self.listeners.tell(&event);
-        let conductor = Conductor {
+        let runner = Runner {
             order: &plan.order,
             sandbox,
             runtime: &self.runtime,
@@ -164,7 +164,7 @@ impl Run {
             reference: reference.as_ref().filter(|_| plan.order.reference),
             emit: &emit,
         };
-        let outcome = conductor.run(writer, policy);
+        let outcome = runner.run(writer, policy);
         if let Some(reference) = reference {
             reference.stop(&self.runtime);
         }

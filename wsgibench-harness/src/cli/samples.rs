@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use super::plan::Plan;
 use crate::{
     declare::{Case, DeclaredServer, Location, Machine, Profile, Server, ServerSpec, Work, resolve},
-    measure::{Job, Order},
+    measure::{Job, RunPlan},
     store::arms::CANDIDATE,
 };
 
@@ -20,7 +20,7 @@ pub(super) fn spec() -> ServerSpec {
             column: 1,
         },
         manifest_dir: PathBuf::from("/"),
-        server: Server::image("one"),
+        server: Server::dockerfile("one"),
     };
     let machine = Machine {
         server_cpus: 1,
@@ -54,7 +54,7 @@ pub(super) fn plan(works: &[(&str, Work)]) -> Plan {
         spec: Arc::new(spec()),
     };
     Plan {
-        order: Order::sample(Profile::quick(), cases.iter().map(job).collect()),
+        order: RunPlan::sample(Profile::quick(), cases.iter().map(job).collect()),
         cases,
         notices: Vec::new(),
         target_dir: PathBuf::from("/"),

@@ -60,7 +60,7 @@ pub(super) enum Step {
     /// Listens until an interim answer (100) has come, for so long.
     Interim(Duration),
     /// So many other connections each say this, before all else, and stay.
-    Crowd(usize, Vec<u8>),
+    SlowClients(usize, Vec<u8>),
 }
 
 /// What is said on one connection.
@@ -140,7 +140,7 @@ impl Dialogue {
                         !reading.interim.is_empty() || !reading.answers.is_empty()
                     });
                 }
-                Step::Crowd(..) => {}
+                Step::SlowClients(..) => {}
             }
         }
         // Whatever comes now was not asked for.
@@ -153,7 +153,7 @@ impl Dialogue {
     fn crowd(&self, site: &Site) -> Vec<TcpStream> {
         let mut crowd = Vec::new();
         for step in &self.steps {
-            if let Step::Crowd(n, bytes) = step {
+            if let Step::SlowClients(n, bytes) = step {
                 crowd.extend((0..*n).filter_map(|_| joined(site, bytes)));
                 std::thread::sleep(QUIET);
             }

@@ -15,7 +15,7 @@ mod seen;
 
 use std::net::SocketAddr;
 
-pub use rule::{Feature, Finding, Rule, Verdict};
+pub use rule::{Feature, Finding, Rule, RuleOutcome};
 
 use self::{
     dialogue::{Dialogue, Site},
@@ -56,7 +56,7 @@ impl Examined {
         if rule.needs == Needs::Routes && !self.routed {
             return Finding {
                 rule: rule.id.to_owned(),
-                verdict: Verdict::Skipped,
+                verdict: RuleOutcome::Skipped,
                 why: "the application has no routes under /conformance/ that would tell".to_owned(),
             };
         }

@@ -10,7 +10,7 @@ pub struct Finding {
     /// Id of the rule.
     pub rule: String,
     /// How it went.
-    pub verdict: Verdict,
+    pub verdict: RuleOutcome,
     /// One line: what the server did.
     pub why: String,
 }
@@ -18,7 +18,7 @@ pub struct Finding {
 /// How a rule went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum RuleOutcome {
     /// As the specification says.
     Pass,
     /// Departs from its letter, or is poorer than it could be; nobody is misled.
@@ -35,7 +35,7 @@ pub enum Verdict {
     Unknown,
 }
 
-impl Verdict {
+impl RuleOutcome {
     /// All that a table tells apart, the best first.
     pub const ALL: [Self; 6] = [
         Self::Pass,
@@ -132,27 +132,27 @@ pub(super) enum Needs {
 /// What a judge says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Judgement {
-    pub(super) verdict: Verdict,
+    pub(super) verdict: RuleOutcome,
     pub(super) why: String,
 }
 
 pub(super) fn pass(why: impl Into<String>) -> Judgement {
-    judgement(Verdict::Pass, why)
+    judgement(RuleOutcome::Pass, why)
 }
 
 pub(super) fn tolerated(why: impl Into<String>) -> Judgement {
-    judgement(Verdict::Tolerated, why)
+    judgement(RuleOutcome::Tolerated, why)
 }
 
 pub(super) fn refused(why: impl Into<String>) -> Judgement {
-    judgement(Verdict::Refused, why)
+    judgement(RuleOutcome::Refused, why)
 }
 
 pub(super) fn fail(why: impl Into<String>) -> Judgement {
-    judgement(Verdict::Fail, why)
+    judgement(RuleOutcome::Fail, why)
 }
 
-fn judgement(verdict: Verdict, why: impl Into<String>) -> Judgement {
+fn judgement(verdict: RuleOutcome, why: impl Into<String>) -> Judgement {
     Judgement {
         verdict,
         why: why.into(),

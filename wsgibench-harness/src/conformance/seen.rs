@@ -26,7 +26,7 @@ pub(super) fn seen(answer: &Answer) -> Option<Seen> {
 
 /// What became of a request that a server should refuse, or may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum ConnectionOutcome {
     /// Refused with this status, 400 to 599.
     Said(u16),
     /// The connection ended without an answer.
@@ -40,13 +40,13 @@ pub(super) enum Fate {
 }
 
 /// What became of the first request of a dialogue.
-pub(super) fn fate(transcript: &Transcript) -> Fate {
+pub(super) fn fate(transcript: &Transcript) -> ConnectionOutcome {
     let reading = transcript.reading();
     match reading.answers.first() {
-        Some(answer) if answer.status >= 400 => Fate::Said(answer.status),
-        Some(answer) => Fate::Taken(answer.status),
-        None if !reading.stray.is_empty() => Fate::Noise,
-        None if transcript.ended() => Fate::Dropped,
-        None => Fate::Silent,
+        Some(answer) if answer.status >= 400 => ConnectionOutcome::Said(answer.status),
+        Some(answer) => ConnectionOutcome::Taken(answer.status),
+        None if !reading.stray.is_empty() => ConnectionOutcome::Noise,
+        None if transcript.ended() => ConnectionOutcome::Dropped,
+        None => ConnectionOutcome::Silent,
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Examined, Feature, Verdict, blocker,
+    Examined, Feature, RuleOutcome, blocker,
     dialogue::{End, Transcript},
     rules,
 };
@@ -59,14 +59,14 @@ fn seen(stream: &mut TcpStream, body: &str, headers: &str) {
     );
 }
 
-fn verdict(script: Script, rule: &str) -> (Verdict, String) {
+fn verdict(script: Script, rule: &str) -> (RuleOutcome, String) {
     let examined = Examined::begin(serve(script), "/");
     let rule = rules().into_iter().find(|r| r.id == rule).unwrap();
     let finding = examined.ask(rule);
     (finding.verdict, finding.why)
 }
 
-fn judged(rule: &str, methods: &[&'static str], bytes: &str, end: End) -> Verdict {
+fn judged(rule: &str, methods: &[&'static str], bytes: &str, end: End) -> RuleOutcome {
     let rule = rules().into_iter().find(|r| r.id == rule).unwrap();
     (rule.judge)(&[Transcript::recorded(methods, bytes.as_bytes(), end)]).verdict
 }
@@ -75,18 +75,18 @@ fn judged(rule: &str, methods: &[&'static str], bytes: &str, end: End) -> Verdic
 fn a_server_that_answers_everything_with_ok() {
     let script: Script = |_, stream| ok(stream);
     for (rule, expected) in [
-        ("keep-alive", Verdict::Pass),
-        ("close", Verdict::Fail),
-        ("head", Verdict::Fail),
-        ("bad-line", Verdict::Fail),
-        ("two-hosts", Verdict::Fail),
-        ("no-host", Verdict::Tolerated),
-        ("head-1m", Verdict::Tolerated),
-        ("date", Verdict::Tolerated),
-        ("half-heads", Verdict::Pass),
+        ("keep-alive", RuleOutcome::Pass),
+        ("close", RuleOutcome::Fail),
+        ("head", RuleOutcome::Fail),
+        ("bad-line", RuleOutcome::Fail),
+        ("two-hosts", RuleOutcome::Fail),
+        ("no-host", RuleOutcome::Tolerated),
+        ("head-1m", RuleOutcome::Tolerated),
+        ("date", RuleOutcome::Tolerated),
+        ("half-heads", RuleOutcome::Pass),
         // It tells nothing of what it was given.
-        ("chunked-body", Verdict::Skipped),
-        ("wsgi-get", Verdict::Skipped),
+        ("chunked-body", RuleOutcome::Skipped),
+        ("wsgi-get", RuleOutcome::Skipped),
     ] {
         assert_eq!(verdict(script, rule).0, expected, "{rule}");
     }
@@ -112,7 +112,7 @@ fn a_server_that_takes_one_client_after_the_other() {
     });
     let rule = rules().into_iter().find(|rule| rule.id == "half-heads").unwrap();
     let finding = Examined::begin(address, "/").ask(rule);
-    assert_eq!(finding.verdict, Verdict::Tolerated, "{}", finding.why);
+    assert_eq!(finding.verdict, RuleOutcome::Tolerated, "{}", finding.why);
 }
 
 #[test]
@@ -121,8 +121,8 @@ fn a_server_that_closes_without_a_word() {
         ok(stream);
         let _ = stream.shutdown(std::net::Shutdown::Both);
     };
-    assert_eq!(verdict(script, "keep-alive").0, Verdict::Fail);
-    assert_eq!(verdict(script, "close").0, Verdict::Pass);
+    assert_eq!(verdict(script, "keep-alive").0, RuleOutcome::Fail);
+    assert_eq!(verdict(script, "close").0, RuleOutcome::Pass);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_server_that_loses_chunked_bodies_is_barred_from_them() {
         seen(stream, if length && !chunked { "hello" } else { "" }, "");
     };
     let (found, why) = verdict(script, "chunked-body");
-    assert_eq!(found, Verdict::Fail, "{why}");
+    assert_eq!(found, RuleOutcome::Fail, "{why}");
     assert!(why.contains("0 of 11"), "{why}");
     let address = serve(script);
     assert_eq!(
@@ -152,7 +152,7 @@ fn a_server_that_refuses_chunked_bodies_says_so() {
             seen(stream, "", "");
         }
     };
-    assert_eq!(verdict(script, "chunked-body").0, Verdict::Refused);
+    assert_eq!(verdict(script, "chunked-body").0, RuleOutcome::Refused);
     assert!(blocker(serve(script), "/", &[Feature::ChunkedRequests]).is_some());
 }
 
@@ -172,9 +172,9 @@ fn a_server_that_takes_a_body_for_a_request() {
             );
         }
     };
-    assert_eq!(verdict(script, "unread-body").0, Verdict::Fail);
-    assert_eq!(verdict(script, "pipelining").0, Verdict::Pass);
-    assert_eq!(verdict(script, "lengths-differ").0, Verdict::Fail);
+    assert_eq!(verdict(script, "unread-body").0, RuleOutcome::Fail);
+    assert_eq!(verdict(script, "pipelining").0, RuleOutcome::Pass);
+    assert_eq!(verdict(script, "lengths-differ").0, RuleOutcome::Fail);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_server_that_answers_the_first_of_three() {
         );
     };
     let (found, why) = verdict(script, "pipelining");
-    assert_eq!(found, Verdict::Fail);
+    assert_eq!(found, RuleOutcome::Fail);
     assert!(why.contains("1 of 3"), "{why}");
 }
 
@@ -201,8 +201,8 @@ fn a_server_that_holds_back_what_it_should_stream() {
             seen(stream, "", "");
         }
     };
-    assert_eq!(verdict(script, "wsgi-no-delay").0, Verdict::Fail);
-    assert_eq!(verdict(script, "unknown-length").0, Verdict::Pass);
+    assert_eq!(verdict(script, "wsgi-no-delay").0, RuleOutcome::Fail);
+    assert_eq!(verdict(script, "unknown-length").0, RuleOutcome::Pass);
     let streams: Script = |heard, stream| {
         if heard.contains("streamed") {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
@@ -212,15 +212,15 @@ fn a_server_that_holds_back_what_it_should_stream() {
             seen(stream, "", "");
         }
     };
-    assert_eq!(verdict(streams, "wsgi-no-delay").0, Verdict::Pass);
+    assert_eq!(verdict(streams, "wsgi-no-delay").0, RuleOutcome::Pass);
 }
 
 #[test]
 fn a_server_that_joins_only_what_it_likes() {
     let last: Script = |_, stream| seen(stream, "", r#""HTTP_X_TWICE":"b""#);
-    assert_eq!(verdict(last, "fields-joined").0, Verdict::Fail);
+    assert_eq!(verdict(last, "fields-joined").0, RuleOutcome::Fail);
     let both: Script = |_, stream| seen(stream, "", r#""HTTP_X_TWICE":"a, b""#);
-    assert_eq!(verdict(both, "fields-joined").0, Verdict::Pass);
+    assert_eq!(verdict(both, "fields-joined").0, RuleOutcome::Pass);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn nobody_there() {
         .into_iter()
         .filter(|rule| ["keep-alive", "head", "bad-line"].contains(&rule.id))
     {
-        assert_eq!(examined.ask(rule).verdict, Verdict::Fail, "{}", rule.id);
+        assert_eq!(examined.ask(rule).verdict, RuleOutcome::Fail, "{}", rule.id);
     }
 }
 
@@ -243,111 +243,111 @@ fn judges_on_recorded_bytes() {
     let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK";
     let bad = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
     for (rule, methods, bytes, end, expected) in [
-        ("bad-line", "GET", bad, End::Closed, Verdict::Pass),
+        ("bad-line", "GET", bad, End::Closed, RuleOutcome::Pass),
         (
             "bad-line",
             "GET",
             "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
             End::Closed,
-            Verdict::Tolerated,
+            RuleOutcome::Tolerated,
         ),
-        ("bad-line", "GET", "", End::Reset, Verdict::Tolerated),
-        ("bad-line", "GET", "", End::Open, Verdict::Fail),
-        ("bad-line", "GET", "<p>no</p>", End::Closed, Verdict::Tolerated),
+        ("bad-line", "GET", "", End::Reset, RuleOutcome::Tolerated),
+        ("bad-line", "GET", "", End::Open, RuleOutcome::Fail),
+        ("bad-line", "GET", "<p>no</p>", End::Closed, RuleOutcome::Tolerated),
         (
             "head",
             "HEAD",
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
             End::Open,
-            Verdict::Pass,
+            RuleOutcome::Pass,
         ),
-        ("head", "HEAD", ok, End::Open, Verdict::Fail),
+        ("head", "HEAD", ok, End::Open, RuleOutcome::Fail),
         (
             "keep-alive",
             "GET",
             "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nOK",
             End::Closed,
-            Verdict::Tolerated,
+            RuleOutcome::Tolerated,
         ),
         (
             "keep-alive",
             "GET",
             "HTTP/1.0 200 OK\r\n\r\nOK",
             End::Closed,
-            Verdict::Tolerated,
+            RuleOutcome::Tolerated,
         ),
-        ("keep-alive", "GET", ok, End::Closed, Verdict::Fail),
+        ("keep-alive", "GET", ok, End::Closed, RuleOutcome::Fail),
         (
             "http-1.0",
             "GET",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\n0\r\n\r\n",
             End::Closed,
-            Verdict::Fail,
+            RuleOutcome::Fail,
         ),
         (
             "http-1.0",
             "GET",
             "HTTP/1.1 426 Upgrade\r\nContent-Length: 0\r\n\r\n",
             End::Closed,
-            Verdict::Tolerated,
+            RuleOutcome::Tolerated,
         ),
         (
             "unknown-length",
             "GET",
             "HTTP/1.1 200 OK\r\n\r\nfirstlast",
             End::Open,
-            Verdict::Fail,
+            RuleOutcome::Fail,
         ),
         (
             "wsgi-too-short",
             "GET",
             "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
             End::Open,
-            Verdict::Fail,
+            RuleOutcome::Fail,
         ),
         (
             "wsgi-too-short",
             "GET",
             "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
             End::Closed,
-            Verdict::Pass,
+            RuleOutcome::Pass,
         ),
         (
             "wsgi-too-long",
             "GET",
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK and more",
             End::Closed,
-            Verdict::Fail,
+            RuleOutcome::Fail,
         ),
-        ("wsgi-wrong-type", "GET", ok, End::Open, Verdict::Fail),
-        ("wsgi-raise", "GET", "", End::Open, Verdict::Fail),
+        ("wsgi-wrong-type", "GET", ok, End::Open, RuleOutcome::Fail),
+        ("wsgi-raise", "GET", "", End::Open, RuleOutcome::Fail),
         (
             "wsgi-wrong-type",
             "GET",
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
             End::Closed,
-            Verdict::Tolerated,
+            RuleOutcome::Tolerated,
         ),
         (
             "wsgi-wrong-type",
             "GET",
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
             End::Open,
-            Verdict::Fail,
+            RuleOutcome::Fail,
         ),
         (
             "wsgi-get",
             "GET",
             "HTTP/1.1 500 No\r\nContent-Length: 15\r\n\r\nPEP 3333: no no",
             End::Open,
-            Verdict::Fail,
+            RuleOutcome::Fail,
         ),
         (
             "no-content",
             "GET",
             "HTTP/1.1 204 No Content\r\n\r\n0\r\n\r\n",
             End::Open,
-            Verdict::Fail,
+            RuleOutcome::Fail,
         ),
     ] {
         let methods: &[&'static str] = if methods == "HEAD" { &["HEAD"] } else { &["GET"] };

@@ -1,9 +1,9 @@
 //! Checks of single values that their functions return.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{net::Ipv4Addr, path::Path, time::Duration};
 
-use super::{Limits, Profile, Server, Source, Work, python, server::Service};
-use crate::load::{Load, Model, Plan, Target};
+use super::{Limits, Profile, Server, Source, Work, python, server::Companion};
+use crate::load::{Load, LoadPlan, Model, Target};
 
 /// Smallest memory limit that a container engine accepts, bytes.
 const LEAST_MEMORY: u64 = 6 << 20;
@@ -42,7 +42,7 @@ pub(crate) fn limits(limits: &Limits) -> Vec<String> {
 const RELOADS: [&str; 3] = ["SIGHUP", "SIGUSR1", "SIGUSR2"];
 
 /// What is wrong with a server.
-pub(crate) fn server(server: &Server) -> Vec<String> {
+pub(crate) fn server(server: &Server, manifest_dir: &Path) -> Vec<String> {
     let mut problems = limits(&server.limits);
     if server.port == 0 {
         problems.push("its port is 0; say where it listens with `.port(8000)`".into());
@@ -72,9 +72,16 @@ pub(crate) fn server(server: &Server) -> Vec<String> {
             ));
         }
     }
-    for (index, service) in server.services.iter().enumerate() {
-        problems.extend(companion(service, &server.services[..index]));
+    for (index, companion) in server.companions.iter().enumerate() {
+        problems.extend(check_companion(companion, &server.companions[..index]));
+        problems.extend(folder_as_image(manifest_dir, &companion.source).map(|folder| {
+            let name = &companion.name;
+            format!("`Companion::image(\"{name}\", \"{folder}\")` names a folder of this crate; write `Companion::dockerfile(\"{name}\", \"{folder}\")`")
+        }));
     }
+    problems.extend(folder_as_image(manifest_dir, &server.source).map(|folder| {
+        format!("`Server::image(\"{folder}\")` names a folder of this crate; write `Server::dockerfile(\"{folder}\")`")
+    }));
     match &server.source {
         Source::Requirements(lines) if lines.is_empty() => {
             problems.push("it has no requirement lines, e.g. `Server::python([\"gunicorn==27.0.1\"])`".into());
@@ -90,10 +97,18 @@ pub(crate) fn server(server: &Server) -> Vec<String> {
     problems
 }
 
-/// What is wrong with a companion, beside those before it.
-fn companion(service: &Service, before: &[Service]) -> Vec<String> {
+/// The image reference, where it is the path of an existing folder: the caller meant `dockerfile`.
+fn folder_as_image<'a>(manifest_dir: &Path, source: &'a Source) -> Option<&'a str> {
+    match source {
+        Source::Image(name) if !name.trim().is_empty() && manifest_dir.join(name).is_dir() => Some(name),
+        _ => None,
+    }
+}
+
+/// Returns the problems of one companion, given those declared before it.
+fn check_companion(companion: &Companion, before: &[Companion]) -> Vec<String> {
     let mut problems = Vec::new();
-    let name = &service.name;
+    let name = &companion.name;
     let is_host =
         |name: &str| !name.is_empty() && name.len() < 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     if !is_host(name) {
@@ -104,12 +119,12 @@ fn companion(service: &Service, before: &[Service]) -> Vec<String> {
     if before.iter().any(|other| other.name == *name) {
         problems.push(format!("it has two companions called `{name}`"));
     }
-    if service.port == 0 {
+    if companion.port == 0 {
         problems.push(format!(
-            "its companion `{name}` has no port; say where it listens, e.g. `Service::named_image(\"{name}\", \"redis:8\").port(6379)`"
+            "its companion `{name}` has no port; say where it listens, e.g. `Companion::image(\"{name}\", \"redis:8\").port(6379)`"
         ));
     }
-    if let Source::Running(address) = &service.source {
+    if let Source::Running(address) = &companion.source {
         problems.push(format!(
             "its companion `{name}` runs already at {address}: a companion is started by the harness"
         ));
@@ -199,10 +214,10 @@ fn faults(load: &Load) -> Option<String> {
     let last = load.faults.iter().map(|fault| fault.after).max()?;
     match load.own_length() {
         None => Some(format!(
-            "it does something to the server after {last:?} and does not say how long a round lasts; add `.lasting(...)`"
+            "it does something to the server after {last:?} and does not say how long a round lasts; add `.duration(...)`"
         )),
         Some(length) if length <= last => Some(format!(
-            "it does something to the server after {last:?}, and a round lasts {length:?}; say `.lasting(...)` with more"
+            "it does something to the server after {last:?}, and a round lasts {length:?}; say `.duration(...)` with more"
         )),
         Some(_) => None,
     }
@@ -215,7 +230,7 @@ fn engine(load: &Load) -> Vec<String> {
         address: (Ipv4Addr::LOCALHOST, 80).into(),
         host: "localhost".into(),
     };
-    let plan = Plan::new(target, load.clone());
+    let plan = LoadPlan::new(target, load.clone());
     let mut problems: Vec<String> = plan.validate().err().iter().map(ToString::to_string).collect();
     if load.own_length() == Some(Duration::ZERO) {
         problems.push("it fixes a round of 0 s".into());
@@ -228,7 +243,7 @@ fn engine(load: &Load) -> Vec<String> {
         && arriving_for < every
     {
         problems.push(format!(
-            "its users come for {arriving_for:?}, and a round lasts no longer; say `.lasting(...)`"
+            "its users come for {arriving_for:?}, and a round lasts no longer; say `.duration(...)`"
         ));
     }
     problems
@@ -236,11 +251,11 @@ fn engine(load: &Load) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{path::Path, time::Duration};
 
     use super::{limits, profile, server, work};
     use crate::{
-        declare::{Limits, Profile, Server, Source, Work, server::Service},
+        declare::{Limits, Profile, Server, Source, Work, server::Companion},
         load::{Fault, Load, Stage, script::script},
     };
 
@@ -253,11 +268,28 @@ mod tests {
         work(&Work::Load(load)).join("\n")
     }
 
+    fn problems(declared: &Server) -> Vec<String> {
+        server(declared, Path::new(env!("CARGO_MANIFEST_DIR")))
+    }
+
+    #[test]
+    fn an_image_that_is_a_folder_of_the_crate_is_refused() {
+        let told = problems(&Server::image("src")).join("");
+        assert!(told.contains("write `Server::dockerfile(\"src\")`"), "{told}");
+        let companion = Server::image("x:1").with_companion(Companion::image("db", "src").port(1));
+        let told = problems(&companion).join("");
+        assert!(
+            told.contains("write `Companion::dockerfile(\"db\", \"src\")`"),
+            "{told}"
+        );
+        assert!(problems(&Server::image("shop/src:1")).is_empty());
+    }
+
     #[test]
     fn what_is_usual_passes() {
         assert!(limits(&Limits::default()).is_empty());
-        assert!(server(&Server::image("images/x")).is_empty());
-        assert!(server(&Server::running("[::1]:8000")).is_empty());
+        assert!(problems(&Server::dockerfile("images/x")).is_empty());
+        assert!(problems(&Server::running("[::1]:8000")).is_empty());
         assert!(profile(&Profile::default()).is_empty() && profile(&Profile::quick()).is_empty());
         for load in [
             Load::closed(1),
@@ -289,41 +321,41 @@ mod tests {
         let open_ended = [Stage::constant(1.0, None), Stage::constant(2.0, None)];
         assert!(about(Load::stages(open_ended).get("/")).contains("only the last stage"));
         assert!(about(Load::users(1).every(Duration::ZERO).get("/")).contains("time between arrivals above 0"));
-        assert!(about(Load::users(1).requests_each(0).get("/")).contains("0 requests"));
+        assert!(about(Load::users(1).requests_per_user(0).get("/")).contains("0 requests"));
         let at_once = Load::users(1).arriving_for(Duration::from_millis(1)).get("/");
-        assert!(about(at_once.clone()).contains("say `.lasting(...)`"));
-        assert_eq!(about(at_once.lasting(Duration::from_secs(1))), "");
+        assert!(about(at_once.clone()).contains("say `.duration(...)`"));
+        assert_eq!(about(at_once.duration(Duration::from_secs(1))), "");
         assert!(about(Load::users(1).arriving_for(Duration::ZERO).get("/")).contains("a round of 0 s"));
         assert!(about(Load::closed(1).timeout(Duration::ZERO).get("/")).contains("timeout"));
         assert!(about(Load::closed(1).of_capacity().get("/")).contains("only the rates of an open load"));
         let killed = Load::closed(1).get("/").fault(Fault::kill_worker());
         assert!(about(killed.clone()).contains("how long a round lasts"));
-        assert!(about(killed.clone().lasting(Duration::from_secs(2))).contains("with more"));
-        assert_eq!(about(killed.lasting(Duration::from_secs(9))), "");
+        assert!(about(killed.clone().duration(Duration::from_secs(2))).contains("with more"));
+        assert_eq!(about(killed.duration(Duration::from_secs(9))), "");
         assert!(
-            server(&Server::image("x").reloads_on("HUP"))
+            problems(&Server::dockerfile("x").reloads_on("HUP"))
                 .join("")
                 .contains("SIGHUP")
         );
-        let told = server(&Server::image("x").python_version("3.91")).join("");
+        let told = problems(&Server::dockerfile("x").python_version("3.91")).join("");
         assert!(
             told.contains("`3.91` is no Python") && told.contains("did you mean `3.9`?"),
             "{told}"
         );
-        let told = server(&Server::named_image("x").python_version("3.9")).join("");
+        let told = problems(&Server::image("x").python_version("3.9")).join("");
         assert!(told.contains("leave out `.python_version(...)`"), "{told}");
-        assert!(server(&Server::running("somewhere")).join("").contains("host:port"));
+        assert!(problems(&Server::running("somewhere")).join("").contains("host:port"));
         assert!(
-            server(&Server::python(Vec::<String>::new()))
+            problems(&Server::python(Vec::<String>::new()))
                 .join("")
                 .contains("requirement")
         );
-        assert!(server(&Server::image("x").port(0)).join("").contains("port"));
-        let companions = Server::image("x")
-            .with_service(Service::named_image("db", "postgres:17").port(5432))
-            .with_service(Service::named_image("db", "redis:8"))
-            .with_service(Service::new("a b", Source::Running("h:1".into())).port(1));
-        let told = server(&companions).join("\n");
+        assert!(problems(&Server::dockerfile("x").port(0)).join("").contains("port"));
+        let companions = Server::dockerfile("x")
+            .with_companion(Companion::image("db", "postgres:17").port(5432))
+            .with_companion(Companion::image("db", "redis:8"))
+            .with_companion(Companion::new("a b", Source::Running("h:1".into())).port(1));
+        let told = problems(&companions).join("\n");
         for text in [
             "two companions called `db`",
             "`db` has no port",

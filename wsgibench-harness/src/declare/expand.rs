@@ -1,6 +1,9 @@
 //! From registered functions to cases.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     DeclareError, DeclareErrors, Hook, Location, Profile, ProfileEntry, Scenario, ScenarioEntry, Server, ServerEntry,
@@ -146,7 +149,7 @@ impl Declarations {
 fn is_for(scenario: &Scenario, server: &DeclaredServer) -> bool {
     match &scenario.servers {
         Some(names) => names.contains(&server.name),
-        None => !server.server.only_where_named,
+        None => !server.server.opt_in,
     }
 }
 
@@ -166,7 +169,11 @@ fn read_servers(entries: &[&ServerEntry], errors: &mut Vec<DeclareError>) -> Vec
         let invalid = invalid("server", entry.name, entry.location);
         match calling(entry.build) {
             Ok(server) => {
-                errors.extend(check::server(&server).into_iter().map(&invalid));
+                errors.extend(
+                    check::server(&server, Path::new(entry.manifest_dir))
+                        .into_iter()
+                        .map(&invalid),
+                );
                 servers.push(DeclaredServer {
                     name: entry.name.to_owned(),
                     description: entry.description.to_owned(),
@@ -279,7 +286,7 @@ fn invalid(what: &'static str, name: &str, location: Location) -> impl Fn(String
 
 /// Calls a user's function; a panic in it is the user's mistake, to be told like any other.
 fn calling<T>(build: fn() -> T) -> Result<T, String> {
-    panics::told(build).map_err(|panic| format!("its function panicked: {panic}"))
+    panics::catch_panic(build).map_err(|panic| format!("its function panicked: {panic}"))
 }
 
 fn unique<'a>(what: &'static str, names: impl Iterator<Item = (&'a str, Location)>, errors: &mut Vec<DeclareError>) {

@@ -12,7 +12,7 @@ fn server(name: &'static str, line: u32) -> ServerEntry {
         location: at("src/servers.rs", line),
         manifest_dir: "/project",
         description: "",
-        build: || Server::image("images/x").tag("c").tag("study"),
+        build: || Server::dockerfile("images/x").tag("c").tag("study"),
     }
 }
 
@@ -44,7 +44,7 @@ fn set(name: &str, value: &str, load: Load) -> ParamSet {
 #[test]
 fn a_server_for_one_question_is_only_where_it_is_named() {
     let mut special = server("special", 2);
-    special.build = || Server::image("images/x").only_where_named();
+    special.build = || Server::dockerfile("images/x").opt_in();
     let usual = server("usual", 1);
     let (all, mut one) = (scenario("all", 1), scenario("one", 2));
     one.servers = &["special"];

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Command, DeclaredServer, Limits, ServerSpec, Source, server::Service};
+use super::{Command, DeclaredServer, Limits, ServerSpec, Source, server::Companion};
 
 /// What the machine can give a server. What its container engine or shell limits besides (descriptors, backlog, processes) the
 /// sandbox knows, and clamps there.
@@ -56,12 +56,12 @@ pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Mac
         variant: server.variant,
         tags: server.tags.clone(),
         notes: server.notes.clone(),
-        services: server
-            .services
+        companions: server
+            .companions
             .iter()
-            .map(|service| Service {
-                source: absolute_source(base, &service.source),
-                ..service.clone()
+            .map(|companion| Companion {
+                source: absolute_source(base, &companion.source),
+                ..companion.clone()
             })
             .collect(),
         reload: server.reload.clone(),
@@ -110,7 +110,7 @@ impl ServerSpec {
         if let Source::Folder(folder) = &self.source {
             if !folder.is_dir() {
                 return Err(format!(
-                    "server `{}`: there is no folder {}; make it or correct `Server::image(...)` (relative to the declaring crate)",
+                    "server `{}`: there is no folder {}; make it or correct `Server::dockerfile(...)` (relative to the declaring crate)",
                     self.name,
                     folder.display()
                 ));
@@ -184,18 +184,18 @@ mod tests {
 
     #[test]
     fn folders_start_at_the_declaring_crate() {
-        let server = Server::image("images/gunicorn").app("../app");
+        let server = Server::dockerfile("images/gunicorn").app("../app");
         let (spec, remarks) = resolve(&declared(server), None, &LARGE);
         assert_eq!(spec.source, Source::Folder("/project/suites/images/gunicorn".into()));
         assert_eq!(spec.app.as_deref(), Some(Path::new("/project/app")));
         assert!(remarks.is_empty());
-        let (spec, _) = resolve(&declared(Server::image("/elsewhere/x")), None, &LARGE);
+        let (spec, _) = resolve(&declared(Server::dockerfile("/elsewhere/x")), None, &LARGE);
         assert_eq!(spec.source, Source::Folder(PathBuf::from("/elsewhere/x")));
     }
 
     #[test]
     fn the_command_is_made_for_the_cpus_it_gets() {
-        let server = Server::image("x")
+        let server = Server::dockerfile("x")
             .command_for_cpus(|cpus| ["gunicorn".to_owned(), format!("--workers={}", cpus + 1)])
             .limits(Limits {
                 cpus: 3,
@@ -255,7 +255,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("image");
         let (mut spec, _) = resolve(
-            &declared(Server::image(&image).app(folder.path().join("app"))),
+            &declared(Server::dockerfile(&image).app(folder.path().join("app"))),
             None,
             &LARGE,
         );

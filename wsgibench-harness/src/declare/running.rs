@@ -69,7 +69,7 @@ impl Declarations {
         let source = Source::Running(running.address.clone());
         if let Some(declared) = self.servers.iter_mut().find(|server| server.name == running.name) {
             declared.server.source = source;
-            declared.server.services.clear();
+            declared.server.companions.clear();
             declared.server.ready_within = declared.server.ready_within.min(PATIENCE);
             return;
         }
@@ -82,7 +82,7 @@ impl Declarations {
                 column: 1,
             },
             manifest_dir: manifest_dir.to_owned(),
-            server: Server::running(running.address.clone()).ready_when("/", PATIENCE),
+            server: Server::running(running.address.clone()).readiness("/", PATIENCE),
         });
     }
 }

@@ -18,7 +18,7 @@ fn declarations() -> Declarations {
         description: String::new(),
         location: HERE,
         manifest_dir: PathBuf::from("/project"),
-        server: Server::image("x").tag(tag),
+        server: Server::dockerfile("x").tag(tag),
     };
     let scenario = |name: &str, ignore: Option<&str>| Scenario {
         name: name.into(),

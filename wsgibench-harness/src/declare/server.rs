@@ -85,16 +85,16 @@ pub struct Server {
     /// Remarks that every table shows with its figures.
     pub notes: Vec<String>,
     /// Companions on the same network (a database, a cache), started first.
-    pub services: Vec<Service>,
+    pub companions: Vec<Companion>,
     /// Signal that makes its first process reload gracefully, e.g. `SIGHUP`. `None`: it has no such thing.
     pub reload: Option<String>,
     /// It takes part only in scenarios that name it.
-    pub only_where_named: bool,
+    pub opt_in: bool,
 }
 
 /// A companion of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Service {
+pub struct Companion {
     /// Its name on the network.
     pub name: String,
     /// Where its files come from.
@@ -110,7 +110,7 @@ pub struct Service {
     pub confined: bool,
 }
 
-impl Service {
+impl Companion {
     /// A companion of this name, from anywhere. Its port must be said.
     #[must_use]
     pub fn new(name: impl Into<String>, source: Source) -> Self {
@@ -126,13 +126,13 @@ impl Service {
 
     /// A companion built from a folder with a Dockerfile, relative to the declaring crate.
     #[must_use]
-    pub fn image(name: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
+    pub fn dockerfile(name: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
         Self::new(name, Source::Folder(folder.into()))
     }
 
-    /// A companion from an image that the engine has or can pull, e.g. `Service::named_image("db", "postgres:17").port(5432)`.
+    /// A companion from an image that the engine has or can pull, e.g. `Companion::image("db", "postgres:17").port(5432)`.
     #[must_use]
-    pub fn named_image(name: impl Into<String>, image: impl Into<String>) -> Self {
+    pub fn image(name: impl Into<String>, image: impl Into<String>) -> Self {
         Self::new(name, Source::Image(image.into()))
     }
 
@@ -206,7 +206,7 @@ pub struct ServerSpec {
     /// Remarks.
     pub notes: Vec<String>,
     /// Companions.
-    pub services: Vec<Service>,
+    pub companions: Vec<Companion>,
     /// Signal that makes it reload gracefully.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload: Option<String>,
@@ -231,21 +231,21 @@ impl Server {
             variant: Variant::Tuned,
             tags: Vec::new(),
             notes: Vec::new(),
-            services: Vec::new(),
+            companions: Vec::new(),
             reload: None,
-            only_where_named: false,
+            opt_in: false,
         }
     }
 
     /// A server built from a folder with a Dockerfile, relative to the declaring crate.
     #[must_use]
-    pub fn image(folder: impl Into<PathBuf>) -> Self {
+    pub fn dockerfile(folder: impl Into<PathBuf>) -> Self {
         Self::new(Source::Folder(folder.into()))
     }
 
     /// A server from an image the engine knows or can pull, by name.
     #[must_use]
-    pub fn named_image(name: impl Into<String>) -> Self {
+    pub fn image(name: impl Into<String>) -> Self {
         Self::new(Source::Image(name.into()))
     }
 
@@ -308,7 +308,7 @@ impl Server {
 
     /// Path that must answer before the server counts as ready, and the time it may take (`/` and 30 s unless told).
     #[must_use]
-    pub fn ready_when(mut self, path: impl Into<String>, within: Duration) -> Self {
+    pub fn readiness(mut self, path: impl Into<String>, within: Duration) -> Self {
         self.ready_path = path.into();
         self.ready_within = within;
         self
@@ -355,7 +355,7 @@ impl Server {
 
     /// Marks it as set up as it comes; never ranked with tuned ones.
     #[must_use]
-    pub fn as_it_comes(mut self) -> Self {
+    pub fn untuned(mut self) -> Self {
         self.variant = Variant::Default;
         self
     }
@@ -384,15 +384,15 @@ impl Server {
 
     /// A companion on the same network, started and awaited first.
     #[must_use]
-    pub fn with_service(mut self, service: Service) -> Self {
-        self.services.push(service);
+    pub fn with_companion(mut self, companion: Companion) -> Self {
+        self.companions.push(companion);
         self
     }
 
     /// Takes part only in scenarios that name it in their `servers = [...]`: for one that was set up for a single question.
     #[must_use]
-    pub fn only_where_named(mut self) -> Self {
-        self.only_where_named = true;
+    pub fn opt_in(mut self) -> Self {
+        self.opt_in = true;
         self
     }
 }

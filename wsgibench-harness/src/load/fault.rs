@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// use wsgibench_harness::load::{Fault, Load};
 /// let load = Load::closed(16)
 ///     .get("/")
-///     .lasting(Duration::from_secs(10))
+///     .duration(Duration::from_secs(10))
 ///     .fault(Fault::kill_worker().worker_from("/pid").after(Duration::from_secs(3)));
 /// assert_eq!(load.faults.len(), 1);
 /// ```

@@ -1,6 +1,6 @@
 //! The load engine: the ground floor. It knows nothing of servers, containers or reports and can be used alone.
 //!
-//! [`run`](run()) takes a [`Plan`] and gives a [`LoadResult`]; both are serde types. A caller that must look at the
+//! [`run`](run()) takes a [`LoadPlan`] and gives a [`LoadResult`]; both are serde types. A caller that must look at the
 //! server at the edges of each round (its CPU time, say) drives a [`Session`] instead.
 
 mod clock;
@@ -27,7 +27,7 @@ mod worker;
 pub use error::LoadError;
 pub use fault::{Action, Fault};
 pub use model::{Arrivals, Load, Model, Stage};
-pub use plan::{KeepAlive, Plan, Stripe, Target};
+pub use plan::{KeepAlive, LoadPlan, Stripe, Target};
 pub use preflight::{Notice, Topic, preflight};
 pub use request::{Body, Check, Request, Values};
 pub use result::{
@@ -43,7 +43,7 @@ pub use watch::{Live, Watch};
 /// # Errors
 /// A plan that cannot be carried out here, or a fault in the engine; see [`LoadError`]. What the server does wrong is
 /// counted in the result.
-pub fn run(plan: &Plan) -> Result<LoadResult, LoadError> {
+pub fn run(plan: &LoadPlan) -> Result<LoadResult, LoadError> {
     let mut session = Session::start(plan)?;
     if !plan.warm_up.is_zero() {
         session.warm_up(plan.warm_up)?;

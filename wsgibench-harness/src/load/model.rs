@@ -38,7 +38,7 @@ pub enum Model {
         /// How long users go on arriving.
         arriving_for: Duration,
         /// Requests each user makes before leaving.
-        requests_each: u64,
+        requests_per_user: u64,
     },
 }
 
@@ -92,9 +92,9 @@ pub struct Load {
     /// takes them for requests per second.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_capacity: bool,
-    /// Slow clients beside the load, opened before it by whoever runs it.
+    /// Slow clients in the background of the load, opened before it by whoever runs it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub beside: Vec<Slow>,
+    pub background_clients: Vec<Slow>,
     /// What is done to the server during a round, by whoever runs it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
@@ -113,7 +113,7 @@ impl Load {
             idle_connections: 0,
             measurement_time: None,
             of_capacity: false,
-            beside: Vec::new(),
+            background_clients: Vec::new(),
             faults: Vec::new(),
         }
     }
@@ -164,14 +164,14 @@ impl Load {
     }
 
     /// `batch` users at a time; say how often with [`every`](Self::every), how long with
-    /// [`arriving_for`](Self::arriving_for), how much each does with [`requests_each`](Self::requests_each).
+    /// [`arriving_for`](Self::arriving_for), how much each does with [`requests_per_user`](Self::requests_per_user).
     #[must_use]
     pub fn users(batch: usize) -> Self {
         Self::new(Model::Users {
             batch,
             every: Duration::from_secs(1),
             arriving_for: Duration::from_secs(60),
-            requests_each: 1,
+            requests_per_user: 1,
         })
     }
 
@@ -196,9 +196,9 @@ impl Load {
 
     /// Users: requests each makes.
     #[must_use]
-    pub fn requests_each(mut self, n: u64) -> Self {
-        if let Model::Users { requests_each, .. } = &mut self.model {
-            *requests_each = n;
+    pub fn requests_per_user(mut self, n: u64) -> Self {
+        if let Model::Users { requests_per_user, .. } = &mut self.model {
+            *requests_per_user = n;
         }
         self
     }
@@ -223,7 +223,7 @@ impl Load {
 
     /// Fixes the length of a round, whatever the profile says.
     #[must_use]
-    pub fn lasting(mut self, time: Duration) -> Self {
+    pub fn duration(mut self, time: Duration) -> Self {
         self.measurement_time = Some(time);
         self
     }
@@ -351,10 +351,10 @@ impl Load {
         self
     }
 
-    /// Slow clients beside the load: does the server starve the others for them?
+    /// Slow clients in the background of the load: does the server starve the others for them?
     #[must_use]
-    pub fn beside(mut self, slow: Slow) -> Self {
-        self.beside.push(slow);
+    pub fn background_clients(mut self, slow: Slow) -> Self {
+        self.background_clients.push(slow);
         self
     }
 

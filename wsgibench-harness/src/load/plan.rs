@@ -11,7 +11,7 @@ use super::{
 
 /// A complete order to the engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Plan {
+pub struct LoadPlan {
     /// Whom to load.
     pub target: Target,
     /// With what.
@@ -35,7 +35,7 @@ pub struct Plan {
     pub busy_poll: bool,
 }
 
-impl Plan {
+impl LoadPlan {
     /// A plan of one round of 10 s on one unpinned worker, without warm-up.
     #[must_use]
     pub fn new(target: Target, load: Load) -> Self {
@@ -105,9 +105,9 @@ impl Plan {
             Model::Users { batch, every, .. } if *batch == 0 || every.is_zero() => {
                 Some("users need a number above 0 and a time between arrivals above 0".into())
             }
-            Model::Users { requests_each: 0, .. } => {
-                Some("users who make 0 requests do nothing: use requests_each(n)".into())
-            }
+            Model::Users {
+                requests_per_user: 0, ..
+            } => Some("users who make 0 requests do nothing: use requests_per_user(n)".into()),
             _ => None,
         }
     }

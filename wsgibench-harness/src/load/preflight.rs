@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::LoadError,
     model::{Load, Model},
-    plan::{KeepAlive, Plan},
+    plan::{KeepAlive, LoadPlan},
 };
 
 /// Descriptors beside the connections: polls, timers, files, the caller's own.
@@ -39,7 +39,7 @@ pub enum Topic {
 ///
 /// # Errors
 /// A plan that contradicts itself, too few descriptors, or fewer ports than simultaneous connections.
-pub fn preflight(plan: &Plan) -> Result<Vec<Notice>, LoadError> {
+pub fn preflight(plan: &LoadPlan) -> Result<Vec<Notice>, LoadError> {
     plan.validate()?;
     raise_descriptors(plan)?;
     let mut notices = Vec::new();
@@ -86,7 +86,7 @@ pub fn preflight(plan: &Plan) -> Result<Vec<Notice>, LoadError> {
 }
 
 /// Raises the soft limit of descriptors when the load needs more.
-pub(crate) fn raise_descriptors(plan: &Plan) -> Result<(), LoadError> {
+pub(crate) fn raise_descriptors(plan: &LoadPlan) -> Result<(), LoadError> {
     // Connections that linger until the server closes overlap with the ones that replace them.
     let connections = simultaneous(&plan.load);
     let spare = if plan.load.keep_alive == KeepAlive::Always {

@@ -16,13 +16,13 @@ use super::{
     clock::{Clock, nanos},
     error::LoadError,
     model::Model,
-    plan::{Plan, Stripe},
+    plan::{LoadPlan, Stripe},
     preflight,
     record::{self, Circumstances, Tally},
     result::{Counts, RoundResult},
     watch::{Live, Watch},
     wire::Mix,
-    worker::{Command, LiveCell, Order, Report, WAKE, Worker},
+    worker::{Command, LiveCell, Report, WAKE, Worker, WorkerConfig},
 };
 use crate::panics;
 
@@ -46,7 +46,7 @@ pub enum Edge {
 /// one before left it; open loads and users pause.
 #[derive(Debug)]
 pub struct Session {
-    plan: Arc<Plan>,
+    plan: Arc<LoadPlan>,
     mix: Arc<Mix>,
     clock: Clock,
     watch: Watch,
@@ -62,7 +62,7 @@ impl Session {
     /// # Errors
     /// A plan that cannot be carried out here. What the server does, even if it refuses every connection, is not an
     /// error: it shows in the results.
-    pub fn start(plan: &Plan) -> Result<Self, LoadError> {
+    pub fn start(plan: &LoadPlan) -> Result<Self, LoadError> {
         plan.validate()?;
         preflight::raise_descriptors(plan)?;
         let plan = Arc::new(plan.clone());
@@ -84,7 +84,7 @@ impl Session {
             let (command, taken) = channel();
             watched.push((Arc::clone(&live), waker));
             commands.push(command);
-            orders.push(Order {
+            orders.push(WorkerConfig {
                 plan: Arc::clone(&plan),
                 mix: Arc::clone(&mix),
                 stripe: worker_stripe(plan.stripe, index, cpus.len()),
@@ -357,7 +357,7 @@ fn worker_stripe(stripe: Stripe, index: usize, workers: usize) -> Stripe {
 }
 
 /// The body of a worker's thread.
-fn work(order: Order, cpu: Option<usize>) {
+fn work(order: WorkerConfig, cpu: Option<usize>) {
     let reports = order.reports.clone();
     let pinned = cpu.map_or(Ok(()), pin);
     match pinned.and_then(|()| Worker::new(order)) {

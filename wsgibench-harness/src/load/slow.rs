@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```
 /// use wsgibench_harness::load::{Load, Slow};
-/// let load = Load::closed(16).get("/").beside(Slow::readers(40, "/download").bytes_per_second(10_000));
+/// let load = Load::closed(16).get("/").background_clients(Slow::readers(40, "/download").bytes_per_second(10_000));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slow {

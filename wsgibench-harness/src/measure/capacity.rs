@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::load::{Load, Model, Plan, RoundResult, Session, Stage};
+use crate::load::{Load, LoadPlan, Model, RoundResult, Session, Stage};
 
 /// Connections of the closed loop that gives a first guess.
 const CONNECTIONS: usize = 64;
@@ -25,7 +25,7 @@ pub(super) const TIME: Duration = Duration::from_millis(1_500 + 1_200 * PROBES a
 ///
 /// # Errors
 /// The engine's, or no rate that holds.
-pub(super) fn resolve(plan: &Plan, trial: bool) -> Result<(Load, Option<f64>), String> {
+pub(super) fn resolve(plan: &LoadPlan, trial: bool) -> Result<(Load, Option<f64>), String> {
     if !plan.load.of_capacity {
         return Ok((plan.load.clone(), None));
     }
@@ -45,7 +45,7 @@ fn scaled(load: &Load, capacity: f64) -> Load {
     load
 }
 
-fn find(asked: &Plan) -> Result<f64, String> {
+fn find(asked: &LoadPlan) -> Result<f64, String> {
     let load = &asked.load;
     let like = |model: Model| Load {
         requests: load.requests.clone(),
@@ -54,7 +54,7 @@ fn find(asked: &Plan) -> Result<f64, String> {
         ..Load::new(model)
     };
     let probe = |load: Load, (warm_up, length): (Duration, Duration)| -> Result<RoundResult, String> {
-        let plan = Plan {
+        let plan = LoadPlan {
             load,
             warm_up,
             rounds: 1,

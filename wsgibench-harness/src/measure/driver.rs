@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     declare::Work,
-    load::{Counts, Edge, LoadError, Plan, RoundResult, Session, Watch, script::ScriptSession},
+    load::{Counts, Edge, LoadError, LoadPlan, RoundResult, Session, Watch, script::ScriptSession},
 };
 
 /// A load under way, of either kind.
@@ -16,7 +16,7 @@ pub(super) enum Driver {
 
 impl Driver {
     /// Starts the workers for `work`, whose load is the plan's.
-    pub(super) fn start(plan: &Plan, work: &Work) -> Result<Self, LoadError> {
+    pub(super) fn start(plan: &LoadPlan, work: &Work) -> Result<Self, LoadError> {
         Ok(match work.script() {
             None => Self::Declared(Box::new(Session::start(plan)?)),
             Some(script) => Self::Script(Box::new(ScriptSession::start(plan, script.clone())?)),

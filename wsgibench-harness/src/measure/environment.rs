@@ -9,7 +9,7 @@ use std::{
 
 use crate::store::record::Environment;
 
-/// What can be told without a sandbox; the conductor adds the rest.
+/// What can be told without a sandbox; the runner adds the rest.
 #[must_use]
 pub fn read(project: &Path) -> Environment {
     let uname = rustix::system::uname();

@@ -1,4 +1,4 @@
-//! What the conductor says while it works; reports listen and never ask.
+//! What the runner says while it works; reports listen and never ask.
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     comparison::{Judged, calm_blocks, disturbance},
-    conductor::Policy,
+    runner::Policy,
 };
 use crate::{
     stats::{

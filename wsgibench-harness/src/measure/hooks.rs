@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, rc::Rc, time::Duration};
 
 use tokio::{runtime::Runtime, task::LocalSet};
 
-use super::{interrupt::Interrupt, job::Ready, launch::Trouble};
+use super::{interrupt::Interrupt, job::Ready, launch::LaunchFailure};
 use crate::{
     declare::{CommandOutput, Hook, LaunchAccess, SetupContext},
     panics,
@@ -54,7 +54,7 @@ pub(super) fn run(
     launch: &Rc<Launch>,
     runtime: &Runtime,
     interrupt: &Interrupt,
-) -> Result<(), Trouble> {
+) -> Result<(), LaunchFailure> {
     let Some(hook) = hook else {
         return Ok(());
     };
@@ -70,19 +70,19 @@ pub(super) fn run(
     LocalSet::new().block_on(runtime, async {
         let mut running = Box::pin(async move { hook(&mut context).await });
         let ended = tokio::select! {
-            ended = panics::told_of(running.as_mut()) => match ended {
+            ended = panics::catch_panic_async(running.as_mut()) => match ended {
                 Ok(outcome) => outcome.map_err(|error| format!("{error:#}")),
                 Err(panic) => Err(format!("it panicked: {panic}")),
             }
-            .map_err(|text| Trouble::Said(format!("{which} failed: {text}"))),
-            () = asked(interrupt), if !already => Err(Trouble::Interrupted),
+            .map_err(|text| LaunchFailure::Said(format!("{which} failed: {text}"))),
+            () = asked(interrupt), if !already => Err(LaunchFailure::Interrupted),
             () = tokio::time::sleep(PATIENCE) => {
                 let text = format!("{which} failed: it had not come to its end after {} s", PATIENCE.as_secs());
-                Err(Trouble::Said(text))
+                Err(LaunchFailure::Said(text))
             }
         };
         // What a broken-off hook leaves behind is the user's, too.
-        let _ = panics::told(move || drop(running));
+        let _ = panics::catch_panic(move || drop(running));
         ended
     })
 }

@@ -8,12 +8,12 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    account::{Account, Look, busiest},
+    cpu_accounting::{Account, UsageSnapshot, busiest},
     environment,
     event::Event,
     job::{Ready, Timing},
-    launch::{Context, Opened, Trouble, finish, nothing_answered},
-    programs::Programs,
+    launch::{LaunchContext, LaunchFailure, Opened, finish, nothing_answered},
+    process_cpu::ProcessCpu,
     sampler::Samples,
 };
 use crate::{
@@ -43,7 +43,7 @@ pub(super) fn is_possible(a: &Work, b: &Work) -> bool {
         work.script().is_none()
             && matches!(load.model, Model::Closed { .. })
             && load.faults.is_empty()
-            && load.beside.is_empty()
+            && load.background_clients.is_empty()
             && load.measurement_time.is_none()
     };
     rests(a) && rests(b)
@@ -51,10 +51,10 @@ pub(super) fn is_possible(a: &Work, b: &Work) -> bool {
 
 /// Warms both up and measures all rounds of both. What ended an arm is in its place.
 pub(super) fn run(
-    context: &Context,
+    context: &LaunchContext,
     mut arms: [Arm<'_>; 2],
-    keep: &mut dyn FnMut(usize, RoundRecord) -> Result<(), Trouble>,
-) -> [Result<(), Trouble>; 2] {
+    keep: &mut dyn FnMut(usize, RoundRecord) -> Result<(), LaunchFailure>,
+) -> [Result<(), LaunchFailure>; 2] {
     let watches = [arms[0].opened.driver.watch(), arms[1].opened.driver.watch()];
     context.interrupt.on_first(Some(Box::new(move || {
         for watch in &watches {
@@ -76,10 +76,10 @@ pub(super) fn run(
 }
 
 fn rounds(
-    context: &Context,
+    context: &LaunchContext,
     arms: &mut [Arm<'_>; 2],
-    keep: &mut dyn FnMut(usize, RoundRecord) -> Result<(), Trouble>,
-) -> Result<(), (usize, Trouble)> {
+    keep: &mut dyn FnMut(usize, RoundRecord) -> Result<(), LaunchFailure>,
+) -> Result<(), (usize, LaunchFailure)> {
     let timing = arms[0].opened.timing;
     let mut rates = [0.0; 2];
     for (index, arm) in arms.iter_mut().enumerate() {
@@ -95,7 +95,10 @@ fn rounds(
             let nothing = record.load.counts.done == 0;
             keep(arm, record).map_err(|trouble| (arm, trouble))?;
             if nothing {
-                return Err((arm, Trouble::Said(nothing_answered(&arms[arm].ready.job.case.work))));
+                return Err((
+                    arm,
+                    LaunchFailure::Said(nothing_answered(&arms[arm].ready.job.case.work)),
+                ));
             }
         }
     }
@@ -104,7 +107,7 @@ fn rounds(
 
 /// The rate in answers per second; 0 where it is not known.
 #[expect(clippy::cast_precision_loss, reason = "answers of a warm-up are far below 2^52")]
-fn warm_up(context: &Context, arm: &mut Arm<'_>, timing: Timing) -> Result<f64, Trouble> {
+fn warm_up(context: &LaunchContext, arm: &mut Arm<'_>, timing: Timing) -> Result<f64, LaunchFailure> {
     if timing.warm_up.is_zero() || context.interrupt.asked() {
         return Ok(0.0);
     }
@@ -113,7 +116,7 @@ fn warm_up(context: &Context, arm: &mut Arm<'_>, timing: Timing) -> Result<f64, 
     });
     let warmed = arm.opened.driver.slice_observed(timing.warm_up, &mut |_| {})?;
     if !arm.launch.is_alive() {
-        return Err(Trouble::Died);
+        return Err(LaunchFailure::Died);
     }
     Ok(warmed.counts.done as f64 / warmed.seconds.max(1e-9))
 }
@@ -153,14 +156,14 @@ struct Part {
 
 /// One round of both; `None` when the user has asked to stop: half a round is no measurement.
 fn round(
-    context: &Context,
+    context: &LaunchContext,
     arms: &mut [Arm<'_>; 2],
     index: u32,
     length: Duration,
     number: u32,
-) -> Result<Option<[RoundRecord; 2]>, (usize, Trouble)> {
+) -> Result<Option<[RoundRecord; 2]>, (usize, LaunchFailure)> {
     let mut parts = [Part::default(), Part::default()];
-    let programs = Programs::now();
+    let programs = ProcessCpu::now();
     let (begun, ticks) = (Instant::now(), environment::cpu_ticks(&context.order.load_cpus));
     for turn in 0..number {
         // A B, B A, A B: a drift of the machine touches both alike.
@@ -183,7 +186,7 @@ fn round(
     let [first, second] = parts.map(|part| Part {
         account: part
             .account
-            .map(|account| account.beside(ticks, engine, wall, &busy, context.order)),
+            .map(|account| account.with_machine_load(ticks, engine, wall, &busy, context.order)),
         ..part
     });
     Ok(Some([
@@ -192,15 +195,15 @@ fn round(
     ]))
 }
 
-fn slice(context: &Context, arm: &mut Arm<'_>, part: &mut Part, length: Duration) -> Result<(), Trouble> {
+fn slice(context: &LaunchContext, arm: &mut Arm<'_>, part: &mut Part, length: Duration) -> Result<(), LaunchFailure> {
     let mut edges = (None, None);
     let launch = arm.launch;
     let slice = arm.opened.driver.slice_observed(length, &mut |edge| match edge {
-        Edge::Start => edges.0 = Some(Look::at(launch, context.order)),
-        Edge::End => edges.1 = Some(Look::at(launch, context.order)),
+        Edge::Start => edges.0 = Some(UsageSnapshot::at(launch, context.order)),
+        Edge::End => edges.1 = Some(UsageSnapshot::at(launch, context.order)),
     })?;
     if !launch.is_alive() {
-        return Err(Trouble::Died);
+        return Err(LaunchFailure::Died);
     }
     part.slices.push(slice);
     if let (Some(before), Some(after)) = edges {
@@ -215,7 +218,7 @@ fn slice(context: &Context, arm: &mut Arm<'_>, part: &mut Part, length: Duration
 }
 
 #[expect(clippy::cast_precision_loss, reason = "answers of a slice are far below 2^52")]
-fn tell(context: &Context, arm: &Arm<'_>, part: &Part, elapsed: Duration, of: Duration) {
+fn tell(context: &LaunchContext, arm: &Arm<'_>, part: &Part, elapsed: Duration, of: Duration) {
     let Some(last) = part.slices.last() else { return };
     let failed = |slice: &RoundResult| slice.counts.failed + slice.counts.timed_out;
     let cpu = part.account.as_ref().and_then(|account| account.cpu);
@@ -231,7 +234,7 @@ fn tell(context: &Context, arm: &Arm<'_>, part: &Part, elapsed: Duration, of: Du
     });
 }
 
-fn record(context: &Context, arm: &Arm<'_>, part: Part, index: u32) -> RoundRecord {
+fn record(context: &LaunchContext, arm: &Arm<'_>, part: Part, index: u32) -> RoundRecord {
     let load = slices::join(&part.slices).unwrap_or_default();
     let looks = part.memory.len().max(1) as u64;
     let samples = Samples {

@@ -1,11 +1,11 @@
-//! What the conductor is asked to do.
+//! What the runner is asked to do.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     declare::{Case, Profile, ServerSpec, Work},
     load::{Load, Model},
-    sandbox::Prepared,
+    sandbox::PreparedServer,
 };
 
 /// One case in one arm.
@@ -23,7 +23,7 @@ pub struct Job {
 #[derive(Clone, Debug)]
 pub(super) struct Ready {
     pub(super) job: Job,
-    pub(super) prepared: Arc<Prepared>,
+    pub(super) prepared: Arc<PreparedServer>,
 }
 
 /// The whole request for work.
@@ -32,7 +32,7 @@ pub(super) struct Ready {
     reason = "independent facts about the run, each with a name of its own"
 )]
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct RunPlan {
     /// What to measure, in order of declaration.
     pub jobs: Vec<Job>,
     /// Effort.
@@ -66,7 +66,7 @@ pub(super) struct Timing {
 /// What a launch costs beside load: start, checks, teardown.
 const OVERHEAD: Duration = Duration::from_millis(1_800);
 
-impl Order {
+impl RunPlan {
     pub(super) fn timing(&self, work: &Work) -> Timing {
         let load = work.load();
         let round = load.own_length().unwrap_or(self.profile.measurement_time);
@@ -131,7 +131,7 @@ fn warm_up(load: &Load, usual: Duration) -> Duration {
 }
 
 #[cfg(test)]
-impl Order {
+impl RunPlan {
     /// For tests: the jobs with a CPU for each side.
     pub(crate) fn sample(profile: Profile, jobs: Vec<Job>) -> Self {
         Self {
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_load_that_fixes_its_length_has_one_round() {
-        let order = Order::sample(Profile::default(), Vec::new());
+        let order = RunPlan::sample(Profile::default(), Vec::new());
         let timing = |load: Load| {
             let timing = order.timing(&Work::Load(load));
             (timing.warm_up, timing.rounds, timing.round)
@@ -168,7 +168,7 @@ mod tests {
             (usual.warm_up_time, usual.rounds, usual.measurement_time)
         );
         assert_eq!(timing(users()), (secs(0), 1, secs(20)));
-        assert_eq!(timing(users().lasting(secs(30))), (secs(0), 1, secs(30)));
+        assert_eq!(timing(users().duration(secs(30))), (secs(0), 1, secs(30)));
         assert_eq!(timing(Load::ramp(1..=9, secs(7))), (usual.warm_up_time, 1, secs(7)));
     }
 }

@@ -14,31 +14,33 @@ use std::{
 use tokio::runtime::Runtime;
 
 use super::{
-    account::{Account, Look, busiest},
-    bars, burst, capacity, conformance,
-    crowd::Crowd,
-    drill::{self, Drill},
+    burst, capacity,
+    cpu_accounting::{Account, UsageSnapshot, busiest},
     driver::Driver,
     environment,
     event::Event,
+    fault_injection::{self, Drill},
+    feature_requirements,
     interrupt::Interrupt,
-    job::{Order, Ready, Timing},
+    job::{Ready, RunPlan, Timing},
     metrics,
-    programs::Programs,
+    process_cpu::ProcessCpu,
+    response_check,
     sampler::{self, Samples},
+    slow_clients::SlowClients,
     validity::{self, Surroundings},
 };
 use crate::{
     declare::{Source, Work},
-    load::{Edge, LoadError, Plan, RoundResult, Stripe, Target, preflight},
+    load::{Edge, LoadError, LoadPlan, RoundResult, Stripe, Target, preflight},
     sandbox::Launch,
     stats::{Slope, slope},
     store::record::{Ceilings, LaunchRecord, RoundRecord, ServerSecond},
 };
 
 /// What a launch needs beside its job.
-pub(super) struct Context<'a> {
-    pub(super) order: &'a Order,
+pub(super) struct LaunchContext<'a> {
+    pub(super) order: &'a RunPlan,
     pub(super) runtime: &'a Runtime,
     pub(super) interrupt: &'a Interrupt,
     pub(super) ceilings: Ceilings,
@@ -48,7 +50,7 @@ pub(super) struct Context<'a> {
 
 /// A failure during a launch that has begun; its finished rounds are kept.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum LaunchFailure {
     /// The server ended by itself: what it printed last is worth showing.
     Died,
     /// The server lacks what the load needs: nothing was timed.
@@ -61,7 +63,7 @@ pub(super) enum Trouble {
     Said(String),
 }
 
-impl From<LoadError> for Trouble {
+impl From<LoadError> for LaunchFailure {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::ScriptHolds => Self::Held(error.to_string()),
@@ -70,36 +72,36 @@ impl From<LoadError> for Trouble {
     }
 }
 
-impl From<conformance::Wrong> for Trouble {
-    fn from(wrong: conformance::Wrong) -> Self {
+impl From<response_check::Wrong> for LaunchFailure {
+    fn from(wrong: response_check::Wrong) -> Self {
         match wrong {
-            conformance::Wrong::Engine(error) => error.into(),
+            response_check::Wrong::Engine(error) => error.into(),
             other => Self::Said(other.to_string()),
         }
     }
 }
 
-impl Context<'_> {
+impl LaunchContext<'_> {
     /// Loads a launch that is ready; each finished round is handed to `keep` at once.
     pub(super) fn load(
         &self,
         ready: &Ready,
         launch: &Launch,
         record: &LaunchRecord,
-        mut keep: impl FnMut(RoundRecord) -> Result<(), Trouble>,
+        mut keep: impl FnMut(RoundRecord) -> Result<(), LaunchFailure>,
         notes: impl FnMut(String),
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), LaunchFailure> {
         let Some(opened) = self.open(ready, launch, record, notes)? else {
             return Ok(());
         };
         let Opened {
             mut driver,
             timing,
-            crowd,
+            slow_clients,
             capacity,
         } = opened;
         let mut keep = |mut round: RoundRecord| {
-            round.beside = crowd.as_ref().map(Crowd::look).unwrap_or_default();
+            round.background_clients = slow_clients.as_ref().map(SlowClients::look).unwrap_or_default();
             round.capacity_per_second = capacity;
             keep(round)
         };
@@ -117,7 +119,7 @@ impl Context<'_> {
         launch: &Launch,
         record: &LaunchRecord,
         mut notes: impl FnMut(String),
-    ) -> Result<Option<Opened>, Trouble> {
+    ) -> Result<Option<Opened>, LaunchFailure> {
         let job = &ready.job;
         let work = &job.case.work;
         let mut timing = self.order.timing(work);
@@ -130,9 +132,9 @@ impl Context<'_> {
             },
         };
         let seed = self.order.seed ^ u64::from(record.index);
-        drill::check(work.load(), launch, &job.spec, timing.round, self.order.test_mode)?;
-        bars::check(&target, &job.spec, work.load(), &job.case.tags)?;
-        let mut plan = Plan {
+        fault_injection::check(work.load(), launch, &job.spec, timing.round, self.order.test_mode)?;
+        feature_requirements::check(&target, &job.spec, work.load(), &job.case.tags)?;
+        let mut plan = LoadPlan {
             target,
             load: work.load().clone(),
             warm_up: timing.warm_up,
@@ -143,7 +145,7 @@ impl Context<'_> {
             stripe: Stripe::default(),
             busy_poll: !self.order.shared_cpus,
         };
-        let tried = conformance::check(&plan, work, self.interrupt);
+        let tried = response_check::check(&plan, work, self.interrupt);
         self.interrupt.on_first(None);
         let tried = tried?;
         if self.interrupt.asked() {
@@ -153,21 +155,21 @@ impl Context<'_> {
             timing.round = tried.room_for_one_run(timing.round);
             plan.measurement_time = timing.round;
         }
-        if let Some(note) = tried.beside(timing.round) {
+        if let Some(note) = tried.note_for_rounds(timing.round) {
             notes(note);
         }
         for notice in preflight(&plan)? {
             notes(notice.text);
         }
         // Only now: whoever is asked first must find the server as it is without company.
-        let (load, capacity) = capacity::resolve(&plan, self.order.test_mode).map_err(Trouble::Said)?;
+        let (load, capacity) = capacity::resolve(&plan, self.order.test_mode).map_err(LaunchFailure::Said)?;
         plan.load = load;
-        let crowd = Crowd::gather(&plan.load.beside, &plan.target)
-            .map_err(|error| Trouble::Said(format!("slow clients cannot be had: {error}")))?;
+        let slow_clients = SlowClients::spawn(&plan.load.background_clients, &plan.target)
+            .map_err(|error| LaunchFailure::Said(format!("slow clients cannot be had: {error}")))?;
         Ok(Some(Opened {
             driver: Driver::start(&plan, work)?,
             timing,
-            crowd,
+            slow_clients,
             capacity,
         }))
     }
@@ -178,8 +180,8 @@ impl Context<'_> {
         ready: &Ready,
         launch: &Launch,
         timing: Timing,
-        keep: &mut impl FnMut(RoundRecord) -> Result<(), Trouble>,
-    ) -> Result<(), Trouble> {
+        keep: &mut impl FnMut(RoundRecord) -> Result<(), LaunchFailure>,
+    ) -> Result<(), LaunchFailure> {
         let case = &ready.job.case.id;
         if !timing.warm_up.is_zero() {
             (self.emit)(Event::WarmingUp { case: case.clone() });
@@ -203,11 +205,11 @@ impl Context<'_> {
                 return Ok(());
             }
             if !launch.is_alive() {
-                return Err(Trouble::Died);
+                return Err(LaunchFailure::Died);
             }
             // Beside slow clients it may be the result: all others starved.
-            if nothing && ready.job.case.work.load().beside.is_empty() {
-                return Err(Trouble::Said(nothing_answered(&ready.job.case.work)));
+            if nothing && ready.job.case.work.load().background_clients.is_empty() {
+                return Err(LaunchFailure::Said(nothing_answered(&ready.job.case.work)));
             }
         }
         Ok(())
@@ -220,22 +222,22 @@ impl Context<'_> {
         launch: &Launch,
         index: u32,
         length: Duration,
-    ) -> Result<RoundRecord, Trouble> {
+    ) -> Result<RoundRecord, LaunchFailure> {
         let done = AtomicBool::new(false);
         let samples = Mutex::new(Samples::default());
         let watch = driver.watch();
         let case = &ready.job.case.id;
         let emit = self.emit;
         let job = &ready.job;
-        let (drill, over) = (
+        let (fault_injection, over) = (
             Drill::new(job.case.work.load(), launch, self.runtime, &job.spec),
             AtomicBool::new(false),
         );
         let watched = driver.watch();
-        let mut drilled = drill::Drilled::default();
-        let look = || Look::at(launch, self.order);
+        let mut drilled = fault_injection::Drilled::default();
+        let look = || UsageSnapshot::at(launch, self.order);
         let mut edges = (None, None);
-        let programs = Programs::now();
+        let programs = ProcessCpu::now();
         let result = thread::scope(|scope| {
             let looking = scope.spawn(|| {
                 let mut last_done = 0;
@@ -261,11 +263,11 @@ impl Context<'_> {
                     },
                 );
             });
-            let drilling = scope.spawn(|| drill.run(&watched, &over));
+            let drilling = scope.spawn(|| fault_injection.run(&watched, &over));
             // The server's account is read at the very edges of the round.
             let result = driver.round_observed(length, &mut |edge| match edge {
                 Edge::Start => {
-                    drill.begin();
+                    fault_injection.begin();
                     edges.0 = Some(look());
                 }
                 Edge::End => edges.1 = Some(look()),
@@ -279,7 +281,7 @@ impl Context<'_> {
         let load = result?;
         let samples = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
         let account = match edges {
-            (Some(before), Some(after)) => Account::between(&before, &after).beside(
+            (Some(before), Some(after)) => Account::between(&before, &after).with_machine_load(
                 [before.ticks, after.ticks],
                 load.engine_cpu_seconds,
                 load.seconds,
@@ -340,7 +342,7 @@ impl Context<'_> {
             load,
             capacity_per_second: None,
             burst,
-            beside: Vec::new(),
+            background_clients: Vec::new(),
             faults: Vec::new(),
             pulses: Vec::new(),
         }
@@ -358,15 +360,15 @@ fn memory_growth(series: &[ServerSecond]) -> Option<Slope> {
 pub(super) struct Opened {
     pub(super) driver: Driver,
     pub(super) timing: Timing,
-    crowd: Option<Crowd>,
+    slow_clients: Option<SlowClients>,
     capacity: Option<f64>,
 }
 
 /// Ends the load; a thread that cannot be had back is worse than whatever came of the rounds.
-pub(super) fn finish(driver: Driver, outcome: Result<(), Trouble>) -> Result<(), Trouble> {
+pub(super) fn finish(driver: Driver, outcome: Result<(), LaunchFailure>) -> Result<(), LaunchFailure> {
     match driver.finish() {
         Err(LoadError::ScriptHolds) => Err(LoadError::ScriptHolds.into()),
-        finished => outcome.and(finished.map_err(Trouble::from)),
+        finished => outcome.and(finished.map_err(LaunchFailure::from)),
     }
 }
 
@@ -375,7 +377,7 @@ pub(super) fn nothing_answered(work: &Work) -> String {
     match work {
         Work::Load(_) => text.to_owned(),
         Work::Script { .. } => format!(
-            "{text}; where the script thinks for longer than a round lasts, lengthen the round (--measurement-time, or .lasting(...) where the \
+            "{text}; where the script thinks for longer than a round lasts, lengthen the round (--measurement-time, or .duration(...) where the \
              scenario fixes its length)"
         ),
     }

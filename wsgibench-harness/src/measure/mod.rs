@@ -1,33 +1,33 @@
-//! The conductor: what is run, in which order, and what it says while it runs.
+//! The runner: what is run, in which order, and what it says while it runs.
 
-mod account;
 mod availability;
-mod bars;
 mod burst;
 mod capacity;
 pub mod comparison;
-mod conductor;
-mod conformance;
-mod crowd;
-mod drill;
+pub mod conformance_runner;
+mod cpu_accounting;
 mod driver;
 pub mod environment;
 pub mod event;
-pub mod examination;
+mod fault_injection;
+mod feature_requirements;
 pub mod gate;
 mod hooks;
 mod interleave;
 mod interrupt;
 mod job;
 mod launch;
+mod launch_order;
 mod metrics;
-mod order;
-pub(crate) mod programs;
+pub(crate) mod process_cpu;
 mod reference;
+mod response_check;
+mod runner;
 mod sampler;
+mod slow_clients;
 pub mod validity;
 
-pub use conductor::{Conductor, Fixed, Policy};
 pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
-pub use job::{Job, Order};
+pub use job::{Job, RunPlan};
 pub use reference::Reference;
+pub use runner::{Fixed, Policy, Runner};

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use crate::{
     declare::{DeclaredServer, Location, Machine, Server, ServerSpec, resolve},
     load::{
-        Load, LoadError, Plan, RoundResult, Session, Stripe, Target,
+        Load, LoadError, LoadPlan, RoundResult, Session, Stripe, Target,
         script::{ScriptSession, script},
     },
     null_server::{self, NullServerProcess},
@@ -91,8 +91,8 @@ impl Reference {
         ceiling(scripted(&plan))
     }
 
-    fn plan(&self, load: Load, load_cpus: &[usize], warm_up: Duration, length: Duration) -> Plan {
-        Plan {
+    fn plan(&self, load: Load, load_cpus: &[usize], warm_up: Duration, length: Duration) -> LoadPlan {
+        LoadPlan {
             target: Target {
                 address: self.address,
                 host: "null".to_owned(),
@@ -118,7 +118,7 @@ impl Reference {
     }
 }
 
-fn declared(plan: &Plan) -> Result<RoundResult, LoadError> {
+fn declared(plan: &LoadPlan) -> Result<RoundResult, LoadError> {
     let mut session = Session::start(plan)?;
     let round = session
         .warm_up(plan.warm_up)
@@ -127,7 +127,7 @@ fn declared(plan: &Plan) -> Result<RoundResult, LoadError> {
     round
 }
 
-fn scripted(plan: &Plan) -> Result<RoundResult, LoadError> {
+fn scripted(plan: &LoadPlan) -> Result<RoundResult, LoadError> {
     let asking = script(|user| {
         Box::pin(async move {
             user.get("/").await?.expect_status(200)?;
@@ -216,7 +216,7 @@ fn spec(folder: &Path, command: Vec<String>) -> ServerSpec {
             column: column!(),
         },
         manifest_dir: folder.to_owned(),
-        server: Server::image(folder).command(command).env(name, value).port(PORT),
+        server: Server::dockerfile(folder).command(command).env(name, value).port(PORT),
     };
     let machine = Machine {
         server_cpus: 1,

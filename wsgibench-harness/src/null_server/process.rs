@@ -16,9 +16,9 @@ use hdrhistogram::{
 use rustix::process::{Pid, Resource, Signal, WaitOptions, getrlimit, kill_process, setrlimit, waitpid};
 use serde::{Deserialize, Serialize};
 
-use super::{delay::Delays, serve::Server, thread::pin};
+use super::{delay::Delays, serve::EventLoop, thread::pin};
 
-/// Its presence makes [`maybe_serve`] serve; its value is an address, to serve there until killed, or an order as JSON.
+/// Its presence makes [`maybe_serve`] serve; its value is an address, to serve there until killed, or an config as JSON.
 pub const VARIABLE: &str = "WSGIBENCH_NULL_SERVER";
 /// Says where the child listens.
 const LISTENING: &str = "wsgibench null server listening on ";
@@ -26,7 +26,7 @@ const LISTENING: &str = "wsgibench null server listening on ";
 const RECORD: &str = "wsgibench null server record ";
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Order {
+struct NullServerConfig {
     address: SocketAddr,
     cpu: Option<usize>,
     delays: Option<Delays>,
@@ -38,24 +38,24 @@ struct Order {
 /// Name and value of the environment variable that makes this program serve on `port` of every address until it is killed:
 /// how the null server runs in a container of its own.
 pub(crate) fn detached_order(port: u16) -> (&'static str, String) {
-    let order = Order {
+    let config = NullServerConfig {
         address: (Ipv4Addr::UNSPECIFIED, port).into(),
         cpu: None,
         delays: None,
         detached: true,
     };
     // An address and a flag always have a JSON form.
-    (VARIABLE, serde_json::to_string(&order).unwrap_or_default())
+    (VARIABLE, serde_json::to_string(&config).unwrap_or_default())
 }
 
 /// Serves, and then ends the process, if this process was started to be a null server; else returns at once.
 ///
 /// Call it first in `main` of every program that uses [`NullServerProcess`] or [`DelayServerProcess`].
 pub fn maybe_serve() {
-    let Ok(order) = std::env::var(VARIABLE) else {
+    let Ok(config) = std::env::var(VARIABLE) else {
         return;
     };
-    let code = match serve(&order) {
+    let code = match serve(&config) {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("null server: {error}");
@@ -65,23 +65,23 @@ pub fn maybe_serve() {
     std::process::exit(code);
 }
 
-fn serve(order: &str) -> io::Result<()> {
-    if let Ok(address) = order.parse() {
+fn serve(config: &str) -> io::Result<()> {
+    if let Ok(address) = config.parse() {
         raise_descriptor_limit();
-        return Server::bind(address, None)?.run().map(|_| ());
+        return EventLoop::bind(address, None)?.run().map(|_| ());
     }
-    let order: Order = serde_json::from_str(order)
-        .map_err(|e| io::Error::other(format!("{VARIABLE} is neither an address nor an order: {e}")))?;
-    if let Some(cpu) = order.cpu {
+    let config: NullServerConfig = serde_json::from_str(config)
+        .map_err(|e| io::Error::other(format!("{VARIABLE} is neither an address nor an config: {e}")))?;
+    if let Some(cpu) = config.cpu {
         pin(cpu)?;
     }
     raise_descriptor_limit();
-    let server = Server::bind(order.address, order.delays)?;
+    let server = EventLoop::bind(config.address, config.delays)?;
     // Held here too: a waker that is dropped takes its unread wake-up with it.
     let stop = Arc::new(server.stopper()?);
     let at_end = Arc::clone(&stop);
     // Standard input ends when the parent stops us or dies, however it dies: no server is ever left behind.
-    let detached = order.detached;
+    let detached = config.detached;
     std::thread::spawn(move || {
         if detached {
             loop {
@@ -138,26 +138,26 @@ impl NullServerProcess {
     /// # Errors
     /// This program cannot be run again, does not call [`maybe_serve`], or the server does not start.
     pub fn spawn_at(address: SocketAddr, cpu: Option<usize>) -> io::Result<Self> {
-        let order = Order {
+        let config = NullServerConfig {
             address,
             cpu,
             delays: None,
             detached: false,
         };
-        Self::spawn_order(&std::env::current_exe()?, &[], &order)
+        Self::spawn_with(&std::env::current_exe()?, &[], &config)
     }
 
-    fn spawn_order(program: &Path, arguments: &[&str], order: &Order) -> io::Result<Self> {
+    fn spawn_with(program: &Path, arguments: &[&str], config: &NullServerConfig) -> io::Result<Self> {
         let mut child = Command::new(program)
             .args(arguments)
-            .env(VARIABLE, serde_json::to_string(order)?)
+            .env(VARIABLE, serde_json::to_string(config)?)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let input = child.stdin.take();
         let output = child.stdout.take().map(BufReader::new);
         let mut server = Self {
-            address: order.address,
+            address: config.address,
             child,
             input,
             output: output.ok_or_else(|| io::Error::other("the null server has no output"))?,
@@ -245,13 +245,13 @@ impl DelayServerProcess {
     /// # Errors
     /// This program cannot be run again, does not call [`maybe_serve`], or the server does not start.
     pub fn spawn(delays: Delays, cpu: Option<usize>) -> io::Result<Self> {
-        let order = Order {
+        let config = NullServerConfig {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             cpu,
             delays: Some(delays),
             detached: false,
         };
-        let server = NullServerProcess::spawn_order(&std::env::current_exe()?, &[], &order)?;
+        let server = NullServerProcess::spawn_with(&std::env::current_exe()?, &[], &config)?;
         Ok(Self { server })
     }
 
@@ -290,14 +290,14 @@ mod tests {
     }
 
     fn spawn(delays: Option<Delays>) -> NullServerProcess {
-        let order = Order {
+        let config = NullServerConfig {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             cpu: None,
             delays,
             detached: false,
         };
         let only = ["--exact", "null_server::process::tests::as_a_child", "--nocapture"];
-        NullServerProcess::spawn_order(&std::env::current_exe().unwrap(), &only, &order).unwrap()
+        NullServerProcess::spawn_with(&std::env::current_exe().unwrap(), &only, &config).unwrap()
     }
 
     fn ask(stream: &mut TcpStream) -> io::Result<usize> {

@@ -24,7 +24,7 @@ const STOP: Token = Token(usize::MAX - 1);
 
 /// A server that has bound its address and does not answer yet.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(super) struct EventLoop {
     poll: Poll,
     listener: TcpListener,
     connections: Slab<Connection>,
@@ -55,12 +55,12 @@ struct Connection {
 
 /// What became of a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Liveness {
     Lives,
     Ends,
 }
 
-impl Server {
+impl EventLoop {
     /// Binds `address`; with `delays`, answers wait.
     pub(super) fn bind(address: SocketAddr, delays: Option<Delays>) -> io::Result<Self> {
         let poll = Poll::new()?;
@@ -154,14 +154,14 @@ impl Server {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        let mut fate = Fate::Lives;
+        let mut fate = Liveness::Lives;
         if writable && !connection.unwritten.is_empty() {
             fate = connection.flush();
         }
-        if fate == Fate::Lives && readable {
+        if fate == Liveness::Lives && readable {
             fate = connection.read(key, &mut self.buffer, &mut self.heads, self.delayer.as_mut());
         }
-        if fate == Fate::Ends {
+        if fate == Liveness::Ends {
             // Dropping the stream closes it and takes it out of the poller.
             self.connections.remove(key);
         }
@@ -183,11 +183,11 @@ impl Server {
             let mut fate = connection.write(answer);
             let now = Instant::now();
             delayer.record(now, now - read);
-            if fate == Fate::Lives {
+            if fate == Liveness::Lives {
                 let held = std::mem::take(&mut connection.held);
                 fate = connection.understand(key, held.as_slice(), &mut self.heads, Some(delayer));
             }
-            if fate == Fate::Ends {
+            if fate == Liveness::Ends {
                 self.connections.remove(key);
             }
         }
@@ -196,14 +196,20 @@ impl Server {
 
 impl Connection {
     /// Reads until the socket is empty, answering what is whole.
-    fn read(&mut self, key: usize, buffer: &mut [u8], heads: &mut Heads, mut delayer: Option<&mut Delayer>) -> Fate {
+    fn read(
+        &mut self,
+        key: usize,
+        buffer: &mut [u8],
+        heads: &mut Heads,
+        mut delayer: Option<&mut Delayer>,
+    ) -> Liveness {
         loop {
             let count = match self.stream.read(buffer) {
-                Ok(0) => return Fate::Ends,
+                Ok(0) => return Liveness::Ends,
                 Ok(count) => count,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Fate::Lives,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Liveness::Lives,
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return Fate::Ends,
+                Err(_) => return Liveness::Ends,
             };
             let fate = if self.held.is_empty() && self.waits.is_none() {
                 self.understand(key, &buffer[..count], heads, delayer.as_deref_mut())
@@ -213,7 +219,7 @@ impl Connection {
                 self.understand(key, &held, heads, delayer.as_deref_mut())
             };
             // A short read emptied the socket: what comes later is a new edge, and so is the end of the stream.
-            if fate == Fate::Ends || count < buffer.len() {
+            if fate == Liveness::Ends || count < buffer.len() {
                 return fate;
             }
         }
@@ -226,7 +232,7 @@ impl Connection {
         mut bytes: &[u8],
         heads: &mut Heads,
         mut delayer: Option<&mut Delayer>,
-    ) -> Fate {
+    ) -> Liveness {
         while self.waits.is_none() && !self.closing {
             let (taken, wants) = self.reading.advance(heads, bytes);
             bytes = &bytes[taken..];
@@ -239,25 +245,25 @@ impl Connection {
                 break;
             }
             self.closing |= close;
-            if self.write(answer) == Fate::Ends {
-                return Fate::Ends;
+            if self.write(answer) == Liveness::Ends {
+                return Liveness::Ends;
             }
         }
         if !self.closing {
             self.held.extend_from_slice(bytes);
         }
-        Fate::Lives
+        Liveness::Lives
     }
 
-    fn write(&mut self, answer: &[u8]) -> Fate {
+    fn write(&mut self, answer: &[u8]) -> Liveness {
         if !self.unwritten.is_empty() {
             self.unwritten.extend_from_slice(answer);
-            return Fate::Lives;
+            return Liveness::Lives;
         }
         let written = match self.stream.write(answer) {
             Ok(written) => written,
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => 0,
-            Err(_) => return Fate::Ends,
+            Err(_) => return Liveness::Ends,
         };
         if written < answer.len() {
             self.unwritten.extend_from_slice(&answer[written..]);
@@ -266,20 +272,20 @@ impl Connection {
         self.end_if_closing()
     }
 
-    fn flush(&mut self) -> Fate {
+    fn flush(&mut self) -> Liveness {
         while !self.unwritten.is_empty() {
             match self.stream.write(&self.unwritten) {
                 Ok(written) => drop(self.unwritten.drain(..written)),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Fate::Lives,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Liveness::Lives,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Fate::Ends,
+                Err(_) => return Liveness::Ends,
             }
         }
         self.end_if_closing()
     }
 
-    fn end_if_closing(&self) -> Fate {
-        if self.closing { Fate::Ends } else { Fate::Lives }
+    fn end_if_closing(&self) -> Liveness {
+        if self.closing { Liveness::Ends } else { Liveness::Lives }
     }
 }
 

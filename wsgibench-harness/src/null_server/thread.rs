@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, thread::JoinHandle};
 use hdrhistogram::Histogram;
 use mio::Waker;
 
-use super::{delay::Delays, serve::Server};
+use super::{delay::Delays, serve::EventLoop};
 
 /// A null server on a thread of its own; it stops when dropped.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl NullServer {
     /// # Errors
     /// The address cannot be bound, or there is no such CPU.
     pub fn start(address: SocketAddr, cpu: Option<usize>) -> io::Result<Self> {
-        Self::launch(Server::bind(address, None)?, cpu)
+        Self::launch(EventLoop::bind(address, None)?, cpu)
     }
 
     /// The same, with answers that wait; [`finish`](Self::finish) tells how long each took.
@@ -29,10 +29,10 @@ impl NullServer {
     /// # Errors
     /// The address cannot be bound, or there is no such CPU.
     pub fn start_delayed(address: SocketAddr, cpu: Option<usize>, delays: Delays) -> io::Result<Self> {
-        Self::launch(Server::bind(address, Some(delays))?, cpu)
+        Self::launch(EventLoop::bind(address, Some(delays))?, cpu)
     }
 
-    fn launch(server: Server, cpu: Option<usize>) -> io::Result<Self> {
+    fn launch(server: EventLoop, cpu: Option<usize>) -> io::Result<Self> {
         let (address, stop) = (server.address()?, server.stopper()?);
         let (tell, told) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new().name("null-server".into()).spawn(move || {

@@ -7,7 +7,7 @@ use super::{
     terminal::{WIDTH, plain, wrapped},
 };
 use crate::{
-    conformance::Verdict,
+    conformance::RuleOutcome,
     store::{ConformanceRecord, ServerConformance},
 };
 
@@ -147,8 +147,8 @@ fn summary(server: &ServerConformance) -> String {
     if server.findings.is_empty() {
         return "not examined".to_owned();
     }
-    let mut text = format!("{} pass", server.count(Verdict::Pass));
-    for verdict in Verdict::ALL.into_iter().skip(1) {
+    let mut text = format!("{} pass", server.count(RuleOutcome::Pass));
+    for verdict in RuleOutcome::ALL.into_iter().skip(1) {
         match server.count(verdict) {
             0 => {}
             count => {
@@ -159,21 +159,21 @@ fn summary(server: &ServerConformance) -> String {
     text
 }
 
-fn mark(verdict: Verdict) -> char {
+fn mark(verdict: RuleOutcome) -> char {
     match verdict {
-        Verdict::Pass => '+',
-        Verdict::Tolerated => '~',
-        Verdict::Refused => 'r',
-        Verdict::Fail => 'X',
-        Verdict::Skipped => '.',
-        Verdict::Unknown => '?',
+        RuleOutcome::Pass => '+',
+        RuleOutcome::Tolerated => '~',
+        RuleOutcome::Refused => 'r',
+        RuleOutcome::Fail => 'X',
+        RuleOutcome::Skipped => '.',
+        RuleOutcome::Unknown => '?',
     }
 }
 
-fn word(verdict: Verdict) -> &'static str {
+fn word(verdict: RuleOutcome) -> &'static str {
     match verdict {
-        Verdict::Fail => "**fail**",
-        Verdict::Skipped => "-",
+        RuleOutcome::Fail => "**fail**",
+        RuleOutcome::Skipped => "-",
         other => other.name(),
     }
 }
@@ -196,13 +196,16 @@ mod tests {
         let mut record = ConformanceRecord::new("docker");
         record.rules.truncate(3);
         for (name, verdicts) in [
-            ("one", vec![Verdict::Pass, Verdict::Pass, Verdict::Pass]),
-            ("two", vec![Verdict::Tolerated, Verdict::Fail, Verdict::Skipped]),
+            ("one", vec![RuleOutcome::Pass, RuleOutcome::Pass, RuleOutcome::Pass]),
+            (
+                "two",
+                vec![RuleOutcome::Tolerated, RuleOutcome::Fail, RuleOutcome::Skipped],
+            ),
             ("three", vec![]),
         ] {
             record.servers.push(ServerConformance {
                 name: name.into(),
-                as_it_comes: false,
+                untuned: false,
                 command: vec![],
                 versions: std::collections::BTreeMap::new(),
                 trouble: verdicts

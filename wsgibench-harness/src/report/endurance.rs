@@ -110,16 +110,16 @@ impl BurstFigures {
 
 /// How slow clients fared, at the end of the last round.
 #[must_use]
-pub fn beside(case: &CaseRecord) -> &[SlowRecord] {
+pub fn background_clients(case: &CaseRecord) -> &[SlowRecord] {
     case.candidate()
         .rev()
         .find_map(|launch| launch.rounds.last())
-        .map_or(&[], |round| &round.beside)
+        .map_or(&[], |round| &round.background_clients)
 }
 
 /// The same in words.
 #[must_use]
-pub fn beside_line(slow: &SlowRecord) -> String {
+pub fn slow_clients_line(slow: &SlowRecord) -> String {
     let mut text = format!("{}: {} connected", slow.name, slow.there);
     for (count, what) in [
         (slow.finished, "came to their end"),

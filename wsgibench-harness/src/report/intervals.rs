@@ -8,7 +8,7 @@ const LEAST: f64 = 0.25;
 
 /// A part of a round.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Interval {
+pub struct StatisticsInterval {
     /// Start in the round, seconds.
     pub at: f64,
     /// Length, seconds: shorter than asked for at the end of a round.
@@ -31,7 +31,7 @@ pub struct Interval {
     timed: u64,
 }
 
-impl Interval {
+impl StatisticsInterval {
     /// Answers per second; `None` where too little of it was measured.
     #[must_use]
     pub fn rate(&self) -> Option<f64> {
@@ -48,9 +48,9 @@ pub fn wanted(profile: &Profile) -> Option<u32> {
 
 /// The intervals of a round, `every` seconds each (1 or more).
 #[must_use]
-pub fn of_round(round: &RoundRecord, every: u32) -> Vec<Interval> {
+pub fn of_round(round: &RoundRecord, every: u32) -> Vec<StatisticsInterval> {
     let every = every.max(1);
-    let mut all: Vec<Interval> = Vec::new();
+    let mut all: Vec<StatisticsInterval> = Vec::new();
     for second in round.load.series.iter().filter(|s| s.at.is_finite() && s.at >= 0.0) {
         let part = place(&mut all, second.at, every);
         // A second lasts until the round ends, if that is sooner.
@@ -84,14 +84,14 @@ pub fn of_round(round: &RoundRecord, every: u32) -> Vec<Interval> {
     clippy::cast_sign_loss,
     reason = "seconds of a round: finite and not negative, checked by the caller"
 )]
-fn place(all: &mut Vec<Interval>, at: f64, every: u32) -> &mut Interval {
+fn place(all: &mut Vec<StatisticsInterval>, at: f64, every: u32) -> &mut StatisticsInterval {
     // Seconds begin a little early or late: 9.9998 is the tenth.
     let slot = (at.round() as usize).min(LONGEST) / every as usize;
     while all.len() <= slot {
         let start = super::units::float_len(all.len()) * f64::from(every);
-        all.push(Interval {
+        all.push(StatisticsInterval {
             at: start,
-            ..Interval::default()
+            ..StatisticsInterval::default()
         });
     }
     &mut all[slot]

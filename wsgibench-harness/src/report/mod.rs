@@ -7,6 +7,7 @@ pub mod charts;
 pub mod comparison;
 pub mod conformance;
 pub mod criterion;
+pub mod display;
 pub mod endurance;
 pub mod export;
 pub mod facts;
@@ -20,7 +21,6 @@ pub mod ranking;
 pub mod spread;
 pub mod terminal;
 pub mod units;
-pub mod words;
 
 use crate::measure::event::Event;
 

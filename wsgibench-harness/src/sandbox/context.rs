@@ -21,7 +21,7 @@ pub enum SandboxChoice {
 }
 
 /// Called with what a line is about (`sandbox`, `base image`, a server's name) and the line.
-pub type Say = Arc<dyn Fn(&str, &str) + Send + Sync>;
+pub type ProgressSink = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
 /// How to open a sandbox.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ pub struct SandboxOptions {
     /// of its throughput and leaves the container a way out: for seeing the difference, and for testing.
     pub published_port: bool,
     /// Says what goes on, a line at a time.
-    pub say: Say,
+    pub say: ProgressSink,
 }
 
 impl fmt::Debug for SandboxOptions {
@@ -58,12 +58,12 @@ impl fmt::Debug for SandboxOptions {
 
 /// Shared by all parts of one sandbox.
 #[derive(Debug)]
-pub(crate) struct Context {
+pub(crate) struct SandboxContext {
     pub(crate) options: SandboxOptions,
     notices: Mutex<Vec<Notice>>,
 }
 
-impl Context {
+impl SandboxContext {
     pub(crate) fn new(options: SandboxOptions) -> Arc<Self> {
         Arc::new(Self {
             options,

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 #[cfg(feature = "docker")]
 use super::docker::DockerLaunch;
-use super::{Usage, process::ProcessLaunch, running::RunningServer};
+use super::{Usage, process::ProcessLaunch, running::ExternalServer};
 
 /// A running server. Dropping it kills and removes it, blocking; [`stop`](Self::stop) does so in an orderly way.
 pub struct Launch(Kind);
@@ -13,7 +13,7 @@ enum Kind {
     #[cfg(feature = "docker")]
     Docker(Box<DockerLaunch>),
     Process(Box<ProcessLaunch>),
-    Running(RunningServer),
+    Running(ExternalServer),
 }
 
 /// How a server ended.
@@ -286,8 +286,8 @@ impl From<ProcessLaunch> for Launch {
     }
 }
 
-impl From<RunningServer> for Launch {
-    fn from(server: RunningServer) -> Self {
+impl From<ExternalServer> for Launch {
+    fn from(server: ExternalServer) -> Self {
         Self(Kind::Running(server))
     }
 }

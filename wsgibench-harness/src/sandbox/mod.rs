@@ -27,12 +27,12 @@ mod versions;
 
 use std::{path::Path, sync::Arc};
 
-pub use context::{SandboxChoice, SandboxOptions, Say};
+pub use context::{ProgressSink, SandboxChoice, SandboxOptions};
 pub use error::{LaunchError, PrepareError, SandboxError};
 pub use launch::{ExecOutput, Launch, Signal, StopInfo};
 pub use machine_lock::MachineLock;
 pub use owner::Owner;
-pub use prepared::Prepared;
+pub use prepared::PreparedServer;
 pub use usage::Usage;
 
 /// For the command that shows and removes what is ours in the engine.
@@ -42,7 +42,7 @@ pub(crate) use self::{
     owner::LABEL as OWNER_LABEL,
 };
 
-use self::context::Context;
+use self::context::SandboxContext;
 use crate::{
     declare::{ServerSpec, Source},
     store::record::Notice,
@@ -72,7 +72,7 @@ impl SandboxKind {
 pub struct Sandbox {
     inner: Inner,
     reason: String,
-    context: Arc<Context>,
+    context: Arc<SandboxContext>,
 }
 
 enum Inner {
@@ -87,7 +87,7 @@ impl Sandbox {
     /// # Errors
     /// The one that was asked for cannot be had; with [`SandboxChoice::Auto`], neither can.
     pub async fn open(options: SandboxOptions) -> Result<Self, SandboxError> {
-        let context = Context::new(options);
+        let context = SandboxContext::new(options);
         process::reap_dead(&context);
         let choice = context.options.choice;
         let (inner, reason) = match choice {
@@ -176,7 +176,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// [`PrepareError::NotAvailable`] where this machine cannot have it; [`PrepareError::Failed`] with the failing step's output.
-    pub async fn prepare(&self, spec: &ServerSpec) -> Result<Prepared, PrepareError> {
+    pub async fn prepare(&self, spec: &ServerSpec) -> Result<PreparedServer, PrepareError> {
         if let Source::Running(address) = &spec.source {
             return running::prepare(spec, address).await;
         }
@@ -192,7 +192,7 @@ impl Sandbox {
     /// # Errors
     /// It cannot be started, ends, or does not answer within its deadline; the last lines that it printed are in the error.
     /// Nothing of it is left.
-    pub async fn launch(&self, prepared: &Prepared, log: &Path) -> Result<Launch, LaunchError> {
+    pub async fn launch(&self, prepared: &PreparedServer, log: &Path) -> Result<Launch, LaunchError> {
         if let Source::Running(address) = &prepared.spec.source {
             return running::launch(&prepared.spec, address).await.map(Launch::from);
         }
@@ -227,28 +227,28 @@ impl Sandbox {
     }
 }
 
-async fn open_process(context: &Arc<Context>) -> Result<Inner, SandboxError> {
+async fn open_process(context: &Arc<SandboxContext>) -> Result<Inner, SandboxError> {
     #[cfg(feature = "docker")]
     docker::reap_quietly(context, std::time::Duration::from_secs(2)).await;
     process::ProcessSandbox::open(context.clone()).await.map(Inner::Process)
 }
 
 #[cfg(feature = "docker")]
-async fn open_docker(context: &Arc<Context>) -> Result<Inner, SandboxError> {
+async fn open_docker(context: &Arc<SandboxContext>) -> Result<Inner, SandboxError> {
     let docker = docker::DockerSandbox::open(context.clone()).await?;
     Ok(Inner::Docker(Box::new(docker)))
 }
 
 #[cfg(not(feature = "docker"))]
 #[expect(clippy::unused_async, reason = "the same signature with the feature")]
-async fn open_docker(_: &Arc<Context>) -> Result<Inner, SandboxError> {
+async fn open_docker(_: &Arc<SandboxContext>) -> Result<Inner, SandboxError> {
     Err(SandboxError::NoEngine(
         "this program was built without its feature `docker`".into(),
     ))
 }
 
 /// Replaces `{host}` and `{port}`.
-fn place(word: &str, host: &str, port: u16) -> String {
+fn expand_placeholders(word: &str, host: &str, port: u16) -> String {
     word.replace("{host}", host).replace("{port}", &port.to_string())
 }
 

@@ -6,7 +6,7 @@ use crate::declare::ServerSpec;
 
 /// A server whose image, or virtual environment, is there.
 #[derive(Clone, Debug)]
-pub struct Prepared {
+pub struct PreparedServer {
     /// The server.
     pub spec: ServerSpec,
     /// Image tag, path of the virtual environment, or address of a server that runs already.
@@ -17,17 +17,17 @@ pub struct Prepared {
     pub bytes: Option<u64>,
     /// Versions inside, by package, and `python`.
     pub versions: BTreeMap<String, String>,
-    /// Images of its companions, in the order of `spec.services`.
-    pub(crate) services: Vec<String>,
+    /// Images of its companions, in the order of `spec.companions`.
+    pub(crate) companions: Vec<String>,
     /// The virtual environment (process sandbox).
     pub(crate) environment: Option<PathBuf>,
 }
 
-impl Prepared {
+impl PreparedServer {
     /// Images of its companions, by their names.
     #[must_use]
     pub fn companions(&self) -> BTreeMap<String, String> {
-        let names = self.spec.services.iter().map(|service| service.name.clone());
-        names.zip(self.services.iter().cloned()).collect()
+        let names = self.spec.companions.iter().map(|companion| companion.name.clone());
+        names.zip(self.companions.iter().cloned()).collect()
     }
 }

@@ -17,19 +17,19 @@ pub(crate) enum NotReady {
     /// Its process ended.
     Died,
     /// It ran to the deadline; what the last try met with.
-    Deadline(Met),
+    Deadline(ProbeError),
 }
 
 /// What a try met with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Met {
+pub(crate) enum ProbeError {
     /// Nobody listens there.
     Nobody(String),
     /// Something else than a server that is ready.
     Something(String),
 }
 
-impl Met {
+impl ProbeError {
     /// The account of it and, where nobody listened, what to look at: as a rule the server listens elsewhere.
     pub(crate) fn with_remedy(self, remedy: &str) -> String {
         match self {
@@ -39,7 +39,7 @@ impl Met {
     }
 }
 
-impl std::fmt::Display for Met {
+impl std::fmt::Display for ProbeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (Self::Nobody(text) | Self::Something(text)) = self;
         f.write_str(text)
@@ -70,7 +70,7 @@ pub(crate) async fn wait_until_accepting(
         TcpStream::connect(address)
             .await
             .map(drop)
-            .map_err(|error| Met::Nobody(error.to_string()))
+            .map_err(|error| ProbeError::Nobody(error.to_string()))
     })
     .await
 }
@@ -78,10 +78,10 @@ pub(crate) async fn wait_until_accepting(
 async fn repeat(
     deadline: Instant,
     is_alive: impl Fn() -> bool,
-    attempt: impl AsyncFn() -> Result<(), Met>,
+    attempt: impl AsyncFn() -> Result<(), ProbeError>,
 ) -> Result<(), NotReady> {
     let mut pause = Duration::from_millis(5);
-    let mut last = Met::Something("it was not tried".to_owned());
+    let mut last = ProbeError::Something("it was not tried".to_owned());
     loop {
         if !is_alive() {
             return Err(NotReady::Died);
@@ -93,7 +93,7 @@ async fn repeat(
         match timeout(left.min(TRY_FOR), attempt()).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => last = error,
-            Err(_) => last = Met::Something("connected, but no answer".to_owned()),
+            Err(_) => last = ProbeError::Something("connected, but no answer".to_owned()),
         }
         tokio::time::sleep(pause.min(left)).await;
         pause = (pause * 3 / 2).min(Duration::from_millis(50));
@@ -101,11 +101,11 @@ async fn repeat(
 }
 
 /// One request; `Ok` for anything that begins like an HTTP answer.
-async fn ask(address: SocketAddr, path: &str) -> Result<(), Met> {
+async fn ask(address: SocketAddr, path: &str) -> Result<(), ProbeError> {
     let stream = TcpStream::connect(address)
         .await
-        .map_err(|error| Met::Nobody(format!("nothing accepts connections at {address}: {error}")))?;
-    talk(stream, address, path).await.map_err(Met::Something)
+        .map_err(|error| ProbeError::Nobody(format!("nothing accepts connections at {address}: {error}")))?;
+    talk(stream, address, path).await.map_err(ProbeError::Something)
 }
 
 async fn talk(mut stream: TcpStream, address: SocketAddr, path: &str) -> Result<(), String> {
@@ -176,7 +176,7 @@ mod tests {
         let Err(NotReady::Deadline(last)) = wait_until_ready(address, "/ready", deadline, || true).await else {
             panic!("it counted as ready");
         };
-        let Met::Something(last) = last else {
+        let ProbeError::Something(last) = last else {
             panic!("somebody listened, {last} says nobody did");
         };
         assert!(last.contains("220 mail ready"), "{last}");

@@ -8,40 +8,40 @@ use std::{
 };
 
 use super::{
-    LaunchError, PrepareError, Prepared, Usage, proc,
+    LaunchError, PrepareError, PreparedServer, Usage, proc,
     ready::{self, NotReady},
     tree,
 };
 use crate::declare::ServerSpec;
 
 /// A server that is not ours.
-pub(crate) struct RunningServer {
+pub(crate) struct ExternalServer {
     address: SocketAddr,
     start_up: Duration,
     /// The topmost process that listens there, where it is one of this machine's that we may see.
     process: Option<(u32, u64)>,
 }
 
-pub(crate) async fn prepare(spec: &ServerSpec, address: &str) -> Result<Prepared, PrepareError> {
+pub(crate) async fn prepare(spec: &ServerSpec, address: &str) -> Result<PreparedServer, PrepareError> {
     resolve(address).await.map_err(PrepareError::Failed)?;
-    Ok(Prepared {
+    Ok(PreparedServer {
         spec: spec.clone(),
         image: address.to_owned(),
         digest: None,
         bytes: None,
         versions: BTreeMap::new(),
-        services: Vec::new(),
+        companions: Vec::new(),
         environment: None,
     })
 }
 
-pub(crate) async fn launch(spec: &ServerSpec, address: &str) -> Result<RunningServer, LaunchError> {
+pub(crate) async fn launch(spec: &ServerSpec, address: &str) -> Result<ExternalServer, LaunchError> {
     let address = resolve(address)
         .await
         .map_err(|error| LaunchError::not_started(&spec.name, error))?;
     let begun = Instant::now();
     match ready::wait_until_ready(address, &spec.ready_path, begun + spec.ready_within, || true).await {
-        Ok(()) => Ok(RunningServer {
+        Ok(()) => Ok(ExternalServer {
             address,
             start_up: begun.elapsed(),
             process: listener(address),
@@ -67,7 +67,7 @@ async fn resolve(address: &str) -> Result<SocketAddr, String> {
     found.next().ok_or_else(|| format!("`{address}` has no address"))
 }
 
-impl RunningServer {
+impl ExternalServer {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

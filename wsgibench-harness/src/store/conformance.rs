@@ -10,7 +10,7 @@ use super::{
     versioned::{self, Versioned},
     write_json,
 };
-use crate::conformance::{self, Feature, Finding, Verdict};
+use crate::conformance::{self, Feature, Finding, RuleOutcome};
 
 /// Version of the form of `conformance.json`.
 pub const CONFORMANCE_VERSION: u32 = 1;
@@ -53,7 +53,7 @@ pub struct ServerConformance {
     /// Its name.
     pub name: String,
     /// Set up as it comes, not tuned.
-    pub as_it_comes: bool,
+    pub untuned: bool,
     /// Its command line.
     pub command: Vec<String>,
     /// Versions inside it, by package.
@@ -133,7 +133,7 @@ impl ServerConformance {
 
     /// How many findings have this verdict.
     #[must_use]
-    pub fn count(&self, verdict: Verdict) -> usize {
+    pub fn count(&self, verdict: RuleOutcome) -> usize {
         self.findings
             .iter()
             .filter(|finding| finding.verdict == verdict)
@@ -171,20 +171,20 @@ mod tests {
         let mut record = ConformanceRecord::new("process");
         record.servers.push(ServerConformance {
             name: "one".into(),
-            as_it_comes: false,
+            untuned: false,
             command: vec!["serve".into()],
             versions: BTreeMap::new(),
             trouble: None,
             findings: vec![Finding {
                 rule: "head".into(),
-                verdict: Verdict::Fail,
+                verdict: RuleOutcome::Fail,
                 why: "sends 2 bytes of body".into(),
             }],
         });
         record.write(&path).unwrap();
         let read = ConformanceRecord::read(&path).unwrap().unwrap();
         assert_eq!(read, record);
-        assert_eq!(read.servers[0].count(Verdict::Fail), 1);
+        assert_eq!(read.servers[0].count(RuleOutcome::Fail), 1);
         let barred = read.servers[0].barred(&read.rules);
         assert_eq!(barred, [(Feature::Head, &read.servers[0].findings[0])]);
     }
@@ -197,7 +197,7 @@ mod tests {
         let write = |change: fn(&mut serde_json::Value)| {
             let mut json = serde_json::to_value(ConformanceRecord::new("docker")).unwrap();
             json["servers"] = serde_json::json!([{
-                "name": "one", "as_it_comes": false, "command": [], "versions": {}, "trouble": null,
+                "name": "one", "untuned": false, "command": [], "versions": {}, "trouble": null,
                 "findings": [{"rule": "head", "verdict": "flaky", "why": "now so, now so"}],
             }]);
             change(&mut json);
@@ -207,7 +207,7 @@ mod tests {
         let read = write(|json| json["rules"][0]["bars"] = "trailers".into())
             .unwrap()
             .unwrap();
-        assert_eq!(read.servers[0].findings[0].verdict, Verdict::Unknown);
+        assert_eq!(read.servers[0].findings[0].verdict, RuleOutcome::Unknown);
         assert_eq!(read.rules[0].bars, Some(Feature::Unknown));
         let newer = write(|json| json["schema_version"] = 4_000.into()).unwrap_err();
         assert!(

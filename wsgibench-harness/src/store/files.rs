@@ -14,7 +14,7 @@ use super::{
     error::{StoreError, io_error},
     journal::{Entry, fold},
     record::{RunRecord, SCHEMA_VERSION},
-    salvage,
+    recovery,
     versioned::{self, Versioned},
 };
 
@@ -81,7 +81,7 @@ pub(super) fn remains(path: &Path) -> Option<Remains> {
         });
     }
     let text = String::from_utf8_lossy(&fs::read(path).ok()?).into_owned();
-    let run = salvage::whole_cases(&text)?;
+    let run = recovery::whole_cases(&text)?;
     let missing = format!(
         "{} breaks off and has no journal beside it: {} whole cases could be read, what came after them is lost",
         path.display(),

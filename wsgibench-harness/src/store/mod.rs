@@ -12,8 +12,8 @@ mod error;
 mod files;
 mod journal;
 pub mod record;
+mod recovery;
 mod runs;
-mod salvage;
 #[cfg(test)]
 pub(crate) mod samples;
 mod versioned;

@@ -237,17 +237,17 @@ pub struct RoundRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<BurstRecord>,
     /// How slow clients beside the load fared up to its end, where there were any.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub beside: Vec<SlowRecord>,
+    #[serde(default, alias = "beside", skip_serializing_if = "Vec::is_empty")]
+    pub background_clients: Vec<SlowRecord>,
     /// What was done to the server in it, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultRecord>,
     /// Counts so far, every tenth of a second, where something was done to the server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pulses: Vec<Pulse>,
+    pub pulses: Vec<Sample>,
 }
 
-/// Slow clients beside a load, since the launch began.
+/// Slow clients in the background of a load, since the launch began.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlowRecord {
     /// In words, e.g. `40 slow readers of /download`.
@@ -323,7 +323,7 @@ pub struct Recovery {
 
 /// Counts of a round so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Pulse {
+pub struct Sample {
     /// Seconds from the start of the round.
     pub at: f64,
     /// Requests answered.

@@ -6,7 +6,7 @@ use wsgibench_harness::prelude::*;
 /// The bookshop under gunicorn: one process a CPU, eight threads each, connections kept alive.
 #[server]
 fn bookshop() -> Server {
-    Server::image("server") // the folder with the Dockerfile
+    Server::dockerfile("server") // the folder with the Dockerfile
         .app("app") // joins the build context as app/
         .command_for_cpus(|cpus| {
             let line = format!(
@@ -16,7 +16,7 @@ fn bookshop() -> Server {
             line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
         })
         .port(8000)
-        .ready_when("/health", secs(30))
+        .readiness("/health", secs(30))
         .limits(Limits {
             cpus: 1,
             memory: 512 << 20,

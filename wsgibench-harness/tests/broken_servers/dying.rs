@@ -40,7 +40,7 @@ fn a_refusing_server() {
     let users = Load::users(3)
         .every(Duration::from_millis(100))
         .arriving_for(Duration::from_millis(200))
-        .requests_each(2)
+        .requests_per_user(2)
         .get("/");
     let users = round(nobody(), users, 0.8);
     assert_only(&users, ErrorKind::Refused);

@@ -103,9 +103,9 @@ fn users_of_a_hanging_server_are_all_accounted_for() {
         let load = Load::users(2)
             .every(Duration::from_millis(100))
             .arriving_for(Duration::from_millis(500))
-            .requests_each(3)
+            .requests_per_user(3)
             .get("/")
-            .lasting(Duration::from_secs(1));
+            .duration(Duration::from_secs(1));
         let round = round(server.address, load, 1.0);
         let users = round.users.unwrap();
         assert_eq!((users.arrived, users.finished, users.active), (10, 0, 10), "{name}");

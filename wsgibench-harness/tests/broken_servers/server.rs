@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wsgibench_harness::load::{self, ErrorKind, Load, Plan, RoundResult, Target};
+use wsgibench_harness::load::{self, ErrorKind, Load, LoadPlan, RoundResult, Target};
 
 /// What a server does with one connection.
 pub(crate) type Script = dyn Fn(TcpStream) -> std::io::Result<()> + Send + Sync;
@@ -99,8 +99,8 @@ pub(crate) fn reset(stream: TcpStream) {
     drop(stream);
 }
 
-pub(crate) fn plan(address: SocketAddr, load: Load, seconds: f64) -> Plan {
-    let mut plan = Plan::new(
+pub(crate) fn plan(address: SocketAddr, load: Load, seconds: f64) -> LoadPlan {
+    let mut plan = LoadPlan::new(
         Target {
             address,
             host: "broken.test".into(),

@@ -139,7 +139,7 @@ pub(crate) fn round(index: u32, rate: f64, connections: u64, shape: Shape, seed:
         validity: Validity::default(),
         capacity_per_second: None,
         burst: None,
-        beside: vec![],
+        background_clients: vec![],
         faults: vec![],
         pulses: vec![],
     }
@@ -208,7 +208,7 @@ pub(crate) fn server(name: &str) -> ServerRecord {
             variant: Variant::Tuned,
             tags: vec![],
             notes: vec![],
-            services: vec![],
+            companions: vec![],
             reload: None,
         },
         image: format!(
@@ -324,8 +324,8 @@ fn make_full() -> RunRecord {
         },
     );
     absent.outcome = CaseOutcome::NotAvailable("apxs is not installed".into());
-    let as_it_comes = case("ping", "gunicorn_default", 64, shape(2_900.0));
-    cases.extend([suspect, invalid, failed, absent, as_it_comes]);
+    let untuned = case("ping", "gunicorn_default", 64, shape(2_900.0));
+    cases.extend([suspect, invalid, failed, absent, untuned]);
     let mut run = run(cases);
     for server in &mut run.servers {
         match server.spec.name.as_str() {

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use wsgibench_harness::{
-    conformance::{Finding, Verdict},
+    conformance::{Finding, RuleOutcome},
     load::{Fault, Load},
     stats::Slope,
     store::{
         ConformanceRecord, ServerConformance,
         record::{
-            BurstRecord, CaseOutcome, CaseRecord, FaultRecord, Pulse, Recovery, RoundRecord, RunRecord, SlowRecord,
+            BurstRecord, CaseOutcome, CaseRecord, FaultRecord, Recovery, RoundRecord, RunRecord, Sample, SlowRecord,
             ValidityLevel,
         },
     },
@@ -46,7 +46,7 @@ fn troubled(scenario: &str, server: &str, fault: &Fault, launches: &[Felt]) -> C
     case.load = Load::closed(16)
         .get("/")
         .expect_status(200)
-        .lasting(Duration::from_secs(15))
+        .duration(Duration::from_secs(15))
         .fault(fault.clone());
     for (launch, felt) in case.launches.iter_mut().zip(launches) {
         for round in &mut launch.rounds {
@@ -60,7 +60,7 @@ fn trouble(round: &mut RoundRecord, action: &str, rate: f64, Felt { lost, after 
     let (at, length) = (3.0, 15.0);
     let down = at..at + after.unwrap_or(length);
     let (mut done, mut errors) = (0.0, 0);
-    round.pulses = vec![Pulse::default()];
+    round.pulses = vec![Sample::default()];
     for tenth in 1..=150 {
         let now = f64::from(tenth) / 10.0;
         if down.contains(&(now - 0.05)) {
@@ -68,7 +68,7 @@ fn trouble(round: &mut RoundRecord, action: &str, rate: f64, Felt { lost, after 
         } else {
             done += rate / 10.0;
         }
-        round.pulses.push(Pulse {
+        round.pulses.push(Sample {
             at: now,
             done: done as u64,
             errors,
@@ -154,7 +154,7 @@ pub(crate) fn enduring() -> RunRecord {
     }
     let mut beside = case("slow_readers", "gunicorn_gthread", 16, shape(900.0));
     for round in beside.launches.iter_mut().flat_map(|launch| &mut launch.rounds) {
-        round.beside = vec![SlowRecord {
+        round.background_clients = vec![SlowRecord {
             name: "40 slow readers of /download".into(),
             there: 38,
             wanted: 40,
@@ -189,10 +189,12 @@ pub(crate) fn examined() -> ConformanceRecord {
     let mut record = ConformanceRecord::new("docker");
     record.started = "2026-11-20T09:30:00Z".into();
     let rules: Vec<String> = record.rules.iter().map(|rule| rule.id.clone()).collect();
-    let mut server = |name: &str, departures: &[(&str, Verdict, &str)]| {
+    let mut server = |name: &str, departures: &[(&str, RuleOutcome, &str)]| {
         let findings = rules.iter().map(|rule| {
             let known = departures.iter().find(|(of, ..)| of == rule);
-            let (verdict, why) = known.map_or((Verdict::Pass, "as it should be"), |(_, verdict, why)| (*verdict, *why));
+            let (verdict, why) = known.map_or((RuleOutcome::Pass, "as it should be"), |(_, verdict, why)| {
+                (*verdict, *why)
+            });
             Finding {
                 rule: rule.clone(),
                 verdict,
@@ -201,7 +203,7 @@ pub(crate) fn examined() -> ConformanceRecord {
         });
         record.servers.push(ServerConformance {
             name: name.into(),
-            as_it_comes: false,
+            untuned: false,
             command: vec!["serve".into()],
             versions: BTreeMap::from([("python".into(), "3.11.2".into()), ("server".into(), "26.0".into())]),
             trouble: None,
@@ -211,10 +213,10 @@ pub(crate) fn examined() -> ConformanceRecord {
     server(
         "gunicorn_gthread",
         &[
-            ("expect-continue", Verdict::Tolerated, "answers 100 twice"),
+            ("expect-continue", RuleOutcome::Tolerated, "answers 100 twice"),
             (
                 "wsgi-no-delay",
-                Verdict::Skipped,
+                RuleOutcome::Skipped,
                 "the application has no routes under /conformance/",
             ),
         ],
@@ -222,16 +224,16 @@ pub(crate) fn examined() -> ConformanceRecord {
     server(
         "bjoern",
         &[
-            ("chunked-body", Verdict::Refused, "501 <Not Implemented>"),
-            ("head", Verdict::Fail, "sends 2 bytes of body: `OK`</td><script>"),
-            ("expect-continue", Verdict::Unknown, "now so, now so"),
+            ("chunked-body", RuleOutcome::Refused, "501 <Not Implemented>"),
+            ("head", RuleOutcome::Fail, "sends 2 bytes of body: `OK`</td><script>"),
+            ("expect-continue", RuleOutcome::Unknown, "now so, now so"),
         ],
     );
     server(SCRIPT, &[]);
     server("elsewhere", &[]);
     record.servers.push(ServerConformance {
         name: "uwsgi".into(),
-        as_it_comes: false,
+        untuned: false,
         command: vec![],
         versions: BTreeMap::new(),
         trouble: Some("not available here: no compiler".into()),

@@ -145,7 +145,7 @@ pub(crate) fn spec(name: &str, source: Source, command: &[&str]) -> ServerSpec {
         variant: Variant::Tuned,
         tags: Vec::new(),
         notes: Vec::new(),
-        services: Vec::new(),
+        companions: Vec::new(),
         reload: None,
     }
 }

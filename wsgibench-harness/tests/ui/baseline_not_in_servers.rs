@@ -5,12 +5,12 @@ use wsgibench_harness::prelude::*;
 
 #[server]
 fn gunicorn() -> Server {
-    Server::image("x")
+    Server::dockerfile("x")
 }
 
 #[server]
 fn uwsgi() -> Server {
-    Server::image("x")
+    Server::dockerfile("x")
 }
 
 #[scenario(servers = [gunicorn], baseline = uwsgi)]

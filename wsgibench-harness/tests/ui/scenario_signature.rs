@@ -8,7 +8,7 @@ fn nothing() {}
 
 #[scenario]
 fn other() -> Server {
-    Server::image("x")
+    Server::dockerfile("x")
 }
 
 #[scenario(connections = [1])]

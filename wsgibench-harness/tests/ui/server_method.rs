@@ -8,7 +8,7 @@ struct Suite;
 impl Suite {
     #[server]
     fn gunicorn(&self) -> Server {
-        Server::image("x")
+        Server::dockerfile("x")
     }
 
     #[scenario]

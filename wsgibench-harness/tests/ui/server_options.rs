@@ -5,17 +5,17 @@ use wsgibench_harness::prelude::*;
 
 #[server(port = 8000, limits(cpus = 2))]
 fn gunicorn() -> Server {
-    Server::image("x")
+    Server::dockerfile("x")
 }
 
 #[server(crate)]
 fn uwsgi() -> Server {
-    Server::image("x")
+    Server::dockerfile("x")
 }
 
 #[server("gunicorn")]
 fn bjoern() -> Server {
-    Server::image("x")
+    Server::dockerfile("x")
 }
 
 fn main() {

@@ -5,7 +5,7 @@ use wsgibench_harness::prelude::*;
 
 #[server]
 fn parameters(workers: usize, threads: usize) -> Server {
-    Server::image("x")
+    Server::dockerfile("x")
 }
 
 #[server]
@@ -18,17 +18,17 @@ fn other() -> Load {
 
 #[server]
 async fn awaited() -> Server {
-    Server::image("x")
+    Server::dockerfile("x")
 }
 
 #[server]
 unsafe fn dangerous() -> Server {
-    Server::image("x")
+    Server::dockerfile("x")
 }
 
 #[server]
 extern "C" fn foreign() -> Server {
-    Server::image("x")
+    Server::dockerfile("x")
 }
 
 #[server]
@@ -36,7 +36,7 @@ fn generic<T: Default>() -> Server
 where
     T: Clone,
 {
-    Server::image("x")
+    Server::dockerfile("x")
 }
 
 // Several at once.

@@ -4,7 +4,7 @@
 use wsgibench_harness::prelude::*;
 
 fn without_attribute() -> Server {
-    Server::image("x")
+    Server::dockerfile("x")
 }
 
 fn of_another_type(_workers: usize) -> u8 {

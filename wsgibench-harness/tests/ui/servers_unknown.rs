@@ -8,7 +8,7 @@ mod servers {
 
     #[server]
     pub fn gunicorn() -> Server {
-        Server::image("x")
+        Server::dockerfile("x")
     }
 }
 use servers::gunicorn;

@@ -5,7 +5,7 @@ use wsgibench_harness::prelude::*;
 /// The standard library's threads.
 #[server]
 fn threads() -> Server {
-    Server::image("tests/whole_bench/app")
+    Server::dockerfile("tests/whole_bench/app")
         .app("tests/whole_bench/app")
         .command(["python", "serve.py", "{port}"])
 }
@@ -14,11 +14,13 @@ fn threads() -> Server {
 #[server]
 fn with_store() -> Server {
     let command = ["python3", "/serve.py", "{port}"];
-    Server::image("tests/whole_bench/app").command(command).with_service(
-        Service::image("store", "tests/whole_bench/app")
-            .command(command)
-            .port(9000),
-    )
+    Server::dockerfile("tests/whole_bench/app")
+        .command(command)
+        .with_companion(
+            Companion::dockerfile("store", "tests/whole_bench/app")
+                .command(command)
+                .port(9000),
+        )
 }
 
 async fn fill_store(ctx: &mut SetupContext) -> Result<()> {
@@ -59,7 +61,7 @@ async fn visit(user: &mut User) -> Result<()> {
         .body(vec![7; 10_000])
         .await?
         .expect_status(201)?
-        .expect_text("10000")?;
+        .expect_body_contains("10000")?;
     Ok(())
 }
 
@@ -77,7 +79,7 @@ async fn at_a_rate(user: &mut User) -> Result<()> {
 
 /// Users who come and go.
 #[scenario(
-    servers = [threads], load = Load::users(2).every(millis(100)).arriving_for(millis(500)).requests_each(2).lasting(millis(900)),
+    servers = [threads], load = Load::users(2).every(millis(100)).arriving_for(millis(500)).requests_per_user(2).duration(millis(900)),
     tags = ["fine"]
 )]
 async fn coming(user: &mut User) -> Result<()> {
@@ -157,7 +159,7 @@ async fn sign_in(user: &mut User) -> Result<()> {
 }
 
 async fn sign_out(user: &mut User) -> Result<()> {
-    user.forget_cookies();
+    user.clear_cookies();
     user.get("/me").await?.expect_status(401)?;
     Ok(())
 }

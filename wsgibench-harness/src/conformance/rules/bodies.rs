@@ -8,7 +8,7 @@ use super::{
         reading::Framing,
         rule::{Feature, Needs, refused},
     },
-    Dialogue, Fate, Judgement, Rule, SEE, Transcript, fail, fate, first_seen, not_taken, pass, tolerated,
+    ConnectionOutcome, Dialogue, Judgement, Rule, SEE, Transcript, fail, fate, first_seen, not_taken, pass, tolerated,
 };
 
 /// Three chunks of 11 bytes in all.
@@ -65,7 +65,7 @@ pub(super) const RULES: &[Rule] = &[
         judge: |t| match (first_seen(&t[0]), fate(&t[0])) {
             (Some(seen), _) if seen.body == WORDS => pass("the body comes out clean"),
             (Some(seen), _) => fail(format!("the application gets {} of 11 bytes", seen.body.len())),
-            (None, Fate::Said(status @ 400..=501)) => tolerated(format!("refuses with {status}")),
+            (None, ConnectionOutcome::Said(status @ 400..=501)) => tolerated(format!("refuses with {status}")),
             _ => not_taken(&t[0]),
         },
     },
@@ -142,7 +142,7 @@ fn chunked_body(t: &[Transcript]) -> Judgement {
             "answers 200, and the application gets {} of 11 bytes",
             seen.body.len()
         )),
-        (None, Fate::Said(status @ (411 | 501))) => refused(format!("refuses with {status}")),
+        (None, ConnectionOutcome::Said(status @ (411 | 501))) => refused(format!("refuses with {status}")),
         _ => not_taken(&t[0]),
     }
 }
@@ -154,7 +154,7 @@ fn expect_continue(t: &[Transcript]) -> Judgement {
         (Some(status), _) => fail(format!("says {status} and then loses the body")),
         (None, Some(_)) => fail("never says 100: a client waits until it gives up waiting"),
         (None, None) => match fate(&t[0]) {
-            Fate::Said(417) => refused("refuses with 417"),
+            ConnectionOutcome::Said(417) => refused("refuses with 417"),
             _ => not_taken(&t[0]),
         },
     }

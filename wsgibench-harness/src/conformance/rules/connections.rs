@@ -136,7 +136,7 @@ pub(super) const RULES: &[Rule] = &[
             vec![Dialogue::of(
                 &["GET"],
                 vec![
-                    Step::Crowd(40, half.into()),
+                    Step::SlowClients(40, half.into()),
                     Step::Say(site.get(&site.path).into()),
                     Step::Answers(1),
                 ],

@@ -1,8 +1,8 @@
 //! Header fields: how they are spelt, folded and joined.
 
 use super::{
-    super::rule::Needs, Dialogue, Fate, Rule, SEE, Site, fail, fate, first_seen, must_be_refused, not_taken, pass,
-    tolerated,
+    super::rule::Needs, ConnectionOutcome, Dialogue, Rule, SEE, Site, fail, fate, first_seen, must_be_refused,
+    not_taken, pass, tolerated,
 };
 
 pub(super) const RULES: &[Rule] = &[
@@ -56,8 +56,8 @@ pub(super) const RULES: &[Rule] = &[
                     None => fail("the field is lost"),
                 }
             }
-            (None, Fate::Said(status @ 400..=499)) => pass(format!("{status}")),
-            (None, Fate::Dropped) => tolerated("closes without a word"),
+            (None, ConnectionOutcome::Said(status @ 400..=499)) => pass(format!("{status}")),
+            (None, ConnectionOutcome::Dropped) => tolerated("closes without a word"),
             _ => not_taken(&t[0]),
         },
     },

@@ -1,6 +1,8 @@
 //! Heads that are too large, and request lines that are none.
 
-use super::{super::rule::Needs, Dialogue, Fate, Rule, Site, fail, fate, must_be_refused, pass, tolerated};
+use super::{
+    super::rule::Needs, ConnectionOutcome, Dialogue, Rule, Site, fail, fate, must_be_refused, pass, tolerated,
+};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -11,10 +13,10 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Nothing,
         say: |site| padded(site, 12 << 10),
         judge: |t| match fate(&t[0]) {
-            Fate::Taken(_) => pass("taken"),
-            Fate::Said(status) => tolerated(format!("refused with {status}")),
-            Fate::Dropped | Fate::Noise => fail("drops the connection without a word"),
-            Fate::Silent => fail("does not answer"),
+            ConnectionOutcome::Taken(_) => pass("taken"),
+            ConnectionOutcome::Said(status) => tolerated(format!("refused with {status}")),
+            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => fail("drops the connection without a word"),
+            ConnectionOutcome::Silent => fail("does not answer"),
         },
     },
     Rule {
@@ -25,10 +27,10 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Nothing,
         say: |site| padded(site, 1 << 20),
         judge: |t| match fate(&t[0]) {
-            Fate::Taken(_) => tolerated("taken: each client can make it hold a megabyte"),
-            Fate::Said(status) => pass(format!("{status}")),
-            Fate::Dropped | Fate::Noise => tolerated("closes without a word"),
-            Fate::Silent => fail("neither answers nor closes"),
+            ConnectionOutcome::Taken(_) => tolerated("taken: each client can make it hold a megabyte"),
+            ConnectionOutcome::Said(status) => pass(format!("{status}")),
+            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => tolerated("closes without a word"),
+            ConnectionOutcome::Silent => fail("neither answers nor closes"),
         },
     },
     Rule {
@@ -42,10 +44,10 @@ pub(super) const RULES: &[Rule] = &[
             vec![Dialogue::ask(&["GET"], site.get(&target))]
         },
         judge: |t| match fate(&t[0]) {
-            Fate::Taken(_) => pass("taken"),
-            Fate::Said(status) => pass(format!("refused with {status}")),
-            Fate::Dropped | Fate::Noise => fail("drops the connection without a word"),
-            Fate::Silent => fail("does not answer"),
+            ConnectionOutcome::Taken(_) => pass("taken"),
+            ConnectionOutcome::Said(status) => pass(format!("refused with {status}")),
+            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => fail("drops the connection without a word"),
+            ConnectionOutcome::Silent => fail("does not answer"),
         },
     },
     Rule {

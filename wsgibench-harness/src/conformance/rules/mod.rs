@@ -11,7 +11,7 @@ mod wsgi;
 use super::{
     dialogue::{Dialogue, Site, Transcript},
     rule::{Judgement, Rule, fail, pass, tolerated},
-    seen::{Fate, Seen, fate, seen},
+    seen::{ConnectionOutcome, Seen, fate, seen},
 };
 
 /// All of them, in the order of the table.
@@ -42,22 +42,22 @@ fn first_seen(transcript: &Transcript) -> Option<Seen> {
 /// For a request that must be refused: what is said when it is taken instead decides.
 fn must_be_refused(transcript: &Transcript, taken: fn(u16) -> Judgement) -> Judgement {
     match fate(transcript) {
-        Fate::Said(status @ (400..=499 | 501 | 505)) => pass(format!("{status}")),
-        Fate::Said(status) => tolerated(format!("{status}, where it is the client's fault")),
-        Fate::Dropped => tolerated("closes without a word"),
-        Fate::Noise => tolerated("refuses with something that is not HTTP/1.1"),
-        Fate::Silent => fail("neither answers nor closes"),
-        Fate::Taken(status) => taken(status),
+        ConnectionOutcome::Said(status @ (400..=499 | 501 | 505)) => pass(format!("{status}")),
+        ConnectionOutcome::Said(status) => tolerated(format!("{status}, where it is the client's fault")),
+        ConnectionOutcome::Dropped => tolerated("closes without a word"),
+        ConnectionOutcome::Noise => tolerated("refuses with something that is not HTTP/1.1"),
+        ConnectionOutcome::Silent => fail("neither answers nor closes"),
+        ConnectionOutcome::Taken(status) => taken(status),
     }
 }
 
 /// For a request that must be taken: how it went when it was not.
 fn not_taken(transcript: &Transcript) -> Judgement {
     match fate(transcript) {
-        Fate::Said(status) | Fate::Taken(status) => fail(format!("answers {status}")),
-        Fate::Dropped => fail("closes without an answer"),
-        Fate::Silent => fail("does not answer"),
-        Fate::Noise => fail("answers with something that is not HTTP/1.1"),
+        ConnectionOutcome::Said(status) | ConnectionOutcome::Taken(status) => fail(format!("answers {status}")),
+        ConnectionOutcome::Dropped => fail("closes without an answer"),
+        ConnectionOutcome::Silent => fail("does not answer"),
+        ConnectionOutcome::Noise => fail("answers with something that is not HTTP/1.1"),
     }
 }
 

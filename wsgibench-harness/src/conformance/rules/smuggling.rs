@@ -2,7 +2,7 @@
 //! to pass on as something else.
 
 use super::{
-    super::rule::Needs, Dialogue, Fate, Judgement, Rule, SEE, Site, Transcript, fail, fate, first_seen,
+    super::rule::Needs, ConnectionOutcome, Dialogue, Judgement, Rule, SEE, Site, Transcript, fail, fate, first_seen,
     must_be_refused, not_taken, pass, tolerated,
 };
 
@@ -136,8 +136,8 @@ fn bad_chunk(t: &[Transcript]) -> Judgement {
             "answers 200, and the application gets {} bytes",
             seen.body.len()
         )),
-        (None, Fate::Silent) => tolerated("waits for more"),
-        (None, Fate::Taken(_) | Fate::Noise) => not_taken(&t[0]),
+        (None, ConnectionOutcome::Silent) => tolerated("waits for more"),
+        (None, ConnectionOutcome::Taken(_) | ConnectionOutcome::Noise) => not_taken(&t[0]),
         (None, _) => must_be_refused(&t[0], taken),
     }
 }

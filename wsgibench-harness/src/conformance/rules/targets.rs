@@ -1,6 +1,9 @@
 //! Request targets: absolute, escaped, of no resource.
 
-use super::{super::rule::Needs, Dialogue, Fate, Rule, SEE, fail, fate, first_seen, not_taken, pass, short, tolerated};
+use super::{
+    super::rule::Needs, ConnectionOutcome, Dialogue, Rule, SEE, fail, fate, first_seen, not_taken, pass, short,
+    tolerated,
+};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -54,10 +57,12 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Nothing,
         say: |site| vec![Dialogue::ask(&["OPTIONS"], site.head("OPTIONS * HTTP/1.1") + "\r\n")],
         judge: |t| match fate(&t[0]) {
-            Fate::Taken(status) | Fate::Said(status) if status < 500 => pass(format!("{status}")),
-            Fate::Taken(status) | Fate::Said(status) => tolerated(format!("{status}")),
-            Fate::Dropped | Fate::Noise => tolerated("closes without a word"),
-            Fate::Silent => fail("does not answer"),
+            ConnectionOutcome::Taken(status) | ConnectionOutcome::Said(status) if status < 500 => {
+                pass(format!("{status}"))
+            }
+            ConnectionOutcome::Taken(status) | ConnectionOutcome::Said(status) => tolerated(format!("{status}")),
+            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => tolerated("closes without a word"),
+            ConnectionOutcome::Silent => fail("does not answer"),
         },
     },
 ];

@@ -8,7 +8,7 @@ use super::{
         reading::Framing,
         rule::{Feature, Needs},
     },
-    Dialogue, Fate, Judgement, Rule, Site, Transcript, fail, fate, not_taken, pass, short, tolerated,
+    ConnectionOutcome, Dialogue, Judgement, Rule, Site, Transcript, fail, fate, not_taken, pass, short, tolerated,
 };
 
 /// The application waits so long between two pieces; half of it must be seen between their arrivals.
@@ -54,7 +54,7 @@ pub(super) const RULES: &[Rule] = &[
             vec![Dialogue::ask(&["POST"], post)]
         },
         judge: |t| match fate(&t[0]) {
-            Fate::Said(status @ (411 | 501)) => tolerated(format!("refuses with {status}")),
+            ConnectionOutcome::Said(status @ (411 | 501)) => tolerated(format!("refuses with {status}")),
             _ => validated(t),
         },
     },
@@ -232,10 +232,10 @@ fn error_answered(t: &[Transcript]) -> Judgement {
         };
     }
     match fate(&t[0]) {
-        Fate::Said(status) => pass(format!("{status}")),
-        Fate::Dropped => tolerated("closes without an answer"),
-        Fate::Noise => tolerated("answers with something that is not HTTP/1.1"),
-        Fate::Silent => fail("never answers, and leaves the connection open"),
-        Fate::Taken(status) => fail(format!("answers {status}")),
+        ConnectionOutcome::Said(status) => pass(format!("{status}")),
+        ConnectionOutcome::Dropped => tolerated("closes without an answer"),
+        ConnectionOutcome::Noise => tolerated("answers with something that is not HTTP/1.1"),
+        ConnectionOutcome::Silent => fail("never answers, and leaves the connection open"),
+        ConnectionOutcome::Taken(status) => fail(format!("answers {status}")),
     }
 }

@@ -25,7 +25,7 @@ pub(super) enum Payload {
 
 impl Payload {
     /// Pieces that are made as they are sent; with the length known beforehand, or in chunks.
-    pub(super) fn pieces(pieces: impl Iterator<Item = Bytes> + Send + 'static, length: Option<u64>) -> Self {
+    pub(super) fn body_chunks(pieces: impl Iterator<Item = Bytes> + Send + 'static, length: Option<u64>) -> Self {
         let pieces = Pieces {
             pieces: Box::new(pieces),
             length,

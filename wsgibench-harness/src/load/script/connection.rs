@@ -12,7 +12,7 @@ use std::{
 };
 
 use hyper::{
-    Request, Response,
+    Request,
     body::Incoming,
     client::conn::{http1, http2},
     rt::Executor,
@@ -27,16 +27,16 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::{
     super::{result::ErrorKind, socket},
     body::Outgoing,
-    failure::Failure,
-    tls::Authority,
-    world::World,
+    request_error::RequestError,
+    tls::RootCertificate,
+    worker_state::WorkerState,
 };
 
 /// How a user connects.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Transport {
     pub(super) http2: bool,
-    pub(super) authority: Option<Authority>,
+    pub(super) root_certificate: Option<RootCertificate>,
 }
 
 /// The sending end of a connection; the rest of it is a task of its own.
@@ -58,56 +58,56 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 
 impl Link {
     /// Opens a connection within the plan's connect timeout.
-    pub(super) async fn open(world: &Arc<World>, transport: &Transport) -> Result<Self, Failure> {
-        let begun = world.clock.now();
-        let within = world.plan.load.connect_timeout;
-        let opening = Box::pin(Self::shake_hands(world, transport));
+    pub(super) async fn open(state: &Arc<WorkerState>, transport: &Transport) -> Result<Self, RequestError> {
+        let begun = state.clock.now();
+        let within = state.plan.load.connect_timeout;
+        let opening = Box::pin(Self::shake_hands(state, transport));
         let link = tokio::time::timeout(within, opening).await.unwrap_or_else(|_| {
             let text = format!("no connection within {} s", within.as_secs_f64());
-            Err(Failure::new(ErrorKind::ConnectTimeout, text))
+            Err(RequestError::new(ErrorKind::ConnectTimeout, text))
         })?;
-        let took = world.clock.now() - begun;
-        world.notes().connects(took);
+        let took = state.clock.now() - begun;
+        state.accounting().connects(took);
         Ok(link)
     }
 
-    async fn shake_hands(world: &Arc<World>, transport: &Transport) -> Result<Self, Failure> {
-        let socket = connect(world.address).await;
-        let socket = socket.map_err(|error| Failure::connecting(&error))?;
+    async fn shake_hands(state: &Arc<WorkerState>, transport: &Transport) -> Result<Self, RequestError> {
+        let socket = connect(state.address).await;
+        let socket = socket.map_err(|error| RequestError::connecting(&error))?;
         // A user who leaves has read all that it asked for; without this each would cost a port for a minute.
         let _ = socket.set_zero_linger();
         let socket = Counted {
             socket,
-            sent: Arc::clone(&world.sent),
-            received: Arc::clone(&world.received),
+            sent: Arc::clone(&state.sent),
+            received: Arc::clone(&state.received),
         };
-        let Some(authority) = &transport.authority else {
-            return Self::speak(world, socket, transport.http2).await;
+        let Some(root_certificate) = &transport.root_certificate else {
+            return Self::speak(state, socket, transport.http2).await;
         };
-        let host = world
+        let host = state
             .base
             .host_str()
             .unwrap_or_default()
             .trim_matches(['[', ']'])
             .to_owned();
         let name = ServerName::try_from(host)
-            .map_err(|error| Failure::new(ErrorKind::Malformed, format!("no name for TLS: {error}")))?;
-        let connector = authority.connector(transport.http2);
+            .map_err(|error| RequestError::new(ErrorKind::Malformed, format!("no name for TLS: {error}")))?;
+        let connector = root_certificate.connector(transport.http2);
         let stream = connector.connect(name, socket).await;
-        let stream = stream.map_err(|error| Failure::connecting(&error))?;
-        Self::speak(world, stream, transport.http2).await
+        let stream = stream.map_err(|error| RequestError::connecting(&error))?;
+        Self::speak(state, stream, transport.http2).await
     }
 
-    async fn speak<S>(world: &Arc<World>, stream: S, http2: bool) -> Result<Self, Failure>
+    async fn speak<S>(state: &Arc<WorkerState>, stream: S, http2: bool) -> Result<Self, RequestError>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let io = TokioIo::new(stream);
-        let counted = Open(Arc::clone(world));
+        let counted = Open(Arc::clone(state));
         if http2 {
             let (sender, connection) = http2::handshake(Local, io)
                 .await
-                .map_err(|error| Failure::talking(&error))?;
+                .map_err(|error| RequestError::talking(&error))?;
             tokio::task::spawn_local(async move {
                 // What breaks a connection is told to the request on it.
                 let _ = connection.await;
@@ -115,7 +115,9 @@ impl Link {
             });
             return Ok(Self::Http2(sender));
         }
-        let (sender, connection) = http1::handshake(io).await.map_err(|error| Failure::talking(&error))?;
+        let (sender, connection) = http1::handshake(io)
+            .await
+            .map_err(|error| RequestError::talking(&error))?;
         tokio::task::spawn_local(async move {
             let _ = connection.await;
             drop(counted);
@@ -131,7 +133,7 @@ impl Link {
         }
     }
 
-    pub(super) async fn send(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, hyper::Error> {
+    pub(super) async fn send(&mut self, request: Request<Outgoing>) -> Result<http::Response<Incoming>, hyper::Error> {
         match self {
             Self::Http1(sender) => sender.send_request(request).await,
             Self::Http2(sender) => sender.send_request(request).await,
@@ -140,11 +142,11 @@ impl Link {
 }
 
 /// Counts a connection as open for as long as it lives.
-struct Open(Arc<World>);
+struct Open(Arc<WorkerState>);
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.notes().disconnects();
+        self.0.accounting().disconnects();
     }
 }
 

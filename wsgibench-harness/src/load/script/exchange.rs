@@ -3,21 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     super::{plan::KeepAlive, result::ErrorKind},
-    answer::{Answer, Streaming},
+    accounting::RequestOutcome,
     body::{Outgoing, Payload},
     connection::Link,
-    failure::Failure,
-    notes::Verdict,
-    request::Order,
+    request::RequestSpec,
+    request_error::RequestError,
+    response::{Response, Streaming},
     user::User,
-    world::World,
+    worker_state::WorkerState,
 };
 
 /// The name under which requests that cannot be sent are counted.
@@ -26,18 +26,18 @@ const BAD_REQUEST: &str = "the script made a request that cannot be sent";
 /// A request that is not counted yet. Whatever happens to it, it is counted when this is dropped at the latest.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    world: Arc<World>,
+    state: Arc<WorkerState>,
     key: Option<usize>,
     status: u16,
 }
 
 impl Ticket {
     fn new(user: &User) -> Self {
-        let world = Arc::clone(&user.world);
-        let now = world.clock.now();
-        let key = world.notes().asks(user.place, user.step, now);
+        let state = Arc::clone(&user.state);
+        let now = state.clock.now();
+        let key = state.accounting().asks(user.place, user.step, now);
         Self {
-            world,
+            state,
             key: Some(key),
             status: 0,
         }
@@ -45,54 +45,54 @@ impl Ticket {
 
     fn sends(&self) {
         if let Some(key) = self.key {
-            let now = self.world.clock.now();
-            self.world.notes().sends(key, now);
+            let now = self.state.clock.now();
+            self.state.accounting().sends(key, now);
         }
     }
 
     pub(super) fn is_answered(&mut self, status: StatusCode) {
         self.status = status.as_u16();
         if let Some(key) = self.key {
-            let now = self.world.clock.now();
-            self.world.notes().is_answered(key, self.status, now);
+            let now = self.state.clock.now();
+            self.state.accounting().is_answered(key, self.status, now);
         }
     }
 
     /// The script is content with the status.
     pub(super) fn passes(&self) {
         if let Some(key) = self.key {
-            self.world.notes().passes(key);
+            self.state.accounting().passes(key);
         }
     }
 
-    pub(super) fn fails(mut self, failure: Failure) -> Failure {
+    pub(super) fn fails(mut self, failure: RequestError) -> RequestError {
         self.judge(match failure.kind() {
             // What is wrong with the script itself, its author must be able to read.
-            ErrorKind::Script => Verdict::Check(ErrorKind::Script, BAD_REQUEST.into(), failure.to_string()),
-            kind => Verdict::Failed(kind),
+            ErrorKind::Script => RequestOutcome::Check(ErrorKind::Script, BAD_REQUEST.into(), failure.to_string()),
+            kind => RequestOutcome::Failed(kind),
         });
         failure
     }
 
-    pub(super) fn fails_check(mut self, kind: ErrorKind, name: String, sample: String) -> Failure {
-        let failure = Failure::new(kind, format!("check `{name}` failed: {sample}"));
-        self.judge(Verdict::Check(kind, name, sample));
+    pub(super) fn fails_check(mut self, kind: ErrorKind, name: String, sample: String) -> RequestError {
+        let failure = RequestError::new(kind, format!("check `{name}` failed: {sample}"));
+        self.judge(RequestOutcome::Check(kind, name, sample));
         failure
     }
 
-    pub(super) fn times_out(mut self, after: Duration) -> Failure {
+    pub(super) fn times_out(mut self, after: Duration) -> RequestError {
         if let Some(key) = self.key.take() {
-            let now = self.world.clock.now();
-            self.world.notes().times_out(key, now);
+            let now = self.state.clock.now();
+            self.state.accounting().times_out(key, now);
         }
         let text = format!("no whole answer within {} s", after.as_secs_f64());
-        Failure::new(ErrorKind::ResponseTimeout, text)
+        RequestError::new(ErrorKind::ResponseTimeout, text)
     }
 
-    fn judge(&mut self, verdict: Verdict) {
+    fn judge(&mut self, verdict: RequestOutcome) {
         if let Some(key) = self.key.take() {
-            let now = self.world.clock.now();
-            self.world.notes().is_judged(key, verdict, now);
+            let now = self.state.clock.now();
+            self.state.accounting().is_judged(key, verdict, now);
         }
     }
 }
@@ -100,25 +100,25 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
-            let now = self.world.clock.now();
-            self.world.notes().is_dropped(key, self.status, now);
+            let now = self.state.clock.now();
+            self.state.accounting().is_dropped(key, self.status, now);
         }
     }
 }
 
 /// Sends and reads the whole answer.
-pub(super) async fn whole(user: &mut User, order: Order) -> Result<Answer, Failure> {
-    let after = order.timeout.unwrap_or(user.world.plan.load.timeout);
+pub(super) async fn whole(user: &mut User, order: RequestSpec) -> Result<Response, RequestError> {
+    let after = order.timeout.unwrap_or(user.state.plan.load.timeout);
     let (mut ticket, response, deadline) = follow(user, order, after).await?;
     let (head, body) = response.into_parts();
     match timeout_at(deadline, collect(body)).await {
         Ok(Ok(body)) => {
             ticket.is_answered(head.status);
-            Ok(Answer::new(head, body, ticket))
+            Ok(Response::new(head, body, ticket))
         }
         Ok(Err(error)) => {
             user.link = None;
-            Err(ticket.fails(Failure::talking(&error)))
+            Err(ticket.fails(RequestError::talking(&error)))
         }
         Err(_) => {
             user.link = None;
@@ -128,8 +128,8 @@ pub(super) async fn whole(user: &mut User, order: Order) -> Result<Answer, Failu
 }
 
 /// Sends and gives the answer with its body still to come.
-pub(super) async fn stream(user: &mut User, order: Order) -> Result<Streaming, Failure> {
-    let after = order.timeout.unwrap_or(user.world.plan.load.timeout);
+pub(super) async fn stream(user: &mut User, order: RequestSpec) -> Result<Streaming, RequestError> {
+    let after = order.timeout.unwrap_or(user.state.plan.load.timeout);
     let (ticket, response, _) = follow(user, order, after).await?;
     Ok(Streaming::new(response, ticket, after))
 }
@@ -137,9 +137,9 @@ pub(super) async fn stream(user: &mut User, order: Order) -> Result<Streaming, F
 /// The answer that remains after redirects.
 async fn follow(
     user: &mut User,
-    mut order: Order,
+    mut order: RequestSpec,
     after: Duration,
-) -> Result<(Ticket, Response<Incoming>, Instant), Failure> {
+) -> Result<(Ticket, http::Response<Incoming>, Instant), RequestError> {
     loop {
         let mut ticket = Ticket::new(user);
         let deadline = Instant::now() + after;
@@ -156,14 +156,14 @@ async fn follow(
                 return Err(ticket.times_out(after));
             }
         };
-        let (world, tls) = (&user.world, user.transport.authority.is_some());
-        user.jar.keep(response.headers(), || world.url(tls, &path));
+        let (state, tls) = (&user.state, user.transport.root_certificate.is_some());
+        user.cookies.keep(response.headers(), || state.url(tls, &path));
         let next = again.filter(|(left, _)| *left > 0);
         let location = location(&response);
         let (Some((left, payload)), Some(location)) = (next, location) else {
             return Ok((ticket, response, deadline));
         };
-        let target = match world
+        let target = match state
             .url(tls, &path)
             .and_then(|url| Some((url.join(&location).ok()?, url)))
         {
@@ -180,7 +180,7 @@ async fn follow(
             Ok(Ok(_)) => ticket.is_answered(status),
             Ok(Err(error)) => {
                 user.link = None;
-                return Err(ticket.fails(Failure::talking(&error)));
+                return Err(ticket.fails(RequestError::talking(&error)));
             }
             Err(_) => {
                 user.link = None;
@@ -205,12 +205,12 @@ fn redirected(
     path: String,
     redirects: u32,
     timeout: Duration,
-) -> Order {
+) -> RequestSpec {
     let keeps = matches!(status.as_u16(), 307 | 308) || method == Method::HEAD || method == Method::GET;
     if !keeps {
         headers.remove(header::CONTENT_TYPE);
     }
-    Order {
+    RequestSpec {
         method: if keeps { method } else { Method::GET },
         path,
         headers,
@@ -221,7 +221,7 @@ fn redirected(
     }
 }
 
-fn location(response: &Response<Incoming>) -> Option<String> {
+fn location(response: &http::Response<Incoming>) -> Option<String> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
     }
@@ -229,13 +229,13 @@ fn location(response: &Response<Incoming>) -> Option<String> {
     Some(value.to_str().ok()?.to_owned())
 }
 
-type Sent = (Response<Incoming>, Option<(u32, Payload)>);
+type Sent = (http::Response<Incoming>, Option<(u32, Payload)>);
 
 /// Sends on the open connection or on a new one. A connection that the server closed while it was idle is no failure:
 /// the request goes out once more. Gives the answer, and what a redirect may send again.
-async fn send(user: &mut User, order: Order, ticket: &Ticket) -> Result<Sent, Failure> {
+async fn send(user: &mut User, order: RequestSpec, ticket: &Ticket) -> Result<Sent, RequestError> {
     if let Some(mistake) = order.mistake {
-        return Err(Failure::new(ErrorKind::Script, mistake));
+        return Err(RequestError::new(ErrorKind::Script, mistake));
     }
     let redirects = order.redirects;
     let mut payload = Some(order.payload);
@@ -253,18 +253,23 @@ async fn send(user: &mut User, order: Order, ticket: &Ticket) -> Result<Sent, Fa
             empty @ None => {
                 reused = false;
                 user.used = 0;
-                empty.insert(Link::open(&user.world, &user.transport).await?)
+                empty.insert(Link::open(&user.state, &user.transport).await?)
             }
         };
         let (body, again) = match payload.take() {
             Some(payload) => payload.outgoing(),
-            None => return Err(Failure::new(ErrorKind::Script, "a streamed body can be sent only once")),
+            None => {
+                return Err(RequestError::new(
+                    ErrorKind::Script,
+                    "a streamed body can be sent only once",
+                ));
+            }
         };
         let http2 = matches!(link, Link::Http2(_));
-        let (world, tls) = (&user.world, user.transport.authority.is_some());
-        let cookies = user.jar.header(|| world.url(tls, &order.path));
-        let mut request = build(world, http2, &order.method, &order.path, body)?;
-        *request.headers_mut() = headers(world, http2, &order.headers, cookies, last && !http2);
+        let (state, tls) = (&user.state, user.transport.root_certificate.is_some());
+        let cookies = user.cookies.header(|| state.url(tls, &order.path));
+        let mut request = build(state, http2, &order.method, &order.path, body)?;
+        *request.headers_mut() = headers(state, http2, &order.headers, cookies, last && !http2);
         if http2 && tls {
             *request.uri_mut() = secure(request.uri())?;
         }
@@ -285,9 +290,9 @@ async fn send(user: &mut User, order: Order, ticket: &Ticket) -> Result<Sent, Fa
                 retried = true;
                 payload = again;
                 user.link = None;
-                user.world.notes().retries();
+                user.state.accounting().retries();
             }
-            Err(error) => return Err(Failure::talking(&error)),
+            Err(error) => return Err(RequestError::talking(&error)),
         }
     }
 }
@@ -300,7 +305,7 @@ fn is_stale(error: &hyper::Error) -> bool {
 /// Whether the connection ends with the next request on it.
 fn is_last(user: &User) -> bool {
     let sent = if user.link.is_some() { user.used } else { 0 };
-    match user.world.plan.load.keep_alive {
+    match user.state.plan.load.keep_alive {
         KeepAlive::Always => false,
         KeepAlive::Never => true,
         KeepAlive::Requests(n) => sent + 1 >= n,
@@ -308,18 +313,18 @@ fn is_last(user: &User) -> bool {
 }
 
 fn build(
-    world: &World,
+    state: &WorkerState,
     http2: bool,
     method: &Method,
     path: &str,
     body: Outgoing,
-) -> Result<Request<Outgoing>, Failure> {
-    let wrong = |what: &str| Failure::new(ErrorKind::Script, format!("`{path}` is no path of a server: {what}"));
+) -> Result<Request<Outgoing>, RequestError> {
+    let wrong = |what: &str| RequestError::new(ErrorKind::Script, format!("`{path}` is no path of a server: {what}"));
     if !path.starts_with('/') {
         return Err(wrong("it must begin with `/`"));
     }
     let uri: Uri = if http2 {
-        format!("http://{}{path}", world.plan.target.host).parse()
+        format!("http://{}{path}", state.plan.target.host).parse()
     } else {
         path.parse()
     }
@@ -333,17 +338,17 @@ fn build(
     Ok(request)
 }
 
-fn secure(uri: &Uri) -> Result<Uri, Failure> {
+fn secure(uri: &Uri) -> Result<Uri, RequestError> {
     let mut parts = uri.clone().into_parts();
     parts.scheme = Some(http::uri::Scheme::HTTPS);
-    Uri::from_parts(parts).map_err(|error| Failure::new(ErrorKind::Script, error.to_string()))
+    Uri::from_parts(parts).map_err(|error| RequestError::new(ErrorKind::Script, error.to_string()))
 }
 
-fn headers(world: &World, http2: bool, own: &HeaderMap, cookies: Option<HeaderValue>, closes: bool) -> HeaderMap {
+fn headers(state: &WorkerState, http2: bool, own: &HeaderMap, cookies: Option<HeaderValue>, closes: bool) -> HeaderMap {
     let mut headers = own.clone();
     if !http2
         && !headers.contains_key(header::HOST)
-        && let Ok(host) = HeaderValue::try_from(world.plan.target.host.as_str())
+        && let Ok(host) = HeaderValue::try_from(state.plan.target.host.as_str())
     {
         headers.insert(header::HOST, host);
     }

@@ -6,37 +6,37 @@
 //!
 //! - closed: N users, each runs the script over and over, on one connection and with the cookies it has collected;
 //! - open: each arrival is a new user who runs the script once; the first request counts from when it was due;
-//! - users: they arrive on the schedule, each runs the script `requests_each` times and leaves.
+//! - users: they arrive on the schedule, each runs the script `requests_per_user` times and leaves.
 //!
 //! Every request is counted once: done when its answer passed the checks made of it, failed, or censored. What a script
 //! does wrong is counted as [`ErrorKind::Script`](super::ErrorKind::Script) and never ends the run: an error of its own, a panic.
 //! One that waits for ever for something other than an answer is censored at the end of the round, even if it holds
 //! its thread, and counted by the name `the script hangs`. How long whole scripts took is in the step [`WHOLE_SCRIPT`].
 
-mod answer;
+mod accounting;
 mod body;
 mod connection;
+mod cookies;
 mod exchange;
-mod failure;
-mod jar;
 mod multipart;
-mod notes;
 mod pace;
 mod request;
+mod request_error;
+mod response;
 mod session;
 mod tls;
 mod user;
 mod worker;
-mod world;
+mod worker_state;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-pub use answer::{Answer, Streaming};
-pub use failure::Failure;
 pub use multipart::Multipart;
 pub use request::RequestBuilder;
+pub use request_error::RequestError;
+pub use response::{Response, Streaming};
 pub use session::{ScriptSession, Trial};
-pub use tls::Authority;
+pub use tls::RootCertificate;
 pub use user::User;
 
 /// The step under which the time of whole scripts is kept, think time included.

@@ -13,7 +13,7 @@ use rustix::time::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::{super::clock::Nanos, world::World};
+use super::{super::clock::Nanos, worker_state::WorkerState};
 
 /// How long before the moment the timer fires, ns.
 const MARGIN: Nanos = 60_000;
@@ -21,11 +21,11 @@ const MARGIN: Nanos = 60_000;
 #[derive(Debug)]
 pub(super) struct Pace {
     timer: AsyncFd<OwnedFd>,
-    world: Arc<World>,
+    state: Arc<WorkerState>,
 }
 
 impl Pace {
-    pub(super) fn new(world: &Arc<World>) -> io::Result<Self> {
+    pub(super) fn new(state: &Arc<WorkerState>) -> io::Result<Self> {
         let timer = timerfd_create(
             TimerfdClockId::Monotonic,
             TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
@@ -37,13 +37,13 @@ impl Pace {
         let timer = AsyncFd::with_interest(timer, Interest::READABLE)?;
         Ok(Self {
             timer,
-            world: Arc::clone(world),
+            state: Arc::clone(state),
         })
     }
 
     /// Returns at `moment` or as soon after it as the worker has time.
     pub(super) async fn until(&self, moment: Nanos) -> io::Result<()> {
-        let now = self.world.clock.now();
+        let now = self.state.clock.now();
         if moment > now + MARGIN {
             self.arm(moment - MARGIN - now)?;
             let mut ready = self.timer.readable().await?;
@@ -52,15 +52,15 @@ impl Pace {
             let _ = rustix::io::read(self.timer.get_ref(), &mut expirations);
             ready.clear_ready();
         }
-        let begun = self.world.clock.now();
+        let begun = self.state.clock.now();
         if begun >= moment {
             return Ok(());
         }
         // Others have their turn meanwhile: what they use is not spinning, but within the margin it does not matter.
-        while self.world.clock.now() < moment {
+        while self.state.clock.now() < moment {
             tokio::task::yield_now().await;
         }
-        self.world.spun.fetch_add(moment - begun, Ordering::Relaxed);
+        self.state.spun.fetch_add(moment - begun, Ordering::Relaxed);
         Ok(())
     }
 

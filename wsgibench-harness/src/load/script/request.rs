@@ -13,11 +13,11 @@ use rand::Rng;
 use serde::Serialize;
 
 use super::{
-    answer::{Answer, Streaming},
     body::{BoxError, Payload},
     exchange,
-    failure::Failure,
     multipart::Multipart,
+    request_error::RequestError,
+    response::{Response, Streaming},
     user::User,
 };
 
@@ -38,12 +38,12 @@ use super::{
 #[derive(Debug)]
 pub struct RequestBuilder<'u> {
     pub(super) user: &'u mut User,
-    pub(super) order: Order,
+    pub(super) order: RequestSpec,
 }
 
 /// The request itself.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct RequestSpec {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) headers: HeaderMap,
@@ -56,7 +56,7 @@ pub(super) struct Order {
 
 impl<'u> RequestBuilder<'u> {
     pub(super) fn new(user: &'u mut User, method: Method, path: &str) -> Self {
-        let order = Order {
+        let order = RequestSpec {
             method,
             path: path.to_owned(),
             headers: HeaderMap::new(),
@@ -115,12 +115,12 @@ impl<'u> RequestBuilder<'u> {
     }
 
     /// Sends pieces that are made while they are sent; of `length` bytes in all, or in chunks when it is `None`.
-    pub fn pieces<I>(mut self, pieces: I, length: Option<u64>) -> Self
+    pub fn body_chunks<I>(mut self, pieces: I, length: Option<u64>) -> Self
     where
         I: IntoIterator<Item = Bytes>,
         I::IntoIter: Send + 'static,
     {
-        self.order.payload = Payload::pieces(pieces.into_iter(), length);
+        self.order.payload = Payload::body_chunks(pieces.into_iter(), length);
         self
     }
 
@@ -150,7 +150,7 @@ impl<'u> RequestBuilder<'u> {
     ///
     /// # Errors
     /// The request has failed, and has been counted as failed.
-    pub async fn stream(self) -> Result<Streaming, Failure> {
+    pub async fn stream(self) -> Result<Streaming, RequestError> {
         exchange::stream(self.user, self.order).await
     }
 
@@ -171,7 +171,7 @@ impl<'u> RequestBuilder<'u> {
 }
 
 impl<'u> IntoFuture for RequestBuilder<'u> {
-    type Output = Result<Answer, Failure>;
+    type Output = Result<Response, RequestError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + 'u>>;
 
     fn into_future(self) -> Self::IntoFuture {

@@ -19,7 +19,7 @@ use super::{
         clock::{Clock, Nanos, nanos},
         error::LoadError,
         model::Model,
-        plan::{Plan, Stripe},
+        plan::{LoadPlan, Stripe},
         preflight,
         record::{self, Circumstances},
         result::{Counts, RoundResult, Step},
@@ -28,9 +28,9 @@ use super::{
         worker::LiveCell,
     },
     Script,
-    notes::Round,
-    worker::{GOODBYE, Job, Order},
-    world::World,
+    accounting::Round,
+    worker::{GOODBYE, Job, Phase},
+    worker_state::WorkerState,
 };
 
 const SECOND: Nanos = 1_000_000_000;
@@ -51,12 +51,12 @@ const PATIENCE: Duration = GOODBYE.saturating_add(Duration::from_secs(1));
 /// arrive are broken off at the end of each.
 #[derive(Debug)]
 pub struct ScriptSession {
-    plan: Arc<Plan>,
+    plan: Arc<LoadPlan>,
     clock: Clock,
     watch: Watch,
     cell: Arc<LiveCell>,
     poll: Poll,
-    orders: watch::Sender<Order>,
+    orders: watch::Sender<Phase>,
     workers: Vec<Crew>,
     /// How often a phase is looked at.
     tick: Nanos,
@@ -73,7 +73,7 @@ pub struct Trial {
 
 #[derive(Debug)]
 struct Crew {
-    world: Arc<World>,
+    state: Arc<WorkerState>,
     thread: JoinHandle<()>,
 }
 
@@ -90,7 +90,7 @@ impl ScriptSession {
     ///
     /// # Errors
     /// A plan that cannot be carried out here.
-    pub fn start(plan: &Plan, script: Script) -> Result<Self, LoadError> {
+    pub fn start(plan: &LoadPlan, script: Script) -> Result<Self, LoadError> {
         Self::begin(plan, script, 0, TICK)
     }
 
@@ -99,13 +99,13 @@ impl ScriptSession {
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub fn trial(plan: &Plan, script: Script) -> Result<Self, LoadError> {
+    pub fn trial(plan: &LoadPlan, script: Script) -> Result<Self, LoadError> {
         let mut plan = plan.clone();
         plan.load.model = Model::Users {
             batch: 1,
             every: Duration::from_secs(1),
             arriving_for: Duration::from_millis(1),
-            requests_each: 1,
+            requests_per_user: 1,
         };
         plan.cpus.truncate(1);
         plan.stripe = Stripe::default();
@@ -121,8 +121,8 @@ impl ScriptSession {
         let round = self.phase(patience, &mut |_| {}, &|session| {
             let now = session.clock.now();
             session.workers.iter().any(|crew| {
-                let notes = crew.world.notes();
-                notes.finished() > 0 || notes.any_hangs(now, HANGING)
+                let accounting = crew.state.accounting();
+                accounting.finished() > 0 || accounting.any_hangs(now, HANGING)
             })
         })?;
         Ok(Trial {
@@ -135,7 +135,7 @@ impl ScriptSession {
         clippy::needless_pass_by_value,
         reason = "a session owns its script: a caller need not keep it alive"
     )]
-    fn begin(plan: &Plan, script: Script, first_number: u64, tick: Nanos) -> Result<Self, LoadError> {
+    fn begin(plan: &LoadPlan, script: Script, first_number: u64, tick: Nanos) -> Result<Self, LoadError> {
         plan.validate()?;
         preflight::raise_descriptors(plan)?;
         let plan = Arc::new(plan.clone());
@@ -143,7 +143,7 @@ impl ScriptSession {
         let poll = Poll::new().map_err(LoadError::system("a poll cannot be made"))?;
         let waker = Waker::new(poll.registry(), Token(0)).map_err(LoadError::system("a waker cannot be made"))?;
         let cell = Arc::new(LiveCell::default());
-        let (orders, taken) = watch::channel(Order::Pause);
+        let (orders, taken) = watch::channel(Phase::Pause);
         let mut session = Self {
             watch: Watch::new(vec![(Arc::clone(&cell), waker)]),
             cell,
@@ -160,16 +160,16 @@ impl ScriptSession {
             plan.cpus.iter().copied().map(Some).collect()
         };
         for (index, cpu) in cpus.iter().enumerate() {
-            let world = Arc::new(World::new(Arc::clone(&plan), clock)?);
+            let state = Arc::new(WorkerState::new(Arc::clone(&plan), clock)?);
             let job = Job {
-                world: Arc::clone(&world),
+                state: Arc::clone(&state),
                 script: script.clone(),
                 first_number,
                 stripe: part(plan.stripe, index, cpus.len()),
                 orders: taken.clone(),
             };
             let thread = launch(job, index, *cpu)?;
-            session.workers.push(Crew { world, thread });
+            session.workers.push(Crew { state, thread });
         }
         Ok(session)
     }
@@ -247,7 +247,7 @@ impl ScriptSession {
     }
 
     fn end_workers(&mut self) -> Result<(), LoadError> {
-        self.orders.send_replace(Order::Finish);
+        self.orders.send_replace(Phase::Finish);
         let deadline = Instant::now() + PATIENCE;
         let mut result = Ok(());
         for crew in self.workers.drain(..) {
@@ -272,13 +272,13 @@ impl ScriptSession {
         self.watch.reset();
         let start = self.clock.now() + LEAD;
         let end = start.saturating_add(nanos(length)).min(u64::MAX - 1);
-        // Where nobody is under way, the notes begin before the first arrival can be due; loops go on all the time, and
+        // Where nobody is under way, the accounting begin before the first arrival can be due; loops go on all the time, and
         // theirs begin when the round does.
         let loops = matches!(self.plan.load.model, Model::Closed { .. });
         if !loops {
             self.begin_notes(start);
         }
-        self.orders.send_replace(Order::Offer { start, end });
+        self.orders.send_replace(Phase::Offer { start, end });
         thread::sleep(Duration::from_nanos(start.saturating_sub(self.clock.now())));
         observe(Edge::Start);
         let begun = if loops { self.clock.now() } else { start };
@@ -288,10 +288,14 @@ impl ScriptSession {
         let before: Vec<Usage> = self.workers.iter().map(usage).collect();
         self.pass(begun, end, enough)?;
         let now = self.clock.now();
-        let rounds: Vec<Round> = self.workers.iter().map(|crew| crew.world.notes().end(now)).collect();
+        let rounds: Vec<Round> = self
+            .workers
+            .iter()
+            .map(|crew| crew.state.accounting().end(now))
+            .collect();
         observe(Edge::End);
         if !loops {
-            self.orders.send_replace(Order::Pause);
+            self.orders.send_replace(Phase::Pause);
         }
         if let Some(crew) = self.workers.iter().find(|crew| crew.thread.is_finished()) {
             return Err(LoadError::WorkerLost {
@@ -303,10 +307,10 @@ impl ScriptSession {
 
     fn begin_notes(&self, at: Nanos) {
         for crew in &self.workers {
-            crew.world.sent.store(0, Ordering::Relaxed);
-            crew.world.received.store(0, Ordering::Relaxed);
-            crew.world.spun.store(0, Ordering::Relaxed);
-            crew.world.notes().begin(at);
+            crew.state.sent.store(0, Ordering::Relaxed);
+            crew.state.received.store(0, Ordering::Relaxed);
+            crew.state.spun.store(0, Ordering::Relaxed);
+            crew.state.accounting().begin(at);
         }
     }
 
@@ -318,7 +322,7 @@ impl ScriptSession {
             let now = self.clock.now();
             if now >= second && second < end {
                 for crew in &self.workers {
-                    crew.world.notes().end_second(now);
+                    crew.state.accounting().end_second(now);
                 }
                 second += SECOND;
             }
@@ -346,7 +350,7 @@ impl ScriptSession {
     fn publish(&self) {
         let mut sum = (0, 0, 0, 0);
         for crew in &self.workers {
-            let (done, errors, p99, active) = crew.world.notes().live();
+            let (done, errors, p99, active) = crew.state.accounting().live();
             sum = (sum.0 + done, sum.1 + errors, p99.max(sum.2), sum.3 + active);
         }
         self.cell.done.store(sum.0, Ordering::Relaxed);
@@ -363,9 +367,9 @@ impl ScriptSession {
             let tally = &mut round.tally;
             tally.cpu_ns = after.cpu.saturating_sub(before.cpu);
             tally.delay_ns = after.delay.saturating_sub(before.delay);
-            tally.spin_ns = crew.world.spun.load(Ordering::Relaxed).min(tally.cpu_ns);
-            tally.bytes_sent = crew.world.sent.load(Ordering::Relaxed);
-            tally.bytes_received = crew.world.received.load(Ordering::Relaxed);
+            tally.spin_ns = crew.state.spun.load(Ordering::Relaxed).min(tally.cpu_ns);
+            tally.bytes_sent = crew.state.sent.load(Ordering::Relaxed);
+            tally.bytes_received = crew.state.received.load(Ordering::Relaxed);
             tallies.push(round.tally);
             for check in round.checks {
                 merge(&mut checks, check, |a, b| a.name == b.name, |a, b| a.count += b.count);
@@ -454,7 +458,7 @@ fn part(stripe: Stripe, index: usize, workers: usize) -> Stripe {
 
 /// Read from outside, since the thread may be held by a script; zeros where the kernel does not say.
 fn usage(crew: &Crew) -> Usage {
-    let thread = crew.world.thread.load(Ordering::Acquire);
+    let thread = crew.state.thread.load(Ordering::Acquire);
     std::fs::read_to_string(format!("/proc/self/task/{thread}/schedstat"))
         .ok()
         .and_then(|text| {

@@ -9,13 +9,13 @@ use std::time::Duration;
 use server::Server;
 
 use super::{
-    super::{Load, Plan, RoundResult, Stripe, Target},
+    super::{Load, LoadPlan, RoundResult, Stripe, Target},
     Running, ScriptSession, User, script,
 };
 
 /// A plan against `server` on one worker.
-fn plan(server: &Server, load: Load) -> Plan {
-    Plan {
+fn plan(server: &Server, load: Load) -> LoadPlan {
+    LoadPlan {
         target: Target {
             address: server.address,
             host: format!("localhost:{}", server.address.port()),
@@ -48,7 +48,9 @@ fn once<F>(server: &Server, function: F) -> RoundResult
 where
     F: for<'a> Fn(&'a mut User) -> Running<'a> + Send + Sync + 'static,
 {
-    let load = Load::users(1).arriving_for(Duration::from_millis(1)).requests_each(1);
+    let load = Load::users(1)
+        .arriving_for(Duration::from_millis(1))
+        .requests_per_user(1);
     let round = round(server, load, Duration::from_millis(600), function);
     assert_eq!(round.users.unwrap().finished, 1, "{round:?}");
     assert_eq!(round.counts.failed, 0, "{:?} {:?}", round.errors, round.failed_checks);

@@ -1,4 +1,4 @@
-//! TLS to a server whose authority is known.
+//! TLS to a server whose root certificate is known.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use tokio_rustls::{
     },
 };
 
-/// The authority that a server's certificate must come from; it makes users speak TLS.
+/// The root certificate that a server's certificate must come from; it makes users speak TLS.
 #[derive(Clone)]
-pub struct Authority {
+pub struct RootCertificate {
     http1: TlsConnector,
     http2: TlsConnector,
 }
 
-impl Authority {
+impl RootCertificate {
     /// Trusts the certificates in this text (PEM), and no others.
     ///
     /// # Errors
@@ -26,9 +26,12 @@ impl Authority {
     pub fn from_pem(pem: &str) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-            roots.add(certificate.context("a certificate of the authority is damaged")?)?;
+            roots.add(certificate.context("a certificate of the root_certificate is damaged")?)?;
         }
-        ensure!(!roots.is_empty(), "the authority's PEM text holds no certificate");
+        ensure!(
+            !roots.is_empty(),
+            "the root_certificate's PEM text holds no certificate"
+        );
         let connector = |protocol: &[u8]| -> Result<TlsConnector> {
             let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
             let mut config = ClientConfig::builder_with_provider(provider)
@@ -49,8 +52,8 @@ impl Authority {
     }
 }
 
-impl std::fmt::Debug for Authority {
+impl std::fmt::Debug for RootCertificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Authority")
+        f.write_str("RootCertificate")
     }
 }

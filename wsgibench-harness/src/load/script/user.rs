@@ -11,49 +11,49 @@ use super::{
         clock::Clock,
         error::LoadError,
         model::Load,
-        plan::{Plan, Target},
+        plan::{LoadPlan, Target},
         random,
         result::ErrorKind,
     },
     connection::{Link, Transport},
-    failure::Failure,
-    jar::Jar,
+    cookies::CookieJar,
     request::RequestBuilder,
-    tls::Authority,
-    world::World,
+    request_error::RequestError,
+    tls::RootCertificate,
+    worker_state::WorkerState,
 };
 
 /// A user that a script plays: a connection, cookies and random numbers of its own.
 ///
-/// Paths are relative to the server under load. A request that fails is counted and gives a [`Failure`], which `?` hands
+/// Paths are relative to the server under load. A request that fails is counted and gives a [`RequestError`], which `?` hands
 /// on; the script ends there, and in a closed loop begins anew.
 #[derive(Debug)]
 pub struct User {
-    pub(super) world: Arc<World>,
+    pub(super) state: Arc<WorkerState>,
     pub(super) place: usize,
     pub(super) link: Option<Link>,
     /// Requests on the connection so far.
     pub(super) used: u32,
     pub(super) transport: Transport,
-    pub(super) jar: Jar,
+    pub(super) cookies: CookieJar,
     pub(super) step: Option<usize>,
     number: u64,
     random: Xoshiro256PlusPlus,
 }
 
 impl User {
-    pub(super) fn new(world: &Arc<World>, number: u64) -> Self {
-        let place = world.notes().user_comes(world.clock.now());
+    pub(super) fn new(state: &Arc<WorkerState>, number: u64) -> Self {
+        let place = state.accounting().user_comes(state.clock.now());
         Self {
-            world: Arc::clone(world),
+            state: Arc::clone(state),
             place,
             link: None,
             used: 0,
             transport: Transport::default(),
-            jar: Jar::default(),
+            cookies: CookieJar::default(),
             step: None,
             number,
-            random: Xoshiro256PlusPlus::seed_from_u64(random::bits(world.plan.seed, number)),
+            random: Xoshiro256PlusPlus::seed_from_u64(random::bits(state.plan.seed, number)),
         }
     }
 
@@ -63,15 +63,15 @@ impl User {
     /// # Errors
     /// The target's host is no name of a server.
     pub fn apart(target: &Target) -> Result<Self, LoadError> {
-        let plan = Plan::new(target.clone(), Load::closed(1));
-        let world = Arc::new(World::new(Arc::new(plan), Clock::start())?);
-        Ok(Self::new(&world, 0))
+        let plan = LoadPlan::new(target.clone(), Load::closed(1));
+        let state = Arc::new(WorkerState::new(Arc::new(plan), Clock::start())?);
+        Ok(Self::new(&state, 0))
     }
 
     /// Forgets connection and cookies, for a script that left them in no known state.
     pub(super) fn renew(&mut self) {
         self.link = None;
-        self.jar.clear();
+        self.cookies.clear();
     }
 
     /// The number of this user, from 0; unique in the session.
@@ -127,16 +127,16 @@ impl User {
 
     /// Does nothing for a time (to the millisecond). It counts for no request.
     pub async fn think(&mut self, time: Duration) {
-        let now = self.world.clock.now();
-        self.world.notes().thinks(self.place, true, now);
+        let now = self.state.clock.now();
+        self.state.accounting().thinks(self.place, true, now);
         tokio::time::sleep(time).await;
-        let now = self.world.clock.now();
-        self.world.notes().thinks(self.place, false, now);
+        let now = self.state.clock.now();
+        self.state.accounting().thinks(self.place, false, now);
     }
 
     /// Requests from here on belong to the step of this name, which has latencies of its own in the result.
     pub fn step(&mut self, name: &str) {
-        self.step = Some(self.world.notes().step(name));
+        self.step = Some(self.state.accounting().step(name));
     }
 
     /// Requests from here on belong to no step.
@@ -148,28 +148,31 @@ impl User {
     ///
     /// # Errors
     /// It does not hold.
-    pub fn expect(&mut self, name: &str, holds: bool) -> Result<(), Failure> {
+    pub fn expect(&mut self, name: &str, holds: bool) -> Result<(), RequestError> {
         if holds {
             return Ok(());
         }
-        self.world.notes().check_fails(self.place, name);
-        Err(Failure::new(ErrorKind::CheckFailed, format!("check `{name}` failed")))
+        self.state.accounting().check_fails(self.place, name);
+        Err(RequestError::new(
+            ErrorKind::CheckFailed,
+            format!("check `{name}` failed"),
+        ))
     }
 
     /// The value of a cookie.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<&str> {
-        self.jar.get(name)
+        self.cookies.get(name)
     }
 
     /// Sets a cookie as if the server had.
     pub fn set_cookie(&mut self, name: &str, value: &str) {
-        self.jar.set(name, value, &self.world.base);
+        self.cookies.set(name, value, &self.state.base);
     }
 
     /// Drops all cookies.
-    pub fn forget_cookies(&mut self) {
-        self.jar.clear();
+    pub fn clear_cookies(&mut self) {
+        self.cookies.clear();
     }
 
     /// Speaks HTTP/2 from the next connection on (without TLS: with prior knowledge). A connection that is open for
@@ -181,12 +184,12 @@ impl User {
         }
     }
 
-    /// Speaks TLS from the next connection on, with servers whose certificate comes from `authority`.
-    pub fn use_tls(&mut self, authority: &Authority) {
-        if self.transport.authority.is_none() {
+    /// Speaks TLS from the next connection on, with servers whose certificate comes from `root_certificate`.
+    pub fn use_tls(&mut self, root_certificate: &RootCertificate) {
+        if self.transport.root_certificate.is_none() {
             self.link = None;
         }
-        self.transport.authority = Some(authority.clone());
+        self.transport.root_certificate = Some(root_certificate.clone());
     }
 
     /// Closes the connection; the next request opens another.
@@ -197,6 +200,6 @@ impl User {
 
 impl Drop for User {
     fn drop(&mut self) {
-        self.world.notes().user_goes(self.place, false);
+        self.state.accounting().user_goes(self.place, false);
     }
 }

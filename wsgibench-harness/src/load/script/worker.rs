@@ -11,10 +11,10 @@ use tokio::{
 use super::{
     super::{clock::Nanos, model::Model, plan::Stripe, schedule::Schedule, worker::share},
     Function, Part, Script, USER_SETUP, USER_TEARDOWN,
-    failure::Failure,
     pace::Pace,
+    request_error::RequestError,
     user::User,
-    world::World,
+    worker_state::WorkerState,
 };
 use crate::panics;
 
@@ -23,7 +23,7 @@ pub(super) const GOODBYE: Duration = Duration::from_secs(3);
 
 /// What the session tells a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum Phase {
     /// Nothing yet, or between two rounds.
     Pause,
     /// Offer the load from one moment to another.
@@ -34,31 +34,31 @@ pub(super) enum Order {
 
 /// A worker's part of the work.
 pub(super) struct Job {
-    pub(super) world: Arc<World>,
+    pub(super) state: Arc<WorkerState>,
     pub(super) script: Script,
     /// Number of the first user.
     pub(super) first_number: u64,
     pub(super) stripe: Stripe,
-    pub(super) orders: Receiver<Order>,
+    pub(super) orders: Receiver<Phase>,
 }
 
 impl Job {
     /// Works until told to finish, or until the session is gone.
     pub(super) fn run(self) -> io::Result<()> {
         let thread = gettid().as_raw_nonzero().get();
-        self.world.thread.store(thread, std::sync::atomic::Ordering::Release);
+        self.state.thread.store(thread, std::sync::atomic::Ordering::Release);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let local = LocalSet::new();
         local.block_on(&runtime, self.obey())
     }
 
     async fn obey(mut self) -> io::Result<()> {
-        let pace = Pace::new(&self.world)?;
+        let pace = Pace::new(&self.state)?;
         let mut users = JoinSet::new();
         loop {
             let order = *self.orders.borrow_and_update();
             match order {
-                Order::Finish => {
+                Phase::Finish => {
                     if self.script.part(Part::Teardown).is_some() {
                         // What still hangs after a while is dropped.
                         let all = async { while users.join_next().await.is_some() {} };
@@ -66,8 +66,8 @@ impl Job {
                     }
                     return Ok(());
                 }
-                Order::Pause => {}
-                Order::Offer { start, end } => match &self.world.plan.load.model {
+                Phase::Pause => {}
+                Phase::Offer { start, end } => match &self.state.plan.load.model {
                     Model::Closed { connections } => {
                         if users.is_empty() {
                             pace.until(start).await?;
@@ -95,7 +95,7 @@ impl Job {
     /// Users who run the script over and over.
     fn loops(&self, users: &mut JoinSet<()>, connections: usize) {
         for k in 0..share(connections as u64, self.stripe) {
-            let mut user = User::new(&self.world, self.number(k));
+            let mut user = User::new(&self.state, self.number(k));
             let script = self.script.clone();
             let mut orders = self.orders.clone();
             users.spawn_local(async move {
@@ -117,7 +117,7 @@ impl Job {
 
     /// Users who come on the schedule; returns when the phase has ended.
     async fn arrivals(&self, users: &mut JoinSet<()>, pace: &Pace, start: Nanos, end: Nanos) -> io::Result<()> {
-        let load = &self.world.plan.load;
+        let load = &self.state.plan.load;
         let (schedule, places, runs) = match &load.model {
             Model::Open {
                 stages,
@@ -131,10 +131,10 @@ impl Job {
                 batch,
                 every,
                 arriving_for,
-                requests_each,
+                requests_per_user,
             } => {
                 let schedule = Schedule::batches(*batch, *every, *arriving_for);
-                (schedule, u64::MAX, Some(*requests_each))
+                (schedule, u64::MAX, Some(*requests_per_user))
             }
             Model::Closed { .. } => return Ok(()),
         };
@@ -157,7 +157,7 @@ impl Job {
                 self.visit(users, number, runs);
                 continue;
             }
-            self.world.notes().arrives(due);
+            self.state.accounting().arrives(due);
             if busy.get() < places {
                 busy.set(busy.get() + 1);
                 self.place(users, number, Rc::clone(&busy));
@@ -169,7 +169,7 @@ impl Job {
 
     /// A user who runs the script so many times and leaves.
     fn visit(&self, users: &mut JoinSet<()>, number: u64, runs: u64) {
-        let mut user = User::new(&self.world, number);
+        let mut user = User::new(&self.state, number);
         let script = self.script.clone();
         users.spawn_local(async move {
             let mut failures = 0;
@@ -179,24 +179,24 @@ impl Job {
                 }
                 leave(&script, &mut user).await;
             }
-            user.world.notes().user_goes(user.place, true);
+            user.state.accounting().user_goes(user.place, true);
         });
     }
 
     /// A place that takes arrivals, each a new user, until none waits.
     fn place(&self, users: &mut JoinSet<()>, mut number: u64, busy: Rc<Cell<u64>>) {
-        let world = Arc::clone(&self.world);
+        let state = Arc::clone(&self.state);
         let script = self.script.clone();
         users.spawn_local(async move {
             let mut waited = false;
             loop {
-                let next = world.notes().next_arrival();
+                let next = state.accounting().next_arrival();
                 let Some(due) = next else {
                     break;
                 };
-                let now = world.clock.now();
-                world.notes().placed(now.saturating_sub(due), waited);
-                let mut user = User::new(&world, number);
+                let now = state.clock.now();
+                state.accounting().placed(now.saturating_sub(due), waited);
+                let mut user = User::new(&state, number);
                 if once(&script, Part::Setup, &mut user, Some(due), &mut 0).await {
                     once(&script, Part::Run, &mut user, None, &mut 0).await;
                     leave(&script, &mut user).await;
@@ -211,14 +211,14 @@ impl Job {
 }
 
 /// Resolves when the phase that is on is over.
-async fn ended(orders: &mut Receiver<Order>) {
+async fn ended(orders: &mut Receiver<Phase>) {
     // An error means that the session is gone, which ends everything.
-    let _ = orders.wait_for(|order| !matches!(order, Order::Offer { .. })).await;
+    let _ = orders.wait_for(|order| !matches!(order, Phase::Offer { .. })).await;
 }
 
 /// Resolves when the load is over.
-async fn over(orders: &mut Receiver<Order>) {
-    let _ = orders.wait_for(|order| *order == Order::Finish).await;
+async fn over(orders: &mut Receiver<Phase>) {
+    let _ = orders.wait_for(|order| *order == Phase::Finish).await;
 }
 
 /// A closed loop: the set-up until it succeeds, then the script over and over.
@@ -238,21 +238,21 @@ async fn leave(script: &Script, user: &mut User) {
 /// One run of a part of a script: whatever becomes of it is noted. An arrival is owed until its first request. False when
 /// it failed.
 async fn once(script: &Script, part: Part, user: &mut User, owed: Option<Nanos>, failures: &mut u32) -> bool {
-    let world = Arc::clone(&user.world);
+    let state = Arc::clone(&user.state);
     let place = user.place;
     let Some(function) = script.part(part) else {
-        world.notes().owes(place, owed);
+        state.accounting().owes(place, owed);
         return true;
     };
-    world.notes().owes(place, owed);
-    world.notes().script_begins(place, part, world.clock.now());
+    state.accounting().owes(place, owed);
+    state.accounting().script_begins(place, part, state.clock.now());
     match part {
         Part::Setup => user.step(USER_SETUP),
         Part::Run => user.step = None,
         Part::Teardown => user.step(USER_TEARDOWN),
     }
     let outcome = guarded(function, user).await;
-    let now = world.clock.now();
+    let now = state.clock.now();
     let failed = !matches!(outcome, Outcome::Fine);
     let error = match outcome {
         Outcome::Fine => None,
@@ -261,12 +261,12 @@ async fn once(script: &Script, part: Part, user: &mut User, owed: Option<Nanos>,
             Some((part.panicked(), text))
         }
         // Counted as what it is already.
-        Outcome::Failed(error) if error.downcast_ref::<Failure>().is_some() => None,
+        Outcome::Failed(error) if error.downcast_ref::<RequestError>().is_some() => None,
         Outcome::Failed(error) => Some((part.returned_an_error(), format!("{error:#}"))),
     };
     user.step = None;
-    let asked = world.notes().has_asked(place);
-    world.notes().script_ends(place, part, error, failed, now);
+    let asked = state.accounting().has_asked(place);
+    state.accounting().script_ends(place, part, error, failed, now);
     if part != Part::Run && !failed {
         return true;
     }
@@ -310,7 +310,7 @@ enum Outcome {
 /// Runs the script; a panic in it ends this run of it and nothing else.
 async fn guarded(script: &Function, user: &mut User) -> Outcome {
     // The script is called within, so that a panic before its first await is caught, too.
-    match panics::told_of(async move { script(user).await }).await {
+    match panics::catch_panic_async(async move { script(user).await }).await {
         Ok(Ok(())) => Outcome::Fine,
         Ok(Err(error)) => Outcome::Failed(error),
         Err(text) => Outcome::Panicked(text),

@@ -5,7 +5,7 @@ use super::{
         http1::{Head, HeadFacts, Sink},
         request::Check,
     },
-    Prepared,
+    PreparedRequest,
 };
 
 /// No check failed.
@@ -47,7 +47,7 @@ pub(crate) struct HeadCache {
 
 /// Watches one answer.
 pub(crate) struct Judge<'a> {
-    pub(crate) request: &'a Prepared,
+    pub(crate) request: &'a PreparedRequest,
     pub(crate) state: &'a mut CheckState,
     pub(crate) cache: &'a mut HeadCache,
     /// One sample for each check of the mix, taken from the first answer that fails it.

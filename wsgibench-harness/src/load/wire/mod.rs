@@ -26,7 +26,7 @@ const CHUNK: usize = 16 * 1024;
 /// The mix: every request in both forms (connection kept, connection closed after it).
 #[derive(Debug)]
 pub(crate) struct Mix {
-    requests: Vec<Prepared>,
+    requests: Vec<PreparedRequest>,
     /// Running sums of the weights.
     weights: Vec<u64>,
     seed: u64,
@@ -35,7 +35,7 @@ pub(crate) struct Mix {
 
 /// One request of the mix.
 #[derive(Debug)]
-pub(crate) struct Prepared {
+pub(crate) struct PreparedRequest {
     keep: Head,
     close: Head,
     stream: Stream,
@@ -72,7 +72,7 @@ impl Mix {
         for request in &load.requests {
             sum += u64::from(request.weight);
             weights.push(sum);
-            requests.push(Prepared::new(request, target, &mut check_names)?);
+            requests.push(PreparedRequest::new(request, target, &mut check_names)?);
         }
         if sum == 0 {
             return Err(invalid(
@@ -100,7 +100,7 @@ impl Mix {
     }
 
     #[inline]
-    pub(crate) fn get(&self, index: u32) -> &Prepared {
+    pub(crate) fn get(&self, index: u32) -> &PreparedRequest {
         &self.requests[index as usize]
     }
 
@@ -121,7 +121,7 @@ impl Mix {
     }
 }
 
-impl Prepared {
+impl PreparedRequest {
     fn new(request: &Request, target: &Target, check_names: &mut Vec<String>) -> Result<Self, LoadError> {
         validate(request)?;
         let stream = match request.body {

@@ -31,7 +31,7 @@ pub(super) enum Owner {
     /// A closed loop, or a user with this many requests still to begin.
     Loop(u64),
     /// A connection that only is there.
-    Bystander,
+    IdleConnection,
 }
 
 /// A loop (or, in an open load, a pooled connection) with what it has had in this round.
@@ -137,6 +137,6 @@ impl Conn {
 
     /// The socket is one of those that count as established (a bystander's is not).
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.state, State::Idle | State::Busy) && self.agent.owner != Owner::Bystander
+        matches!(self.state, State::Idle | State::Busy) && self.agent.owner != Owner::IdleConnection
     }
 }

@@ -58,7 +58,7 @@ struct Waiting {
 /// Users who arrive on a schedule.
 pub(super) struct Users {
     agenda: Agenda,
-    requests_each: u64,
+    requests_per_user: u64,
     pub(super) active: u64,
 }
 
@@ -119,10 +119,10 @@ impl Driver {
                 batch,
                 every,
                 arriving_for,
-                requests_each,
+                requests_per_user,
             } => Self::Users(Users {
                 agenda: Agenda::new(Schedule::batches(*batch, *every, *arriving_for), stripe),
-                requests_each: (*requests_each).max(1),
+                requests_per_user: (*requests_per_user).max(1),
                 active: 0,
             }),
         }
@@ -314,7 +314,7 @@ impl Worker {
     fn admit_user(&mut self, due: Nanos, now: Nanos) {
         let Driver::Users(users) = &mut self.driver else { return };
         users.active += 1;
-        let requests = users.requests_each;
+        let requests = users.requests_per_user;
         let lag = now.saturating_sub(due);
         self.recorder.tally.lag.histogram.saturating_record(lag.max(1));
         self.recorder.tally.users_arrived += 1;

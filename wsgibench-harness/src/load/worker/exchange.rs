@@ -8,7 +8,7 @@ use super::{
         wire::{CheckState, Judge, NO_CHECK},
     },
     Driver, Owner, State, Worker,
-    io::Farewell,
+    io::CloseMode,
 };
 
 /// Wait after the first failure in a row; it doubles up to the longest.
@@ -142,11 +142,11 @@ impl Worker {
         let said_close = !conn.parser.keep_alive() || conn.close_asked;
         if closed || said_close || !conn.all_sent() {
             let farewell = if closed {
-                Farewell::Close
+                CloseMode::Close
             } else if conn.all_sent() {
-                Farewell::AfterServer
+                CloseMode::AfterServer
             } else {
-                Farewell::Reset
+                CloseMode::Reset
             };
             self.move_on(idx, now, farewell);
             return;
@@ -158,13 +158,13 @@ impl Worker {
                 self.prepare(idx, now);
                 self.send(idx, now);
             }
-            Owner::Loop(_) | Owner::Bystander => {}
+            Owner::Loop(_) | Owner::IdleConnection => {}
             Owner::Nobody => self.pooled_is_free(idx, now),
         }
     }
 
     /// A connection has had its last answer; whoever used it goes on with another.
-    fn move_on(&mut self, idx: usize, now: Nanos, farewell: Farewell) {
+    fn move_on(&mut self, idx: usize, now: Nanos, farewell: CloseMode) {
         let Some(conn) = self.conns.get_mut(idx) else { return };
         let agent = conn.agent;
         self.dismiss(idx, farewell);
@@ -175,7 +175,7 @@ impl Worker {
                 self.prepare(next, now);
                 self.connect(next);
             }
-            Owner::Loop(_) | Owner::Bystander => {
+            Owner::Loop(_) | Owner::IdleConnection => {
                 let next = self.vacant(agent);
                 self.ramp.push_back((next, self.conns[next].generation));
             }
@@ -206,7 +206,7 @@ impl Worker {
                 self.prepare(idx, now);
                 self.send(idx, now);
             }
-            Owner::Loop(_) | Owner::Bystander => {}
+            Owner::Loop(_) | Owner::IdleConnection => {}
             Owner::Nobody => {
                 self.pooled_settled();
                 self.pooled_is_free(idx, now);
@@ -221,12 +221,12 @@ impl Worker {
             return;
         }
         if conn.agent.owner == Owner::Nobody {
-            self.dismiss(idx, Farewell::Close);
+            self.dismiss(idx, CloseMode::Close);
             self.pooled_settled();
             self.pooled_is_gone(None);
             self.queued_has_failed(kind);
         } else {
-            self.strip(idx, Farewell::Close);
+            self.strip(idx, CloseMode::Close);
             self.try_later(idx);
         }
     }
@@ -242,15 +242,15 @@ impl Worker {
         let agent = conn.agent;
         match agent.owner {
             Owner::Loop(0) => {
-                self.dismiss(idx, Farewell::Reset);
+                self.dismiss(idx, CloseMode::Reset);
                 self.user_leaves(agent.answers);
             }
-            Owner::Loop(_) | Owner::Bystander => {
-                self.strip(idx, Farewell::Reset);
+            Owner::Loop(_) | Owner::IdleConnection => {
+                self.strip(idx, CloseMode::Reset);
                 self.try_later(idx);
             }
             Owner::Nobody => {
-                self.dismiss(idx, Farewell::Reset);
+                self.dismiss(idx, CloseMode::Reset);
                 self.pooled_is_gone(Some(agent.answers));
             }
         }
@@ -287,8 +287,8 @@ impl Worker {
             State::Busy if conn.parser.finish() => self.answered(idx, now, true),
             State::Busy if conn.write_failed => self.connection_lost(idx, ErrorKind::WriteReset),
             State::Busy => self.connection_lost(idx, ErrorKind::PrematureEnd),
-            State::Idle => self.idle_gone(idx, Farewell::Close),
-            State::Lingering => self.dismiss(idx, Farewell::Close),
+            State::Idle => self.idle_gone(idx, CloseMode::Close),
+            State::Lingering => self.dismiss(idx, CloseMode::Close),
             State::Connecting | State::Empty => {}
         }
     }
@@ -302,15 +302,15 @@ impl Worker {
                 if conn.counted {
                     self.recorder.tally.counts.retried += 1;
                 }
-                self.strip(idx, Farewell::Close);
+                self.strip(idx, CloseMode::Close);
                 self.connect(idx);
             }
             State::Busy => {
                 let kind = if conn.write_failed { ErrorKind::WriteReset } else { kind };
                 self.failed(idx, kind);
             }
-            State::Idle => self.idle_gone(idx, Farewell::Close),
-            State::Lingering => self.dismiss(idx, Farewell::Close),
+            State::Idle => self.idle_gone(idx, CloseMode::Close),
+            State::Lingering => self.dismiss(idx, CloseMode::Close),
             State::Connecting => self.connect_failed(idx, ErrorKind::ConnectReset),
             State::Empty => {}
         }
@@ -324,14 +324,14 @@ impl Worker {
             State::Lingering => true,
             State::Idle => {
                 // A server that ends an idle connection may say so first (408); nothing may be sent on it any more.
-                self.idle_gone(idx, Farewell::Reset);
+                self.idle_gone(idx, CloseMode::Reset);
                 false
             }
             State::Busy | State::Connecting | State::Empty => false,
         }
     }
 
-    fn idle_gone(&mut self, idx: usize, farewell: Farewell) {
+    fn idle_gone(&mut self, idx: usize, farewell: CloseMode) {
         let Some(conn) = self.conns.get(idx) else { return };
         let agent = conn.agent;
         if agent.owner == Owner::Nobody {
@@ -349,14 +349,14 @@ impl Worker {
         let Some(conn) = self.conns.get_mut(idx) else { return };
         match conn.state {
             State::Connecting => self.connect_failed(idx, ErrorKind::ConnectTimeout),
-            State::Lingering => self.dismiss(idx, Farewell::Reset),
+            State::Lingering => self.dismiss(idx, CloseMode::Reset),
             State::Busy => {
                 if conn.counted {
                     self.recorder.timed_out(now - conn.intended, now - conn.sent);
                 }
                 conn.begun = false;
                 conn.counted = false;
-                self.move_on(idx, now, Farewell::Reset);
+                self.move_on(idx, now, CloseMode::Reset);
             }
             State::Idle | State::Empty => {}
         }
@@ -370,7 +370,7 @@ impl Worker {
         }
         for idx in 0..self.conns.capacity() {
             if self.conns.get(idx).is_some_and(|conn| conn.agent.is_loop()) {
-                self.dismiss(idx, Farewell::Reset);
+                self.dismiss(idx, CloseMode::Reset);
             }
         }
     }

@@ -19,7 +19,7 @@ use super::{
 
 /// How a connection is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Farewell {
+pub(super) enum CloseMode {
     /// The server has closed already.
     Close,
     /// The server said, or was asked, that it will close: it shall be first.
@@ -150,7 +150,7 @@ impl Worker {
     }
 
     /// Ends a connection; an agent that was on it must have been noted by the caller.
-    pub(super) fn dismiss(&mut self, idx: usize, farewell: Farewell) {
+    pub(super) fn dismiss(&mut self, idx: usize, farewell: CloseMode) {
         let now = self.clock.now();
         let Some(conn) = self.conns.get_mut(idx) else { return };
         if conn.is_open() {
@@ -159,7 +159,7 @@ impl Worker {
         if conn.state == State::Connecting {
             self.connecting -= 1;
         }
-        if farewell == Farewell::AfterServer && conn.stream.is_some() {
+        if farewell == CloseMode::AfterServer && conn.stream.is_some() {
             conn.state = State::Lingering;
             conn.agent = Agent::new(Owner::Nobody);
             conn.begun = false;
@@ -174,7 +174,7 @@ impl Worker {
     }
 
     /// Takes the socket from a place that is to be used again.
-    pub(super) fn strip(&mut self, idx: usize, farewell: Farewell) {
+    pub(super) fn strip(&mut self, idx: usize, farewell: CloseMode) {
         let Some(conn) = self.conns.get_mut(idx) else { return };
         if conn.is_open() {
             self.established -= 1;
@@ -195,8 +195,8 @@ impl Worker {
     }
 }
 
-pub(super) fn close(stream: TcpStream, farewell: Farewell) {
-    if farewell != Farewell::Close {
+pub(super) fn close(stream: TcpStream, farewell: CloseMode) {
+    if farewell != CloseMode::Close {
         // If this is refused the port stays busy for a minute; there is nothing better to do about it.
         let _ = set_socket_linger(&stream, Some(Duration::ZERO));
     }

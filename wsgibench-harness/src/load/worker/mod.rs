@@ -35,7 +35,7 @@ use super::{
     clock::{Clock, NEVER, Nanos, nanos},
     error::LoadError,
     model::Model,
-    plan::{KeepAlive, Plan, Stripe},
+    plan::{KeepAlive, LoadPlan, Stripe},
     record::{Recorder, Tally},
     wire::{HeadCache, Mix, Scratch},
 };
@@ -87,8 +87,8 @@ pub(crate) struct LiveCell {
 }
 
 /// What a worker needs to begin.
-pub(crate) struct Order {
-    pub(crate) plan: Arc<Plan>,
+pub(crate) struct WorkerConfig {
+    pub(crate) plan: Arc<LoadPlan>,
     pub(crate) mix: Arc<Mix>,
     /// The part of the whole load that is this worker's.
     pub(crate) stripe: Stripe,
@@ -110,7 +110,7 @@ struct Limits {
 
 /// The state of a worker.
 pub(crate) struct Worker {
-    plan: Arc<Plan>,
+    plan: Arc<LoadPlan>,
     mix: Arc<Mix>,
     clock: Clock,
     live: Arc<LiveCell>,
@@ -155,7 +155,7 @@ pub(crate) struct Worker {
     expired: Vec<usize>,
     /// Connections of users whose phase is over are to be closed.
     sweep: bool,
-    patience: Patience,
+    patience: WaitMode,
 }
 
 /// Whether closed loops rest when their phase has ended: another server's turn may come then.
@@ -171,7 +171,7 @@ enum Rest {
 
 /// How answers are waited for within a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Patience {
+enum WaitMode {
     /// The kernel wakes the thread.
     Sleeps,
     /// The thread looks again and again.
@@ -183,22 +183,22 @@ enum Patience {
 const BUSY_POLLED: usize = 32;
 
 /// Polls where sleep would be most of a worker's time, and may be spun away.
-fn patience(plan: &Plan) -> Patience {
+fn patience(plan: &LoadPlan) -> WaitMode {
     let few = match plan.load.model {
         Model::Closed { connections } => connections <= BUSY_POLLED * plan.cpus.len().max(1),
         Model::Open { .. } => true,
         Model::Users { .. } => false,
     };
     if plan.busy_poll && few {
-        Patience::Polls
+        WaitMode::Polls
     } else {
-        Patience::Sleeps
+        WaitMode::Sleeps
     }
 }
 
 impl Worker {
-    pub(crate) fn new(order: Order) -> Result<Self, LoadError> {
-        let Order {
+    pub(crate) fn new(order: WorkerConfig) -> Result<Self, LoadError> {
+        let WorkerConfig {
             plan,
             mix,
             stripe,
@@ -270,7 +270,7 @@ impl Worker {
             self.ramp.push_back((idx, self.conns[idx].generation));
         }
         for _ in 0..share(self.plan.load.idle_connections as u64, stripe) {
-            let idx = self.vacant(Agent::new(Owner::Bystander));
+            let idx = self.vacant(Agent::new(Owner::IdleConnection));
             self.ramp.push_back((idx, self.conns[idx].generation));
         }
     }

@@ -9,8 +9,8 @@ use super::{
         clock::{NEVER, Nanos},
         error::LoadError,
     },
-    Command, Owner, Patience, RAMP_WINDOW, Report, State, TIMER, WAKE, Worker,
-    io::Farewell,
+    Command, Owner, RAMP_WINDOW, Report, State, TIMER, WAKE, WaitMode, Worker,
+    io::CloseMode,
 };
 
 /// Longest turn of the loop that can be spinning, ns; one that finds nothing takes about one microsecond.
@@ -115,7 +115,7 @@ impl Worker {
                 }
             }
             // All that is awaited is the end of the stream, and this is it.
-            State::Lingering if event.is_read_closed() => self.dismiss(idx, Farewell::Close),
+            State::Lingering if event.is_read_closed() => self.dismiss(idx, CloseMode::Close),
             State::Idle | State::Lingering => {
                 let closed = event.is_read_closed() || event.is_error();
                 if event.is_readable() || closed {
@@ -236,7 +236,7 @@ impl Worker {
         if !self.again.is_empty() || self.may_pump() || (!self.ramp.is_empty() && self.connecting < self.ramp_window) {
             return Ok(Wait::AtMost(Duration::ZERO));
         }
-        if self.patience == Patience::Polls && self.phase.end().is_some() {
+        if self.patience == WaitMode::Polls && self.phase.end().is_some() {
             return Ok(Wait::Spin);
         }
         let moment = self.driver.due().min(self.phase.awaited());
@@ -264,7 +264,7 @@ impl Worker {
         let closing = |worker: &Self| worker.conns.iter().any(|(_, conn)| conn.state == State::Lingering);
         for idx in 0..self.conns.capacity() {
             if self.conns.get(idx).is_some_and(|conn| conn.state != State::Lingering) {
-                self.dismiss(idx, Farewell::Reset);
+                self.dismiss(idx, CloseMode::Reset);
             }
         }
         self.backoffs.clear();
@@ -285,7 +285,7 @@ impl Worker {
         }
         for idx in 0..self.conns.capacity() {
             if self.conns.contains(idx) {
-                self.dismiss(idx, Farewell::Reset);
+                self.dismiss(idx, CloseMode::Reset);
             }
         }
         debug_assert!(self.conns.is_empty(), "a connection was left behind");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Axis, Chart, Kind, Point, Quantity, Series, over_time, percentiles, slug};
 use crate::{
     load::{Model, Quantile},
-    report::{faults, figures::Figures, intervals, units::float_len, words},
+    report::{display, faults, figures::Figures, intervals, units::float_len},
     stats::{Metric, Summary},
     store::record::{CaseRecord, RunRecord, ValidityLevel},
 };
@@ -292,7 +292,7 @@ fn errors(items: &[Item], scenario: &str) -> Option<Chart> {
         let counts = &item.figures.counts;
         let ended = super::super::units::float(counts.done + counts.failed + counts.timed_out);
         for (kind, count) in &item.figures.errors {
-            kinds.entry(words::error_kind(*kind)).or_default().push(Point {
+            kinds.entry(display::error_kind(*kind)).or_default().push(Point {
                 x,
                 y: super::super::units::float(*count) / ended.max(1.0),
                 why: item.why(),

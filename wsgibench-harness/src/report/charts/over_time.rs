@@ -10,7 +10,7 @@ use super::{
 use crate::{
     load::Model,
     report::{
-        intervals::{self, Interval},
+        intervals::{self, StatisticsInterval},
         units::{float, float_len},
     },
     store::record::ValidityLevel,
@@ -43,7 +43,7 @@ pub(super) fn charts(items: &[Item], scenario: &str, every: Option<u32>) -> Vec<
 /// The same interval of all rounds, with how often each of its figures is known.
 #[derive(Clone, Debug, Default)]
 struct Slot {
-    rounds: Vec<Interval>,
+    rounds: Vec<StatisticsInterval>,
 }
 
 struct Measure {
@@ -52,7 +52,7 @@ struct Measure {
     axis: &'static str,
     quantity: Quantity,
     /// The value in one interval of one round, with its weight.
-    value: fn(&Interval) -> Option<(f64, f64)>,
+    value: fn(&StatisticsInterval) -> Option<(f64, f64)>,
     /// Whether it says anything of this load.
     of: fn(&Model) -> bool,
 }
@@ -189,7 +189,7 @@ fn slots(item: &Item, step: u32) -> Vec<Slot> {
     slots
 }
 
-fn points(item: &Item, slots: &[Slot], step: u32, value: fn(&Interval) -> Option<(f64, f64)>) -> Vec<Point> {
+fn points(item: &Item, slots: &[Slot], step: u32, value: fn(&StatisticsInterval) -> Option<(f64, f64)>) -> Vec<Point> {
     let mut points = Vec::new();
     for (index, slot) in slots.iter().enumerate() {
         let (sum, weight) = slot

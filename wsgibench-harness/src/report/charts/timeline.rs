@@ -15,7 +15,7 @@ use crate::{
         spread::{self, Spread},
         units::float_len,
     },
-    store::record::{Pulse, RunRecord},
+    store::record::{RunRecord, Sample},
 };
 
 /// How finely it is told, tenths of a second: as finely as recovery is looked for.
@@ -171,7 +171,7 @@ fn line(item: &Item, width: usize) -> (Vec<Point>, Vec<Point>) {
 }
 
 /// Answers and losses per second in each whole piece of `width` seconds.
-fn pieces(pulses: &[Pulse], width: f64) -> Vec<(f64, f64)> {
+fn pieces(pulses: &[Sample], width: f64) -> Vec<(f64, f64)> {
     let Some(last) = pulses.last() else { return Vec::new() };
     let mut found = Vec::new();
     let mut from = counts(pulses, 0.0);
@@ -187,7 +187,7 @@ fn pieces(pulses: &[Pulse], width: f64) -> Vec<(f64, f64)> {
 }
 
 /// The counts at a moment, on the straight line between the pulses around it.
-fn counts(pulses: &[Pulse], at: f64) -> (f64, f64) {
+fn counts(pulses: &[Sample], at: f64) -> (f64, f64) {
     use crate::report::units::float;
     let after = pulses.partition_point(|pulse| pulse.at < at);
     let before = pulses.get(after.wrapping_sub(1)).copied().unwrap_or_default();
@@ -207,8 +207,8 @@ fn counts(pulses: &[Pulse], at: f64) -> (f64, f64) {
 mod tests {
     use super::*;
 
-    fn pulse(at: f64, done: u64, errors: u64) -> Pulse {
-        Pulse { at, done, errors }
+    fn pulse(at: f64, done: u64, errors: u64) -> Sample {
+        Sample { at, done, errors }
     }
 
     #[test]

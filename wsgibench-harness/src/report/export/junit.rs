@@ -8,9 +8,9 @@ use super::{ExportError, Format};
 use crate::{
     report::{
         comparison::{Comparison, change},
+        display,
         figures::Figures,
         terminal::case_text,
-        words,
     },
     stats::{Outcome, Verdict},
     store::record::{CaseOutcome, CaseRecord, RunRecord, ValidityLevel},
@@ -70,7 +70,7 @@ fn test(case: &CaseRecord, comparison: &Comparison) -> TestCase {
         CaseOutcome::Measured => TestCaseStatus::success(),
         other => {
             let mut status = TestCaseStatus::skipped();
-            status.set_message(words::unmeasured(other).unwrap_or_default());
+            status.set_message(display::unmeasured(other).unwrap_or_default());
             status
         }
     };

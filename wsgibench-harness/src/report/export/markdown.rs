@@ -6,10 +6,10 @@ use crate::{
     declare::Variant,
     report::{
         comparison::{Comparison, change},
-        endurance, faults,
+        display, endurance, faults,
         figures::Figures,
         ranking::{Ranking, rankings, server_of},
-        units, words,
+        units,
     },
     stats::{Metric, Summary},
     store::record::{RunRecord, ValidityLevel},
@@ -86,7 +86,7 @@ fn faults(run: &RunRecord) -> Vec<String> {
         let found = faults::of_case(case);
         if found.is_empty() {
             let actions: Vec<String> = case.load.faults.iter().map(|fault| fault.action.name()).collect();
-            let why = words::unmeasured(&case.outcome).unwrap_or_else(|| "no finished round".to_owned());
+            let why = display::unmeasured(&case.outcome).unwrap_or_else(|| "no finished round".to_owned());
             fault_row(
                 &mut tables[place].1,
                 [&case.server, &actions.join("; "), "-", &why, "0"],
@@ -120,7 +120,11 @@ fn endurance(run: &RunRecord) -> Option<String> {
         let lines = lines
             .into_iter()
             .chain(endurance::burst(case).map(|found| found.line()))
-            .chain(endurance::beside(case).iter().map(endurance::beside_line))
+            .chain(
+                endurance::background_clients(case)
+                    .iter()
+                    .map(endurance::slow_clients_line),
+            )
             .chain(endurance::growth(case).into_iter().map(|growth| growth.line()));
         for line in lines {
             let _ = writeln!(text, "- {}: {}", escape(&case.id), escape(&line));
@@ -190,7 +194,7 @@ fn table(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> String {
     }
     for &index in &ranking.unranked {
         let case = &run.cases[index];
-        let why = words::unmeasured(&case.outcome).unwrap_or_else(|| {
+        let why = display::unmeasured(&case.outcome).unwrap_or_else(|| {
             let reasons: Vec<&str> = figures[index].findings.iter().map(|f| f.text.as_str()).collect();
             format!("invalid: {}", reasons.join("; "))
         });

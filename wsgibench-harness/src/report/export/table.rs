@@ -1,7 +1,7 @@
 //! One row a round: the spreadsheet that the studies were kept in.
 
 use crate::{
-    report::{faults, units::float, words},
+    report::{display, faults, units::float},
     store::record::{CaseRecord, FaultRecord, LaunchRecord, RoundRecord, RunRecord},
 };
 
@@ -35,7 +35,7 @@ pub(super) const COLUMNS: &[Column] = &[
     ("launch", |r| number(u64::from(r.launch.index))),
     ("round", |r| number(u64::from(r.round.index))),
     ("started", |r| text(&r.launch.started.to_string())),
-    ("validity", |r| text(words::level(r.round.validity.level))),
+    ("validity", |r| text(display::level(r.round.validity.level))),
     ("findings", |r| {
         let checks: Vec<&str> = r.round.validity.findings.iter().map(|f| f.check.as_str()).collect();
         text(&checks.join(" "))
@@ -60,7 +60,7 @@ pub(super) const COLUMNS: &[Column] = &[
     ("errors", |r| {
         let errors = r.round.load.errors.iter().filter(|(_, count)| *count > 0);
         let kinds: Vec<String> = errors
-            .map(|(kind, count)| format!("{}={count}", words::error_kind(*kind).replace(' ', "_")))
+            .map(|(kind, count)| format!("{}={count}", display::error_kind(*kind).replace(' ', "_")))
             .collect();
         text(&kinds.join(" "))
     }),

@@ -9,7 +9,7 @@ use super::{
     table::{COLUMNS, Cell, rows},
 };
 use crate::{
-    report::{figures::Figures, words},
+    report::{display, figures::Figures},
     stats::{Metric, Unit},
     store::record::RunRecord,
 };
@@ -55,11 +55,11 @@ fn summary(sheet: &mut Worksheet, run: &RunRecord, bold: &Style) -> Result<(), X
     head(sheet, &header, bold)?;
     for (case, row) in run.cases.iter().zip(1_u32..) {
         let figures = Figures::of(case);
-        let reason = words::unmeasured(&case.outcome).unwrap_or_else(|| {
+        let reason = display::unmeasured(&case.outcome).unwrap_or_else(|| {
             let texts: Vec<&str> = figures.findings.iter().map(|f| f.text.as_str()).collect();
             texts.join(" ")
         });
-        let level = words::level(figures.level);
+        let level = display::level(figures.level);
         for (text, column) in [&case.id, &case.scenario, &case.server, &case.param, level, &reason]
             .into_iter()
             .zip(0_u16..)

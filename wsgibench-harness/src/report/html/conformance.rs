@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    conformance::{Finding, Verdict},
+    conformance::{Finding, RuleOutcome},
     report::charts::slug,
     store::{ConformanceRecord, ServerConformance, conformance::RuleRecord, record::RunRecord},
 };
@@ -99,11 +99,11 @@ pub(super) fn of(record: &ConformanceRecord, run: &RunRecord) -> Option<Conforma
     if examined.is_empty() {
         return None;
     }
-    let seen: Vec<Verdict> = Verdict::ALL
+    let seen: Vec<RuleOutcome> = RuleOutcome::ALL
         .into_iter()
         .filter(|verdict| {
             // What nobody was judged need not be explained, but for the four that a reader looks for.
-            !matches!(verdict, Verdict::Skipped | Verdict::Unknown)
+            !matches!(verdict, RuleOutcome::Skipped | RuleOutcome::Unknown)
                 || examined.iter().any(|(server, _)| server.count(*verdict) > 0)
         })
         .collect();
@@ -151,7 +151,7 @@ pub(super) fn of(record: &ConformanceRecord, run: &RunRecord) -> Option<Conforma
                 departures: found
                     .findings
                     .iter()
-                    .filter(|finding| finding.verdict != Verdict::Pass)
+                    .filter(|finding| finding.verdict != RuleOutcome::Pass)
                     .map(|finding| departure(found, finding, &record.rules))
                     .collect(),
             })
@@ -169,7 +169,7 @@ fn row<T>(rule: &RuleRecord, servers: &[(&ServerConformance, T)]) -> Rule {
         Some(finding) => Cell {
             mark: Some(mark(finding.verdict)),
             why: finding.why.clone(),
-            target: (finding.verdict != Verdict::Pass).then(|| anchor(server, finding)),
+            target: (finding.verdict != RuleOutcome::Pass).then(|| anchor(server, finding)),
         },
     };
     Rule {
@@ -216,14 +216,14 @@ fn day(started: &str) -> String {
     )
 }
 
-fn mark(verdict: Verdict) -> Mark {
+fn mark(verdict: RuleOutcome) -> Mark {
     let (symbol, look) = match verdict {
-        Verdict::Pass => ('✓', "good"),
-        Verdict::Tolerated => ('≈', "warn"),
-        Verdict::Refused => ('⊘', "warn"),
-        Verdict::Fail => ('✗', "bad"),
-        Verdict::Skipped => ('·', "neutral"),
-        Verdict::Unknown => ('?', "neutral"),
+        RuleOutcome::Pass => ('✓', "good"),
+        RuleOutcome::Tolerated => ('≈', "warn"),
+        RuleOutcome::Refused => ('⊘', "warn"),
+        RuleOutcome::Fail => ('✗', "bad"),
+        RuleOutcome::Skipped => ('·', "neutral"),
+        RuleOutcome::Unknown => ('?', "neutral"),
     };
     Mark {
         symbol,
@@ -232,13 +232,13 @@ fn mark(verdict: Verdict) -> Mark {
     }
 }
 
-fn meaning(verdict: Verdict) -> &'static str {
+fn meaning(verdict: RuleOutcome) -> &'static str {
     match verdict {
-        Verdict::Pass => "as the specification says",
-        Verdict::Tolerated => "departs from its letter, or is poorer than it could be; nobody is misled",
-        Verdict::Refused => "the server says that it cannot do this: allowed, and what needs it is unsupported",
-        Verdict::Fail => "a client, or a proxy in front, is misled, kept waiting, or loses data",
-        Verdict::Skipped => "the application does not tell what it was given",
-        Verdict::Unknown => "judged by a later version, in a word that this one does not know",
+        RuleOutcome::Pass => "as the specification says",
+        RuleOutcome::Tolerated => "departs from its letter, or is poorer than it could be; nobody is misled",
+        RuleOutcome::Refused => "the server says that it cannot do this: allowed, and what needs it is unsupported",
+        RuleOutcome::Fail => "a client, or a proxy in front, is misled, kept waiting, or loses data",
+        RuleOutcome::Skipped => "the application does not tell what it was given",
+        RuleOutcome::Unknown => "judged by a later version, in a word that this one does not know",
     }
 }

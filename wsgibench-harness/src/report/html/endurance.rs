@@ -1,6 +1,6 @@
 //! What is told of a server beside its rate: capacity, bursts, slow clients, growth of memory; and what it costs before any load.
 
-use super::table::{Table, figures, words};
+use super::table::{Table, numeric_column, text_column};
 use crate::{
     report::{
         endurance::{self, Growth},
@@ -34,10 +34,10 @@ fn capacity(run: &RunRecord) -> Table {
                   shares of it."
             .into(),
         heads: vec![
-            words("case"),
-            figures("capacity, req/s"),
-            figures("lowest to highest"),
-            figures("launches"),
+            text_column("case"),
+            numeric_column("capacity, req/s"),
+            numeric_column("lowest to highest"),
+            numeric_column("launches"),
         ],
         rows: run.cases.iter().filter_map(row).collect(),
     }
@@ -62,12 +62,12 @@ fn bursts(run: &RunRecord) -> Table {
                   the most where they differ."
             .into(),
         heads: vec![
-            words("case"),
-            figures("p99 as before after"),
-            figures("usual p99"),
-            figures("worst p99"),
-            figures("errors"),
-            figures("rounds"),
+            text_column("case"),
+            numeric_column("p99 as before after"),
+            numeric_column("usual p99"),
+            numeric_column("worst p99"),
+            numeric_column("errors"),
+            numeric_column("rounds"),
         ],
         rows: run.cases.iter().filter_map(row).collect(),
     }
@@ -75,7 +75,7 @@ fn bursts(run: &RunRecord) -> Table {
 
 fn slow(run: &RunRecord) -> Table {
     let rows = run.cases.iter().flat_map(|case| {
-        endurance::beside(case).iter().map(|slow| {
+        endurance::background_clients(case).iter().map(|slow| {
             let mut row = vec![case.id.clone(), slow.name.clone()];
             row.extend([slow.there, slow.wanted, slow.finished, slow.sent_away, slow.not_let_in].map(units::grouped));
             row
@@ -88,13 +88,13 @@ fn slow(run: &RunRecord) -> Table {
                   others'."
             .into(),
         heads: vec![
-            words("case"),
-            words("who"),
-            figures("connected"),
-            figures("wanted"),
-            figures("came to their end"),
-            figures("sent away"),
-            figures("attempts not let in"),
+            text_column("case"),
+            text_column("who"),
+            numeric_column("connected"),
+            numeric_column("wanted"),
+            numeric_column("came to their end"),
+            numeric_column("sent away"),
+            numeric_column("attempts not let in"),
         ],
         rows: rows.collect(),
     }
@@ -125,13 +125,13 @@ fn growth(run: &RunRecord) -> Table {
                   growth, and no steadiness either."
             .into(),
         heads: vec![
-            words("case"),
-            words("what can be told"),
-            figures("a minute"),
-            figures("95 % interval"),
-            figures("over"),
-            figures("launch"),
-            figures("round"),
+            text_column("case"),
+            text_column("what can be told"),
+            numeric_column("a minute"),
+            numeric_column("95 % interval"),
+            numeric_column("over"),
+            numeric_column("launch"),
+            numeric_column("round"),
         ],
         rows: rows.collect(),
     }
@@ -139,8 +139,8 @@ fn growth(run: &RunRecord) -> Table {
 
 /// What servers cost before they do anything.
 pub(super) fn footprint(run: &RunRecord) -> Option<Table> {
-    let mut heads = footprint::HEADS.map(figures).to_vec();
-    heads[0] = words(footprint::HEADS[0]);
+    let mut heads = footprint::HEADS.map(numeric_column).to_vec();
+    heads[0] = text_column(footprint::HEADS[0]);
     Table {
         id: "footprints".into(),
         title: "Cold start and footprint".into(),

@@ -4,17 +4,18 @@ use serde::Serialize;
 
 use super::{
     steps::{self, CaseSteps},
-    table::{Table, figures as numbers, words as texts},
+    table::{Table, numeric_column as numbers, text_column as texts},
     view::dash,
 };
 use crate::{
     report::{
         charts::{Chart, of_faults, slug},
+        display,
         faults::{self, Course, FaultFigures},
         figures::Figures,
         ranking::server_of,
         spread::{self, Spread},
-        units, words,
+        units,
     },
     store::record::{CaseOutcome, CaseRecord, FaultRecord, RunRecord},
 };
@@ -73,7 +74,7 @@ pub(super) fn of(run: &RunRecord, figures: &[Figures]) -> Vec<Group> {
                 param: case.param.clone(),
                 anchor: slug(&format!("{}/{}", case.scenario, case.param)),
                 description: case.description.clone(),
-                load: words::work(case),
+                load: display::work(case),
                 rows: Vec::new(),
                 timeline: Vec::new(),
                 meanwhile: Vec::new(),
@@ -124,7 +125,7 @@ fn rows(run: &RunRecord, case: &CaseRecord, figures: &Figures) -> Vec<Row> {
         launches: "0".into(),
         errors: String::new(),
         told: String::new(),
-        level: words::level(figures.level),
+        level: display::level(figures.level),
         reasons: reasons(figures),
     };
     let found = faults::of_case(case);
@@ -228,7 +229,7 @@ fn answers(answers: &std::collections::BTreeMap<String, u64>) -> String {
 fn errors(figures: &Figures) -> String {
     let kinds = figures.errors.iter();
     let kinds: Vec<String> = kinds
-        .map(|(kind, count)| format!("{} {}", units::grouped(*count), words::error_kind(*kind)))
+        .map(|(kind, count)| format!("{} {}", units::grouped(*count), display::error_kind(*kind)))
         .collect();
     kinds.join(", ")
 }

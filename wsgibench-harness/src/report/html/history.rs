@@ -8,9 +8,9 @@ use super::Baseline;
 use crate::{
     report::{
         charts::{Axis, Chart, Kind, Point, Quantity, Series, slug, wide},
-        faults,
+        display, faults,
         figures::{BOOTSTRAP_SEED, Figures},
-        units, words,
+        units,
     },
     stats::{Estimate, Metric, summarise},
     store::{
@@ -317,7 +317,7 @@ fn row(id: &str, metric: Metric, columns: &[Column]) -> Row {
             .estimate
             .interval
             .map(|i| format!("{} to {}", units::metric(metric, i.low), units::metric(metric, i.high))),
-        level: words::level(figure.level),
+        level: display::level(figure.level),
     };
     Row {
         case: id.to_owned(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     declare::{Source, Variant},
-    report::{charts::slug, units, words},
+    report::{charts::slug, display, units},
     store::record::ServerRecord,
 };
 
@@ -79,7 +79,7 @@ pub(super) fn server(record: &ServerRecord) -> Server {
         command: if spec.command.is_empty() {
             "the image's own".into()
         } else {
-            words::command(&spec.command)
+            display::command(&spec.command)
         },
         facts,
     }

@@ -24,12 +24,12 @@ pub(super) struct Head {
 }
 
 /// A column of words.
-pub(super) const fn words(name: &'static str) -> Head {
+pub(super) const fn text_column(name: &'static str) -> Head {
     Head { name, figures: false }
 }
 
 /// A column of figures.
-pub(super) const fn figures(name: &'static str) -> Head {
+pub(super) const fn numeric_column(name: &'static str) -> Head {
     Head { name, figures: true }
 }
 

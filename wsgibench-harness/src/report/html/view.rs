@@ -19,10 +19,10 @@ use crate::{
     report::{
         charts::{Chart, of_scenario, slug},
         comparison::Comparison,
-        facts,
+        display, facts,
         figures::Figures,
         ranking::{Ranking, rankings, server_of},
-        units, words,
+        units,
     },
     stats::{Metric, Summary},
     store::record::{CaseRecord, RunRecord, ValidityLevel},
@@ -137,7 +137,7 @@ impl View {
             run.cases
                 .iter()
                 .zip(&figures)
-                .filter(|(c, _)| words::unmeasured(&c.outcome).is_none())
+                .filter(|(c, _)| display::unmeasured(&c.outcome).is_none())
         };
         let count = |level: ValidityLevel| measured().filter(|(_, f)| f.level == level).count();
         let (comparison, comparison_error) = match Comparison::of(run) {
@@ -252,7 +252,7 @@ fn ranked(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> Ranked {
         .first()
         .map(|r| r.case)
         .or(ranking.unranked.first().copied())
-        .map_or_else(String::new, |index| words::work(&run.cases[index]));
+        .map_or_else(String::new, |index| display::work(&run.cases[index]));
     let other = if ranking.by == Metric::Throughput {
         Metric::P99
     } else {
@@ -273,7 +273,7 @@ fn ranked(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> Ranked {
             server: case.server.clone(),
             anchor: server_of(run, case).map_or_else(String::new, |s| slug(&s.spec.name)),
             case: case.id.clone(),
-            level: words::level(one.level),
+            level: display::level(one.level),
             reasons: reasons(one),
             notes: server_of(run, case).map_or_else(String::new, |s| s.spec.notes.join("; ")),
             figure: units::metric(ranking.by, summary.mean.point),
@@ -289,7 +289,7 @@ fn ranked(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> Ranked {
     });
     let why = |index: &usize| {
         let (case, one) = (&run.cases[*index], &figures[*index]);
-        let why = words::unmeasured(&case.outcome).unwrap_or_else(|| format!("invalid: {}", reasons(one)));
+        let why = display::unmeasured(&case.outcome).unwrap_or_else(|| format!("invalid: {}", reasons(one)));
         (case.server.clone(), why)
     };
     Ranked {
@@ -333,7 +333,7 @@ fn interval(metric: Metric, summary: &Summary) -> Option<String> {
 }
 
 fn case_row(case: &CaseRecord, figures: &Figures) -> CaseRow {
-    let unmeasured = words::unmeasured(&case.outcome);
+    let unmeasured = display::unmeasured(&case.outcome);
     let with_interval = |metric: Metric| {
         figures.metrics.get(&metric).map_or_else(dash, |s| {
             let point = units::metric(metric, s.mean.point);
@@ -358,7 +358,7 @@ fn case_row(case: &CaseRecord, figures: &Figures) -> CaseRow {
         level: if unmeasured.is_some() {
             "not measured"
         } else {
-            words::level(figures.level)
+            display::level(figures.level)
         },
         why: unmeasured.unwrap_or_else(|| reasons(figures)),
         launches: case.launches.len(),
@@ -386,7 +386,7 @@ fn errors(figures: &Figures) -> String {
     let kinds: Vec<String> = figures
         .errors
         .iter()
-        .map(|(kind, count)| format!("{} {}", units::grouped(*count), words::error_kind(*kind)))
+        .map(|(kind, count)| format!("{} {}", units::grouped(*count), display::error_kind(*kind)))
         .collect();
     if kinds.is_empty() {
         "none".into()

@@ -5,7 +5,7 @@ use console::style;
 use super::text::{INDENT, WIDTH, cut, plain, wrapped};
 use crate::{
     load::script::WHOLE_SCRIPT,
-    report::{endurance, faults, figures::Figures, units, words},
+    report::{display, endurance, faults, figures::Figures, units},
     stats::{Estimate, Metric, Summary},
     store::record::{CaseRecord, ValidityLevel},
 };
@@ -13,7 +13,7 @@ use crate::{
 pub(super) fn render(case: &CaseRecord, figures: &Figures) -> String {
     let mut page = Page::default();
     page.title(&case.id);
-    if let Some(why) = words::unmeasured(&case.outcome) {
+    if let Some(why) = display::unmeasured(&case.outcome) {
         page.wrapped("", &why);
         return page.text;
     }
@@ -34,7 +34,7 @@ pub(super) fn render(case: &CaseRecord, figures: &Figures) -> String {
         page.wrapped("failed", &format!("launch {}: {error}", launch + 1));
     }
     for finding in &figures.findings {
-        page.wrapped(words::level(finding.level), &finding.text);
+        page.wrapped(display::level(finding.level), &finding.text);
     }
     // The level without a finding would leave the reader alone with it.
     if figures.level == ValidityLevel::Invalid && figures.findings.is_empty() && figures.rounds > 0 {
@@ -68,8 +68,8 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
     if !memory.is_empty() {
         page.line("memory", &memory.join(", "), "");
     }
-    for slow in endurance::beside(case) {
-        page.wrapped("beside", &endurance::beside_line(slow));
+    for slow in endurance::background_clients(case) {
+        page.wrapped("beside", &endurance::slow_clients_line(slow));
     }
     if let Some(capacity) = endurance::capacity(case) {
         page.wrapped("can do", &capacity.line());
@@ -210,7 +210,7 @@ pub(super) fn errors(figures: &Figures) -> String {
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let kinds: Vec<String> = kinds
         .into_iter()
-        .map(|(kind, count)| format!("{} {}", units::grouped(*count), words::error_kind(*kind)))
+        .map(|(kind, count)| format!("{} {}", units::grouped(*count), display::error_kind(*kind)))
         .collect();
     let share = figures.metrics.get(&Metric::ErrorShare).map_or_else(String::new, |s| {
         format!(" ({} of requests)", units::percent(s.mean.point))

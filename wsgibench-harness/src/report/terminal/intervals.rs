@@ -9,7 +9,7 @@ use super::text::{WIDTH, cut};
 use crate::{
     report::{
         figures::Figures,
-        intervals::{Interval, of_round, wanted},
+        intervals::{StatisticsInterval, of_round, wanted},
         units,
     },
     store::record::RunRecord,
@@ -48,7 +48,7 @@ pub(super) fn render(run: &RunRecord, figures: &[Figures]) -> String {
     text
 }
 
-fn table(parts: &[Interval]) -> String {
+fn table(parts: &[StatisticsInterval]) -> String {
     let mut table = Table::new();
     table
         .load_preset(presets::NOTHING)

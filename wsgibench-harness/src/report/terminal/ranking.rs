@@ -7,9 +7,10 @@ use super::text::{WIDTH, cut, wrapped};
 use crate::{
     declare::Variant,
     report::{
+        display,
         figures::Figures,
         ranking::{Ranking, server_of},
-        units, words,
+        units,
     },
     stats::{Metric, Summary},
     store::record::{RunRecord, ValidityLevel},
@@ -90,7 +91,7 @@ fn title(run: &RunRecord, ranking: &Ranking) -> String {
         .cases
         .iter()
         .find(|c| c.scenario == ranking.scenario && c.param == ranking.param)
-        .map_or_else(String::new, words::work);
+        .map_or_else(String::new, display::work);
     let variant = match ranking.variant {
         Variant::Tuned => "",
         Variant::Default => ", as they come",
@@ -102,7 +103,7 @@ fn title(run: &RunRecord, ranking: &Ranking) -> String {
 
 fn unranked(run: &RunRecord, figures: &[Figures], index: usize) -> String {
     let case = &run.cases[index];
-    let why = words::unmeasured(&case.outcome).unwrap_or_else(|| {
+    let why = display::unmeasured(&case.outcome).unwrap_or_else(|| {
         let reasons: Vec<&str> = figures[index]
             .findings
             .iter()

@@ -11,18 +11,18 @@ use testcontainers::{
 use super::{
     DockerSandbox,
     container::{split_reference, writable},
+    container_stats::ContainerStats,
     engine::reason,
-    eye::Eye,
     guard::Guarded,
     labels,
 };
 use crate::{
-    declare::{ServerSpec, server::Service},
+    declare::{ServerSpec, server::Companion},
     sandbox::{
         cpus,
         error::{SHOWN_LINES, last_lines},
-        place,
-        ready::{self, Met, NotReady},
+        expand_placeholders,
+        ready::{self, NotReady, ProbeError},
     },
 };
 
@@ -30,10 +30,10 @@ use crate::{
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// A companion that runs.
-pub(super) struct Companion {
+pub(super) struct RunningCompanion {
     pub(super) name: String,
     pub(super) container: Guarded,
-    pub(super) eye: Eye,
+    pub(super) stats: ContainerStats,
 }
 
 /// A name and the address that it stands for.
@@ -44,17 +44,17 @@ pub(super) async fn start_all(
     sandbox: &DockerSandbox,
     spec: &ServerSpec,
     images: &[String],
-) -> Result<(Vec<Companion>, Vec<Name>), String> {
+) -> Result<(Vec<RunningCompanion>, Vec<Name>), String> {
     let (mut running, mut hosts) = (Vec::new(), Vec::new());
-    for (service, image) in spec.services.iter().zip(images) {
-        let (container, eye, address) = start(sandbox, service, image, &hosts)
+    for (companion, image) in spec.companions.iter().zip(images) {
+        let (container, stats, address) = start(sandbox, companion, image, &hosts)
             .await
-            .map_err(|error| format!("its companion `{}` did not start: {error}", service.name))?;
-        hosts.push((service.name.clone(), address));
-        running.push(Companion {
-            name: service.name.clone(),
+            .map_err(|error| format!("its companion `{}` did not start: {error}", companion.name))?;
+        hosts.push((companion.name.clone(), address));
+        running.push(RunningCompanion {
+            name: companion.name.clone(),
             container,
-            eye,
+            stats,
         });
     }
     Ok((running, hosts))
@@ -62,19 +62,19 @@ pub(super) async fn start_all(
 
 async fn start(
     sandbox: &DockerSandbox,
-    service: &Service,
+    companion: &Companion,
     image: &str,
     hosts: &[Name],
-) -> Result<(Guarded, Eye, std::net::IpAddr), String> {
+) -> Result<(Guarded, ContainerStats, std::net::IpAddr), String> {
     let (name, tag) = split_reference(image);
     // The CPUs that the servers share, never the load engine's.
     let cpus = cpus::format_list(&sandbox.context.options.server_cpus);
-    let confined = service.confined;
+    let confined = companion.confined;
     let mut request = GenericImage::new(name, tag)
-        .with_exposed_port(service.port.tcp())
+        .with_exposed_port(companion.port.tcp())
         .with_network(sandbox.network.name.clone())
         .with_labels(labels(&sandbox.context.options.run_id))
-        .with_label("wsgibench.service", service.name.clone())
+        .with_label("wsgibench.companion", companion.name.clone())
         .with_security_opt("no-new-privileges")
         .with_host_config_modifier(move |host: &mut HostConfig| {
             host.cpuset_cpus = Some(cpus.clone());
@@ -84,11 +84,16 @@ async fn start(
     if confined {
         request = request.with_cap_drop("ALL").with_readonly_rootfs(true);
     }
-    if !service.command.is_empty() {
-        request = request.with_cmd(service.command.iter().map(|word| place(word, "0.0.0.0", service.port)));
+    if !companion.command.is_empty() {
+        request = request.with_cmd(
+            companion
+                .command
+                .iter()
+                .map(|word| expand_placeholders(word, "0.0.0.0", companion.port)),
+        );
     }
-    for (name, value) in &service.env {
-        request = request.with_env_var(name.clone(), place(value, "0.0.0.0", service.port));
+    for (name, value) in &companion.env {
+        request = request.with_env_var(name.clone(), expand_placeholders(value, "0.0.0.0", companion.port));
     }
     for (name, address) in hosts {
         request = request.with_host(name.clone(), Host::Addr(*address));
@@ -102,7 +107,7 @@ async fn start(
         .await
         .map_err(|error| reason(&error))?;
     let pid = inspected.state.and_then(|state| state.pid);
-    let eye = Eye::open(&sandbox.engine, container.id(), pid).map_err(|error| error.to_string())?;
+    let stats = ContainerStats::open(&sandbox.engine, container.id(), pid).map_err(|error| error.to_string())?;
     let address = inspected
         .network_settings
         .and_then(|settings| settings.networks?.remove(&sandbox.network.name)?.ip_address)
@@ -110,9 +115,9 @@ async fn start(
     let why = match address {
         None => NotReady::Died,
         Some(address) => {
-            let accepting = wait_until_accepting(sandbox, &container, address, service.port, deadline, &eye).await;
+            let accepting = wait_until_accepting(sandbox, &container, address, companion.port, deadline, &stats).await;
             match accepting {
-                Ok(()) => return Ok((container, eye, address)),
+                Ok(()) => return Ok((container, stats, address)),
                 Err(why) => why,
             }
         }
@@ -120,7 +125,7 @@ async fn start(
     let said = last_lines(&container.output().await, SHOWN_LINES);
     let why = match why {
         NotReady::Died => "it ended".to_owned(),
-        NotReady::Deadline(last) => format!("nothing accepted connections on its port {} ({last})", service.port),
+        NotReady::Deadline(last) => format!("nothing accepted connections on its port {} ({last})", companion.port),
     };
     Err(format!("{why}; it printed last:\n{said}"))
 }
@@ -132,17 +137,19 @@ async fn wait_until_accepting(
     address: std::net::IpAddr,
     port: u16,
     deadline: Instant,
-    eye: &Eye,
+    stats: &ContainerStats,
 ) -> Result<(), NotReady> {
     if sandbox.network.has_route {
-        return ready::wait_until_accepting((address, port).into(), deadline, || eye.is_alive()).await;
+        return ready::wait_until_accepting((address, port).into(), deadline, || stats.is_alive()).await;
     }
     loop {
-        if !eye.is_alive() {
+        if !stats.is_alive() {
             return Err(NotReady::Died);
         }
         if Instant::now() > deadline {
-            return Err(NotReady::Deadline(Met::Nobody("nothing listens there".to_owned())));
+            return Err(NotReady::Deadline(ProbeError::Nobody(
+                "nothing listens there".to_owned(),
+            )));
         }
         let tables = container
             .exec(&["cat", "/proc/net/tcp", "/proc/net/tcp6"])

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     declare::ServerSpec,
-    sandbox::{context::Context, place},
+    sandbox::{context::SandboxContext, expand_placeholders},
 };
 
 /// Bytes of a container's `/dev/shm`.
@@ -33,7 +33,7 @@ pub(crate) struct Shape<'a> {
 }
 
 /// The request for a server's container.
-pub(crate) fn server(context: &Context, spec: &ServerSpec, shape: &Shape<'_>) -> ContainerRequest<GenericImage> {
+pub(crate) fn server(context: &SandboxContext, spec: &ServerSpec, shape: &Shape<'_>) -> ContainerRequest<GenericImage> {
     let (name, tag) = split_reference(shape.image);
     let image = GenericImage::new(name, tag).with_exposed_port(spec.port.tcp());
     let mut request = image
@@ -49,10 +49,14 @@ pub(crate) fn server(context: &Context, spec: &ServerSpec, shape: &Shape<'_>) ->
         request = request.with_cap_add(capability.clone());
     }
     if !spec.command.is_empty() {
-        request = request.with_cmd(spec.command.iter().map(|word| place(word, "0.0.0.0", spec.port)));
+        request = request.with_cmd(
+            spec.command
+                .iter()
+                .map(|word| expand_placeholders(word, "0.0.0.0", spec.port)),
+        );
     }
     for (name, value) in &spec.env {
-        request = request.with_env_var(name.clone(), place(value, "0.0.0.0", spec.port));
+        request = request.with_env_var(name.clone(), expand_placeholders(value, "0.0.0.0", spec.port));
     }
     for (name, address) in shape.hosts {
         request = request.with_host(name.clone(), Host::Addr(*address));
@@ -66,7 +70,11 @@ pub(crate) fn server(context: &Context, spec: &ServerSpec, shape: &Shape<'_>) ->
 }
 
 /// The limits that testcontainers has no setter for.
-fn host_config(context: &Context, spec: &ServerSpec, route: Route) -> impl Fn(&mut HostConfig) + Send + Sync + 'static {
+fn host_config(
+    context: &SandboxContext,
+    spec: &ServerSpec,
+    route: Route,
+) -> impl Fn(&mut HostConfig) + Send + Sync + 'static {
     let limits = spec.limits.clone();
     let cpus = crate::sandbox::cpus::format_list(context.cpus(limits.cpus));
     let memory = i64::try_from(limits.memory).unwrap_or(i64::MAX);
@@ -153,7 +161,7 @@ mod tests {
 
     #[test]
     fn places_are_filled() {
-        assert_eq!(place("{host}:{port}", "0.0.0.0", 8000), "0.0.0.0:8000");
-        assert_eq!(place("{other}", "0.0.0.0", 8000), "{other}");
+        assert_eq!(expand_placeholders("{host}:{port}", "0.0.0.0", 8000), "0.0.0.0:8000");
+        assert_eq!(expand_placeholders("{other}", "0.0.0.0", 8000), "{other}");
     }
 }

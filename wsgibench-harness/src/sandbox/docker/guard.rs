@@ -20,7 +20,7 @@ use super::{
     blocking,
     engine::{Engine, reason},
     network::Route,
-    reap,
+    orphan_cleanup,
 };
 use crate::sandbox::{ExecOutput, owner::Owner};
 
@@ -55,7 +55,7 @@ impl Guarded {
     /// Starts a container.
     pub(super) async fn start(engine: &Engine, request: ContainerRequest<GenericImage>) -> Result<Self, String> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        if reap::is_closing() {
+        if orphan_cleanup::is_closing() {
             return Err("the run is being ended".into());
         }
         let launch = format!("{}#{}", Owner::this(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -164,7 +164,9 @@ impl Drop for Guarded {
                 } else {
                     Duration::ZERO
                 };
-            while reap::sweep(&engine, LAUNCH_LABEL, |label| label == launch).await == 0 && Instant::now() < until {
+            while orphan_cleanup::sweep(&engine, LAUNCH_LABEL, |label| label == launch).await == 0
+                && Instant::now() < until
+            {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });

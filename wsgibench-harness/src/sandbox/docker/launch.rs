@@ -15,17 +15,17 @@ use tokio::sync::Mutex;
 
 use super::{
     DockerSandbox,
-    companion::{self, Companion},
+    companion::{self, RunningCompanion},
     container::{self, Shape},
+    container_stats::{self, ContainerStats},
     engine::{Engine, reason},
-    eye::{self, Eye},
     guard::{Guarded, write_log},
     network::Route,
 };
 use crate::{
     declare::ServerSpec,
     sandbox::{
-        ExecOutput, LaunchError, Prepared, Signal, StopInfo, Usage,
+        ExecOutput, LaunchError, PreparedServer, Signal, StopInfo, Usage,
         error::{SHOWN_LINES, last_lines},
         ready::{self, NotReady},
     },
@@ -43,11 +43,11 @@ pub(crate) struct DockerLaunch {
     engine: Engine,
     server: Guarded,
     /// Removed after the server.
-    companions: Vec<Companion>,
+    companions: Vec<RunningCompanion>,
     address: SocketAddr,
     start_up: Duration,
     /// Another one after a restart.
-    eye: RwLock<Eye>,
+    stats: RwLock<ContainerStats>,
     route: Route,
     port: u16,
     log: PathBuf,
@@ -55,12 +55,12 @@ pub(crate) struct DockerLaunch {
 
 pub(super) async fn launch(
     sandbox: &DockerSandbox,
-    prepared: &Prepared,
+    prepared: &PreparedServer,
     log: &Path,
 ) -> Result<DockerLaunch, LaunchError> {
     let spec = &prepared.spec;
     let fail = |reason: String| LaunchError::not_started(&spec.name, reason);
-    let (companions, hosts) = companion::start_all(sandbox, spec, &prepared.services)
+    let (companions, hosts) = companion::start_all(sandbox, spec, &prepared.companions)
         .await
         .map_err(fail)?;
 
@@ -70,11 +70,12 @@ pub(super) async fn launch(
         .map_err(|reason| fail(no_program(reason)))?;
     server.log = Some(log.to_owned());
     let state = inspect(&sandbox.engine, server.id()).await.map_err(fail)?;
-    let eye = Eye::open(&sandbox.engine, server.id(), state.pid).map_err(|error| fail(error.to_string()))?;
+    let container_stats =
+        ContainerStats::open(&sandbox.engine, server.id(), state.pid).map_err(|error| fail(error.to_string()))?;
     let address = match server.address(sandbox.network.route, spec.port).await {
         Ok(address) => Ok(address),
         // One that has ended by now has no address any more: its end is what to tell.
-        Err(_) if !state.running || !eye.is_alive() => Err(NotReady::Died),
+        Err(_) if !state.running || !container_stats.is_alive() => Err(NotReady::Died),
         Err(error) => return Err(fail(error)),
     };
     let mut launch = DockerLaunch {
@@ -83,7 +84,7 @@ pub(super) async fn launch(
         companions,
         address: address.clone().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0))),
         start_up: Duration::ZERO,
-        eye: RwLock::new(eye),
+        stats: RwLock::new(container_stats),
         route: sandbox.network.route,
         port: spec.port,
         log: log.to_owned(),
@@ -148,7 +149,7 @@ async fn start_server(
 /// The hard descriptor limit of a container that was started without one.
 async fn hard_limit(engine: &Engine, probe: Guarded) -> Result<u64, String> {
     let state = inspect(engine, probe.id()).await?;
-    let limits = match eye::near_pid(probe.id(), state.pid) {
+    let limits = match container_stats::local_pid(probe.id(), state.pid) {
         Some(pid) => fs::read_to_string(format!("/proc/{pid}/limits")).map_err(|error| error.to_string())?,
         None => String::from_utf8_lossy(&probe.exec(&["cat", "/proc/1/limits"]).await?.stdout).into_owned(),
     };
@@ -193,15 +194,15 @@ impl DockerLaunch {
     }
 
     pub(crate) fn usage(&self) -> io::Result<Usage> {
-        self.eye().usage()
+        self.stats().usage()
     }
 
     pub(crate) fn is_alive(&self) -> bool {
-        self.eye().is_alive()
+        self.stats().is_alive()
     }
 
     pub(crate) fn pids(&self) -> Vec<u32> {
-        self.eye().pids()
+        self.stats().pids()
     }
 
     pub(crate) async fn exec(&self, command: &[&str]) -> io::Result<ExecOutput> {
@@ -225,7 +226,7 @@ impl DockerLaunch {
     pub(crate) fn companion_usage(&self) -> Vec<(String, Usage)> {
         self.companions
             .iter()
-            .filter_map(|one| Some((one.name.clone(), one.eye.usage().ok()?)))
+            .filter_map(|one| Some((one.name.clone(), one.stats.usage().ok()?)))
             .collect()
     }
 
@@ -235,8 +236,8 @@ impl DockerLaunch {
         sent.map_err(|error| io::Error::other(reason(&error)))
     }
 
-    fn eye(&self) -> RwLockReadGuard<'_, Eye> {
-        self.eye.read().unwrap_or_else(PoisonError::into_inner)
+    fn stats(&self) -> RwLockReadGuard<'_, ContainerStats> {
+        self.stats.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops it and starts it again.
@@ -247,8 +248,8 @@ impl DockerLaunch {
         let state = inspect(&self.engine, self.server.id())
             .await
             .map_err(io::Error::other)?;
-        let eye = Eye::open(&self.engine, self.server.id(), state.pid)?;
-        *self.eye.write().unwrap_or_else(PoisonError::into_inner) = eye;
+        let container_stats = ContainerStats::open(&self.engine, self.server.id(), state.pid)?;
+        *self.stats.write().unwrap_or_else(PoisonError::into_inner) = container_stats;
         let address = self
             .server
             .address(self.route, self.port)

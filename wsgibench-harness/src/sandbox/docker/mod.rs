@@ -9,17 +9,17 @@ mod blocking;
 mod build;
 mod companion;
 mod container;
+mod container_stats;
 mod context_files;
 mod engine;
-mod eye;
 mod guard;
+mod image_prune;
 mod launch;
 mod network;
+mod orphan_cleanup;
 mod prepare;
 mod pull;
-mod reap;
 mod remote;
-mod trim;
 mod versions;
 
 use std::{path::Path, sync::Arc};
@@ -27,14 +27,14 @@ use std::{path::Path, sync::Arc};
 pub(crate) use base_image::{BASE_REPOSITORY, looked_for as base_images};
 pub(crate) use engine::{Engine, reason};
 pub(crate) use launch::DockerLaunch;
+pub(crate) use orphan_cleanup::{emergency_cleanup, reap_quietly};
 pub(crate) use prepare::IMAGE_LABEL;
-pub(crate) use reap::{emergency_cleanup, reap_quietly};
 
 use self::{
     base_image::BaseImages,
     network::{Network, Route},
 };
-use super::{LaunchError, PrepareError, Prepared, SandboxError, context::Context, owner};
+use super::{LaunchError, PrepareError, PreparedServer, SandboxError, context::SandboxContext, owner};
 use crate::declare::ServerSpec;
 
 /// Label of everything of one run.
@@ -50,7 +50,7 @@ fn labels(run_id: &str) -> [(String, String); 2] {
 
 /// An engine, a base image and the run's network.
 pub(crate) struct DockerSandbox {
-    context: Arc<Context>,
+    context: Arc<SandboxContext>,
     engine: Engine,
     network: Network,
     bases: BaseImages,
@@ -60,10 +60,10 @@ pub(crate) struct DockerSandbox {
 
 impl DockerSandbox {
     /// Connects, removes what dead runs left, finds a base image (`need_base`), makes the network.
-    pub(crate) async fn open(context: Arc<Context>) -> Result<Self, SandboxError> {
+    pub(crate) async fn open(context: Arc<SandboxContext>) -> Result<Self, SandboxError> {
         let engine = Engine::connect().await?;
-        reap::mark_used();
-        reap::reap_dead(&engine, &context).await;
+        orphan_cleanup::mark_used();
+        orphan_cleanup::reap_dead(&engine, &context).await;
         let bases = BaseImages::new(engine.clone(), context.clone());
         bases.get(None).await.map_err(SandboxError::NoBaseImage)?;
         let network = Network::create(&engine, &context).await?;
@@ -99,11 +99,11 @@ impl DockerSandbox {
         }
     }
 
-    pub(crate) async fn prepare(&self, spec: &ServerSpec) -> Result<Prepared, PrepareError> {
+    pub(crate) async fn prepare(&self, spec: &ServerSpec) -> Result<PreparedServer, PrepareError> {
         prepare::prepare(self, spec).await
     }
 
-    pub(crate) async fn launch(&self, prepared: &Prepared, log: &Path) -> Result<DockerLaunch, LaunchError> {
+    pub(crate) async fn launch(&self, prepared: &PreparedServer, log: &Path) -> Result<DockerLaunch, LaunchError> {
         launch::launch(self, prepared, log).await
     }
 

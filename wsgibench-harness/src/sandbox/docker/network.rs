@@ -8,7 +8,7 @@ use testcontainers::bollard::{
 };
 
 use super::{engine::Engine, engine::reason, labels};
-use crate::sandbox::{SandboxError, context::Context};
+use crate::sandbox::{SandboxError, context::SandboxContext};
 
 /// How the load reaches a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) struct Network {
 
 impl Network {
     /// Makes the network: internal where its addresses can be reached from here, else plain.
-    pub(crate) async fn create(engine: &Engine, context: &Context) -> Result<Self, SandboxError> {
+    pub(crate) async fn create(engine: &Engine, context: &SandboxContext) -> Result<Self, SandboxError> {
         // The engine takes the same name twice, and then finds neither by it.
         let name = format!("wsgibench-{}-{:08x}", context.options.run_id, rand::random::<u32>());
         let internal = !context.options.published_port;
@@ -75,7 +75,7 @@ impl Network {
     }
 }
 
-async fn make(engine: &Engine, context: &Context, name: &str, internal: bool) -> Result<String, SandboxError> {
+async fn make(engine: &Engine, context: &SandboxContext, name: &str, internal: bool) -> Result<String, SandboxError> {
     let labels: HashMap<String, String> = labels(&context.options.run_id).into_iter().collect();
     let request = NetworkCreateRequest {
         name: name.to_owned(),

@@ -10,11 +10,11 @@ use super::{
     DockerSandbox,
     build::{self, Build},
     context_files::ContextFiles,
-    trim, versions,
+    image_prune, versions,
 };
 use crate::{
     declare::{ServerSpec, Source},
-    sandbox::{PrepareError, Prepared},
+    sandbox::{PrepareError, PreparedServer},
 };
 
 /// Repositories of our images are below this name.
@@ -48,7 +48,7 @@ struct Recipe<'a> {
     python: Option<&'a str>,
 }
 
-pub(super) async fn prepare(sandbox: &DockerSandbox, spec: &ServerSpec) -> Result<Prepared, PrepareError> {
+pub(super) async fn prepare(sandbox: &DockerSandbox, spec: &ServerSpec) -> Result<PreparedServer, PrepareError> {
     let recipe = Recipe {
         name: &spec.name,
         source: &spec.source,
@@ -56,16 +56,16 @@ pub(super) async fn prepare(sandbox: &DockerSandbox, spec: &ServerSpec) -> Resul
         python: spec.python.as_deref(),
     };
     let image = image(sandbox, &recipe).await?;
-    let mut services = Vec::new();
-    for service in &spec.services {
+    let mut companions = Vec::new();
+    for companion in &spec.companions {
         let recipe = Recipe {
-            name: &service.name,
-            source: &service.source,
+            name: &companion.name,
+            source: &companion.source,
             app: None,
             python: None,
         };
-        services.push(self::image(sandbox, &recipe).await.map_err(|error| {
-            let of = |text| format!("its companion `{}`: {text}", service.name);
+        companions.push(self::image(sandbox, &recipe).await.map_err(|error| {
+            let of = |text| format!("its companion `{}`: {text}", companion.name);
             match error {
                 PrepareError::NotAvailable(text) => PrepareError::NotAvailable(of(text)),
                 PrepareError::Failed(text) => PrepareError::Failed(of(text)),
@@ -82,13 +82,13 @@ pub(super) async fn prepare(sandbox: &DockerSandbox, spec: &ServerSpec) -> Resul
         Some(id) => versions::of_image(sandbox, &image, id).await,
         None => BTreeMap::new(),
     };
-    Ok(Prepared {
+    Ok(PreparedServer {
         spec: spec.clone(),
         image,
         digest: inspected.id,
         bytes: inspected.size.and_then(|size| u64::try_from(size).ok()),
         versions,
-        services,
+        companions,
         environment: None,
     })
 }
@@ -164,7 +164,7 @@ async fn built(
     build::build(&sandbox.engine, build, |step| sandbox.context.say(recipe.name, step))
         .await
         .map_err(failed)?;
-    trim::trim(&sandbox.engine, &repository, &sandbox.tags.all()).await;
+    image_prune::remove_unused(&sandbox.engine, &repository, &sandbox.tags.all()).await;
     Ok(tag)
 }
 
@@ -172,7 +172,7 @@ async fn built(
 fn folder_context(folder: &Path, app: Option<&Path>) -> Result<ContextFiles, String> {
     if !folder.is_dir() {
         return Err(format!(
-            "there is no folder {}; Server::image names one relative to the crate",
+            "there is no folder {}; Server::dockerfile names one relative to the crate",
             folder.display()
         ));
     }

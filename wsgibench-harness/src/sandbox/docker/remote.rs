@@ -117,7 +117,9 @@ mod tests {
     use testcontainers::{GenericImage, ImageExt, bollard::query_parameters::InspectContainerOptions};
 
     use super::*;
-    use crate::sandbox::docker::{container::split_reference, eye::Eye, guard::Guarded, reap};
+    use crate::sandbox::docker::{
+        container::split_reference, container_stats::ContainerStats, guard::Guarded, orphan_cleanup,
+    };
 
     /// Any image with Python that the engine has.
     async fn image_with_python(engine: &Engine) -> Option<String> {
@@ -147,7 +149,7 @@ mod tests {
             );
             return println!("skipped: no image with Python");
         };
-        reap::mark_used();
+        orphan_cleanup::mark_used();
         let (name, tag) = split_reference(&image);
         let script =
             "import time; [sum(range(1000)) for _ in range(50_000)]; print('done', flush=True); time.sleep(600)";
@@ -160,7 +162,7 @@ mod tests {
             .inspect_container(container.id(), None::<InspectContainerOptions>)
             .await
             .unwrap();
-        let near = Eye::open(&engine, container.id(), inspected.state.and_then(|state| state.pid)).unwrap();
+        let near = ContainerStats::open(&engine, container.id(), inspected.state.and_then(|state| state.pid)).unwrap();
         let remote = Remote::new(&engine, container.id()).unwrap();
         while !container.output().await.starts_with(b"done") {
             assert!(near.is_alive());

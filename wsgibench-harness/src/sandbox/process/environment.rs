@@ -14,8 +14,8 @@ use tokio::process::Command;
 use crate::{
     declare::{ServerSpec, Source},
     sandbox::{
-        PrepareError, Prepared,
-        context::Context,
+        PrepareError, PreparedServer,
+        context::SandboxContext,
         error::last_lines,
         owner::{Owner, VARIABLE},
         short_hash, versions,
@@ -66,7 +66,7 @@ pub(super) async fn python(wanted: Option<&str>) -> Result<Python, String> {
 }
 
 /// Makes a server's environment, or finds it.
-pub(super) async fn prepare(context: &Context, spec: &ServerSpec) -> Result<Prepared, PrepareError> {
+pub(super) async fn prepare(context: &SandboxContext, spec: &ServerSpec) -> Result<PreparedServer, PrepareError> {
     let unavailable = |text: &str| Err(PrepareError::NotAvailable(text.to_owned()));
     let requirements = match &spec.source {
         Source::Folder(folder) => requirements_of(folder).map_err(PrepareError::Failed)?,
@@ -83,7 +83,7 @@ pub(super) async fn prepare(context: &Context, spec: &ServerSpec) -> Result<Prep
     if spec.command.is_empty() {
         return unavailable("it has no command of its own but its image's: it needs the docker sandbox");
     }
-    if !spec.services.is_empty() {
+    if !spec.companions.is_empty() {
         return unavailable("its companions need the docker sandbox");
     }
     let python = python(spec.python.as_deref())
@@ -109,13 +109,13 @@ pub(super) async fn prepare(context: &Context, spec: &ServerSpec) -> Result<Prep
     }
     drop(lock);
     let versions = versions_in(&path).await;
-    Ok(Prepared {
+    Ok(PreparedServer {
         spec: spec.clone(),
         image: path.display().to_string(),
         digest: None,
         bytes: None,
         versions,
-        services: Vec::new(),
+        companions: Vec::new(),
         environment: Some(path),
     })
 }
@@ -124,7 +124,7 @@ pub(super) async fn prepare(context: &Context, spec: &ServerSpec) -> Result<Prep
 fn requirements_of(folder: &Path) -> Result<String, String> {
     if !folder.is_dir() {
         return Err(format!(
-            "there is no folder {}; Server::image names one relative to the crate",
+            "there is no folder {}; Server::dockerfile names one relative to the crate",
             folder.display()
         ));
     }

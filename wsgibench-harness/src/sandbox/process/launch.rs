@@ -13,18 +13,17 @@ use std::{
 
 use super::{
     environment, limits,
-    remains::{LAUNCH_VARIABLE, Remains},
+    process_cleanup::{LAUNCH_VARIABLE, Remains},
 };
 use crate::{
     declare::ServerSpec,
     sandbox::{
-        ExecOutput, LaunchError, Prepared, Signal, StopInfo, Usage,
+        ExecOutput, LaunchError, PreparedServer, Signal, StopInfo, Usage,
         cgroup::Cgroup,
-        context::Context,
+        context::SandboxContext,
         error::{SHOWN_LINES, last_lines},
-        group,
+        expand_placeholders, group,
         owner::{Owner, VARIABLE},
-        place,
         ready::{self, NotReady},
         temp::TempFolder,
         tree,
@@ -57,7 +56,11 @@ enum Meter {
     Tree,
 }
 
-pub(super) async fn launch(context: &Context, prepared: &Prepared, log: &Path) -> Result<ProcessLaunch, LaunchError> {
+pub(super) async fn launch(
+    context: &SandboxContext,
+    prepared: &PreparedServer,
+    log: &Path,
+) -> Result<ProcessLaunch, LaunchError> {
     let spec = &prepared.spec;
     let order = Instant::now();
     let mut launch = start(context, prepared, log).map_err(|reason| LaunchError::not_started(&spec.name, reason))?;
@@ -70,14 +73,18 @@ pub(super) async fn launch(context: &Context, prepared: &Prepared, log: &Path) -
     }
 }
 
-fn start(context: &Context, prepared: &Prepared, log: &Path) -> Result<ProcessLaunch, String> {
+fn start(context: &SandboxContext, prepared: &PreparedServer, log: &Path) -> Result<ProcessLaunch, String> {
     let spec = &prepared.spec;
     let venv = prepared
         .environment
         .as_deref()
         .ok_or("it was prepared for another sandbox")?;
     let port = port(spec)?;
-    let words: Vec<String> = spec.command.iter().map(|word| place(word, "127.0.0.1", port)).collect();
+    let words: Vec<String> = spec
+        .command
+        .iter()
+        .map(|word| expand_placeholders(word, "127.0.0.1", port))
+        .collect();
     let home =
         TempFolder::create(&context.folder("tmp"), "home").map_err(|error| format!("temporary folder: {error}"))?;
     let token = format!("{}#{}", Owner::this(), home.root().display());
@@ -168,7 +175,7 @@ fn variables(spec: &ServerSpec, venv: &Path, home: &Path, port: u16, token: &str
     let theirs = spec
         .env
         .iter()
-        .map(|(name, value)| (name.clone(), place(value, "127.0.0.1", port)));
+        .map(|(name, value)| (name.clone(), expand_placeholders(value, "127.0.0.1", port)));
     own.chain(theirs)
         .map(|(name, value)| (name.into(), value.into()))
         .collect()
@@ -184,7 +191,7 @@ fn directory(spec: &ServerSpec) -> PathBuf {
 }
 
 /// Sets CPUs and limits; says what the machine does not grant.
-fn limit(context: &Context, spec: &ServerSpec, pid: u32) -> (Meter, Vec<PathBuf>) {
+fn limit(context: &SandboxContext, spec: &ServerSpec, pid: u32) -> (Meter, Vec<PathBuf>) {
     let cpus = context.cpus(spec.limits.cpus);
     let Some(process) = group::pid(pid) else {
         return (Meter::Tree, Vec::new());

@@ -6,24 +6,24 @@
 mod environment;
 mod launch;
 mod limits;
-mod remains;
+mod process_cleanup;
 
 use std::{path::Path, sync::Arc};
 
 pub(crate) use launch::ProcessLaunch;
-pub(crate) use remains::emergency_cleanup;
+pub(crate) use process_cleanup::emergency_cleanup;
 
-use super::{LaunchError, PrepareError, Prepared, SandboxError, context::Context};
+use super::{LaunchError, PrepareError, PreparedServer, SandboxError, context::SandboxContext};
 use crate::declare::ServerSpec;
 
 /// Local processes.
 pub(crate) struct ProcessSandbox {
-    context: Arc<Context>,
+    context: Arc<SandboxContext>,
 }
 
 impl ProcessSandbox {
     /// Finds a Python and removes what dead runs left.
-    pub(crate) async fn open(context: Arc<Context>) -> Result<Self, SandboxError> {
+    pub(crate) async fn open(context: Arc<SandboxContext>) -> Result<Self, SandboxError> {
         if !cfg!(unix) {
             return Err(SandboxError::NoProcesses("it needs Linux or another Unix".into()));
         }
@@ -36,18 +36,18 @@ impl ProcessSandbox {
         Ok(Self { context })
     }
 
-    pub(crate) async fn prepare(&self, spec: &ServerSpec) -> Result<Prepared, PrepareError> {
+    pub(crate) async fn prepare(&self, spec: &ServerSpec) -> Result<PreparedServer, PrepareError> {
         environment::prepare(&self.context, spec).await
     }
 
-    pub(crate) async fn launch(&self, prepared: &Prepared, log: &Path) -> Result<ProcessLaunch, LaunchError> {
+    pub(crate) async fn launch(&self, prepared: &PreparedServer, log: &Path) -> Result<ProcessLaunch, LaunchError> {
         launch::launch(&self.context, prepared, log).await
     }
 }
 
 /// Removes processes, control groups and folders of runs that are proven dead.
-pub(crate) fn reap_dead(context: &Context) {
-    let removed = remains::sweep(&context.folder("tmp"), super::owner::Owner::is_proven_dead);
+pub(crate) fn reap_dead(context: &SandboxContext) {
+    let removed = process_cleanup::sweep(&context.folder("tmp"), super::owner::Owner::is_proven_dead);
     if removed > 0 {
         context.say(
             "sandbox",

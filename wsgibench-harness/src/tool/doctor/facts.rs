@@ -9,7 +9,7 @@ use std::{
 
 use crate::measure::{
     environment::{self, CpuTicks},
-    programs::Programs,
+    process_cpu::ProcessCpu,
 };
 
 /// How long the machine is watched.
@@ -95,14 +95,14 @@ impl Facts {
 /// The machine's CPUs and its programs at a moment.
 struct Moment {
     ticks: CpuTicks,
-    programs: Programs,
+    programs: ProcessCpu,
 }
 
 impl Moment {
     fn now() -> Self {
         Self {
             ticks: environment::cpu_ticks(&[]),
-            programs: Programs::now(),
+            programs: ProcessCpu::now(),
         }
     }
 

@@ -13,7 +13,7 @@ mod servers {
 
         #[server]
         pub(crate) fn bjoern() -> Server {
-            Server::image("images/bjoern").app("app")
+            Server::dockerfile("images/bjoern").app("app")
         }
     }
 
@@ -22,7 +22,7 @@ mod servers {
     /// With keep-alive off.
     #[server]
     pub(crate) fn gunicorn() -> Server {
-        Server::image("images/gunicorn")
+        Server::dockerfile("images/gunicorn")
     }
 }
 
@@ -30,7 +30,7 @@ use servers::gunicorn;
 
 #[server]
 fn r#type() -> wsgibench_harness::declare::Server {
-    Server::named_image("x")
+    Server::image("x")
 }
 
 const LEVELS: [usize; 2] = [100, 500];
@@ -58,7 +58,7 @@ fn plain() -> Load {
 )]
 fn crossed(connections: usize, mut wait: Duration) -> Load {
     wait += secs(1);
-    Load::closed(connections).get("/").lasting(wait)
+    Load::closed(connections).get("/").duration(wait)
 }
 
 #[scenario(cases(small(size = 1, kind = "a"), large(size = 1 << 20, kind = "b")), rate = 1..=2)]

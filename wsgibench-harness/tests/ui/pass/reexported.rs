@@ -9,7 +9,7 @@ use toolkit::bench::prelude::{Load, Server, scenario, server};
 
 #[server(crate = toolkit::bench)]
 fn gunicorn() -> Server {
-    Server::image("images/gunicorn")
+    Server::dockerfile("images/gunicorn")
 }
 
 #[scenario(crate = toolkit::bench, servers = [gunicorn])]

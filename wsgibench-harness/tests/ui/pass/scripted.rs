@@ -8,7 +8,7 @@ use wsgibench_harness::{
 
 #[server]
 fn gunicorn() -> Server {
-    Server::image("images/gunicorn")
+    Server::dockerfile("images/gunicorn")
 }
 
 /// A user who signs in, thinks, and uploads.

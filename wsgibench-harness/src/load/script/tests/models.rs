@@ -96,7 +96,7 @@ fn users_arrive_act_and_leave() {
     let load = Load::users(3)
         .every(Duration::from_millis(50))
         .arriving_for(Duration::from_millis(150))
-        .requests_each(2);
+        .requests_per_user(2);
     let round = round(&server, load, Duration::from_millis(600), |user| {
         Box::pin(two_steps(user))
     });
@@ -320,7 +320,9 @@ fn the_same_seed_draws_the_same_numbers() {
     let server = Server::start();
     let drawn = || {
         let (tell, told) = std::sync::mpsc::channel();
-        let load = Load::users(4).arriving_for(Duration::from_millis(1)).requests_each(1);
+        let load = Load::users(4)
+            .arriving_for(Duration::from_millis(1))
+            .requests_per_user(1);
         round(&server, load, Duration::from_millis(50), move |user| {
             let number: u64 = user.rng().random();
             let _ = tell.send((user.number(), number));

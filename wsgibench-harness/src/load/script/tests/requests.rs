@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use bytes::Bytes;
 
 use super::{
-    super::{Authority, Multipart, User},
+    super::{Multipart, RootCertificate, User},
     once,
     server::{Server, Speech, certificate},
 };
@@ -17,7 +17,7 @@ struct Thing {
 #[test]
 fn every_method_header_and_body_arrives() {
     async fn talk(user: &mut User) -> Result<()> {
-        let host = format!("[localhost:{}]", user.world.address.port());
+        let host = format!("[localhost:{}]", user.state.address.port());
         let told = user.get("/echo?a=1").await?.expect_status(200)?.text();
         ensure!(told == format!("GET /echo?a=1  {host} "), "{told}");
         for method in ["PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
@@ -25,7 +25,7 @@ fn every_method_header_and_body_arrives() {
             ensure!(answer.text().starts_with(method), "{}", answer.text());
         }
         ensure!(user.head("/echo").await?.body().is_empty());
-        let json = user.post("/echo").json(&[1, 2]).await?.expect_text("[1,2]")?;
+        let json = user.post("/echo").json(&[1, 2]).await?.expect_body_contains("[1,2]")?;
         ensure!(json.text().contains("application/json"));
         let form = user.post("/echo").form(&[("a b", "c&d")]).await?;
         ensure!(form.text().ends_with("a+b=c%26d"), "{}", form.text());
@@ -52,10 +52,10 @@ fn every_method_header_and_body_arrives() {
 #[test]
 fn bodies_stream_both_ways() {
     async fn talk(user: &mut User) -> Result<()> {
-        let pieces = || (0..100).map(|_| Bytes::from(vec![7; 10_000]));
-        let counted = user.post("/count").pieces(pieces(), Some(1_000_000)).await?;
+        let chunks = || (0..100).map(|_| Bytes::from(vec![7; 10_000]));
+        let counted = user.post("/count").body_chunks(chunks(), Some(1_000_000)).await?;
         counted.expect_status(201)?.expect_body("1000000")?;
-        let counted = user.post("/count").pieces(pieces(), None).await?;
+        let counted = user.post("/count").body_chunks(chunks(), None).await?;
         counted.expect_status(201)?.expect_body("1000000")?;
         let mut large = user.get("/large").stream().await?;
         let first = large.chunk().await?.map_or(0, |piece| piece.len() as u64);
@@ -76,7 +76,7 @@ fn cookies_are_kept_and_redirects_followed_on_request() {
         user.get("/login").await?.expect_body("welcome")?;
         ensure!(user.cookie("session") == Some("abc"));
         user.get("/me").await?.expect_body("you")?;
-        user.forget_cookies();
+        user.clear_cookies();
         user.get("/me").await?.expect_status(401)?;
         user.set_cookie("session", "abc");
         user.get("/me").await?.expect_body("you")?;
@@ -116,15 +116,15 @@ fn http2_and_tls_with_a_test_authority() {
                 http2,
                 tls: tls.then_some(acceptor),
             });
-            let authority = Authority::from_pem(&pem).unwrap();
+            let root_certificate = RootCertificate::from_pem(&pem).unwrap();
             let round = once(&server, move |user| {
-                let authority = tls.then(|| authority.clone());
+                let root_certificate = tls.then(|| root_certificate.clone());
                 Box::pin(async move {
                     if http2 {
                         user.use_http2();
                     }
-                    if let Some(authority) = &authority {
-                        user.use_tls(authority);
+                    if let Some(root_certificate) = &root_certificate {
+                        user.use_tls(root_certificate);
                     }
                     for _ in 0..3 {
                         user.get("/login").await?.expect_body("welcome")?;
@@ -146,17 +146,17 @@ fn a_stranger_is_not_trusted() {
         tls: Some(acceptor),
     });
     let (_, other) = certificate(false);
-    let authority = Authority::from_pem(&other).unwrap();
+    let root_certificate = RootCertificate::from_pem(&other).unwrap();
     once_failing(&server, move |user, kind| {
-        let authority = authority.clone();
+        let root_certificate = root_certificate.clone();
         Box::pin(async move {
-            user.use_tls(&authority);
+            user.use_tls(&root_certificate);
             let failure = user.get("/").await.unwrap_err();
             *kind.lock().unwrap() = format!("{:?}: {failure}", failure.kind());
             Ok(())
         })
     });
-    assert!(Authority::from_pem("no certificate").is_err());
+    assert!(RootCertificate::from_pem("no certificate").is_err());
 }
 
 /// Runs a script once whose only request must fail as malformed.
@@ -168,7 +168,7 @@ where
     let tell = std::sync::Arc::clone(&told);
     let load = super::Load::users(1)
         .arriving_for(std::time::Duration::from_millis(1))
-        .requests_each(1);
+        .requests_per_user(1);
     let round = super::round(server, load, std::time::Duration::from_millis(500), move |user| {
         function(user, std::sync::Arc::clone(&tell))
     });

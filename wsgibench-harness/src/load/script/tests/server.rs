@@ -80,13 +80,13 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, ht
     }
 }
 
-/// A certificate for `localhost` and the authority's PEM text.
+/// A certificate for `localhost` and the root certificate's PEM text.
 pub(super) fn certificate(http2: bool) -> (TlsAcceptor, String) {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = params.self_signed(&key).unwrap();
+    let root_certificate = params.self_signed(&key).unwrap();
     let issuer = Issuer::new(params, key);
     let own = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec!["localhost".to_owned()])
@@ -104,7 +104,7 @@ pub(super) fn certificate(http2: bool) -> (TlsAcceptor, String) {
         )
         .unwrap();
     config.alpn_protocols = vec![if http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
-    (TlsAcceptor::from(std::sync::Arc::new(config)), authority.pem())
+    (TlsAcceptor::from(std::sync::Arc::new(config)), root_certificate.pem())
 }
 
 type Answer = Response<Full<Bytes>>;

@@ -4,7 +4,7 @@ use rust_xlsxwriter::{Format as Style, Worksheet, XlsxError};
 
 use super::{head, put_text};
 use crate::{
-    report::{faults, units::float, words},
+    report::{display, faults, units::float},
     store::record::{CaseRecord, FaultRecord, LaunchRecord, RunRecord},
 };
 
@@ -72,7 +72,7 @@ pub(super) fn fill(sheet: &mut Worksheet, run: &RunRecord, bold: &Style) -> Resu
         }
         if !told {
             let actions: Vec<String> = case.load.faults.iter().map(|fault| fault.action.name()).collect();
-            let why = words::unmeasured(&case.outcome).unwrap_or_else(|| "no finished round".to_owned());
+            let why = display::unmeasured(&case.outcome).unwrap_or_else(|| "no finished round".to_owned());
             start(sheet, row, case, (&actions.join("; "), &why))?;
             row += 1;
         }

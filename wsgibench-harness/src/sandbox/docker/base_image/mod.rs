@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 pub(crate) use self::choice::BASE_REPOSITORY;
 use self::choice::Wanted;
 use super::{engine::Engine, pull::Pulls};
-use crate::sandbox::context::Context;
+use crate::sandbox::context::SandboxContext;
 
 /// A base image that the engine has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,14 +33,14 @@ pub(crate) fn looked_for() -> Vec<String> {
 /// Finds base images, each once in a run.
 pub(super) struct BaseImages {
     engine: Engine,
-    context: Arc<Context>,
+    context: Arc<SandboxContext>,
     pulls: Pulls,
     /// What was found, or why nothing was, by wanted Python.
     known: Mutex<BTreeMap<Option<String>, Result<Base, String>>>,
 }
 
 impl BaseImages {
-    pub(super) fn new(engine: Engine, context: Arc<Context>) -> Self {
+    pub(super) fn new(engine: Engine, context: Arc<SandboxContext>) -> Self {
         Self {
             pulls: Pulls::new(engine.clone()),
             engine,

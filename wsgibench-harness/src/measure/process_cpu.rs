@@ -9,7 +9,7 @@ use crate::sandbox::{
 
 /// The processes at a moment.
 #[derive(Clone, Debug)]
-pub(crate) struct Programs {
+pub(crate) struct ProcessCpu {
     at: Instant,
     processes: BTreeMap<u32, Stat>,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Busy {
     pub(crate) share: f64,
 }
 
-impl Programs {
+impl ProcessCpu {
     /// A look at `/proc`, a few milliseconds long: not for within a round.
     pub(crate) fn now() -> Self {
         Self {
@@ -104,11 +104,11 @@ mod tests {
 
     #[test]
     fn the_busiest_come_first_and_numbers_used_again_count_anew() {
-        let before = Programs {
+        let before = ProcessCpu {
             at: Instant::now(),
             processes: BTreeMap::from([(1, process(100, 5)), (2, process(500, 5)), (3, process(900, 5))]),
         };
-        let after = Programs {
+        let after = ProcessCpu {
             at: before.at + Duration::from_secs(1),
             processes: BTreeMap::from([
                 (1, process(110, 5)),
@@ -130,7 +130,7 @@ mod tests {
     fn no_more_than_three_are_named_and_no_idle_one() {
         // Numbers that no system gives: whoever cannot be asked may run anywhere.
         let gone = |index: u32| u32::MAX - index;
-        let programs = |at, ticks: [u64; 5]| Programs {
+        let programs = |at, ticks: [u64; 5]| ProcessCpu {
             at,
             processes: (0..).map(gone).zip(ticks.map(|ticks| process(ticks, 5))).collect(),
         };

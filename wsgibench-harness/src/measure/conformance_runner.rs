@@ -6,14 +6,14 @@ use tokio::runtime::Runtime;
 
 use super::{event::Event, interrupt::Interrupt};
 use crate::{
-    conformance::{self, Examined, Verdict},
+    conformance::{self, Examined, RuleOutcome},
     declare::{ServerSpec, Variant},
-    sandbox::{PrepareError, Prepared, Sandbox},
+    sandbox::{PrepareError, PreparedServer, Sandbox},
     store::ServerConformance,
 };
 
 /// Who examines, and where.
-pub struct Examiner<'a> {
+pub struct ConformanceRunner<'a> {
     /// Where servers run.
     pub sandbox: &'a Sandbox,
     /// Drives the sandbox.
@@ -26,13 +26,13 @@ pub struct Examiner<'a> {
     pub emit: &'a (dyn Fn(Event) + Sync),
 }
 
-impl Examiner<'_> {
+impl ConformanceRunner<'_> {
     /// Examines one server. One that cannot be had or started is told as such.
     #[must_use]
     pub fn examine(&self, spec: &Arc<ServerSpec>) -> ServerConformance {
         let mut result = ServerConformance {
             name: spec.name.clone(),
-            as_it_comes: spec.variant == Variant::Default,
+            untuned: spec.variant == Variant::Default,
             command: spec.command.clone(),
             versions: std::collections::BTreeMap::new(),
             trouble: None,
@@ -51,7 +51,7 @@ impl Examiner<'_> {
     }
 
     /// Asks every rule. Where one has ended the server, or made it deaf, the next is asked of a fresh one.
-    fn ask(&self, prepared: &Prepared, result: &mut ServerConformance) {
+    fn ask(&self, prepared: &PreparedServer, result: &mut ServerConformance) {
         let name = result.name.clone();
         let rules = conformance::rules();
         self.say(&name, &format!("{} rules", rules.len()));
@@ -77,7 +77,7 @@ impl Examiner<'_> {
                     Some("the server answers nobody any more")
                 };
                 if let Some(harm) = harm {
-                    finding.verdict = Verdict::Fail;
+                    finding.verdict = RuleOutcome::Fail;
                     finding.why = format!("{}, and {harm}", finding.why);
                 }
                 result.findings.push(finding);

@@ -1,6 +1,6 @@
 //! When is a server as it was before? Pure: a fine series of a round in, requests lost and seconds to recover out.
 
-use crate::store::record::{Pulse, Recovery};
+use crate::store::record::{Recovery, Sample};
 
 /// Length of the pieces that are looked at, seconds. The series must be finer.
 pub(super) const BIN: f64 = 0.1;
@@ -23,7 +23,7 @@ struct Bin {
 /// Judges what came after `fault` (begin and end of the doing, seconds in the round) up to `until` (the next fault, or the end of
 /// the round). `pulses` are counts so far, at rising times. What recovers while the harm goes on has not recovered of it.
 #[must_use]
-pub(super) fn recovery(pulses: &[Pulse], (fault, over): (f64, f64), until: f64) -> Recovery {
+pub(super) fn recovery(pulses: &[Sample], (fault, over): (f64, f64), until: f64) -> Recovery {
     let before = bins(pulses, 0.0, fault);
     let after = bins(pulses, fault, until);
     let usual = median(before.iter().map(|bin| bin.done / (bin.end - bin.start)));
@@ -67,7 +67,7 @@ pub(super) fn recovery(pulses: &[Pulse], (fault, over): (f64, f64), until: f64) 
 }
 
 /// The series between two moments in pieces of [`BIN`]; a last piece of less than half of that is left out.
-fn bins(pulses: &[Pulse], from: f64, to: f64) -> Vec<Bin> {
+fn bins(pulses: &[Sample], from: f64, to: f64) -> Vec<Bin> {
     let mut bins = Vec::new();
     let mut start = from;
     while to - start >= BIN / 2.0 {
@@ -86,12 +86,12 @@ fn bins(pulses: &[Pulse], from: f64, to: f64) -> Vec<Bin> {
 }
 
 /// The counts at a moment: those of the last pulse up to it.
-fn at(pulses: &[Pulse], moment: f64) -> Pulse {
+fn at(pulses: &[Sample], moment: f64) -> Sample {
     let behind = pulses.partition_point(|pulse| pulse.at <= moment + 1e-9);
     behind.checked_sub(1).map_or(
-        Pulse {
+        Sample {
             at: moment,
-            ..Pulse::default()
+            ..Sample::default()
         },
         |last| pulses[last],
     )
@@ -118,16 +118,16 @@ mod tests {
         clippy::cast_sign_loss,
         reason = "small whole numbers of a test"
     )]
-    fn series(pieces: &[(f64, f64, f64)]) -> Vec<Pulse> {
+    fn series(pieces: &[(f64, f64, f64)]) -> Vec<Sample> {
         let (mut at, mut done, mut errors) = (0.0, 0.0, 0.0);
-        let mut pulses = vec![Pulse::default()];
+        let mut pulses = vec![Sample::default()];
         for (length, rate, bad) in pieces {
             let steps = (length / 0.02).round() as u32;
             for _ in 0..steps {
                 at += 0.02;
                 done += rate * 0.02;
                 errors += bad * 0.02;
-                pulses.push(Pulse {
+                pulses.push(Sample {
                     at,
                     done: done as u64,
                     errors: errors as u64,

@@ -54,9 +54,9 @@ pub fn work(case: &CaseRecord) -> String {
             batch,
             every,
             arriving_for,
-            requests_each,
+            requests_per_user,
         } => {
-            let runs = match requests_each {
+            let runs = match requests_per_user {
                 1 => "run the script once".to_owned(),
                 n => format!("run the script {} times", super::units::grouped(*n)),
             };
@@ -105,10 +105,10 @@ pub fn load(load: &Load) -> String {
             batch,
             every,
             arriving_for,
-            requests_each,
+            requests_per_user,
         } => format!(
             "{batch} users every {every:?} for {arriving_for:?}, {} requests each",
-            super::units::grouped(*requests_each)
+            super::units::grouped(*requests_per_user)
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! Slow clients beside a load: one thread that gives each of them its little share at every tick.
+//! Slow clients in the background of a load: one thread that gives each of them its little share at every tick.
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},
@@ -26,18 +26,18 @@ const SETTLING: Duration = Duration::from_secs(1);
 const BUFFER: usize = 4_096;
 
 /// Slow clients that are there until this is dropped.
-pub(super) struct Crowd {
+pub(super) struct SlowClients {
     over: Arc<AtomicBool>,
     seen: Arc<Mutex<Vec<SlowRecord>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Crowd {
+impl SlowClients {
     /// Opens them, and gives them time to become a burden; nothing where the load has none.
     ///
     /// # Errors
     /// No thread can be had.
-    pub(super) fn gather(slow: &[Slow], target: &Target) -> std::io::Result<Option<Self>> {
+    pub(super) fn spawn(slow: &[Slow], target: &Target) -> std::io::Result<Option<Self>> {
         if slow.is_empty() {
             return Ok(None);
         }
@@ -68,7 +68,7 @@ impl Crowd {
     }
 }
 
-impl Drop for Crowd {
+impl Drop for SlowClients {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -269,7 +269,7 @@ mod tests {
     fn a_writer_sends_its_body_little_by_little() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let slow = [Slow::writers(1, "/up", 1_000).bytes_per_second(500)];
-        let crowd = Crowd::gather(&slow, &target(&listener)).unwrap().unwrap();
+        let slow_clients = SlowClients::spawn(&slow, &target(&listener)).unwrap().unwrap();
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
         let mut bytes = Vec::new();
@@ -282,7 +282,7 @@ mod tests {
             "{head}"
         );
         assert!(!body.is_empty() && body.len() < 1_000, "{}", body.len());
-        let seen = crowd.look();
+        let seen = slow_clients.look();
         assert_eq!((seen[0].there, seen[0].wanted, seen[0].sent_away), (1, 1, 0));
     }
 
@@ -290,25 +290,25 @@ mod tests {
     fn a_reader_that_is_sent_away_comes_again() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let slow = [Slow::readers(1, "/down")];
-        let crowd = Crowd::gather(&slow, &target(&listener)).unwrap().unwrap();
+        let slow_clients = SlowClients::spawn(&slow, &target(&listener)).unwrap().unwrap();
         for _ in 0..2 {
             let (stream, _) = listener.accept().unwrap();
             drop(stream);
         }
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
-            let seen = crowd.look();
+            let seen = slow_clients.look();
             if seen[0].finished + seen[0].sent_away >= 2 {
                 return;
             }
             thread::sleep(TICK);
         }
-        panic!("{:?}", crowd.look());
+        panic!("{:?}", slow_clients.look());
     }
 
     #[test]
     fn nobody_is_gathered_without_need() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        assert!(Crowd::gather(&[], &target(&listener)).unwrap().is_none());
+        assert!(SlowClients::spawn(&[], &target(&listener)).unwrap().is_none());
     }
 }

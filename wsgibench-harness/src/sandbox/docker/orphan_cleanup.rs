@@ -12,7 +12,7 @@ use testcontainers::bollard::query_parameters::{
 
 use super::{blocking, engine::Engine};
 use crate::sandbox::{
-    context::Context,
+    context::SandboxContext,
     owner::{LABEL, Owner},
 };
 
@@ -30,7 +30,7 @@ pub(super) fn is_closing() -> bool {
 }
 
 /// Removes containers and networks whose owner is proven dead.
-pub(super) async fn reap_dead(engine: &Engine, context: &Context) {
+pub(super) async fn reap_dead(engine: &Engine, context: &SandboxContext) {
     let removed = sweep(engine, LABEL, |label| {
         Owner::parse(label).is_some_and(|owner| owner.is_proven_dead())
     })
@@ -44,7 +44,7 @@ pub(super) async fn reap_dead(engine: &Engine, context: &Context) {
 }
 
 /// The same where no engine is needed otherwise, and none may be there.
-pub(crate) async fn reap_quietly(context: &Context, patience: Duration) {
+pub(crate) async fn reap_quietly(context: &SandboxContext, patience: Duration) {
     if let Ok(Ok(engine)) = tokio::time::timeout(patience, Engine::connect()).await {
         reap_dead(&engine, context).await;
     }

@@ -1,4 +1,4 @@
-//! The conductor: blocks of launches, each fresh, in random order, until the plan is done or decided.
+//! The runner: blocks of launches, each fresh, in random order, until the plan is done or decided.
 
 mod launches;
 
@@ -15,14 +15,14 @@ use super::{
     event::Event,
     interleave,
     interrupt::Interrupt,
-    job::{Job, Order, Ready},
-    order,
+    job::{Job, Ready, RunPlan},
+    launch_order,
     reference::Reference,
     validity,
 };
 use crate::{
     declare::ServerSpec,
-    sandbox::{PrepareError, Prepared, Sandbox},
+    sandbox::{PrepareError, PreparedServer, Sandbox},
     store::{
         Entry, RunWriter, StoreError,
         arms::{BASE, CANDIDATE},
@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// A server that can be launched, or what its cases come to.
-type Built = Result<Arc<Prepared>, CaseOutcome>;
+type Built = Result<Arc<PreparedServer>, CaseOutcome>;
 
 /// Decides after each block whether more are needed.
 pub trait Policy {
@@ -66,9 +66,9 @@ enum Next {
 }
 
 /// Measures what was ordered.
-pub struct Conductor<'a> {
+pub struct Runner<'a> {
     /// The order.
-    pub order: &'a Order,
+    pub order: &'a RunPlan,
     /// Where servers run.
     pub sandbox: &'a Sandbox,
     /// Drives the sandbox.
@@ -81,7 +81,7 @@ pub struct Conductor<'a> {
     pub emit: &'a (dyn Fn(Event) + Sync),
 }
 
-impl Conductor<'_> {
+impl Runner<'_> {
     /// Runs the plan. What was measured is in `writer`, and on disk, whatever happens.
     ///
     /// # Errors
@@ -138,14 +138,14 @@ impl Conductor<'_> {
 
     /// The launches of a block in random order; the two arms of a case at once where their load can take turns.
     fn turns(&self, ready: &[Ready], block: u32) -> Vec<Vec<usize>> {
-        let order = order::of_block(ready.len(), self.order.seed, block);
+        let order = launch_order::of_block(ready.len(), self.order.seed, block);
         let pairs = |a: &Ready, b: &Ready| {
             !self.order.test_mode
                 && a.job.case.id == b.job.case.id
                 && a.job.arm != b.job.arm
                 && interleave::is_possible(&a.job.case.work, &b.job.case.work)
         };
-        order::paired(&order, |a, b| pairs(&ready[a], &ready[b]))
+        launch_order::paired(&order, |a, b| pairs(&ready[a], &ready[b]))
     }
 
     fn emit_plan(&self, writer: &RunWriter, jobs: usize, blocks: u32) {
@@ -247,7 +247,7 @@ impl Conductor<'_> {
 
     #[expect(
         clippy::unused_self,
-        reason = "reads as a question to the conductor beside its siblings"
+        reason = "reads as a question to the runner beside its siblings"
     )]
     fn launches_so_far(&self, run: &RunRecord, id: &str, arm: &str) -> u32 {
         let count = run

@@ -7,14 +7,14 @@ use std::{
     time::Duration,
 };
 
-use super::{Conductor, Next};
+use super::{Next, Runner};
 use crate::{
     measure::{
         event::Event,
         hooks,
         interleave::{self, Arm},
         job::Ready,
-        launch::{self, Context, Trouble, log_name, log_path},
+        launch::{self, LaunchContext, LaunchFailure, log_name, log_path},
     },
     sandbox::{Launch, LaunchError, StopInfo},
     store::{
@@ -65,7 +65,7 @@ impl Begun<'_> {
     }
 }
 
-impl Conductor<'_> {
+impl Runner<'_> {
     /// One launch.
     pub(super) fn launch(&self, writer: &mut RunWriter, ready: &Ready, block: u32) -> Result<Next, StoreError> {
         let mut begun = match self.begin(writer, ready, block)? {
@@ -143,11 +143,11 @@ impl Conductor<'_> {
     /// Set-up, checks and load of both arms.
     fn load_both(
         &self,
-        context: &Context,
+        context: &LaunchContext,
         begun: [&Begun; 2],
-        keep: &mut dyn FnMut(usize, RoundRecord) -> Result<(), Trouble>,
+        keep: &mut dyn FnMut(usize, RoundRecord) -> Result<(), LaunchFailure>,
         notes: &mut Vec<String>,
-    ) -> [Result<(), Trouble>; 2] {
+    ) -> [Result<(), LaunchFailure>; 2] {
         let mut open = |begun: &Begun| {
             let case = &begun.ready.job.case;
             hooks::run(
@@ -177,8 +177,8 @@ impl Conductor<'_> {
         interleave::run(context, [arm(0, first), arm(1, second)], keep)
     }
 
-    fn context(&self, writer: &RunWriter) -> Context<'_> {
-        Context {
+    fn context(&self, writer: &RunWriter) -> LaunchContext<'_> {
+        LaunchContext {
             order: self.order,
             runtime: self.runtime,
             interrupt: self.interrupt,
@@ -236,7 +236,7 @@ impl Conductor<'_> {
         key: &Key,
         round: RoundRecord,
         disk: &mut Option<StoreError>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), LaunchFailure> {
         (self.emit)(Event::RoundDone {
             case: key.case.clone(),
             round: Box::new(round.clone()),
@@ -248,14 +248,14 @@ impl Conductor<'_> {
             round: Box::new(round),
         };
         writer.note(entry).map_err(|error| {
-            let trouble = Trouble::Said(error.to_string());
+            let trouble = LaunchFailure::Said(error.to_string());
             *disk = Some(error);
             trouble
         })
     }
 
     /// Tear-down runs whatever came of the load; a failure of it counts only where there is no other.
-    fn tear_down(&self, begun: &Begun) -> Result<(), Trouble> {
+    fn tear_down(&self, begun: &Begun) -> Result<(), LaunchFailure> {
         let hook = begun.ready.job.case.teardown;
         hooks::run(
             "tear-down",
@@ -268,7 +268,12 @@ impl Conductor<'_> {
     }
 
     /// Stops a server, and writes down what came of its launch.
-    fn end(&self, writer: &mut RunWriter, begun: Begun, outcome: Result<(), Trouble>) -> Result<Next, StoreError> {
+    fn end(
+        &self,
+        writer: &mut RunWriter,
+        begun: Begun,
+        outcome: Result<(), LaunchFailure>,
+    ) -> Result<Next, StoreError> {
         let Begun {
             ready,
             launch,
@@ -281,15 +286,15 @@ impl Conductor<'_> {
             Err(_) => Ok(None),
         };
         let end = match (outcome, stopped) {
-            (Ok(()) | Err(Trouble::Interrupted), Ok(_)) => End::Fine,
-            (Ok(()) | Err(Trouble::Interrupted), Err(error)) => {
+            (Ok(()) | Err(LaunchFailure::Interrupted), Ok(_)) => End::Fine,
+            (Ok(()) | Err(LaunchFailure::Interrupted), Err(error)) => {
                 self.notice_once(writer, &ready.job.case.id, format!("teardown: {error}"))?;
                 End::Fine
             }
-            (Err(Trouble::Unsupported(why)), _) => End::Unsupported(why),
-            (Err(Trouble::Said(text)), _) => End::Failed(text),
-            (Err(Trouble::Held(text)), _) => End::Held(text),
-            (Err(Trouble::Died), stopped) => End::Failed(death(stopped.ok().flatten(), &log)),
+            (Err(LaunchFailure::Unsupported(why)), _) => End::Unsupported(why),
+            (Err(LaunchFailure::Said(text)), _) => End::Failed(text),
+            (Err(LaunchFailure::Held(text)), _) => End::Held(text),
+            (Err(LaunchFailure::Died), stopped) => End::Failed(death(stopped.ok().flatten(), &log)),
         };
         self.conclude(writer, ready, record, end)
     }

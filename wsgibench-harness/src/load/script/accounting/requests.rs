@@ -1,18 +1,18 @@
 //! Requests: each is counted once, when its script has looked at the answer or will not any more.
 
-use super::{Doing, Notes, Pending, Verdict, note_check, time};
+use super::{Accounting, Doing, Pending, RequestOutcome, note_check, time};
 use crate::load::{clock::Nanos, result::ErrorKind};
 
-impl Notes {
+impl Accounting {
     pub(in crate::load::script) fn asks(&mut self, user: usize, step: Option<usize>, now: Nanos) -> usize {
         let noted = self.phase.is_some();
         let mut owed = None;
-        if let Some(notes) = self.users.get_mut(user) {
-            owed = notes.owed.take();
-            notes.asked += 1;
-            notes.busy |= noted;
-            notes.doing = Doing::Request;
-            notes.since = now;
+        if let Some(accounting) = self.users.get_mut(user) {
+            owed = accounting.owed.take();
+            accounting.asked += 1;
+            accounting.busy |= noted;
+            accounting.doing = Doing::Request;
+            accounting.since = now;
         }
         self.recorder.tally.counts.offered += u64::from(noted && owed.is_none());
         self.requests.insert(Pending {
@@ -56,7 +56,7 @@ impl Notes {
     }
 
     /// The request is over and this is what it came to.
-    pub(in crate::load::script) fn is_judged(&mut self, request: usize, verdict: Verdict, now: Nanos) {
+    pub(in crate::load::script) fn is_judged(&mut self, request: usize, verdict: RequestOutcome, now: Nanos) {
         let Some(pending) = self.requests.try_remove(request) else {
             return;
         };
@@ -67,12 +67,12 @@ impl Notes {
             return;
         }
         match verdict {
-            Verdict::Right => match pending.answered {
+            RequestOutcome::Right => match pending.answered {
                 Some((response, service)) => self.right(pending, response, service),
                 None => self.censor(pending, now),
             },
-            Verdict::Failed(kind) => self.failed(pending, kind),
-            Verdict::Check(kind, name, sample) => {
+            RequestOutcome::Failed(kind) => self.failed(pending, kind),
+            RequestOutcome::Check(kind, name, sample) => {
                 note_check(&mut self.checks, &name, &sample);
                 self.failed(pending, kind);
             }
@@ -82,12 +82,12 @@ impl Notes {
     /// The script has let go of the request: right unless its status says otherwise, censored if it was under way.
     pub(in crate::load::script) fn is_dropped(&mut self, request: usize, status: u16, now: Nanos) {
         let verdict = match self.requests.get(request) {
-            Some(pending) if !pending.passes => Verdict::Check(
+            Some(pending) if !pending.passes => RequestOutcome::Check(
                 ErrorKind::Status,
                 "status 200 to 399".into(),
                 format!("status {status}"),
             ),
-            _ => Verdict::Right,
+            _ => RequestOutcome::Right,
         };
         self.is_judged(request, verdict, now);
     }
@@ -107,7 +107,7 @@ impl Notes {
     /// A check of the script itself, not of one answer.
     pub(in crate::load::script) fn check_fails(&mut self, user: usize, name: &str) {
         if self.phase.is_some() {
-            let owed = self.users.get_mut(user).and_then(|notes| notes.owed.take());
+            let owed = self.users.get_mut(user).and_then(|accounting| accounting.owed.take());
             self.recorder.tally.counts.offered += u64::from(owed.is_none());
             self.recorder.failed(ErrorKind::CheckFailed);
             note_check(&mut self.checks, name, "");

@@ -10,7 +10,7 @@ use super::interrupt::Interrupt;
 use crate::{
     declare::Work,
     load::{
-        ErrorKind, Load, LoadError, Model, Plan, RoundResult, Session, Stripe,
+        ErrorKind, Load, LoadError, LoadPlan, Model, RoundResult, Session, Stripe,
         script::{Script, ScriptSession, Trial},
     },
 };
@@ -69,11 +69,11 @@ impl Tried {
     }
 
     /// What a reader must know of rounds of this length.
-    pub(super) fn beside(self, round: Duration) -> Option<String> {
+    pub(super) fn note_for_rounds(self, round: Duration) -> Option<String> {
         match self {
             Self::Script(took) if took > round => Some(format!(
                 "one run of the script took {:.1} s and a round lasts {:.1} s: no round sees a whole one; lengthen it \
-                 (--measurement-time, or .lasting(...) where the scenario fixes its length)",
+                 (--measurement-time, or .duration(...) where the scenario fixes its length)",
                 took.as_secs_f64(),
                 round.as_secs_f64()
             )),
@@ -97,7 +97,7 @@ const SCRIPT_PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The first wrong answer, or what is wrong with the script.
-pub(super) fn check(plan: &Plan, work: &Work, interrupt: &Interrupt) -> Result<Tried, Wrong> {
+pub(super) fn check(plan: &LoadPlan, work: &Work, interrupt: &Interrupt) -> Result<Tried, Wrong> {
     match work {
         Work::Load(load) => {
             each_request(plan, load)?;
@@ -108,13 +108,13 @@ pub(super) fn check(plan: &Plan, work: &Work, interrupt: &Interrupt) -> Result<T
 }
 
 /// Each request of the mix, one after the other on one connection.
-fn each_request(plan: &Plan, load: &Load) -> Result<(), Wrong> {
+fn each_request(plan: &LoadPlan, load: &Load) -> Result<(), Wrong> {
     for request in &load.requests {
         let mut single = Load::new(Model::Closed { connections: 1 });
         single.requests = vec![request.clone()];
         single.keep_alive = load.keep_alive;
         single.timeout = PATIENCE;
-        let plan = Plan {
+        let plan = LoadPlan {
             target: plan.target.clone(),
             load: single,
             warm_up: Duration::ZERO,
@@ -130,7 +130,7 @@ fn each_request(plan: &Plan, load: &Load) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn ask(plan: &Plan) -> Result<(), String> {
+fn ask(plan: &LoadPlan) -> Result<(), String> {
     let mut session = Session::start(plan).map_err(|e| e.to_string())?;
     let begun = Instant::now();
     let mut verdict = Err(no_answer());
@@ -150,7 +150,7 @@ fn ask(plan: &Plan) -> Result<(), String> {
 }
 
 /// One user runs the script once.
-fn once(plan: &Plan, script: &Script, interrupt: &Interrupt) -> Result<Tried, Wrong> {
+fn once(plan: &LoadPlan, script: &Script, interrupt: &Interrupt) -> Result<Tried, Wrong> {
     let mut plan = plan.clone();
     plan.load.timeout = plan.load.timeout.min(PATIENCE);
     let mut session = ScriptSession::trial(&plan, script.clone())?;
@@ -229,5 +229,5 @@ fn describe(kind: ErrorKind) -> &'static str {
 }
 
 #[cfg(test)]
-#[path = "conformance_tests.rs"]
+#[path = "response_check_tests.rs"]
 mod tests;

@@ -1,7 +1,7 @@
 //! What a load needs of its server beyond right answers. Where the server lacks it, a timing would compare different work: the
 //! case is unsupported then, and gets no number.
 
-use super::launch::Trouble;
+use super::launch::LaunchFailure;
 use crate::{
     conformance::{self, Feature},
     declare::ServerSpec,
@@ -43,12 +43,12 @@ fn needed(load: &Load, tags: &[String]) -> Vec<Feature> {
 /// Asks a server that runs for what the load needs.
 ///
 /// # Errors
-/// [`Trouble::Unsupported`], with the rule and what the server did.
-pub(super) fn check(target: &Target, spec: &ServerSpec, load: &Load, tags: &[String]) -> Result<(), Trouble> {
+/// [`LaunchFailure::Unsupported`], with the rule and what the server did.
+pub(super) fn check(target: &Target, spec: &ServerSpec, load: &Load, tags: &[String]) -> Result<(), LaunchFailure> {
     let features = needed(load, tags);
     match conformance::blocker(target.address, &spec.ready_path, &features) {
         None => Ok(()),
-        Some(finding) => Err(Trouble::Unsupported(format!(
+        Some(finding) => Err(LaunchFailure::Unsupported(format!(
             "conformance rule {}: {}",
             finding.rule, finding.why
         ))),

@@ -10,7 +10,7 @@ use super::engine::Engine;
 const GENERATIONS: usize = 3;
 
 /// Removes all but the newest images of `repository`, never one in `in_use`.
-pub(super) async fn trim(engine: &Engine, repository: &str, in_use: &[String]) {
+pub(super) async fn remove_unused(engine: &Engine, repository: &str, in_use: &[String]) {
     let filters = HashMap::from([("reference".to_owned(), vec![repository.to_owned()])]);
     let options = ListImagesOptionsBuilder::new().filters(&filters).build();
     let images = engine.api.list_images(Some(options)).await.unwrap_or_default();

@@ -4,8 +4,8 @@ use crate::{
     null_server::NullServer,
 };
 
-fn plan(server: &NullServer, load: Load) -> Plan {
-    Plan::new(
+fn plan(server: &NullServer, load: Load) -> LoadPlan {
+    LoadPlan::new(
         Target {
             address: server.address(),
             host: "null".into(),
@@ -114,19 +114,22 @@ fn what_is_known_of_a_script_goes_with_its_rounds() {
     let second = Duration::from_secs(1);
     assert_eq!(long.room_for_one_run(second), Duration::from_secs(4));
     assert!(
-        long.beside(second)
+        long.note_for_rounds(second)
             .unwrap()
             .contains("took 3.0 s and a round lasts 1.0 s")
     );
-    assert_eq!(long.beside(Duration::from_secs(5)), None);
+    assert_eq!(long.note_for_rounds(Duration::from_secs(5)), None);
     assert!(
         Tried::Unending(Duration::from_secs(30))
-            .beside(second)
+            .note_for_rounds(second)
             .unwrap()
             .contains("after 30 s")
     );
     assert_eq!(
-        (Tried::Requests.room_for_one_run(second), Tried::Requests.beside(second)),
+        (
+            Tried::Requests.room_for_one_run(second),
+            Tried::Requests.note_for_rounds(second)
+        ),
         (second, None)
     );
 }

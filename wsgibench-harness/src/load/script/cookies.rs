@@ -6,13 +6,13 @@ use url::Url;
 
 /// Cookies by the rules of browsers (RFC 6265): domain, path, expiry, secure.
 #[derive(Debug, Default)]
-pub(super) struct Jar {
+pub(super) struct CookieJar {
     store: CookieStore,
     /// Most users never get a cookie: they pay nothing.
     used: bool,
 }
 
-impl Jar {
+impl CookieJar {
     /// Keeps what an answer sets.
     pub(super) fn keep(&mut self, headers: &HeaderMap, url: impl FnOnce() -> Option<Url>) {
         if !headers.contains_key(header::SET_COOKIE) {

@@ -11,20 +11,20 @@ use std::{
 use url::Url;
 
 use super::{
-    super::{clock::Clock, error::LoadError, plan::Plan},
-    notes::Notes,
+    super::{clock::Clock, error::LoadError, plan::LoadPlan},
+    accounting::Accounting,
 };
 
-/// Shared by the users of one worker, and with the session, which reads the notes even when a script holds the
+/// Shared by the users of one worker, and with the session, which reads the accounting even when a script holds the
 /// worker's thread.
 #[derive(Debug)]
-pub(super) struct World {
-    pub(super) plan: Arc<Plan>,
+pub(super) struct WorkerState {
+    pub(super) plan: Arc<LoadPlan>,
     pub(super) clock: Clock,
     pub(super) address: SocketAddr,
     /// What paths are relative to, with the server's own name.
     pub(super) base: Url,
-    notes: Mutex<Notes>,
+    accounting: Mutex<Accounting>,
     pub(super) sent: Arc<AtomicU64>,
     pub(super) received: Arc<AtomicU64>,
     /// Time that pacing spent spinning, ns.
@@ -33,8 +33,8 @@ pub(super) struct World {
     pub(super) thread: AtomicI32,
 }
 
-impl World {
-    pub(super) fn new(plan: Arc<Plan>, clock: Clock) -> Result<Self, LoadError> {
+impl WorkerState {
+    pub(super) fn new(plan: Arc<LoadPlan>, clock: Clock) -> Result<Self, LoadError> {
         let host = &plan.target.host;
         let base = Url::parse(&format!("http://{host}/"))
             .map_err(|error| LoadError::InvalidPlan(format!("`{host}` is no name of a server: {error}")))?;
@@ -43,7 +43,7 @@ impl World {
             base,
             plan,
             clock,
-            notes: Mutex::new(Notes::default()),
+            accounting: Mutex::new(Accounting::default()),
             sent: Arc::default(),
             received: Arc::default(),
             spun: AtomicU64::new(0),
@@ -61,8 +61,8 @@ impl World {
         Some(url)
     }
 
-    /// The notes. Nothing that could panic or wait happens while they are held, so a poisoned lock is still sound.
-    pub(super) fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The accounting. Nothing that could panic or wait happens while they are held, so a poisoned lock is still sound.
+    pub(super) fn accounting(&self) -> MutexGuard<'_, Accounting> {
+        self.accounting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! Faults while a load is on: each is done to the server at its time, and what the load felt is told from a fine series.
 
-mod act;
+mod inject;
 mod recovery;
 
 use std::{
@@ -14,13 +14,13 @@ use std::{
 
 use tokio::runtime::Runtime;
 
-use self::act::{Deed, Stage};
-use super::launch::Trouble;
+use self::inject::{FaultContext, InjectedFault};
+use super::launch::LaunchFailure;
 use crate::{
     declare::ServerSpec,
     load::{Action, Fault, Load, Watch},
     sandbox::Launch,
-    store::record::{FaultRecord, Pulse, RoundRecord, Validity},
+    store::record::{FaultRecord, RoundRecord, Sample, Validity},
 };
 
 /// Time between looks at the load: a fifth of what recovery is told in.
@@ -42,8 +42,8 @@ const KEPT_FINDINGS: [&str; 8] = [
 /// What a round's faults gave.
 #[derive(Debug, Default)]
 pub(super) struct Drilled {
-    pulses: Vec<Pulse>,
-    deeds: Vec<Deed>,
+    pulses: Vec<Sample>,
+    deeds: Vec<InjectedFault>,
 }
 
 /// Faults that are done beside a round.
@@ -58,28 +58,28 @@ pub(super) struct Drill<'a> {
 /// Whether all faults of a load can be done to this server. In a `trial`, which lasts but a moment, none comes to its time.
 ///
 /// # Errors
-/// [`Trouble::Unsupported`] for what the server cannot do; words for a plan that cannot be carried out.
+/// [`LaunchFailure::Unsupported`] for what the server cannot do; words for a plan that cannot be carried out.
 pub(super) fn check(
     load: &Load,
     launch: &Launch,
     spec: &ServerSpec,
     round: Duration,
     trial: bool,
-) -> Result<(), Trouble> {
+) -> Result<(), LaunchFailure> {
     for fault in &load.faults {
         if fault.after >= round && !trial {
-            return Err(Trouble::Said(format!(
-                "a fault is due after {:?}, and a round lasts {round:?}: say .lasting(...) with more",
+            return Err(LaunchFailure::Said(format!(
+                "a fault is due after {:?}, and a round lasts {round:?}: say .duration(...) with more",
                 fault.after
             )));
         }
         if fault.action == Action::Restart && !launch.can_restart() {
-            return Err(Trouble::Unsupported(
+            return Err(LaunchFailure::Unsupported(
                 "only a server in a container can be restarted (--sandbox docker)".to_owned(),
             ));
         }
         if fault.action == Action::Reload && spec.reload.is_none() {
-            return Err(Trouble::Unsupported(
+            return Err(LaunchFailure::Unsupported(
                 "it declares no way to reload gracefully (Server::reloads_on)".to_owned(),
             ));
         }
@@ -119,12 +119,12 @@ impl<'a> Drill<'a> {
         }
     }
 
-    fn watch(&self, watch: &Watch, done: &AtomicBool) -> Vec<Pulse> {
-        let mut pulses = vec![Pulse::default()];
+    fn watch(&self, watch: &Watch, done: &AtomicBool) -> Vec<Sample> {
+        let mut pulses = vec![Sample::default()];
         while !done.load(Ordering::Relaxed) {
             if let Some(begun) = self.begun.get() {
                 let live = watch.live();
-                pulses.push(Pulse {
+                pulses.push(Sample {
                     at: begun.elapsed().as_secs_f64(),
                     done: live.done,
                     errors: live.errors,
@@ -135,7 +135,7 @@ impl<'a> Drill<'a> {
         pulses
     }
 
-    fn act(&self, done: &AtomicBool, deeds: &Mutex<Vec<Deed>>) {
+    fn act(&self, done: &AtomicBool, deeds: &Mutex<Vec<InjectedFault>>) {
         let wait = |until: Duration| {
             while !done.load(Ordering::Relaxed) {
                 match self.begun.get() {
@@ -150,7 +150,7 @@ impl<'a> Drill<'a> {
         }
         let mut faults: Vec<&Fault> = self.faults.iter().collect();
         faults.sort_by_key(|fault| fault.after);
-        let stage = Stage {
+        let stage = FaultContext {
             launch: self.launch,
             runtime: self.runtime,
             spec: self.spec,
@@ -204,8 +204,8 @@ impl Drilled {
 }
 
 /// A pulse for each piece that recovery is told in: enough to draw, little to keep.
-fn thinned(pulses: &[Pulse], end: f64) -> Vec<Pulse> {
-    let mut kept: Vec<Pulse> = Vec::new();
+fn thinned(pulses: &[Sample], end: f64) -> Vec<Sample> {
+    let mut kept: Vec<Sample> = Vec::new();
     for pulse in pulses.iter().filter(|pulse| pulse.at <= end) {
         if kept
             .last()
@@ -223,8 +223,8 @@ mod tests {
 
     #[test]
     fn few_pulses_are_kept() {
-        let pulses: Vec<Pulse> = (0..100)
-            .map(|n| Pulse {
+        let pulses: Vec<Sample> = (0..100)
+            .map(|n| Sample {
                 at: f64::from(n) * 0.02,
                 done: 0,
                 errors: 0,

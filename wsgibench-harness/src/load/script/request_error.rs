@@ -6,12 +6,12 @@ use super::super::result::ErrorKind;
 
 /// A request (or a check) that failed. It has been counted already: a script may hand it on or go on without it.
 #[derive(Debug)]
-pub struct Failure {
+pub struct RequestError {
     kind: ErrorKind,
     what: String,
 }
 
-impl Failure {
+impl RequestError {
     pub(super) fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
         Self {
             kind,
@@ -82,10 +82,10 @@ fn describe(error: &hyper::Error) -> String {
     text
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)
     }
 }
 
-impl Error for Failure {}
+impl Error for RequestError {}

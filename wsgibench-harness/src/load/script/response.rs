@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, response::Parts};
+use http::{HeaderMap, response::Parts};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
-use super::{super::result::ErrorKind, exchange::Ticket, failure::Failure};
+use super::{super::result::ErrorKind, exchange::Ticket, request_error::RequestError};
 
 /// How much of a body stands in a sample, bytes.
 const SHOWN: usize = 400;
@@ -16,13 +16,13 @@ const SHOWN: usize = 400;
 /// A whole answer. Its request is done if it passed every check made of it by the time it is dropped; without a check
 /// of the status, 200 to 399 is right.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     head: Parts,
     body: Bytes,
     ticket: Ticket,
 }
 
-impl Answer {
+impl Response {
     pub(super) fn new(head: Parts, body: Bytes, ticket: Ticket) -> Self {
         Self { head, body, ticket }
     }
@@ -61,7 +61,7 @@ impl Answer {
     ///
     /// # Errors
     /// It is none, or not of this form: counted as the failed check `json`.
-    pub fn json<T: DeserializeOwned>(self) -> Result<T, Failure> {
+    pub fn json<T: DeserializeOwned>(self) -> Result<T, RequestError> {
         match serde_json::from_slice(&self.body) {
             Ok(value) => Ok(value),
             Err(error) => {
@@ -75,7 +75,7 @@ impl Answer {
     ///
     /// # Errors
     /// It is another: counted as the failed check `status N`.
-    pub fn expect_status(self, status: u16) -> Result<Self, Failure> {
+    pub fn expect_status(self, status: u16) -> Result<Self, RequestError> {
         if self.head.status == status {
             self.ticket.passes();
             return Ok(self);
@@ -94,7 +94,7 @@ impl Answer {
     ///
     /// # Errors
     /// It is another: counted as the failed check `body`.
-    pub fn expect_body(self, body: impl AsRef<[u8]>) -> Result<Self, Failure> {
+    pub fn expect_body(self, body: impl AsRef<[u8]>) -> Result<Self, RequestError> {
         let holds = self.body == body.as_ref();
         self.expect("body", holds)
     }
@@ -103,7 +103,7 @@ impl Answer {
     ///
     /// # Errors
     /// It does not: counted as the failed check `body contains TEXT`.
-    pub fn expect_text(self, text: &str) -> Result<Self, Failure> {
+    pub fn expect_body_contains(self, text: &str) -> Result<Self, RequestError> {
         let holds = memchr::memmem::find(&self.body, text.as_bytes()).is_some();
         if holds {
             return Ok(self);
@@ -115,7 +115,7 @@ impl Answer {
     ///
     /// # Errors
     /// It is not: counted as the failed check `header NAME`.
-    pub fn expect_header(self, name: &str, value: &str) -> Result<Self, Failure> {
+    pub fn expect_header(self, name: &str, value: &str) -> Result<Self, RequestError> {
         let holds = self.head.headers.get_all(name).iter().any(|v| v == value);
         if holds {
             return Ok(self);
@@ -127,14 +127,14 @@ impl Answer {
     ///
     /// # Errors
     /// It does not hold.
-    pub fn expect(self, name: &str, holds: bool) -> Result<Self, Failure> {
+    pub fn expect(self, name: &str, holds: bool) -> Result<Self, RequestError> {
         if holds {
             return Ok(self);
         }
         self.fail(ErrorKind::CheckFailed, name.to_owned())
     }
 
-    fn fail(self, kind: ErrorKind, name: String) -> Result<Self, Failure> {
+    fn fail(self, kind: ErrorKind, name: String) -> Result<Self, RequestError> {
         let sample = self.sample();
         Err(self.ticket.fails_check(kind, name, sample))
     }
@@ -159,7 +159,7 @@ pub struct Streaming {
 }
 
 impl Streaming {
-    pub(super) fn new(response: Response<Incoming>, ticket: Ticket, patience: Duration) -> Self {
+    pub(super) fn new(response: http::Response<Incoming>, ticket: Ticket, patience: Duration) -> Self {
         let (head, body) = response.into_parts();
         Self {
             head,
@@ -185,7 +185,7 @@ impl Streaming {
     ///
     /// # Errors
     /// The connection broke, or nothing came for as long as the timeout.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, RequestError> {
         loop {
             let frame = tokio::time::timeout(self.patience, self.body.frame()).await;
             let failure = match frame {
@@ -199,7 +199,7 @@ impl Streaming {
                     }
                     return Ok(None);
                 }
-                Ok(Some(Err(error))) => self.give_up(|ticket| ticket.fails(Failure::talking(&error))),
+                Ok(Some(Err(error))) => self.give_up(|ticket| ticket.fails(RequestError::talking(&error))),
                 Err(_) => {
                     let patience = self.patience;
                     self.give_up(|ticket| ticket.times_out(patience))
@@ -213,22 +213,22 @@ impl Streaming {
     ///
     /// # Errors
     /// As [`chunk`](Self::chunk).
-    pub async fn drain(mut self) -> Result<(Answer, u64), Failure> {
+    pub async fn drain(mut self) -> Result<(Response, u64), RequestError> {
         let mut length = 0;
         while let Some(piece) = self.chunk().await? {
             length += piece.len() as u64;
         }
         match self.ticket.take() {
-            Some(ticket) => Ok((Answer::new(self.head, Bytes::new(), ticket), length)),
+            Some(ticket) => Ok((Response::new(self.head, Bytes::new(), ticket), length)),
             None => Err(broken()),
         }
     }
 
-    fn give_up(&mut self, how: impl FnOnce(Ticket) -> Failure) -> Failure {
+    fn give_up(&mut self, how: impl FnOnce(Ticket) -> RequestError) -> RequestError {
         self.ticket.take().map_or_else(broken, how)
     }
 }
 
-fn broken() -> Failure {
-    Failure::new(ErrorKind::PrematureEnd, "the answer had broken off before")
+fn broken() -> RequestError {
+    RequestError::new(ErrorKind::PrematureEnd, "the answer had broken off before")
 }

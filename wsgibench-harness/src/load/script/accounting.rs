@@ -25,7 +25,7 @@ const SAMPLE: usize = 512;
 
 /// What a request came to once its answer was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum RequestOutcome {
     Right,
     Failed(ErrorKind),
     /// Failed a check of this name; this came instead.
@@ -83,9 +83,9 @@ impl UserNotes {
     }
 }
 
-/// The notes of one worker.
+/// The accounting of one worker.
 #[derive(Debug)]
-pub(super) struct Notes {
+pub(super) struct Accounting {
     recorder: Recorder,
     /// When the round began that is on.
     phase: Option<Nanos>,
@@ -100,7 +100,7 @@ pub(super) struct Notes {
     open_connections: u64,
 }
 
-/// The notes of a worker about a round.
+/// The accounting of a worker about a round.
 #[derive(Debug)]
 pub(super) struct Round {
     pub(super) tally: Tally,
@@ -108,7 +108,7 @@ pub(super) struct Round {
     pub(super) steps: Vec<Step>,
 }
 
-impl Default for Notes {
+impl Default for Accounting {
     fn default() -> Self {
         Self {
             recorder: Recorder::new(0),
@@ -133,7 +133,7 @@ fn step(name: &str) -> Step {
 }
 
 /// The phase.
-impl Notes {
+impl Accounting {
     /// The round begins: requests under way join it.
     pub(super) fn begin(&mut self, now: Nanos) {
         self.recorder.take();
@@ -247,7 +247,7 @@ impl Notes {
 }
 
 /// Connections.
-impl Notes {
+impl Accounting {
     pub(super) fn connects(&mut self, took: Nanos) {
         self.open_connections += 1;
         let tally = &mut self.recorder.tally;

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const EXHAUSTING: Duration = Duration::from_secs(15);
 
 /// Where and on whom.
-pub(super) struct Stage<'a> {
+pub(super) struct FaultContext<'a> {
     pub(super) launch: &'a Launch,
     pub(super) runtime: &'a Runtime,
     pub(super) spec: &'a ServerSpec,
@@ -33,7 +33,7 @@ pub(super) struct Stage<'a> {
 
 /// What was done.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Deed {
+pub(super) struct InjectedFault {
     pub(super) action: String,
     /// Seconds in the round.
     pub(super) at: f64,
@@ -48,13 +48,13 @@ pub(super) struct Deed {
 
 /// What was found out beforehand.
 #[derive(Debug, Default)]
-pub(super) struct Prepared {
+pub(super) struct PreparedFault {
     /// The worker to kill, as this machine has it, and as the server has it.
     worker: Option<(Option<u32>, Option<u32>)>,
 }
 
-impl Stage<'_> {
-    pub(super) fn prepare(&self, action: &Action) -> Prepared {
+impl FaultContext<'_> {
+    pub(super) fn prepare(&self, action: &Action) -> PreparedFault {
         let worker = match action {
             Action::KillWorker {
                 worker_from: Some(path),
@@ -62,17 +62,17 @@ impl Stage<'_> {
             Action::KillWorker { worker_from: None } => self.busiest().map(|pid| (Some(pid), None)),
             _ => None,
         };
-        Prepared { worker }
+        PreparedFault { worker }
     }
 
-    pub(super) fn act(&self, action: &Action, prepared: &Prepared, at: Duration) -> Deed {
+    pub(super) fn act(&self, action: &Action, prepared: &PreparedFault, at: Duration) -> InjectedFault {
         let begun = Instant::now();
         let kills = || self.launch.usage().map_or(0, |usage| usage.oom_kills);
         let kills_before = kills();
-        let mut deed = Deed {
+        let mut deed = InjectedFault {
             action: action.name(),
             at: at.as_secs_f64(),
-            ..Deed::default()
+            ..InjectedFault::default()
         };
         deed.told = match action {
             Action::KillWorker { .. } => self.kill(prepared),
@@ -112,7 +112,7 @@ impl Stage<'_> {
         deed
     }
 
-    fn kill(&self, prepared: &Prepared) -> String {
+    fn kill(&self, prepared: &PreparedFault) -> String {
         let Some((outer, inner)) = prepared.worker else {
             return "not done: no worker process could be told".to_owned();
         };

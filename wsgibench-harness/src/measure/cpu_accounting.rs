@@ -2,8 +2,8 @@
 
 use super::{
     environment::{self, CpuTicks},
-    job::Order,
-    programs::Programs,
+    job::RunPlan,
+    process_cpu::ProcessCpu,
 };
 use crate::{
     sandbox::{Launch, Usage},
@@ -11,14 +11,14 @@ use crate::{
 };
 
 /// What is read at an edge of a round.
-pub(super) struct Look {
+pub(super) struct UsageSnapshot {
     pub(super) usage: Option<Usage>,
     companions: Vec<(String, Usage)>,
     pub(super) ticks: CpuTicks,
 }
 
-impl Look {
-    pub(super) fn at(launch: &Launch, order: &Order) -> Self {
+impl UsageSnapshot {
+    pub(super) fn at(launch: &Launch, order: &RunPlan) -> Self {
         Self {
             usage: launch.usage().ok(),
             companions: launch.companion_usage(),
@@ -50,7 +50,7 @@ pub(super) struct Account {
 
 impl Account {
     /// The server's and its companions' part of it.
-    pub(super) fn between(before: &Look, after: &Look) -> Self {
+    pub(super) fn between(before: &UsageSnapshot, after: &UsageSnapshot) -> Self {
         let cpu = before.usage.zip(after.usage).map(|(before, after)| CpuSeconds {
             total: after.cpu_total_seconds - before.cpu_total_seconds,
             user: after.cpu_user_seconds - before.cpu_user_seconds,
@@ -66,13 +66,13 @@ impl Account {
 
     /// The same with what else the machine did between two looks at its CPUs, while an engine took `engine_seconds`, and
     /// with the programs that did it, in words.
-    pub(super) fn beside(
+    pub(super) fn with_machine_load(
         self,
         edges: [CpuTicks; 2],
         engine_seconds: f64,
         seconds: f64,
         neighbours: &[String],
-        order: &Order,
+        order: &RunPlan,
     ) -> Self {
         let ticks = difference(edges[0], edges[1]);
         Self {
@@ -105,14 +105,14 @@ impl Account {
 
 /// The busiest other programs on the load CPUs since a look. Where the servers run there too, they would be called their own
 /// neighbours.
-pub(super) fn busiest(since: &Programs, order: &Order) -> Vec<String> {
+pub(super) fn busiest(since: &ProcessCpu, order: &RunPlan) -> Vec<String> {
     if order.shared_cpus {
         return Vec::new();
     }
-    since.on(&Programs::now(), &order.load_cpus)
+    since.on(&ProcessCpu::now(), &order.load_cpus)
 }
 
-fn companions(before: &Look, after: &Look) -> Vec<CompanionUsage> {
+fn companions(before: &UsageSnapshot, after: &UsageSnapshot) -> Vec<CompanionUsage> {
     let of = |(name, after): &(String, Usage)| {
         let (_, before) = before.companions.iter().find(|(known, _)| known == name)?;
         Some(CompanionUsage {
@@ -141,7 +141,7 @@ fn share(part: u64, whole: u64) -> f64 {
 /// CPU time on the load CPUs that was not the engine's. The kernel's work for the load itself runs there too, partly
 /// outside the engine's own account, so only a clear excess counts.
 #[expect(clippy::cast_precision_loss, reason = "a handful of CPUs")]
-fn neighbours_share(ticks: CpuTicks, engine_seconds: f64, seconds: f64, order: &Order) -> f64 {
+fn neighbours_share(ticks: CpuTicks, engine_seconds: f64, seconds: f64, order: &RunPlan) -> f64 {
     if order.shared_cpus {
         return 0.0;
     }

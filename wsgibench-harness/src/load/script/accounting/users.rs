@@ -1,9 +1,9 @@
 //! Users and their scripts: who comes and goes, whose turn it is, what each is doing.
 
-use super::{Doing, Notes, UserNotes, note_check, step, time};
+use super::{Accounting, Doing, UserNotes, note_check, step, time};
 use crate::load::{clock::Nanos, result::ErrorKind, script::Part};
 
-impl Notes {
+impl Accounting {
     pub(in crate::load::script) fn user_comes(&mut self, now: Nanos) -> usize {
         self.recorder.tally.users_arrived += u64::from(self.phase.is_some());
         self.users.insert(UserNotes {
@@ -57,18 +57,18 @@ impl Notes {
     /// The user's next request is an arrival that was due then.
     pub(in crate::load::script) fn owes(&mut self, user: usize, owed: Option<Nanos>) {
         let owed = owed.filter(|_| self.phase.is_some());
-        if let Some(notes) = self.users.get_mut(user).filter(|_| owed.is_some()) {
-            notes.owed = owed;
+        if let Some(accounting) = self.users.get_mut(user).filter(|_| owed.is_some()) {
+            accounting.owed = owed;
         }
     }
 
     pub(in crate::load::script) fn script_begins(&mut self, user: usize, part: Part, now: Nanos) {
-        if let Some(notes) = self.users.get_mut(user) {
-            notes.doing = Doing::Script;
-            notes.since = now;
-            notes.began = now;
-            notes.part = part;
-            notes.asked = 0;
+        if let Some(accounting) = self.users.get_mut(user) {
+            accounting.doing = Doing::Script;
+            accounting.since = now;
+            accounting.began = now;
+            accounting.part = part;
+            accounting.asked = 0;
         }
     }
 
@@ -81,18 +81,18 @@ impl Notes {
         failed: bool,
         now: Nanos,
     ) {
-        let Some(notes) = self.users.get_mut(user) else {
+        let Some(accounting) = self.users.get_mut(user) else {
             return;
         };
-        notes.doing = Doing::Nothing;
-        notes.since = now;
+        accounting.doing = Doing::Nothing;
+        accounting.since = now;
         // A set-up that asked for nothing leaves the arrival to the script.
         let owed = if part == Part::Setup && !failed {
             None
         } else {
-            notes.owed.take()
+            accounting.owed.take()
         };
-        let began = notes.began;
+        let began = accounting.began;
         let Some(start) = self.phase else {
             return;
         };
@@ -115,7 +115,7 @@ impl Notes {
 
     /// Whether the user has asked for anything in this run of its script.
     pub(in crate::load::script) fn has_asked(&self, user: usize) -> bool {
-        self.users.get(user).is_some_and(|notes| notes.asked > 0)
+        self.users.get(user).is_some_and(|accounting| accounting.asked > 0)
     }
 
     pub(in crate::load::script) fn thinks(&mut self, user: usize, thinking: bool, now: Nanos) {
@@ -123,9 +123,9 @@ impl Notes {
     }
 
     pub(super) fn does(&mut self, user: usize, doing: Doing, now: Nanos) {
-        if let Some(notes) = self.users.get_mut(user) {
-            notes.doing = doing;
-            notes.since = now;
+        if let Some(accounting) = self.users.get_mut(user) {
+            accounting.doing = doing;
+            accounting.since = now;
         }
     }
 
