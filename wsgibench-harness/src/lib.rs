@@ -1,10 +1,23 @@
-//! wsgibench: a benchmark harness for web servers, in the style of criterion, for `cargo bench`.
+//! A Criterion-style benchmark harness for web servers, run by `cargo bench`.
 //!
 //! Servers and scenarios are Rust functions under `#[server]` and `#[scenario]`. Each server runs isolated in a
-//! container; a load engine of our own drives it; statistics are taken over launches.
+//! container, a built-in load generator drives it, and statistics are computed over independent launches.
+//! [`prelude`] has an example and everything that a benchmark imports.
 //!
-//! The rooms, each knowing only those below it: `cli`, `report`, `measure`, [`stats`], `store`, `sandbox`,
-//! `declare`, [`load`].
+//! # Modules, in dependency order
+//!
+//! | module | concern |
+//! |---|---|
+//! | `cli`, [`tool`] | arguments of `cargo bench` and of the `wsgibench` command, exit statuses |
+//! | [`against`] | the benchmark of another commit: its checkout and its declarations |
+//! | [`report`] | terminal, HTML and exported reports; reads results and events |
+//! | [`measure`] | launches, rounds, validity, comparisons |
+//! | [`sandbox`], [`store`] | containers and processes; runs and baselines on disk |
+//! | [`declare`] | servers, scenarios, profiles, and their expansion into cases |
+//! | [`load`] | the load generator, usable alone |
+//! | [`stats`], [`conformance`], [`null_server`] | statistics; HTTP and WSGI rules; a server for calibration |
+//!
+//! A module uses only modules of the rows below it; `tests/layers.rs` enforces this.
 
 pub mod against;
 pub mod cli;
@@ -26,7 +39,7 @@ pub mod __private;
 
 pub use wsgibench_macros::{scenario, server};
 
-// The records that the tests of reports are made of name this crate as a user does.
+// Test fixtures of the reports are shared with integration tests, which name this crate as users do.
 #[cfg(test)]
 extern crate self as wsgibench_harness;
 
@@ -43,7 +56,7 @@ macro_rules! profile {
     };
 }
 
-/// The whole `main` of a bench target: reads the arguments, runs what they ask for, ends with the exit status.
+/// Defines the `main` of a bench target: parses the arguments, runs the benchmark, returns its exit status.
 ///
 /// ```ignore
 /// use my_suite as _; // links its servers and scenarios

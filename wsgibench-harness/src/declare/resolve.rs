@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Command, DeclaredServer, Limits, ServerSpec, Source, server::Companion};
+use super::{Command, DeclaredServer, Limits, Notice, ServerSpec, Source, server::Companion};
 
 /// What the machine can give a server. What its container engine or shell limits besides (descriptors, backlog, processes) the
 /// sandbox knows, and clamps there.
@@ -14,21 +14,12 @@ pub struct Machine {
     pub memory: u64,
 }
 
-/// Something that a reader of the results must know about a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remark {
-    /// Name of the server.
-    pub about: String,
-    /// The text.
-    pub text: String,
-}
-
 /// The server as this machine will run it, and what was clamped for that. `limits` (of a profile) replaces the server's own.
 #[must_use]
-pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Machine) -> (ServerSpec, Vec<Remark>) {
+pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Machine) -> (ServerSpec, Vec<Notice>) {
     let server = &declared.server;
     let (limits, clamped) = clamp(limits.unwrap_or(&server.limits), machine);
-    let remarks = clamped.into_iter().map(|text| Remark {
+    let notices = clamped.into_iter().map(|text| Notice {
         about: declared.name.clone(),
         text,
     });
@@ -66,7 +57,7 @@ pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Mac
             .collect(),
         reload: server.reload.clone(),
     };
-    (spec, remarks.collect())
+    (spec, notices.collect())
 }
 
 /// The limits as far as the machine can give them, and a sentence for each that it cannot.
@@ -185,10 +176,10 @@ mod tests {
     #[test]
     fn folders_start_at_the_declaring_crate() {
         let server = Server::dockerfile("images/gunicorn").app("../app");
-        let (spec, remarks) = resolve(&declared(server), None, &LARGE);
+        let (spec, notices) = resolve(&declared(server), None, &LARGE);
         assert_eq!(spec.source, Source::Folder("/project/suites/images/gunicorn".into()));
         assert_eq!(spec.app.as_deref(), Some(Path::new("/project/app")));
-        assert!(remarks.is_empty());
+        assert!(notices.is_empty());
         let (spec, _) = resolve(&declared(Server::dockerfile("/elsewhere/x")), None, &LARGE);
         assert_eq!(spec.source, Source::Folder(PathBuf::from("/elsewhere/x")));
     }
@@ -201,7 +192,7 @@ mod tests {
                 cpus: 3,
                 ..Limits::default()
             });
-        let (spec, remarks) = resolve(
+        let (spec, notices) = resolve(
             &declared(server.clone()),
             None,
             &Machine {
@@ -210,8 +201,8 @@ mod tests {
             },
         );
         assert_eq!(spec.command, ["gunicorn", "--workers=2"]);
-        assert_eq!(remarks[0].about, "gunicorn");
-        assert!(remarks[0].text.contains("3 CPUs asked for, 1 given"), "{remarks:?}");
+        assert_eq!(notices[0].about, "gunicorn");
+        assert!(notices[0].text.contains("3 CPUs asked for, 1 given"), "{notices:?}");
         let profile = Limits {
             cpus: 2,
             ..Limits::default()

@@ -43,10 +43,7 @@ pub(crate) use self::{
 };
 
 use self::context::SandboxContext;
-use crate::{
-    declare::{ServerSpec, Source},
-    store::record::Notice,
-};
+use crate::declare::{Notice, ServerSpec, Source};
 
 /// Kind of a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

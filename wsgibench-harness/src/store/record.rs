@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::declare::Notice;
 use crate::{
     declare::{Profile, ServerSpec},
     load::{Load, RoundResult},
@@ -85,15 +86,6 @@ pub struct Environment {
     pub commit: Option<String>,
     /// Further facts by name.
     pub extra: BTreeMap<String, String>,
-}
-
-/// Something a reader must know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Notice {
-    /// What it is about: a case id, a server, or empty for the run.
-    pub about: String,
-    /// The text, with the remedy.
-    pub text: String,
 }
 
 /// A server of the run.
