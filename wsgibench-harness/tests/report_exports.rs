@@ -60,6 +60,7 @@ fn a_formula_in_a_name_is_text() {
     assert!(csv.contains(",'=cmd(),"), "{}", csv.lines().nth(1).unwrap());
 }
 
+#[cfg(feature = "spreadsheet")]
 #[test]
 fn a_workbook_is_a_zip_with_three_sheets() {
     let bytes = export::render(Format::Xlsx, &fixture::compared()).unwrap();
@@ -79,6 +80,7 @@ fn a_workbook_is_a_zip_with_three_sheets() {
     );
 }
 
+#[cfg(feature = "junit")]
 #[test]
 fn junit_fails_a_regression_with_its_figures() {
     let xml = text(Format::Junit, &fixture::compared());
@@ -137,6 +139,7 @@ fn what_was_not_done_has_no_figure_in_a_spreadsheet() {
     assert_eq!(of("granian", "recovered_after_s"), "not done");
 }
 
+#[cfg(feature = "spreadsheet")]
 #[test]
 fn faults_are_a_sheet_of_their_own_where_there_are_any() {
     let sheets = |run: &RunRecord| {

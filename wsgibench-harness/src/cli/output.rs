@@ -58,7 +58,9 @@ pub(super) fn exports(args: &Args) -> Result<Vec<(Format, PathBuf)>, Failure> {
         .map_err(Failure::usage)?
         .into_iter()
         .map(|(format, path)| {
-            let format = format.parse().map_err(|e| Failure::usage(format!("--export: {e}")))?;
+            let usage = |error: export::ExportError| Failure::usage(format!("--export: {error}"));
+            let format: Format = format.parse().map_err(usage)?;
+            format.check_built().map_err(usage)?;
             Ok((format, path))
         })
         .collect()

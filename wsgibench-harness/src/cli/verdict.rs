@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::exit::ExitStatus;
@@ -12,7 +11,8 @@ use crate::{
 };
 
 /// The decision of a run, for programs: `target/wsgibench/verdict.json`.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct VerdictFile {
     /// Version of this form.
     pub version: u32,

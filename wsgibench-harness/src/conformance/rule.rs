@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::dialogue::{Dialogue, Site, Transcript};
 
 /// What was found of one rule at one server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// Id of the rule.
     pub rule: String,
@@ -16,7 +17,8 @@ pub struct Finding {
 }
 
 /// How a rule went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RuleOutcome {
     /// As the specification says.
@@ -31,7 +33,7 @@ pub enum RuleOutcome {
     Skipped,
     /// What a later version found, in a word that this one does not know; no rule of this version is judged so.
     #[serde(other)]
-    #[schemars(skip)]
+    #[cfg_attr(feature = "schemas", schemars(skip))]
     Unknown,
 }
 
@@ -73,7 +75,8 @@ impl RuleOutcome {
 }
 
 /// Something that a load may need, and whose lack makes its timing unfair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Feature {
     /// Requests whose body is chunked.
@@ -86,7 +89,7 @@ pub enum Feature {
     StreamedAnswers,
     /// Something of a later version.
     #[serde(other)]
-    #[schemars(skip)]
+    #[cfg_attr(feature = "schemas", schemars(skip))]
     Unknown,
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sha2::{Digest, Sha256};
+use ring::digest::{SHA256, digest};
 
 /// Longest part of an id, characters. Three of them and a file's own name stay below what file systems take.
 const LONGEST: usize = 80;
@@ -22,10 +22,10 @@ pub fn safe(text: &str) -> String {
         })
         .collect();
     if safe.chars().count() > LONGEST {
-        let digest = Sha256::digest(text.as_bytes());
+        let digest = digest(&SHA256, text.as_bytes());
         safe = safe.chars().take(LONGEST - 9).collect();
         safe.push('-');
-        for byte in &digest[..4] {
+        for byte in &digest.as_ref()[..4] {
             // Writing to a string cannot fail.
             let _ = write!(safe, "{byte:02x}");
         }

@@ -1,7 +1,6 @@
 //! A new run against what was measured on earlier days. Advice, never a gate: the machine of another day is another
 //! machine, and only several runs show by how much.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::compare::evidence::floor;
@@ -14,7 +13,8 @@ use super::sample::{float, logs, mean, std_dev};
 pub const CONFIDENCE: f64 = 0.99;
 
 /// How the new run stands to the earlier ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Outside of what is expected, for the worse, and by more than half the margin.
@@ -28,7 +28,8 @@ pub enum Standing {
 }
 
 /// What is said about one metric of one case.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Advice {
     /// What was measured.
     pub metric: Metric,

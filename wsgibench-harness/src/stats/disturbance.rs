@@ -3,13 +3,13 @@
 //! The rule looks at references only: it cannot see which arm a launch belonged to, nor what it gave. So repeating a
 //! disturbed block favours neither arm.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sample::{float, median};
 
 /// When a block is disturbed and when a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Guard {
     /// How far a block's references may lie apart on any machine, as a difference of logarithms.
     pub tolerance: f64,
@@ -27,7 +27,8 @@ impl Default for Guard {
 }
 
 /// How a run's blocks fared.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Disturbance {
     /// Blocks run, repeats among them.
     pub blocks: usize,

@@ -1,6 +1,5 @@
 //! A figure over launches, with an interval that is honest about how many there were.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bootstrap::bias_corrected_accelerated;
@@ -14,7 +13,8 @@ pub const BOOTSTRAP_FROM: usize = 10;
 pub const CONFIDENCE: f64 = 0.95;
 
 /// How an interval was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Student's t, on the logarithms where every value is positive.
@@ -26,7 +26,8 @@ pub enum Method {
 }
 
 /// Where the truth probably lies.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Interval {
     /// Lower end.
     pub low: f64,
@@ -50,7 +51,8 @@ impl Interval {
 }
 
 /// A figure and, where more than one launch supports it, its interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Estimate {
     /// The best guess.
     pub point: f64,
@@ -85,7 +87,8 @@ impl Estimate {
 }
 
 /// One metric of one case, over its launches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// How many launches: the number of replicates.
     pub launches: usize,
@@ -274,7 +277,8 @@ fn spread_within(launches: &[Vec<f64>]) -> Option<f64> {
 
 /// Tukey's fences, as criterion's `tukey.json` holds them: values beyond the inner two are mild outliers, beyond the
 /// outer two severe ones.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Tukey {
     /// First quartile less three times the distance between the quartiles.
     pub low_severe: f64,

@@ -1,6 +1,5 @@
 //! An order of servers that claims no more than the launches show.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::distribution::t_upper_tail;
@@ -32,7 +31,8 @@ pub enum Pairing {
 }
 
 /// A contender's place.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Place {
     /// Its name.
     pub name: String,

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::compare::evidence::{detectable, reach};
@@ -25,7 +24,8 @@ pub const RELABELS: usize = 10_000;
 pub const CONFIDENCE: f64 = 0.95;
 
 /// What a recording of identical arms says of its machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct SelfCheck {
     /// Gates dealt.
     pub relabels: usize,
@@ -52,7 +52,8 @@ impl SelfCheck {
 }
 
 /// One (case, metric) pair.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct PairCheck {
     /// The case's id.
     pub case: String,
@@ -76,7 +77,8 @@ pub struct PairCheck {
 }
 
 /// One metric over its pairs.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct MetricCheck {
     /// Which.
     pub metric: Metric,

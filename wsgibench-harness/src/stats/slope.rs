@@ -1,6 +1,5 @@
 //! Does something grow? The slope of a series over time, with an interval that allows for neighbours that resemble each other.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::distribution::t_quantile;
@@ -13,7 +12,8 @@ const WARMING: f64 = 0.1;
 const CONFIDENCE: f64 = 0.95;
 
 /// How fast something changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Slope {
     /// Units a second.
     pub per_second: f64,

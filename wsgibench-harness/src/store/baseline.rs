@@ -9,7 +9,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -26,7 +25,8 @@ pub const KEPT_RUNS: usize = 20;
 pub const BASELINE_VERSION: u32 = 1;
 
 /// What one run gave to a baseline.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct BaselineRun {
     /// [`BASELINE_VERSION`] of the writer.
     pub version: u32,
@@ -41,7 +41,8 @@ pub struct BaselineRun {
 }
 
 /// What must be equal for two days' figures to be comparable.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Fingerprint {
     /// CPU model.
     pub cpu_model: String,

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -16,7 +15,8 @@ use crate::conformance::{self, Feature, Finding, RuleOutcome};
 pub const CONFORMANCE_VERSION: u32 = 1;
 
 /// One examination of some servers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ConformanceRecord {
     /// [`CONFORMANCE_VERSION`] of the writer.
     pub schema_version: u32,
@@ -35,7 +35,8 @@ pub struct ConformanceRecord {
 }
 
 /// A rule, as it was asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RuleRecord {
     /// Short and stable, e.g. `chunked-body`.
     pub id: String,
@@ -48,7 +49,8 @@ pub struct RuleRecord {
 }
 
 /// One server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ServerConformance {
     /// Its name.
     pub name: String,
@@ -145,6 +147,7 @@ impl ServerConformance {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "schemas")]
     #[test]
     fn the_form_of_the_file() {
         insta::assert_json_snapshot!(schemars::schema_for!(ConformanceRecord));

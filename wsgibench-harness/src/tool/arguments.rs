@@ -66,7 +66,6 @@ pub(super) enum Command {
     /// Compare two runs, case by case: advice, no gate
     Compare(Compare),
     /// Make the HTML report again, of one run or of several side by side
-    #[cfg(feature = "html")]
     Report(Report),
     /// Write a run in another format
     Export(Export),
@@ -109,7 +108,6 @@ pub(super) struct Compare {
     pub(super) metrics: Vec<crate::stats::Metric>,
 }
 
-#[cfg(feature = "html")]
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -14,6 +14,10 @@ use crate::{
 
 /// Writes it, or prints it.
 pub(super) fn run(options: &Export, store: &Store) -> Result<ExitCode, ToolError> {
+    options
+        .format
+        .check_built()
+        .map_err(|error| ToolError::Usage(error.to_string()))?;
     let run = store.read(&options.run)?;
     let failed = |error: crate::report::export::ExportError| ToolError::Failed(error.to_string());
     if options.path == Path::new("-") {

@@ -51,6 +51,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
         Command::Compare(options) => compare::run(options, &store()?),
         #[cfg(feature = "html")]
         Command::Report(options) => report::run(options, &store()?),
+        #[cfg(not(feature = "html"))]
+        Command::Report(_) => Err(ToolError::Usage(
+            "`report` needs the cargo feature `html`, which this build lacks; install wsgibench-harness with `--features html`".into(),
+        )),
         Command::List => Ok(list::run(&store()?)),
         Command::Export(options) => export::run(options, &store()?),
         Command::Clean(options) => clean::run(options, &store()?),

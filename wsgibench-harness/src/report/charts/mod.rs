@@ -174,7 +174,6 @@ fn percentile(inverse: f64) -> String {
 /// A name safe for a file: letters, digits, `-`; different names stay different by a hash where something was changed.
 #[must_use]
 pub fn slug(name: &str) -> String {
-    use sha2::Digest as _;
     let safe: String = name
         .chars()
         .map(|c| {
@@ -189,7 +188,8 @@ pub fn slug(name: &str) -> String {
     if safe == name {
         return safe;
     }
-    let hash = sha2::Sha256::digest(name.as_bytes());
+    let hash = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
+    let hash = hash.as_ref();
     format!("{safe}-{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2])
 }
 

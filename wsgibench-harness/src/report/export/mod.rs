@@ -3,11 +3,13 @@
 mod bencher;
 mod csv;
 mod github;
+#[cfg(feature = "junit")]
 mod junit;
 mod markdown;
 #[cfg(feature = "pictures")]
 pub mod pictures;
 mod table;
+#[cfg(feature = "spreadsheet")]
 mod xlsx;
 
 use std::{fmt, path::Path, str::FromStr};
@@ -73,6 +75,27 @@ impl Format {
         }
     }
 
+    /// The cargo feature that provides it, and whether this build has that feature; `None` if every build provides the format.
+    fn feature(self) -> Option<(&'static str, bool)> {
+        match self {
+            Self::Xlsx => Some(("spreadsheet", cfg!(feature = "spreadsheet"))),
+            Self::Junit => Some(("junit", cfg!(feature = "junit"))),
+            Self::Svg | Self::Png => Some(("pictures", cfg!(feature = "pictures"))),
+            Self::Csv | Self::Markdown | Self::Bencher | Self::BencherLines | Self::Github | Self::Json => None,
+        }
+    }
+
+    /// Checks that this build provides the format.
+    ///
+    /// # Errors
+    /// [`ExportError::NotBuilt`], which names the missing cargo feature.
+    pub fn check_built(self) -> Result<(), ExportError> {
+        match self.feature() {
+            Some((feature, false)) => Err(ExportError::NotBuilt { format: self, feature }),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether it makes a folder of files.
     #[must_use]
     pub fn is_folder(self) -> bool {
@@ -113,9 +136,16 @@ pub enum ExportError {
     /// A format that is several files was asked for as one.
     #[error("{0} is a folder of files: give `--export {0}=FOLDER`")]
     Folder(Format),
-    /// Built without it.
-    #[error("this build has no {0}: build with the feature `pictures`")]
-    NotBuilt(Format),
+    /// The build lacks the cargo feature that the format needs.
+    #[error(
+        "format {format} needs the cargo feature `{feature}`, which this build lacks; build with `cargo bench --features wsgibench-harness/{feature}`, or `cargo install --features {feature}` for the command `wsgibench`"
+    )]
+    NotBuilt {
+        /// The format asked for.
+        format: Format,
+        /// Name of the cargo feature.
+        feature: &'static str,
+    },
     /// The disk said no.
     #[error("{path}: {source}")]
     Disk {
@@ -150,11 +180,14 @@ impl ExportError {
 /// The bytes of a format that is one file.
 ///
 /// # Errors
-/// When the format is a folder, or the library that makes it refuses.
+/// When the format is a folder, the build lacks its feature, or the library that makes it refuses.
 pub fn render(format: Format, run: &RunRecord) -> Result<Vec<u8>, ExportError> {
+    format.check_built()?;
     match format {
         Format::Csv => csv::render(run),
+        #[cfg(feature = "spreadsheet")]
         Format::Xlsx => xlsx::render(run),
+        #[cfg(feature = "junit")]
         Format::Junit => junit::render(run),
         Format::Markdown => Ok(markdown::render(run).into_bytes()),
         Format::Bencher => bencher::json(run),
@@ -165,14 +198,14 @@ pub fn render(format: Format, run: &RunRecord) -> Result<Vec<u8>, ExportError> {
             bytes.push(b'\n');
             Ok(bytes)
         }
-        Format::Svg | Format::Png => Err(ExportError::Folder(format)),
+        _ => Err(ExportError::Folder(format)),
     }
 }
 
 /// Writes a run as a file, or as a folder of files ([`Format::is_folder`]); each is written whole or not at all.
 ///
 /// # Errors
-/// When the disk refuses, or the library that makes the format does.
+/// When the disk refuses, the build lacks the format's feature, or the library that makes the format does.
 pub fn write(format: Format, run: &RunRecord, path: &Path) -> Result<(), ExportError> {
     if format.is_folder() {
         return write_folder(format, run, path);
@@ -195,7 +228,7 @@ fn write_folder(format: Format, run: &RunRecord, folder: &Path) -> Result<(), Ex
 
 #[cfg(not(feature = "pictures"))]
 fn write_folder(format: Format, _run: &RunRecord, _folder: &Path) -> Result<(), ExportError> {
-    Err(ExportError::NotBuilt(format))
+    format.check_built()
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
@@ -216,5 +249,21 @@ mod tests {
         }
         let error = "pdf".parse::<Format>().unwrap_err().to_string();
         assert!(error.contains("`pdf`") && error.contains("xlsx"), "{error}");
+    }
+
+    #[cfg(not(all(feature = "junit", feature = "spreadsheet", feature = "pictures")))]
+    #[test]
+    fn a_format_of_an_absent_feature_names_it() {
+        let absent = Format::ALL
+            .into_iter()
+            .filter_map(|format| Some((format, format.feature()?)));
+        for (format, (feature, built)) in absent {
+            let checked = format.check_built();
+            assert_eq!(checked.is_ok(), built, "{format}");
+            if let Err(error) = checked {
+                let error = error.to_string();
+                assert!(error.contains(&format!("--features wsgibench-harness/{feature}")), "{error}");
+            }
+        }
     }
 }

@@ -19,7 +19,7 @@ use std::path::Path;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use minijinja::{AutoEscape, Environment, Value, context, value::Serde};
-use sha2::{Digest as _, Sha256};
+use ring::digest::{SHA256, digest};
 
 use crate::store::{BaselineRun, ConformanceRecord, record::RunRecord, write_atomically};
 
@@ -128,7 +128,7 @@ pub fn render(page: &Page) -> Result<String, ReportError> {
 
 /// What a content security policy calls a script by.
 fn hash(script: &str) -> String {
-    format!("'sha256-{}'", STANDARD.encode(Sha256::digest(script.as_bytes())))
+    format!("'sha256-{}'", STANDARD.encode(digest(&SHA256, script.as_bytes())))
 }
 
 /// JSON that may stand in a `<script>` element: nothing in it can end the element or begin a comment.

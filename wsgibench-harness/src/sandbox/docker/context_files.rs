@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sha2::{Digest, Sha256};
+use ring::digest;
 
 use crate::sandbox::short_hash;
 
@@ -97,9 +97,9 @@ impl ContextFiles {
     /// Hash of all names, contents and executable bits, and of `more`: 12 hexadecimal digits. Dates, owners and the umask that the
     /// files were checked out with make no difference.
     pub(super) fn hash(&self, more: &[&str]) -> String {
-        let mut hash = Sha256::new();
+        let mut hash = digest::Context::new(&digest::SHA256);
         let mut add = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(&(bytes.len() as u64).to_le_bytes());
             hash.update(bytes);
         };
         for Entry { path, kind } in &self.0 {

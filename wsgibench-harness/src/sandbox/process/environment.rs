@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use sha2::{Digest, Sha256};
+use ring::digest;
 use tokio::process::Command;
 
 use crate::{
@@ -144,10 +144,10 @@ fn asks_for_packages(requirements: &str) -> bool {
 }
 
 fn folder_name(name: &str, requirements: &str, python: &Python) -> String {
-    let mut hash = Sha256::new();
-    hash.update(requirements);
-    hash.update(&python.identity);
-    hash.update(std::env::consts::ARCH);
+    let mut hash = digest::Context::new(&digest::SHA256);
+    hash.update(requirements.as_bytes());
+    hash.update(python.identity.as_bytes());
+    hash.update(std::env::consts::ARCH.as_bytes());
     let hash = short_hash(hash);
     let name: String = name
         .chars()

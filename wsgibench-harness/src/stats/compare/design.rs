@@ -1,6 +1,5 @@
 //! What is fixed before the first block: error rate, looks, size of the family.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sign_flip::smallest_p;
@@ -15,7 +14,8 @@ pub const EQUIVALENCE_ALPHA: f64 = 0.05;
 pub const EQUIVALENCE_CONFIDENCE: f64 = 1.0 - 2.0 * EQUIVALENCE_ALPHA;
 
 /// A planned moment at which the blocks so far are judged.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Look {
     /// After how many blocks.
     pub blocks: usize,
@@ -24,7 +24,8 @@ pub struct Look {
 }
 
 /// The plan of a comparison.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Design {
     /// How often a family of unchanged cases may alarm at all (0 to 1, exclusive).
     pub alpha: f64,

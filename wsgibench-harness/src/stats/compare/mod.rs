@@ -8,7 +8,6 @@ pub mod design;
 pub mod evidence;
 pub mod sign_flip;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::estimate::Interval;
@@ -47,7 +46,8 @@ impl Series {
 }
 
 /// What the comparison says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Certainly worse, and by more than half the margin.
@@ -80,7 +80,8 @@ impl std::fmt::Display for Verdict {
 }
 
 /// The judgement of one pair, with everything that is printed about it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Outcome {
     /// The case's id.
     pub case: String,
