@@ -252,8 +252,12 @@ fn expand_placeholders(word: &str, host: &str, port: u16) -> String {
 /// The first 12 hexadecimal digits of a hash.
 fn short_hash(hash: ring::digest::Context) -> String {
     use std::fmt::Write;
-    hash.finish().as_ref().iter().take(6).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hash.finish()
+        .as_ref()
+        .iter()
+        .take(6)
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

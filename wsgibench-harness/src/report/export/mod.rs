@@ -262,7 +262,10 @@ mod tests {
             assert_eq!(checked.is_ok(), built, "{format}");
             if let Err(error) = checked {
                 let error = error.to_string();
-                assert!(error.contains(&format!("--features wsgibench-harness/{feature}")), "{error}");
+                assert!(
+                    error.contains(&format!("--features wsgibench-harness/{feature}")),
+                    "{error}"
+                );
             }
         }
     }
