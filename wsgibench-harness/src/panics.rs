@@ -1,4 +1,4 @@
-//! Panics in the user's own code: a mistake to be told like any other, with its place and without a backtrace.
+//! Catches panics in the user's code and reports them as errors with file and line, without a backtrace.
 
 use std::{
     any::Any,
@@ -10,28 +10,31 @@ use std::{
 };
 
 thread_local! {
-    static IN_USERS_CODE: Cell<bool> = const { Cell::new(false) };
-    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+    static IN_USER_CODE: Cell<bool> = const { Cell::new(false) };
+    static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Calls the user's code.
+/// Calls the user's code and catches its panic.
 ///
 /// # Errors
-/// What its panic said, and where: `index out of bounds (at benches/server.rs:12:5)`.
+/// The panic's message and location: `index out of bounds (at benches/server.rs:12:5)`.
 pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    keep_quiet();
-    // Of a panic that the user's code caught itself.
-    PLACE.take();
-    let outside = IN_USERS_CODE.replace(true);
+    install_quiet_hook();
+    // Left over from a panic that the user's code caught itself.
+    LOCATION.take();
+    let outside = IN_USER_CODE.replace(true);
     let outcome = catch_unwind(AssertUnwindSafe(call));
-    IN_USERS_CODE.set(outside);
+    IN_USER_CODE.set(outside);
     outcome.map_err(|panic| {
-        let place = PLACE.take().map(|place| format!(" (at {place})")).unwrap_or_default();
-        format!("{}{place}", text_of(panic.as_ref()))
+        let location = LOCATION
+            .take()
+            .map(|location| format!(" (at {location})"))
+            .unwrap_or_default();
+        format!("{}{location}", text_of(panic.as_ref()))
     })
 }
 
-/// The same of a future: each of its polls is the user's code.
+/// Polls the user's future and catches a panic in any of its polls.
 ///
 /// # Errors
 /// As [`catch_panic`].
@@ -45,23 +48,23 @@ pub(crate) async fn catch_panic_async<T>(future: impl Future<Output = T>) -> Res
     .await
 }
 
-/// Keeps the standard library from printing what will be told; a panic outside the user's polls is printed as ever. One of
-/// ours that the user awaits is told as theirs: its place says whose it is.
-fn keep_quiet() {
+/// Installs a panic hook that prints nothing for panics in the user's code, which are reported as errors. Panics elsewhere
+/// are printed as usual. A panic of this crate that the user awaits is reported like theirs; its location tells them apart.
+fn install_quiet_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            let place = info.location().map(ToString::to_string);
-            // A second one before the first was told may end the process, and nobody would tell of it.
-            if !IN_USERS_CODE.get() || PLACE.replace(place).is_some() {
+            let location = info.location().map(ToString::to_string);
+            // A second panic before the first was reported may abort the process, and must be visible.
+            if !IN_USER_CODE.get() || LOCATION.replace(location).is_some() {
                 usual(info);
             }
         }));
     });
 }
 
-/// What a panic said.
+/// Returns the message of a panic payload.
 pub(crate) fn text_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
@@ -73,36 +76,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_told_with_its_place() {
+    fn a_panic_is_reported_with_its_location() {
         assert_eq!(catch_panic(|| 3), Ok(3));
         let at = line!() + 1;
-        let said = catch_panic(|| panic!("no {}", "luck")).unwrap_err();
+        let message = catch_panic(|| panic!("no {}", "luck")).unwrap_err();
         assert!(
-            said.starts_with("no luck (at ") && said.contains(&format!("panics.rs:{at}:")),
-            "{said}"
+            message.starts_with("no luck (at ") && message.contains(&format!("panics.rs:{at}:")),
+            "{message}"
         );
         assert!(
             catch_panic(|| panic::panic_any(7))
                 .unwrap_err()
                 .starts_with("a panic without text (at ")
         );
-        assert!(!IN_USERS_CODE.get(), "what panics from here on is ours");
+        assert!(!IN_USER_CODE.get(), "panics after the call belong to this crate");
     }
 
     #[test]
-    fn a_panic_in_the_midst_of_a_future_is_told() {
+    fn a_panic_between_two_polls_is_reported() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let said = runtime.block_on(catch_panic_async(async {
+        let message = runtime.block_on(catch_panic_async(async {
             tokio::task::yield_now().await;
-            assert!(
-                !IN_USERS_CODE.get(),
-                "a poll is the user's code, and this a panic in it"
-            );
+            assert!(!IN_USER_CODE.get(), "a poll is the user's code, and this a panic in it");
         }));
-        let said = said.unwrap_err();
+        let message = message.unwrap_err();
         assert!(
-            said.starts_with("a poll is the user's code") && said.contains("panics.rs:"),
-            "{said}"
+            message.starts_with("a poll is the user's code") && message.contains("panics.rs:"),
+            "{message}"
         );
         assert_eq!(runtime.block_on(catch_panic_async(async { 5 })), Ok(5));
     }

@@ -205,7 +205,8 @@ pub struct ServerSpec {
     pub tags: Vec<String>,
     /// Remarks.
     pub notes: Vec<String>,
-    /// Companions.
+    /// Companions, started first.
+    #[serde(alias = "services")] // the name in runs before 0.1
     pub companions: Vec<Companion>,
     /// Signal that makes it reload gracefully.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,15 +1,16 @@
-//! What a case comes to before its first launch, where an arm of it cannot be had.
+//! Outcome of a case whose server failed to prepare in one or both arms.
 
 use crate::store::record::CaseOutcome;
 
-/// The outcome of a case by what is in the way of each of its arms; `None` where nothing is.
+/// Returns the outcome of a case from the outcome of each arm's preparation (`None`: prepared), or `None` if the case can
+/// run.
 pub(super) fn outcome(arms: &[Option<CaseOutcome>]) -> Option<CaseOutcome> {
     let lost: Vec<&CaseOutcome> = arms.iter().flatten().collect();
-    // What failed in one arm is not hidden by what the other lacks.
+    // A failure in one arm takes precedence over a server that is unavailable in the other.
     let failed = lost.iter().find(|outcome| matches!(outcome, CaseOutcome::Failed(_)));
     let worst = failed.or(lost.first())?;
     Some(match worst {
-        // The two differ in more than a figure: no gate may pass that over.
+        // The arms differ in more than a figure, so a gate must not ignore it.
         CaseOutcome::NotAvailable(reason) if lost.len() < arms.len() => {
             CaseOutcome::Failed(format!("not available here in one arm only: {reason}"))
         }
@@ -22,20 +23,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_both_lack_is_away_and_what_one_lacks_has_failed() {
-        let away = || Some(CaseOutcome::NotAvailable("no apache2".into()));
+    fn unavailable_in_both_arms_is_unavailable_and_in_one_arm_failed() {
+        let unavailable = || Some(CaseOutcome::NotAvailable("no apache2".into()));
         let failed = || Some(CaseOutcome::Failed("no such folder".into()));
         let alone = Some(CaseOutcome::Failed(
             "not available here in one arm only: no apache2".into(),
         ));
         for (arms, expected) in [
             (vec![None, None], None),
-            (vec![away()], away()),
-            (vec![away(), away()], away()),
-            (vec![away(), None], alone.clone()),
-            (vec![None, away()], alone),
-            (vec![failed(), away()], failed()),
-            (vec![away(), failed()], failed()),
+            (vec![unavailable()], unavailable()),
+            (vec![unavailable(), unavailable()], unavailable()),
+            (vec![unavailable(), None], alone.clone()),
+            (vec![None, unavailable()], alone),
+            (vec![failed(), unavailable()], failed()),
+            (vec![unavailable(), failed()], failed()),
             (vec![None, failed()], failed()),
         ] {
             assert_eq!(outcome(&arms), expected, "{arms:?}");

@@ -1,4 +1,4 @@
-//! Servers under examination: each is started as for a measurement, asked every rule, and stopped.
+//! Conformance runs: starts each server as for a measurement, checks every rule, and stops it.
 
 use std::{path::Path, sync::Arc};
 
@@ -12,22 +12,22 @@ use crate::{
     store::ServerConformance,
 };
 
-/// Who examines, and where.
+/// Runs the conformance rules against servers.
 pub struct ConformanceRunner<'a> {
-    /// Where servers run.
+    /// Sandbox of the servers.
     pub sandbox: &'a Sandbox,
     /// Drives the sandbox.
     pub runtime: &'a Runtime,
     /// Ctrl-C.
     pub interrupt: &'a Interrupt,
-    /// Folder for what the servers print.
+    /// Folder of the servers' logs.
     pub logs: &'a Path,
-    /// Who listens.
+    /// Receives progress events.
     pub emit: &'a (dyn Fn(Event) + Sync),
 }
 
 impl ConformanceRunner<'_> {
-    /// Examines one server. One that cannot be had or started is told as such.
+    /// Examines one server. The result says why if it is unavailable or did not start.
     #[must_use]
     pub fn examine(&self, spec: &Arc<ServerSpec>) -> ServerConformance {
         let mut result = ServerConformance {
@@ -50,7 +50,7 @@ impl ConformanceRunner<'_> {
         result
     }
 
-    /// Asks every rule. Where one has ended the server, or made it deaf, the next is asked of a fresh one.
+    /// Checks every rule. After a rule that ended the server or made it unresponsive, a new one is started.
     fn ask(&self, prepared: &PreparedServer, result: &mut ServerConformance) {
         let name = result.name.clone();
         let rules = conformance::rules();
@@ -70,11 +70,11 @@ impl ConformanceRunner<'_> {
             for rule in left.by_ref() {
                 let mut finding = examined.ask(rule);
                 let harm = if !launch.is_alive() {
-                    Some("the server ended of it")
+                    Some("the server process ended")
                 } else if examined.answers() {
                     None
                 } else {
-                    Some("the server answers nobody any more")
+                    Some("the server stopped responding")
                 };
                 if let Some(harm) = harm {
                     finding.verdict = RuleOutcome::Fail;
@@ -86,7 +86,7 @@ impl ConformanceRunner<'_> {
                 }
             }
             if let Err(error) = self.runtime.block_on(launch.stop()) {
-                self.say(&name, &format!("its log could not be written: {error}"));
+                self.say(&name, &format!("failed to write its log: {error}"));
             }
             start += 1;
         }

@@ -1,4 +1,4 @@
-//! What a server, its companions and the machine's other processes took of the CPUs in a round.
+//! CPU time of a round: the server's, its companions', and that of other processes.
 
 use super::{
     environment::{self, CpuTicks},
@@ -10,7 +10,7 @@ use crate::{
     store::record::CompanionUsage,
 };
 
-/// What is read at an edge of a round.
+/// Cumulative usage at the start or end of a round.
 pub(super) struct UsageSnapshot {
     pub(super) usage: Option<Usage>,
     companions: Vec<(String, Usage)>,
@@ -18,11 +18,11 @@ pub(super) struct UsageSnapshot {
 }
 
 impl UsageSnapshot {
-    pub(super) fn at(launch: &Launch, order: &RunPlan) -> Self {
+    pub(super) fn at(launch: &Launch, plan: &RunPlan) -> Self {
         Self {
             usage: launch.usage().ok(),
             companions: launch.companion_usage(),
-            ticks: environment::cpu_ticks(&order.load_cpus),
+            ticks: environment::cpu_ticks(&plan.load_cpus),
         }
     }
 }
@@ -36,20 +36,20 @@ pub(super) struct CpuSeconds {
     pub(super) throttled: f64,
 }
 
-/// What a round took of the machine beside the load's own figures.
+/// CPU usage during a round.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Account {
-    /// `None` where it could not be read.
+    /// CPU time of the server; `None` if its cgroup was not readable.
     pub(super) cpu: Option<CpuSeconds>,
     pub(super) companions: Vec<CompanionUsage>,
     pub(super) steal_share: f64,
     pub(super) neighbour_share: f64,
-    /// The busiest other programs, in words.
+    /// The busiest other processes, formatted for display.
     pub(super) neighbours: Vec<String>,
 }
 
 impl Account {
-    /// The server's and its companions' part of it.
+    /// Returns the usage of the server and its companions between two snapshots.
     pub(super) fn between(before: &UsageSnapshot, after: &UsageSnapshot) -> Self {
         let cpu = before.usage.zip(after.usage).map(|(before, after)| CpuSeconds {
             total: after.cpu_total_seconds - before.cpu_total_seconds,
@@ -64,26 +64,26 @@ impl Account {
         }
     }
 
-    /// The same with what else the machine did between two looks at its CPUs, while an engine took `engine_seconds`, and
-    /// with the programs that did it, in words.
+    /// Adds the hypervisor's share and that of other processes on the load CPUs, given the machine's CPU ticks at both
+    /// edges of the round and the load generator's own CPU time.
     pub(super) fn with_machine_load(
         self,
         edges: [CpuTicks; 2],
         engine_seconds: f64,
         seconds: f64,
         neighbours: &[String],
-        order: &RunPlan,
+        plan: &RunPlan,
     ) -> Self {
         let ticks = difference(edges[0], edges[1]);
         Self {
             steal_share: share(ticks.steal, ticks.total),
-            neighbour_share: neighbours_share(ticks, engine_seconds, seconds, order),
+            neighbour_share: neighbours_share(ticks, engine_seconds, seconds, plan),
             neighbours: neighbours.to_vec(),
             ..self
         }
     }
 
-    /// Adds the server's part of another slice; one that could not be read leaves the sum unknown.
+    /// Adds the usage of another slice. The sum is unknown (`None`) if either part is.
     pub(super) fn add(&mut self, slice: Self) {
         self.cpu = self.cpu.zip(slice.cpu).map(|(a, b)| CpuSeconds {
             total: a.total + b.total,
@@ -103,13 +103,13 @@ impl Account {
     }
 }
 
-/// The busiest other programs on the load CPUs since a look. Where the servers run there too, they would be called their own
-/// neighbours.
-pub(super) fn busiest(since: &ProcessCpu, order: &RunPlan) -> Vec<String> {
-    if order.shared_cpus {
+/// Returns the busiest other processes on the load CPUs since a snapshot. Empty if the servers share those CPUs, because
+/// they would be reported as their own neighbours.
+pub(super) fn busiest(since: &ProcessCpu, plan: &RunPlan) -> Vec<String> {
+    if plan.shared_cpus {
         return Vec::new();
     }
-    since.on(&ProcessCpu::now(), &order.load_cpus)
+    since.on(&ProcessCpu::now(), &plan.load_cpus)
 }
 
 fn companions(before: &UsageSnapshot, after: &UsageSnapshot) -> Vec<CompanionUsage> {
@@ -138,14 +138,14 @@ fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 
-/// CPU time on the load CPUs that was not the engine's. The kernel's work for the load itself runs there too, partly
-/// outside the engine's own account, so only a clear excess counts.
+/// Returns the share of CPU time on the load CPUs that other processes used. Kernel work for the load runs there too and is
+/// partly not charged to the load generator, so the rules ignore small values.
 #[expect(clippy::cast_precision_loss, reason = "a handful of CPUs")]
-fn neighbours_share(ticks: CpuTicks, engine_seconds: f64, seconds: f64, order: &RunPlan) -> f64 {
-    if order.shared_cpus {
+fn neighbours_share(ticks: CpuTicks, engine_seconds: f64, seconds: f64, plan: &RunPlan) -> f64 {
+    if plan.shared_cpus {
         return 0.0;
     }
-    let cpus = order.load_cpus.len().max(1) as f64;
+    let cpus = plan.load_cpus.len().max(1) as f64;
     let engine = engine_seconds / (seconds * cpus).max(1e-9);
     (share(ticks.chosen_busy, ticks.chosen_total) - engine).max(0.0)
 }

@@ -1,4 +1,4 @@
-//! Who offers a case's work: the engine of declared loads, or that of scripted users. Both have the same face.
+//! One interface to the two load generators: declared loads and scripted users.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::{
     load::{Counts, Edge, LoadError, LoadPlan, RoundResult, Session, Watch, script::ScriptSession},
 };
 
-/// A load under way, of either kind.
+/// A running load.
 #[derive(Debug)]
 pub(super) enum Driver {
     Declared(Box<Session>),
@@ -15,7 +15,7 @@ pub(super) enum Driver {
 }
 
 impl Driver {
-    /// Starts the workers for `work`, whose load is the plan's.
+    /// Starts the workers for `work`.
     pub(super) fn start(plan: &LoadPlan, work: &Work) -> Result<Self, LoadError> {
         Ok(match work.script() {
             None => Self::Declared(Box::new(Session::start(plan)?)),
@@ -41,7 +41,7 @@ impl Driver {
         }
     }
 
-    /// A slice after which the load rests: only declared loads can.
+    /// Runs one slice of a round, then pauses the load. Declared loads only.
     pub(super) fn slice_observed(
         &mut self,
         length: Duration,
@@ -50,7 +50,7 @@ impl Driver {
         match self {
             Self::Declared(session) => session.slice_observed(length, observe),
             Self::Script(_) => Err(LoadError::InvalidPlan(
-                "a script is one story and cannot rest between slices".to_owned(),
+                "a scripted load cannot be paused between slices".to_owned(),
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! The machine, as it was found.
+//! Facts about the machine: kernel, CPUs, memory, local ports, CPU time of all processes.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use std::{
 
 use crate::store::record::Environment;
 
-/// What can be told without a sandbox; the runner adds the rest.
+/// Reads the facts that do not depend on the sandbox; the runner adds the others.
 #[must_use]
 pub fn read(project: &Path) -> Environment {
     let uname = rustix::system::uname();
@@ -38,7 +38,7 @@ pub fn read(project: &Path) -> Environment {
     }
 }
 
-/// Memory of the machine, bytes; 0 where it cannot be told.
+/// Returns the machine's memory in bytes, or 0 if `/proc/meminfo` is unavailable.
 #[must_use]
 pub fn memory_bytes() -> u64 {
     line_value("/proc/meminfo", "MemTotal:")
@@ -46,7 +46,7 @@ pub fn memory_bytes() -> u64 {
         .map_or(0, |kib| kib * 1024)
 }
 
-/// Local ports that may be used towards one address.
+/// Returns the number of local ports available for connections to one address.
 #[must_use]
 pub fn port_range() -> u32 {
     fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
@@ -59,11 +59,11 @@ pub fn port_range() -> u32 {
         .unwrap_or(28_232)
 }
 
-/// Local ports that rest in `TIME_WAIT` towards `server`.
+/// Returns the number of local ports in `TIME_WAIT` towards `server`.
 ///
-/// The kernel's count of the whole network namespace is an upper bound, and cheap; only where that is a good part of the
-/// `range` are the sockets looked at one by one: a local server's own resting sockets, and other people's, use up no port of
-/// ours towards it.
+/// The kernel's count for the network namespace is a cheap upper bound. Only if it exceeds a quarter of `range` are the
+/// sockets counted one by one, because sockets closed by a local server or used by other programs occupy no port of this
+/// client.
 #[must_use]
 pub fn time_wait(server: SocketAddr, range: u32) -> u32 {
     let all = line_value("/proc/net/sockstat", "TCP:")
@@ -82,9 +82,9 @@ pub fn time_wait(server: SocketAddr, range: u32) -> u32 {
     fs::read_to_string("/proc/net/tcp").map_or(all, |table| time_wait_towards(&table, server))
 }
 
-/// Rows of `/proc/net/tcp` in `TIME_WAIT` (state 06) whose remote end is `server`.
+/// Counts the rows of `/proc/net/tcp` in `TIME_WAIT` (state 06) whose remote end is `server`.
 fn time_wait_towards(table: &str, server: SocketAddrV4) -> u32 {
-    // The address stands as the kernel holds it, in network order, printed as a number of this machine.
+    // The kernel prints the address in network byte order, as a number of this machine's endianness.
     let address = u32::from_ne_bytes(server.ip().octets());
     let remote = format!("{address:08X}:{:04X}", server.port());
     let resting = |line: &&str| {
@@ -94,20 +94,20 @@ fn time_wait_towards(table: &str, server: SocketAddrV4) -> u32 {
     u32::try_from(table.lines().skip(1).filter(resting).count()).unwrap_or(u32::MAX)
 }
 
-/// CPU time of the whole machine and of some CPUs of it, cumulative, in clock ticks.
+/// Cumulative CPU time of the machine and of chosen CPUs, in clock ticks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTicks {
-    /// All states together, of all CPUs.
+    /// All states, all CPUs.
     pub total: u64,
-    /// Taken by the hypervisor, of all CPUs.
+    /// Stolen by the hypervisor, all CPUs.
     pub steal: u64,
-    /// In processes, of the chosen CPUs: interrupts are left out, for the network's own work is done in them.
+    /// User, nice and system time of the chosen CPUs. Interrupts are excluded: they do the network's work for the load.
     pub chosen_busy: u64,
-    /// All states together, of the chosen CPUs.
+    /// All states, chosen CPUs.
     pub chosen_total: u64,
 }
 
-/// Reads `/proc/stat`; zero where there is none.
+/// Reads `/proc/stat`; zero if it is unavailable.
 #[must_use]
 pub fn cpu_ticks(chosen: &[usize]) -> CpuTicks {
     parse_cpu_ticks(&fs::read_to_string("/proc/stat").unwrap_or_default(), chosen)
@@ -164,8 +164,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_ports_that_rest_towards_the_server_count() {
-        // As this machine would print them: 127.0.0.1:8000 is the server.
+    fn only_time_wait_sockets_towards_the_server_count() {
+        // 127.0.0.1:8000 is the server.
         let address = |port: u16| format!("{:08X}:{port:04X}", u32::from_ne_bytes([127, 0, 0, 1]));
         let row = |local: u16, remote: u16, state: &str| {
             format!(
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn proc_stat_is_read_by_column() {
+    fn proc_stat_columns_are_summed() {
         let stat = "cpu  10 0 20 60 5 1 2 2 0 0\ncpu0 6 0 10 30 2 1 1 0 0 0\ncpu1 4 0 10 30 3 0 1 2 0 0\nintr 5\n";
         let ticks = parse_cpu_ticks(stat, &[1]);
         assert_eq!(

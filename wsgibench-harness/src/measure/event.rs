@@ -1,37 +1,37 @@
-//! What the runner says while it works; reports listen and never ask.
+//! Events of a run. Reports subscribe to them and never call the runner.
 
 use std::time::Duration;
 
 use crate::store::record::{CaseRecord, LaunchRecord, Notice, RoundRecord, RunRecord};
 
-/// What a baseline says of one case.
+/// Comparison of one case with a baseline.
 #[derive(Clone, Debug)]
 pub struct Advised {
     /// Case id.
     pub case: String,
-    /// Metric by metric.
+    /// One entry per metric.
     pub advice: Vec<crate::stats::Advice>,
 }
 
-/// One thing that happened.
+/// An event of a run.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The plan is known: cases, launches in all, and the time it should take.
+    /// The plan is complete.
     Planned {
         /// Run id.
         run: String,
-        /// Cases.
+        /// Number of cases.
         cases: usize,
-        /// Launches in all.
+        /// Number of launches.
         launches: usize,
-        /// Expected time without building.
+        /// Expected time without image builds.
         expected: Duration,
     },
-    /// Something a reader must know.
+    /// A notice.
     Noticed(Notice),
     /// A step of preparation, in one line (base image, building an image, a virtual environment).
     Preparing {
-        /// What about, e.g. `gunicorn` or `base image`.
+        /// Subject, e.g. `gunicorn` or `base image`.
         what: String,
         /// The step.
         text: String,
@@ -42,11 +42,11 @@ pub enum Event {
         case: String,
         /// Arm.
         arm: String,
-        /// 1-based number among all launches of the run.
+        /// 1-based number of the launch.
         number: usize,
-        /// Launches in all.
+        /// Number of launches in the plan.
         of: usize,
-        /// Time left by the plan.
+        /// Expected time left.
         left: Duration,
     },
     /// Warm-up begins.
@@ -71,7 +71,7 @@ pub enum Event {
         /// Server cores in use over the last tick.
         server_cores: f64,
     },
-    /// A round has ended; it is in the journal.
+    /// A round has ended and is in the journal.
     RoundDone {
         /// Case id.
         case: String,
@@ -85,36 +85,36 @@ pub enum Event {
         /// The launch.
         launch: Box<LaunchRecord>,
     },
-    /// All launches of a case are done, or it failed.
+    /// A case is complete or failed.
     CaseDone {
         /// The case.
         case: Box<CaseRecord>,
     },
-    /// The figures were held against a baseline of another day.
+    /// The run was compared with a saved baseline.
     Advised {
-        /// Its name.
+        /// Name of the baseline.
         baseline: String,
-        /// Case by case.
+        /// One entry per case.
         advised: Vec<Advised>,
     },
-    /// The machine was checked by identical arms.
+    /// The self-check with identical arms is complete.
     SelfChecked {
-        /// What it gave.
+        /// Its result.
         check: Box<crate::stats::SelfCheck>,
     },
-    /// The report for people is written.
+    /// The HTML report was written.
     Reported {
-        /// Where.
+        /// Its path.
         path: std::path::PathBuf,
     },
-    /// A comparison has been decided.
+    /// A comparison has its verdict.
     Compared {
-        /// The whole of `verdict.json`.
+        /// Content of `verdict.json`.
         verdict: Box<serde_json::Value>,
-        /// Per case and metric.
+        /// One entry per case and metric.
         outcomes: Vec<crate::stats::Outcome>,
     },
-    /// The run has ended and is on disk.
+    /// The run is complete and stored.
     Finished {
         /// The run.
         run: Box<RunRecord>,

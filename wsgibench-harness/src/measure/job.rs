@@ -1,4 +1,4 @@
-//! What the runner is asked to do.
+//! The plan of a run: jobs, effort, CPUs, and the times that follow from them.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -19,43 +19,43 @@ pub struct Job {
     pub spec: Arc<ServerSpec>,
 }
 
-/// A job whose server is built.
+/// A job whose server is prepared.
 #[derive(Clone, Debug)]
 pub(super) struct Ready {
     pub(super) job: Job,
     pub(super) prepared: Arc<PreparedServer>,
 }
 
-/// The whole request for work.
+/// Everything that a run needs to know before its first launch.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent facts about the run, each with a name of its own"
 )]
 #[derive(Clone, Debug)]
 pub struct RunPlan {
-    /// What to measure, in order of declaration.
+    /// Cases to measure, in order of declaration.
     pub jobs: Vec<Job>,
-    /// Effort.
+    /// Number and length of launches and rounds.
     pub profile: Profile,
-    /// Seed of everything random.
+    /// Seed of the launch order, mixes and schedules.
     pub seed: u64,
-    /// CPUs of the load engine.
+    /// CPUs of the load generator.
     pub load_cpus: Vec<usize>,
     /// CPUs of the servers.
     pub server_cpus: Vec<usize>,
-    /// Server and engine have to share CPUs.
+    /// Server and load generator share CPUs.
     pub shared_cpus: bool,
-    /// Bracket each launch with a reference load against the null server.
+    /// Whether a reference load against the null server brackets each launch.
     pub reference: bool,
-    /// A few requests each instead of a measurement (`cargo test --benches`).
+    /// Send a few requests per case instead of measuring (`cargo test --benches`).
     pub test_mode: bool,
-    /// Goes on with a run that was interrupted: what it has is not measured again.
+    /// Resumes an interrupted run: finished launches are not repeated.
     pub resumed: bool,
-    /// The user's crate.
+    /// Folder of the user's crate.
     pub manifest_dir: PathBuf,
 }
 
-/// Times of one launch of a case.
+/// Warm-up, number and length of rounds of one launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timing {
     pub(super) warm_up: Duration,
@@ -63,7 +63,7 @@ pub(super) struct Timing {
     pub(super) round: Duration,
 }
 
-/// What a launch costs beside load: start, checks, teardown.
+/// Time of a launch outside warm-up and rounds: start, checks, teardown.
 const OVERHEAD: Duration = Duration::from_millis(1_800);
 
 impl RunPlan {
@@ -79,7 +79,7 @@ impl RunPlan {
         }
         Timing {
             warm_up: warm_up(load, self.profile.warm_up_time),
-            // A load that fixes its own length is one whole story a launch.
+            // A load that fixes its own length has one round per launch.
             rounds: if load.own_length().is_some() {
                 1
             } else {
@@ -89,13 +89,13 @@ impl RunPlan {
         }
     }
 
-    /// Rounds that a whole launch of this work has.
+    /// Returns the number of rounds in one launch of this work.
     #[must_use]
     pub fn rounds(&self, work: &Work) -> u32 {
         self.timing(work).rounds
     }
 
-    /// Launches of each job.
+    /// Returns the number of launches per job.
     #[must_use]
     pub fn launches(&self) -> u32 {
         if self.test_mode {
@@ -105,7 +105,7 @@ impl RunPlan {
         }
     }
 
-    /// Expected time of one block without building.
+    /// Returns the expected time of one block, without image builds.
     #[must_use]
     pub fn block_time(&self) -> Duration {
         self.jobs.iter().map(|job| self.launch_time(&job.case.work)).sum()
@@ -122,7 +122,7 @@ impl RunPlan {
     }
 }
 
-/// Users arrive on their own schedule: loading the server before would be another story.
+/// Returns the warm-up time: zero for arriving users, whose schedule starts from an idle server.
 fn warm_up(load: &Load, usual: Duration) -> Duration {
     match load.model {
         Model::Users { .. } => Duration::ZERO,
@@ -132,7 +132,7 @@ fn warm_up(load: &Load, usual: Duration) -> Duration {
 
 #[cfg(test)]
 impl RunPlan {
-    /// For tests: the jobs with a CPU for each side.
+    /// Returns a plan for tests: one load CPU, one server CPU.
     pub(crate) fn sample(profile: Profile, jobs: Vec<Job>) -> Self {
         Self {
             jobs,

@@ -28,7 +28,7 @@ use super::{
     response_check,
     sampler::{self, Samples},
     slow_clients::SlowClients,
-    validity::{self, Surroundings},
+    validity::{self, RoundContext},
 };
 use crate::{
     declare::{Source, Work},
@@ -310,7 +310,7 @@ impl LaunchContext<'_> {
         let scripted = work.script().is_some();
         let runs_already = matches!(ready.job.spec.source, Source::Running(_));
         let port_range = environment::port_range();
-        let around = Surroundings {
+        let context = RoundContext {
             model: (&work.load().model).into(),
             scripted,
             ceiling: self.ceilings.of(scripted),
@@ -324,7 +324,7 @@ impl LaunchContext<'_> {
             runs_already,
             unaccounted: cpu.is_none(),
         };
-        let validity = validity::judge(&load, &around);
+        let validity = validity::judge(&load, &context);
         let burst = burst::of_round(ready.job.case.work.load(), &load.series);
         RoundRecord {
             index,

@@ -1,11 +1,11 @@
-//! In which order launches happen: blocks, each with every case (and arm) once, in random order.
+//! Order of launches: blocks that contain every case (and arm) once, in random order.
 
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// The order of one block: a permutation of `0..jobs` that the seed and the block's number fix.
+/// Returns the order of one block: a permutation of `0..jobs` determined by the seed and the block's number.
 ///
-/// Blocks are what keeps a comparison true on a machine that changes speed: within one, all are measured close together.
+/// Blocks keep a comparison valid on a machine whose speed drifts, because all launches of a block are close in time.
 #[must_use]
 pub(super) fn of_block(jobs: usize, seed: u64, block: u32) -> Vec<usize> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed ^ (u64::from(block) << 32 | 0x0B10_C0DE));
@@ -14,7 +14,7 @@ pub(super) fn of_block(jobs: usize, seed: u64, block: u32) -> Vec<usize> {
     order
 }
 
-/// The same order, in which each job takes the next one with it that it pairs with.
+/// Groups an order into turns: each job is joined by the next job that `pairs` with it.
 pub(super) fn paired(order: &[usize], pairs: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
     let mut turns: Vec<Vec<usize>> = Vec::new();
     for &job in order {
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_comes_first_takes_the_other_along() {
+    fn the_first_job_of_a_pair_brings_the_second_forward() {
         let same_tens = |a: usize, b: usize| a / 10 == b / 10;
         assert_eq!(
             paired(&[11, 30, 21, 10, 20], same_tens),
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn each_job_is_in_each_block_once_and_the_seed_fixes_the_order() {
+    fn a_block_is_a_permutation_determined_by_the_seed() {
         for block in 0..20 {
             let order = of_block(12, 7, block);
             assert_eq!(order, of_block(12, 7, block));

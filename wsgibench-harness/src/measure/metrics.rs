@@ -1,11 +1,11 @@
-//! A round's metrics, by the ids of the statistics room.
+//! Metrics of a round, by the ids of `stats::metric`.
 
 use std::collections::BTreeMap;
 
 use crate::load::{Counts, RoundResult};
 
-/// Figures of one round by metric id: times in microseconds, memory in bytes, rates per second, shares 0 to 1. A figure
-/// that was not measured is left out, never zero.
+/// Returns the figures of one round by metric id: times in microseconds, memory in bytes, rates per second, shares from 0
+/// to 1. A figure that was not measured is absent, never zero.
 #[must_use]
 #[expect(
     clippy::cast_precision_loss,
@@ -42,7 +42,7 @@ pub(super) fn of_round(load: &RoundResult, server_cpu_seconds: Option<f64>, memo
     metrics
 }
 
-/// Failed and timed-out requests as a share of those that came to an end.
+/// Returns failed and timed-out requests as a share of all completed ones.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts of one round are far below 2^52")]
 pub(super) fn error_share(counts: &Counts) -> f64 {
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_are_errors_and_requests_in_flight_are_not() {
+    fn timeouts_are_errors_and_requests_in_flight_are_not_counted() {
         let counts = Counts {
             offered: 110,
             done: 90,

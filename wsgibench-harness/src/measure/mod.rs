@@ -1,4 +1,4 @@
-//! The runner: what is run, in which order, and what it says while it runs.
+//! Runs the plan: launches, rounds, validity, comparisons, and the events that reports subscribe to.
 
 mod availability;
 mod burst;

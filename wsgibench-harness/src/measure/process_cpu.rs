@@ -1,4 +1,4 @@
-//! The other programs of the machine, by name: which of them took CPU time between two looks.
+//! CPU time of the machine's other processes between two snapshots.
 
 use std::{collections::BTreeMap, fs, time::Instant};
 
@@ -7,24 +7,24 @@ use crate::sandbox::{
     proc::{self, Stat},
 };
 
-/// The processes at a moment.
+/// A snapshot of the CPU time of all processes.
 #[derive(Clone, Debug)]
 pub(crate) struct ProcessCpu {
     at: Instant,
     processes: BTreeMap<u32, Stat>,
 }
 
-/// One of them, over a time.
+/// CPU usage of one process between two snapshots.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Busy {
-    /// Its process.
+    /// Process id.
     pub(crate) pid: u32,
-    /// CPU time as a share of one CPU, 0 to 1 and more.
+    /// CPU time as a share of one CPU; above 1 with several threads.
     pub(crate) share: f64,
 }
 
 impl ProcessCpu {
-    /// A look at `/proc`, a few milliseconds long: not for within a round.
+    /// Reads `/proc`. Takes a few milliseconds, so it must not run within a round.
     pub(crate) fn now() -> Self {
         Self {
             at: Instant::now(),
@@ -32,7 +32,8 @@ impl ProcessCpu {
         }
     }
 
-    /// All but our own process that still run, the busiest first; what began and ended in between is not seen.
+    /// Returns the processes that still run, except this one, busiest first. Processes that started and ended between the
+    /// snapshots are missed.
     pub(crate) fn busy_until(&self, later: &Self) -> Vec<Busy> {
         let elapsed = later.at.duration_since(self.at).as_secs_f64().max(1e-3);
         let own = std::process::id();
@@ -41,7 +42,7 @@ impl ProcessCpu {
             .iter()
             .filter(|(pid, _)| **pid != own)
             .map(|(&pid, now)| {
-                // One that has just begun, or took over a number, counts from nothing.
+                // A new process, possibly with a reused pid, counts from zero.
                 let then = self.processes.get(&pid).filter(|then| then.start == now.start);
                 let ticks = now.own_ticks.saturating_sub(then.map_or(0, |then| then.own_ticks));
                 let ticks = u32::try_from(ticks).unwrap_or(u32::MAX);
@@ -55,7 +56,8 @@ impl ProcessCpu {
         busy
     }
 
-    /// Up to three that took a twentieth of a CPU and may run on one of `cpus`, in words: `cargo (712) 81 % of a CPU`.
+    /// Formats up to three processes that used at least 5 % of a CPU and may run on one of `cpus`:
+    /// `cargo (712) 81 % of a CPU`.
     pub(crate) fn on(&self, later: &Self, cpus: &[usize]) -> Vec<String> {
         self.busy_until(later)
             .into_iter()
@@ -68,7 +70,7 @@ impl ProcessCpu {
 }
 
 impl Busy {
-    /// `cargo (712)`; one that is gone has but its number.
+    /// Returns `cargo (712)`, or `process 712` if it has ended.
     pub(crate) fn title(&self) -> String {
         let name = fs::read_to_string(format!("/proc/{}/comm", self.pid)).unwrap_or_default();
         match name.trim() {
@@ -78,7 +80,7 @@ impl Busy {
     }
 }
 
-/// Whether a process is not bound to other CPUs; one that cannot be asked may.
+/// Whether a process may run on one of `cpus`; true if its affinity is not readable.
 fn may_run_on(pid: u32, cpus: &[usize]) -> bool {
     let allowed = fs::read_to_string(format!("/proc/{pid}/status"))
         .ok()
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_busiest_come_first_and_numbers_used_again_count_anew() {
+    fn the_busiest_come_first_and_reused_pids_count_from_zero() {
         let before = ProcessCpu {
             at: Instant::now(),
             processes: BTreeMap::from([(1, process(100, 5)), (2, process(500, 5)), (3, process(900, 5))]),
@@ -123,12 +125,12 @@ mod tests {
         assert_eq!(pids, [2, u32::MAX, 3, 1]);
         let expected = proc::tick().as_secs_f64() * 40.0;
         assert!((busy[0].share - expected).abs() < 1e-9, "{busy:?}");
-        assert_eq!(busy[1].title(), format!("process {}", u32::MAX), "it is gone");
+        assert_eq!(busy[1].title(), format!("process {}", u32::MAX), "it has ended");
     }
 
     #[test]
-    fn no_more_than_three_are_named_and_no_idle_one() {
-        // Numbers that no system gives: whoever cannot be asked may run anywhere.
+    fn at_most_three_busy_processes_are_named() {
+        // Pids that do not exist: their affinity is not readable.
         let gone = |index: u32| u32::MAX - index;
         let programs = |at, ticks: [u64; 5]| ProcessCpu {
             at,
@@ -146,7 +148,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn what_is_bound_elsewhere_is_no_neighbour() {
+    fn a_process_bound_to_other_cpus_is_ignored() {
         let own = std::process::id();
         let all: Vec<usize> = (0..4_096).collect();
         assert!(may_run_on(own, &all) && !may_run_on(own, &[65_535]));

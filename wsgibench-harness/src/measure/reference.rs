@@ -1,4 +1,5 @@
-//! The null server on the servers' own path: the engine's ceiling, and the reference load that brackets launches.
+//! A null server on the same network path as the measured servers: gives the load generator's ceiling, and the reference
+//! load that brackets each launch.
 
 use std::{
     collections::BTreeSet,
@@ -24,10 +25,10 @@ use crate::{
 /// Connections of the reference load: enough to saturate one core on either side.
 const CONNECTIONS: usize = 64;
 const PORT: u16 = 8000;
-/// Where its files are in the image.
+/// Folder of its files in the image.
 const FOLDER: &str = "/null";
 
-/// A null server that stays for the run; it costs nothing while it is not asked.
+/// A null server that runs as long as the benchmark. It uses no CPU time between reference loads.
 pub struct Reference {
     home: Home,
     address: SocketAddr,
@@ -39,10 +40,10 @@ enum Home {
 }
 
 impl Reference {
-    /// Starts one where the servers run: in a container of its own, or as a local process.
+    /// Starts a null server in the sandbox: in a container, or as a local process.
     ///
     /// # Errors
-    /// A sentence that says why there is none; a run goes on without it and says so.
+    /// Why it did not start. A run continues without it and reports that.
     pub fn start(sandbox: &Sandbox, runtime: &Runtime, server_cpus: &[usize], run_dir: &Path) -> Result<Self, String> {
         if sandbox.kind() != SandboxKind::Docker {
             let process = NullServerProcess::spawn(server_cpus.first().copied()).map_err(|e| e.to_string())?;
@@ -55,7 +56,7 @@ impl Reference {
         // The image is named after its folder.
         let folder = temporary.path().join("null_server");
         fs::create_dir(&folder).map_err(|e| e.to_string())?;
-        let command = write_context(&folder).map_err(|e| format!("its files cannot be gathered: {e}"))?;
+        let command = write_context(&folder).map_err(|e| format!("failed to write its build context: {e}"))?;
         let spec = spec(&folder, command);
         let prepared = runtime.block_on(sandbox.prepare(&spec)).map_err(|e| e.to_string())?;
         let launch = runtime
@@ -67,17 +68,17 @@ impl Reference {
         })
     }
 
-    /// Loads it for `length` with every load CPU.
+    /// Measures its throughput under a declared load for `length`, with all load CPUs.
     ///
     /// # Errors
-    /// When the engine cannot be started or nothing was answered.
+    /// The load generator did not start, or no request was answered.
     pub fn measure(&self, load_cpus: &[usize], warm_up: Duration, length: Duration) -> Result<Ceiling, String> {
         let load = Load::closed(CONNECTIONS).get("/").expect_status(200);
         let plan = self.plan(load, load_cpus, warm_up, length);
         ceiling(declared(&plan))
     }
 
-    /// The same with scripted users, whose requests cost the engine more: each asks, checks the status, and asks again.
+    /// Measures its throughput under scripted users, whose requests cost the load generator more CPU time.
     ///
     /// # Errors
     /// As [`measure`](Self::measure).
@@ -111,7 +112,7 @@ impl Reference {
     /// Stops and removes it.
     pub fn stop(self, runtime: &Runtime) {
         match self.home {
-            // What cannot be removed here the sandbox removes by its label when it closes.
+            // If this fails, the sandbox removes the container by its label when it closes.
             Home::Container(launch) => drop(runtime.block_on(launch.stop())),
             Home::Process(process) => drop(process),
         }
@@ -145,7 +146,7 @@ fn scripted(plan: &LoadPlan) -> Result<RoundResult, LoadError> {
 fn ceiling(round: Result<RoundResult, LoadError>) -> Result<Ceiling, String> {
     let round = round.map_err(|e| e.to_string())?;
     if round.counts.done == 0 || round.seconds <= 0.0 {
-        return Err("the null server answered nothing".to_owned());
+        return Err("the null server answered no request".to_owned());
     }
     #[expect(clippy::cast_precision_loss, reason = "requests of a few seconds are far below 2^52")]
     let done = round.counts.done as f64;
@@ -155,8 +156,8 @@ fn ceiling(round: Result<RoundResult, LoadError>) -> Result<Ceiling, String> {
     })
 }
 
-/// An image without a distribution in it: this executable and the libraries that it has loaded, so that it runs whatever
-/// the base image's own C library is.
+/// Writes a build context `FROM scratch` with this executable and its loaded libraries, so that it does not depend on the C
+/// library of a base image. Returns the command that starts it.
 fn write_context(folder: &Path) -> io::Result<Vec<String>> {
     let executable = std::env::current_exe()?;
     fs::copy(&executable, folder.join("wsgibench"))?;
@@ -192,7 +193,7 @@ fn loaded_libraries() -> io::Result<BTreeSet<PathBuf>> {
     Ok(libraries_in(&maps))
 }
 
-/// Paths of the shared libraries among the mappings of a process.
+/// Returns the paths of the shared libraries in the memory mappings of a process.
 fn libraries_in(maps: &str) -> BTreeSet<PathBuf> {
     maps.lines()
         .filter_map(|line| Some(&line[line.find('/')?..]))
@@ -209,7 +210,7 @@ fn spec(folder: &Path, command: Vec<String>) -> ServerSpec {
     let (name, value) = null_server::detached_order(PORT);
     let declared = DeclaredServer {
         name: "null_server".to_owned(),
-        description: "The null server: answers at once, does nothing.".to_owned(),
+        description: "Null server: answers each request immediately.".to_owned(),
         location: Location {
             file: file!(),
             line: line!(),
@@ -230,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_are_found_among_mappings() {
+    fn shared_libraries_are_found_in_mappings() {
         let maps = "7f00-7f01 r-xp 00000000 fe:00 1 /usr/lib/x86_64-linux-gnu/libc.so.6\n\
                     7f01-7f02 rw-p 00000000 fe:00 1 /usr/lib/x86_64-linux-gnu/libc.so.6\n\
                     5500-5501 r-xp 00000000 fe:00 1 /target/release/deps/wsgi-1234\n\

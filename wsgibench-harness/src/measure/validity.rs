@@ -1,4 +1,4 @@
-//! May a round be believed? Pure rules over its figures; each departure carries its figure, its threshold and a remedy.
+//! Validity rules: pure functions over the figures of a round. Each finding has a value, a threshold and a remedy.
 
 use crate::{
     load::{Model, RoundResult, script::WHOLE_SCRIPT},
@@ -8,15 +8,15 @@ use crate::{
     },
 };
 
-/// Which rules apply.
+/// The kind of load, which decides the rules that apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LoadModel {
-    /// Connections wait for their answers.
+    /// A fixed number of connections, each with one request in flight.
     #[default]
     Closed,
-    /// The schedule does not wait.
+    /// An arrival schedule, whatever the server does.
     Open,
-    /// Users come and go.
+    /// Users who arrive over time, each a closed loop.
     Users,
 }
 
@@ -30,40 +30,40 @@ impl From<&Model> for LoadModel {
     }
 }
 
-/// What the rules must know beside the engine's figures.
+/// Facts about the machine and the server that the load generator does not measure.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent facts about the round, each with a name of its own"
 )]
 #[derive(Clone, Debug)]
-pub struct Surroundings {
-    /// Model of the load.
+pub struct RoundContext {
+    /// Load model.
     pub model: LoadModel,
-    /// Users follow a script: they think, and open and close connections as they like.
+    /// Users follow a script: they pause, and open and close connections themselves.
     pub scripted: bool,
-    /// The engine's ceiling on this path.
+    /// The load generator's ceiling on this network path.
     pub ceiling: Option<Ceiling>,
-    /// Local ports that may be used towards one address.
+    /// Local ports available for connections to one address.
     pub port_range: u32,
-    /// Local ports that rest in `TIME_WAIT` towards the server after the round: what our own closing has used up.
+    /// Local ports in `TIME_WAIT` towards the server after the round, i.e. closed first by this client.
     pub time_wait: u32,
-    /// CPU time held back by the hypervisor as a share of the round.
+    /// CPU time taken by the hypervisor, as a share of the round.
     pub steal_share: f64,
-    /// CPU time that others took on the load CPUs, as a share of the round.
+    /// CPU time of other processes on the load CPUs, as a share of the round.
     pub neighbour_share: f64,
-    /// The programs that took most of it, in words.
+    /// The busiest of those processes, formatted for display.
     pub neighbours: Vec<String>,
-    /// Server and engine share CPUs.
+    /// Server and load generator share CPUs.
     pub shared_cpus: bool,
-    /// Measured through the published port for want of a route.
+    /// The load goes through the published port because the container's address is not routable.
     pub published_port: bool,
-    /// The server ran already and was not started by us.
+    /// The server was not started by this run (`--server-url`).
     pub runs_already: bool,
-    /// What the server uses cannot be read.
+    /// The server's CPU time and memory are not readable.
     pub unaccounted: bool,
 }
 
-impl Default for Surroundings {
+impl Default for RoundContext {
     fn default() -> Self {
         Self {
             model: LoadModel::Closed,
@@ -84,7 +84,7 @@ impl Default for Surroundings {
 
 /// Judges a round.
 #[must_use]
-pub fn judge(load: &RoundResult, around: &Surroundings) -> Validity {
+pub fn judge(load: &RoundResult, context: &RoundContext) -> Validity {
     let mut validity = Validity::default();
     let mut find = |check: &str, level, value: f64, threshold: f64, text: String| {
         validity.add(Finding {
@@ -96,10 +96,10 @@ pub fn judge(load: &RoundResult, around: &Surroundings) -> Validity {
         });
     };
     offered(load, &mut find);
-    engine(load, around, &mut find);
-    connections(load, around, &mut find);
+    engine(load, context, &mut find);
+    connections(load, context, &mut find);
     answers(load, &mut find);
-    machine(load, around, &mut find);
+    machine(load, context, &mut find);
     validity
 }
 
@@ -115,7 +115,7 @@ fn offered(load: &RoundResult, find: Find<'_>) {
     };
     let sent = load.counts.offered.saturating_sub(load.counts.unsent) as f64;
     let share = sent / (load.counts.offered.max(1) as f64);
-    // What the schedule asked for and the engine could not send while connections were free is the engine's fault.
+    // A request that leaves late although a connection is free is the load generator's fault, not the server's.
     let lag = load.client_lag.quantile(0.99).ns as f64 / 1e6;
     if lag > 10.0 {
         find(
@@ -124,7 +124,7 @@ fn offered(load: &RoundResult, find: Find<'_>) {
             lag,
             10.0,
             format!(
-                "1 % of requests left {lag:.1} ms or more late although a connection was free: the engine could not keep {rate:.0}/s; give it more CPUs (--load-cpus)"
+                "1 % of requests were sent {lag:.1} ms or more late although a connection was free: the load generator could not sustain {rate:.0}/s; give it more CPUs (--load-cpus)"
             ),
         );
     } else if lag > 1.0 {
@@ -134,7 +134,7 @@ fn offered(load: &RoundResult, find: Find<'_>) {
             lag,
             1.0,
             format!(
-                "1 % of requests left {lag:.2} ms or more late although a connection was free; is something else running on the load CPUs?"
+                "1 % of requests were sent {lag:.2} ms or more late although a connection was free; check for other processes on the load CPUs"
             ),
         );
     }
@@ -145,15 +145,15 @@ fn offered(load: &RoundResult, find: Find<'_>) {
             share,
             0.99,
             format!(
-                "only {:.1} % of the offered requests could be sent: the server fell behind, read the figures as overload",
+                "only {:.1} % of the offered requests were sent: the server is overloaded",
                 share * 100.0
             ),
         );
     }
 }
 
-fn engine(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
-    if let Some(ceiling) = around
+fn engine(load: &RoundResult, context: &RoundContext, find: Find<'_>) {
+    if let Some(ceiling) = context
         .ceiling
         .filter(|c| c.requests_per_second > 0.0 && load.seconds > 0.0)
     {
@@ -161,7 +161,7 @@ fn engine(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
         let share = load.counts.done as f64 / load.seconds / ceiling.requests_per_second;
         if share > 0.9 {
             let sped_up = if share > 1.0 {
-                " (the machine has become faster since)"
+                " (the machine is faster now than when the ceiling was measured)"
             } else {
                 ""
             };
@@ -171,7 +171,7 @@ fn engine(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
                 share,
                 0.9,
                 format!(
-                    "{:.0} % of what the engine reached against a server that does nothing{sped_up}: this measures the engine; give it more CPUs (--load-cpus)",
+                    "throughput is {:.0} % of the load generator's ceiling{sped_up}: the load generator is the limit; give it more CPUs (--load-cpus)",
                     share * 100.0
                 ),
             );
@@ -182,7 +182,7 @@ fn engine(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
                 share,
                 0.8,
                 format!(
-                    "{:.0} % of what the engine reaches against a server that does nothing; more load CPUs would tell more",
+                    "throughput is {:.0} % of the load generator's ceiling; give it more CPUs (--load-cpus)",
                     share * 100.0
                 ),
             );
@@ -195,7 +195,7 @@ fn engine(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
             load.engine_busy_share,
             0.95,
             format!(
-                "the engine's own CPUs were {:.0} % busy: it was the limit; give it more CPUs (--load-cpus)",
+                "the load CPUs were {:.0} % busy: the load generator is the limit; give it more CPUs (--load-cpus)",
                 load.engine_busy_share * 100.0
             ),
         );
@@ -205,20 +205,17 @@ fn engine(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
             Suspect,
             load.engine_busy_share,
             0.85,
-            format!(
-                "the engine's own CPUs were {:.0} % busy",
-                load.engine_busy_share * 100.0
-            ),
+            format!("the load CPUs were {:.0} % busy", load.engine_busy_share * 100.0),
         );
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of one round are far below 2^52")]
-fn connections(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
+fn connections(load: &RoundResult, context: &RoundContext, find: Find<'_>) {
     let c = &load.connections;
-    // Users who think between two requests have fewer connections than heads where the server closes them; that is a
-    // finding only where connecting failed.
-    if c.wanted > 0 && matches!(around.model, LoadModel::Closed) && (!around.scripted || cannot_connect(load)) {
+    // Scripted users who pause have fewer open connections than users where the server closes idle ones. That is a
+    // finding only if connecting failed.
+    if c.wanted > 0 && matches!(context.model, LoadModel::Closed) && (!context.scripted || cannot_connect(load)) {
         let established = c.established as f64 / c.wanted as f64;
         if established < 0.99 {
             let level = if established < 0.9 { Invalid } else { Suspect };
@@ -234,7 +231,7 @@ fn connections(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
             );
         }
     }
-    if c.wanted > 0 && !matches!(around.model, LoadModel::Open) {
+    if c.wanted > 0 && !matches!(context.model, LoadModel::Open) {
         let served = c.served as f64 / c.wanted as f64;
         if served < 0.99 && load.seconds > 0.0 {
             let level = if served < 0.5 { Invalid } else { Suspect };
@@ -244,27 +241,27 @@ fn connections(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
                 served,
                 0.99,
                 format!(
-                    "only {} of {} connections got an answer: the others starved, so the latencies are those of the lucky ones",
+                    "only {} of {} connections got a response: the others starved, and the latencies describe only those that were served",
                     c.served, c.wanted
                 ),
             );
         }
-        // Users who came earlier have asked for longer, and while fewer were there: that is no unfairness.
-        if matches!(around.model, LoadModel::Closed) && c.jain < 0.8 && load.counts.done > c.wanted * 10 {
+        // Users who arrived early sent more requests, and met less load: uneven counts are expected there.
+        if matches!(context.model, LoadModel::Closed) && c.jain < 0.8 && load.counts.done > c.wanted * 10 {
             find(
                 "fairness",
                 Suspect,
                 c.jain,
                 0.8,
                 format!(
-                    "answers were spread unevenly over connections (Jain's index {:.2})",
+                    "responses were distributed unevenly over connections (Jain's index {:.2})",
                     c.jain
                 ),
             );
         }
         let wanted = c.wanted as f64;
-        if let Some(busy) = accounted_for(load, around.scripted)
-            && matches!(around.model, LoadModel::Closed)
+        if let Some(busy) = accounted_for(load, context.scripted)
+            && matches!(context.model, LoadModel::Closed)
             && load.counts.done > 1_000
             && load.counts.failed == 0
             && busy < wanted * 0.8
@@ -275,13 +272,13 @@ fn connections(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
                 busy / wanted,
                 0.8,
                 format!(
-                    "rate x time accounts for {busy:.1} of {wanted:.0} connections (Little's law): the others waited without an answer or were being reopened"
+                    "throughput x latency accounts for {busy:.1} of {wanted:.0} connections (Little's law): the others were starved or reconnecting"
                 ),
             );
         }
     }
-    let range = f64::from(around.port_range.max(1));
-    let used = f64::from(around.time_wait) / range;
+    let range = f64::from(context.port_range.max(1));
+    let used = f64::from(context.time_wait) / range;
     let no_ports = load
         .errors
         .iter()
@@ -293,8 +290,8 @@ fn connections(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
             used,
             1.0,
             format!(
-                "no local port was left ({} may be used towards one address): the client was the limit; widen net.ipv4.ip_local_port_range or shorten the round",
-                around.port_range
+                "the client ran out of local ports ({} are available for one address); widen net.ipv4.ip_local_port_range or shorten the round",
+                context.port_range
             ),
         );
     } else if used > 0.5 {
@@ -305,16 +302,16 @@ fn connections(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
             used,
             0.5,
             format!(
-                "{} of {} local ports rest in TIME_WAIT towards the server: a port rests for a minute after use, and the run nears the limit of the client",
-                around.time_wait, around.port_range
+                "{} of {} local ports are in TIME_WAIT towards the server for a minute after use: the client is running out of ports; shorten the round or widen net.ipv4.ip_local_port_range",
+                context.time_wait, context.port_range
             ),
         );
     }
 }
 
-/// Connections (or users) that rate x time accounts for: N = X x R over those that were served; the waiting of the others
-/// is what `served` tells. Of scripted users whole scripts are counted, with the time to think in them, once there are
-/// enough for those cut off at the ends of the round not to matter.
+/// Returns the number of connections (or users) that Little's law accounts for, N = X x R over the served ones.
+/// For scripted users, X and R are those of whole scripts including pauses, and `None` until enough scripts ended for
+/// those cut off by the round's edges to be negligible.
 #[expect(clippy::cast_precision_loss, reason = "counts of one round are far below 2^52")]
 fn accounted_for(load: &RoundResult, scripted: bool) -> Option<f64> {
     let seconds = load.seconds.max(1e-9);
@@ -329,7 +326,7 @@ fn accounted_for(load: &RoundResult, scripted: bool) -> Option<f64> {
     Some(rate * load.service_time.histogram.mean() / 1e9 + connecting)
 }
 
-/// Whether connections failed to come about.
+/// Whether any connection attempt failed.
 fn cannot_connect(load: &RoundResult) -> bool {
     use crate::load::ErrorKind::{ConnectReset, ConnectTimeout, NoDescriptors, Refused, Unreachable};
     let kinds = [Refused, Unreachable, ConnectTimeout, ConnectReset, NoDescriptors];
@@ -345,7 +342,7 @@ fn answers(load: &RoundResult, find: Find<'_>) {
             Invalid,
             0.0,
             1.0,
-            "not one request was answered rightly in the round".to_owned(),
+            "no request of the round succeeded".to_owned(),
         );
     } else if share > 0.05 {
         find(
@@ -379,8 +376,8 @@ fn answers(load: &RoundResult, find: Find<'_>) {
     }
 }
 
-/// The programs in brackets.
-fn named(programs: &[String]) -> String {
+/// Formats the busiest processes in brackets.
+fn busiest_processes(programs: &[String]) -> String {
     if programs.is_empty() {
         String::new()
     } else {
@@ -388,7 +385,7 @@ fn named(programs: &[String]) -> String {
     }
 }
 
-fn machine(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
+fn machine(load: &RoundResult, context: &RoundContext, find: Find<'_>) {
     let delay = load.run_queue_delay_seconds / load.seconds.max(1e-9);
     if delay > 0.1 {
         let level = if delay > 0.3 { Invalid } else { Suspect };
@@ -398,50 +395,54 @@ fn machine(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
             delay,
             0.1,
             format!(
-                "the engine waited for a CPU during {:.0} % of the round: something else runs on the load CPUs{}",
+                "the load generator waited for a CPU during {:.0} % of the round: other processes use the load CPUs{}",
                 delay * 100.0,
-                named(&around.neighbours)
+                busiest_processes(&context.neighbours)
             ),
         );
     }
-    if around.steal_share > 0.05 {
+    if context.steal_share > 0.05 {
         find(
             "steal",
             Suspect,
-            around.steal_share,
+            context.steal_share,
             0.05,
             format!(
                 "the hypervisor took {:.0} % of the CPU time",
-                around.steal_share * 100.0
+                context.steal_share * 100.0
             ),
         );
     }
-    if around.neighbour_share > 0.1 {
-        let level = if around.neighbour_share > 0.3 { Invalid } else { Suspect };
+    if context.neighbour_share > 0.1 {
+        let level = if context.neighbour_share > 0.3 {
+            Invalid
+        } else {
+            Suspect
+        };
         find(
             "neighbour",
             level,
-            around.neighbour_share,
+            context.neighbour_share,
             0.1,
             format!(
-                "other processes used {:.0} % of the load CPUs: stop them, or move them away{}",
-                around.neighbour_share * 100.0,
-                named(&around.neighbours)
+                "other processes used {:.0} % of the load CPUs: stop them or bind them to other CPUs{}",
+                context.neighbour_share * 100.0,
+                busiest_processes(&context.neighbours)
             ),
         );
     }
-    if around.shared_cpus {
+    if context.shared_cpus {
         find(
             "shared_cpus",
             Suspect,
             1.0,
             0.0,
-            "server and engine share CPUs on this machine: rates and latencies are those of the pair".to_owned(),
+            "server and load generator share CPUs: throughput and latency depend on both".to_owned(),
         );
     }
-    if around.runs_already {
-        let unseen = if around.unaccounted {
-            "; its CPU time and memory cannot be seen from here"
+    if context.runs_already {
+        let unseen = if context.unaccounted {
+            "; its CPU time and memory are unavailable"
         } else {
             ""
         };
@@ -451,24 +452,24 @@ fn machine(load: &RoundResult, around: &Surroundings, find: Find<'_>) {
             1.0,
             0.0,
             format!(
-                "the server ran already: its CPUs, limits and history are its own, and its launches are the same process again, so \
-                 an interval over them says nothing of a fresh start{unseen}"
+                "the server was not started by this run: its CPUs and limits are unknown, and all launches are the same process, \
+                 so intervals do not cover the variation between starts{unseen}"
             ),
         );
     }
-    if around.published_port {
+    if context.published_port {
         find(
             "path",
             Suspect,
             1.0,
             0.0,
-            "there is no route to the container's address: the published port's proxy is in the path and may halve a fast server".to_owned(),
+            "no route to the container's address: the load goes through the published port's proxy, which can halve the throughput of a fast server".to_owned(),
         );
     }
 }
 
-/// The validity of a case: invalid or suspect as the worst of more than half of its rounds (one bad round is a notice of
-/// its own and is shown with it), and every finding once with its worst figure.
+/// Combines the validity of a case's rounds: invalid if more than half of them are, suspect if any has a finding. Each
+/// finding appears once, with its worst figure.
 #[must_use]
 pub fn of_case<'a>(rounds: impl IntoIterator<Item = &'a Validity>) -> Validity {
     let all: Vec<&Validity> = rounds.into_iter().collect();

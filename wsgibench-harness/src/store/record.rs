@@ -427,3 +427,15 @@ impl Validity {
         self.findings.push(finding);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_earlier_versions_are_read() {
+        let text = include_str!("../../tests/assets/run-v1.json");
+        let run: RunRecord = serde_json::from_str(text).expect("fields were renamed with aliases");
+        assert_eq!(run.servers.len(), 5);
+    }
+}

@@ -27,22 +27,22 @@ fn good() -> RoundResult {
     load
 }
 
-fn checks(load: &RoundResult, around: &Surroundings) -> (ValidityLevel, Vec<String>) {
-    let validity = judge(load, around);
+fn checks(load: &RoundResult, context: &RoundContext) -> (ValidityLevel, Vec<String>) {
+    let validity = judge(load, context);
     (validity.level, validity.findings.into_iter().map(|f| f.check).collect())
 }
 
 #[test]
-fn a_sound_round_is_valid() {
+fn a_good_round_is_valid() {
     assert_eq!(
-        checks(&good(), &Surroundings::default()),
+        checks(&good(), &RoundContext::default()),
         (ValidityLevel::Valid, vec![])
     );
 }
 
 #[test]
-fn each_departure_is_found_by_its_own_name() {
-    type Spoil = fn(&mut RoundResult, &mut Surroundings);
+fn each_rule_has_a_finding_of_its_own() {
+    type Spoil = fn(&mut RoundResult, &mut RoundContext);
     let cases: [(&str, ValidityLevel, Spoil); 10] = [
         ("ceiling", Invalid, |_, a| {
             a.ceiling = Some(Ceiling {
@@ -64,38 +64,38 @@ fn each_departure_is_found_by_its_own_name() {
         ("path", Suspect, |_, a| a.published_port = true),
     ];
     for (check, level, spoil) in cases {
-        let (mut load, mut around) = (good(), Surroundings::default());
-        spoil(&mut load, &mut around);
-        assert_eq!(checks(&load, &around), (level, vec![check.to_owned()]), "{check}");
+        let (mut load, mut context) = (good(), RoundContext::default());
+        spoil(&mut load, &mut context);
+        assert_eq!(checks(&load, &context), (level, vec![check.to_owned()]), "{check}");
     }
 }
 
 #[test]
-fn a_finding_says_who_was_busy_and_when_the_machine_has_become_faster() {
-    let text = |around: &Surroundings| judge(&good(), around).findings[0].text.clone();
-    let busy = Surroundings {
+fn findings_name_busy_processes_and_a_ceiling_that_rose() {
+    let text = |context: &RoundContext| judge(&good(), context).findings[0].text.clone();
+    let busy = RoundContext {
         neighbour_share: 0.9,
         neighbours: vec!["cargo (7) 81 % of a CPU".to_owned()],
-        ..Surroundings::default()
+        ..RoundContext::default()
     };
     assert!(
         text(&busy).ends_with("(busiest: cargo (7) 81 % of a CPU)"),
         "{}",
         text(&busy)
     );
-    let ceiling = |requests_per_second| Surroundings {
+    let ceiling = |requests_per_second| RoundContext {
         ceiling: Some(Ceiling {
             requests_per_second,
             engine_cpu_us_per_request: 5.0,
         }),
-        ..Surroundings::default()
+        ..RoundContext::default()
     };
     assert!(
-        text(&ceiling(9_000.0)).contains("faster since"),
+        text(&ceiling(9_000.0)).contains("faster now"),
         "{}",
         text(&ceiling(9_000.0))
     );
-    assert!(!text(&ceiling(10_500.0)).contains("faster since"));
+    assert!(!text(&ceiling(10_500.0)).contains("faster now"));
 }
 
 #[test]
@@ -105,16 +105,16 @@ fn ten_connections_served_and_the_rest_starved_breaks_littles_law() {
     load.connections.wanted = 1_000;
     load.connections.established = 1_000;
     load.connections.served = 10;
-    let (level, found) = checks(&load, &Surroundings::default());
+    let (level, found) = checks(&load, &RoundContext::default());
     assert_eq!(level, Invalid);
     assert_eq!(found, ["served", "littles_law"]);
 }
 
 #[test]
-fn users_who_think_are_no_lost_connections_unless_connecting_failed() {
-    let scripted = Surroundings {
+fn pausing_users_may_have_fewer_connections_unless_connecting_failed() {
+    let scripted = RoundContext {
         scripted: true,
-        ..Surroundings::default()
+        ..RoundContext::default()
     };
     // A server that closes after each answer, and users who think: few connections at any one time, little of it busy.
     let mut load = good();
@@ -127,23 +127,23 @@ fn users_who_think_are_no_lost_connections_unless_connecting_failed() {
 }
 
 #[test]
-fn users_who_came_earlier_have_asked_more() {
+fn early_users_may_have_sent_more_requests() {
     let mut load = good();
     load.connections.jain = 0.7;
-    let users = Surroundings {
+    let users = RoundContext {
         model: LoadModel::Users,
-        ..Surroundings::default()
+        ..RoundContext::default()
     };
     assert_eq!(checks(&load, &users), (ValidityLevel::Valid, vec![]));
-    let connections = Surroundings::default();
+    let connections = RoundContext::default();
     assert_eq!(checks(&load, &connections), (Suspect, vec!["fairness".to_owned()]));
 }
 
 #[test]
 fn littles_law_counts_whole_scripts() {
-    let scripted = Surroundings {
+    let scripted = RoundContext {
         scripted: true,
-        ..Surroundings::default()
+        ..RoundContext::default()
     };
     let with_scripts = |time: Duration| {
         let mut load = good();
@@ -166,21 +166,21 @@ fn littles_law_counts_whole_scripts() {
 }
 
 #[test]
-fn a_schedule_that_the_engine_cannot_keep_is_not_the_servers_fault() {
+fn client_lag_is_attributed_to_the_load_generator() {
     let mut load = good();
     load.offered_rate = Some(10_000.0);
     for _ in 0..1_000 {
         load.client_lag.record(Duration::from_millis(20));
     }
-    let around = Surroundings {
+    let context = RoundContext {
         model: LoadModel::Open,
-        ..Surroundings::default()
+        ..RoundContext::default()
     };
-    assert_eq!(checks(&load, &around), (Invalid, vec!["client_lag".to_owned()]));
+    assert_eq!(checks(&load, &context), (Invalid, vec!["client_lag".to_owned()]));
 }
 
 #[test]
-fn one_bad_round_makes_a_case_suspect_and_most_make_it_invalid() {
+fn one_invalid_round_makes_a_case_suspect_and_a_majority_invalid() {
     let fine = Validity::default();
     let mut bad = Validity::default();
     bad.add(Finding {
