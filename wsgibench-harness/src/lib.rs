@@ -15,7 +15,7 @@
 //! | [`sandbox`], [`store`] | containers and processes; runs and baselines on disk |
 //! | [`declare`] | servers, scenarios, profiles, and their expansion into cases |
 //! | [`load`] | the load generator, usable alone |
-//! | [`stats`], [`conformance`], [`null_server`] | statistics; HTTP and WSGI rules; a server for calibration |
+//! | [`stats`], [`conformance`], [`null_server`], `subprocess` | statistics; HTTP and WSGI rules; a server for calibration; calls of git and cargo |
 //!
 //! A module uses only modules of the rows below it; `tests/layers.rs` enforces this.
 
@@ -32,6 +32,7 @@ pub mod report;
 pub mod sandbox;
 pub mod stats;
 pub mod store;
+mod subprocess;
 pub mod tool;
 
 #[doc(hidden)]

@@ -1,30 +1,38 @@
-//! What that commit's own bench declares.
+//! The base commit's bench and its declarations.
 
 use std::{
-    path::PathBuf,
-    process::{Command, Stdio},
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgainstError, Checkout};
-use crate::{declare::ServerSpec, load::Load};
+use super::{AgainstError, Checkout, build};
+use crate::{
+    declare::{ServerSpec, Source},
+    load::Load,
+};
 
-/// Asks a bench for its declarations instead of running it.
-pub const DECLARATIONS_VARIABLE: &str = "WSGIBENCH_TELL_DECLARATIONS";
+/// Asks a bench for its declarations instead of running it: names the file to which it writes them.
+///
+/// A file, since a `#[server]` function may print.
+pub const DECLARATIONS_VARIABLE: &str = "WSGIBENCH_WRITE_DECLARATIONS";
 
-/// What a bench declares, resolved for this machine.
+/// The servers and cases of a bench, resolved for this machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Declared {
     /// Raised when the form changes.
     pub version: u32,
+    /// The crate that the bench was built in.
+    pub manifest_dir: PathBuf,
     /// Servers.
     pub servers: Vec<ServerSpec>,
-    /// Cases whose load is a value, by id.
+    /// Cases.
     pub cases: Vec<DeclaredCase>,
 }
 
-/// A case of the other arm.
+/// A case of the base.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeclaredCase {
     /// Id.
@@ -37,88 +45,124 @@ pub struct DeclaredCase {
 
 impl Declared {
     /// Version of the form that this harness writes and reads.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 }
 
-/// Builds the bench `name` of the commit and asks it, with `arguments` that bear on how servers are resolved.
+/// A bench to ask.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Name of the bench target's crate.
+    pub bench: &'a str,
+    /// Cargo's target folder for builds of the base.
+    pub target: &'a Path,
+    /// Arguments that decide how servers are resolved.
+    pub arguments: &'a [String],
+    /// Variables of the command line that are not passed on.
+    pub hidden: &'a [String],
+}
+
+/// Builds the bench of the commit and asks it for its declarations. What a reader should know of the build is added to `notes`.
 ///
 /// # Errors
-/// When it does not build, or does not answer in a form that this harness reads.
+/// When the commit lacks the crate or the bench, when the bench does not build, does not answer in a form that this harness
+/// reads, or declares folders of the working tree.
 pub fn declarations(
     checkout: &Checkout,
-    name: &str,
-    target: &std::path::Path,
-    arguments: &[String],
+    request: &Request<'_>,
+    notes: &mut Vec<String>,
 ) -> Result<Declared, AgainstError> {
-    let executable = build(checkout, name, target)?;
-    let reason = |reason: String| AgainstError::Declarations {
-        reference: checkout.reference.clone(),
-        reason,
-    };
-    let output = Command::new(executable)
-        .arg("--bench")
-        .args(arguments)
-        .env(DECLARATIONS_VARIABLE, "1")
-        .current_dir(&checkout.manifest_dir)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| reason(e.to_string()))?;
-    if !output.status.success() {
-        return Err(reason(format!(
-            "it ended with {}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        )));
+    let executable = build::build(checkout, request.bench, request.target, notes)?;
+    let declared = ask(&executable, checkout, request)?;
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if real(&declared.manifest_dir) != real(&checkout.manifest_dir) {
+        return Err(AgainstError::SameTree {
+            what: format!(
+                "the bench that cargo gave for {} was built in {}",
+                checkout.reference,
+                declared.manifest_dir.display()
+            ),
+            remedy: "delete target/wsgibench/against and try again",
+        });
     }
-    let declared: Declared = serde_json::from_slice(&output.stdout).map_err(|e| reason(e.to_string()))?;
-    if declared.version != Declared::VERSION {
-        return Err(reason(format!(
-            "it speaks version {}, this harness {}",
-            declared.version,
-            Declared::VERSION
-        )));
-    }
+    refuse_working_tree(&declared, checkout)?;
     Ok(declared)
 }
 
-fn build(checkout: &Checkout, name: &str, target: &std::path::Path) -> Result<PathBuf, AgainstError> {
-    let failed = |output: String| AgainstError::Build {
+/// Runs a bench in the checkout and reads the declarations that it writes.
+fn ask(executable: &Path, checkout: &Checkout, request: &Request<'_>) -> Result<Declared, AgainstError> {
+    let failed = |reason: String| AgainstError::Declarations {
         reference: checkout.reference.clone(),
-        output,
+        reason,
     };
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args([
-            "bench",
-            "--no-run",
-            "--message-format=json-render-diagnostics",
-            "--bench",
-            // What is known of it is its crate's name, which has underscores where the target may have hyphens.
-            &name.replace('_', "[-_]"),
-        ])
-        .arg("--target-dir")
-        .arg(target)
+    let file = tempfile::NamedTempFile::new().map_err(|source| AgainstError::Io {
+        path: env::temp_dir(),
+        source,
+    })?;
+    let mut command = Command::new(executable);
+    command
+        .arg("--bench")
+        .args(request.arguments)
+        .env(DECLARATIONS_VARIABLE, file.path())
+        .env("CARGO_MANIFEST_DIR", &checkout.manifest_dir)
         .current_dir(&checkout.manifest_dir)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| failed(e.to_string()))?;
-    if !output.status.success() {
-        return Err(failed(last_lines(&String::from_utf8_lossy(&output.stderr), 30)));
+        .stdin(std::process::Stdio::null());
+    for name in request.hidden {
+        command.env_remove(name);
     }
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["reason"] == "compiler-artifact" && is_target(message, name))
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .ok_or_else(|| failed(format!("there is no bench target `{name}` at that commit")))
+    let output = command.output().map_err(|e| failed(e.to_string()))?;
+    if !output.status.success() {
+        let printed = last_lines(&String::from_utf8_lossy(&output.stderr), 20);
+        return Err(failed(format!("its bench ended with {}:\n{printed}", output.status)));
+    }
+    let written = fs::read(file.path()).map_err(|e| failed(e.to_string()))?;
+    if written.is_empty() {
+        return Err(failed("its bench wrote none".to_owned()));
+    }
+    // The version first: another one has another form.
+    let value: serde_json::Value = serde_json::from_slice(&written).map_err(|e| failed(e.to_string()))?;
+    if value["version"] != Declared::VERSION {
+        return Err(failed(format!(
+            "they have version {}, this harness reads {}",
+            value["version"],
+            Declared::VERSION
+        )));
+    }
+    serde_json::from_value(value).map_err(|e| failed(e.to_string()))
 }
 
-fn is_target(message: &serde_json::Value, crate_name: &str) -> bool {
-    let target = message["target"]["name"].as_str();
-    target.is_some_and(|target| target.replace('-', "_") == crate_name)
+/// A folder of the working tree in the base's declarations would make both arms the same.
+fn refuse_working_tree(declared: &Declared, checkout: &Checkout) -> Result<(), AgainstError> {
+    for spec in &declared.servers {
+        let found = folders(spec)
+            .into_iter()
+            .find(|folder| folder.starts_with(&checkout.top) && !folder.starts_with(&checkout.root));
+        if let Some(folder) = found {
+            return Err(AgainstError::SameTree {
+                what: format!(
+                    "server `{}` of {} is made from {}, a folder of the working tree",
+                    spec.name,
+                    checkout.reference,
+                    folder.display()
+                ),
+                remedy: "declare folders relative to the crate",
+            });
+        }
+    }
+    Ok(())
 }
 
-fn last_lines(text: &str, count: usize) -> String {
+/// The folders that a server and its companions are made from.
+#[must_use]
+pub fn folders(spec: &ServerSpec) -> Vec<&Path> {
+    let sources = std::iter::once(&spec.source).chain(spec.companions.iter().map(|companion| &companion.source));
+    let folders = sources.filter_map(|source| match source {
+        Source::Folder(folder) => Some(folder.as_path()),
+        _ => None,
+    });
+    folders.chain(spec.app.as_deref()).collect()
+}
+
+pub(super) fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }

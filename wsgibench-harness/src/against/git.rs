@@ -1,102 +1,357 @@
-//! A commit's tree in a folder of its own.
+//! The base commit: which one it is, and its tree in a folder of its own.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs, io,
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use super::AgainstError;
+use crate::subprocess;
 
-/// First bytes of a file that stands for another one elsewhere.
+/// First bytes of a Git LFS pointer file.
 const LARGE_FILE_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// A commit, written out.
-#[derive(Clone, Debug)]
-pub struct Checkout {
-    /// As the user gave it.
-    pub reference: String,
-    /// Full hash.
-    pub commit: String,
-    /// Where its tree is.
-    pub root: PathBuf,
-    /// The user's crate in it.
-    pub manifest_dir: PathBuf,
+/// Settings under which a tree is written and compared whole, whatever the user's configuration.
+const WHOLE_TREE: &[&str] = &[
+    "core.sparseCheckout=false",
+    "core.splitIndex=false",
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    "submodule.recurse=false",
+];
+
+/// The commit to compare with, as the command line names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base<'a> {
+    /// The merge base of `HEAD` and a reference; the reference itself where they have none (`--against`).
+    MergeBase(&'a str),
+    /// The reference itself (`--against-tip`).
+    Tip(&'a str),
 }
 
-/// Writes `reference` out under `<folder>/<commit>`; one that is there already is used again.
+impl<'a> Base<'a> {
+    /// The reference as given.
+    #[must_use]
+    pub fn reference(self) -> &'a str {
+        match self {
+            Self::MergeBase(reference) | Self::Tip(reference) => reference,
+        }
+    }
+}
+
+/// A commit's tree on disk.
+#[derive(Clone, Debug)]
+pub struct Checkout {
+    /// The reference as given.
+    pub reference: String,
+    /// Full hash of the commit compared with.
+    pub commit: String,
+    /// How the commit was chosen, where it is not the tip of the reference.
+    pub choice: Option<String>,
+    /// Root of the written tree.
+    pub root: PathBuf,
+    /// The user's crate in the written tree.
+    pub manifest_dir: PathBuf,
+    /// Root of the working tree.
+    pub top: PathBuf,
+    git_dir: PathBuf,
+    index: PathBuf,
+}
+
+/// Writes the tree of the base commit to `<folder>/<commit>`, which replaces the tree of any other commit there. A tree that
+/// is there already and unchanged is used again.
+///
+/// The tree is what `git checkout` would write: line endings and filters (Git LFS, git-crypt) as in the working tree;
+/// attributes for archives have no effect. A private index is used and git's own state is not touched.
 ///
 /// # Errors
-/// No repository, no such commit, submodules or large-file pointers, no disk.
-pub fn check_out(reference: &str, manifest_dir: &Path, folder: &Path) -> Result<Checkout, AgainstError> {
-    let top = git(manifest_dir, &["rev-parse", "--show-toplevel"]).map_err(|error| {
-        let remedy = if error.contains("not a git repository") {
-            "; make one: git init, git add ., git commit"
-        } else {
-            ""
-        };
-        AgainstError::NoRepository(error + remedy)
-    })?;
-    let top = PathBuf::from(top);
-    let spec = format!("{reference}^{{commit}}");
-    // `--end-of-options`: a reference that begins with a dash stays a reference.
-    let commit = git(&top, &["rev-parse", "--verify", "--quiet", "--end-of-options", &spec]).map_err(|_| {
-        AgainstError::UnknownReference {
-            reference: reference.to_owned(),
-            hint: hint(&top, reference),
-        }
-    })?;
-    refuse_submodules(&top, &commit, reference)?;
-    let root = folder.join(&commit);
-    if !root.join(DONE).is_file() {
-        write_out(&top, &commit, reference, folder, &root)?;
-    }
-    let inside = relative(manifest_dir, &top);
-    Ok(Checkout {
+/// No repository, no such commit, no merge base in a shallow clone, submodules, unresolved Git LFS pointers, a write error.
+pub fn check_out(base: Base<'_>, manifest_dir: &Path, folder: &Path) -> Result<Checkout, AgainstError> {
+    let repository = Repository::discover(manifest_dir)?;
+    let reference = base.reference();
+    let tip = repository.commit(reference)?;
+    let (commit, choice) = match base {
+        Base::Tip(_) => (tip, None),
+        Base::MergeBase(_) => repository.merge_base(reference, tip)?,
+    };
+    repository.refuse_submodules(&commit, reference)?;
+    let checkout = Checkout {
         reference: reference.to_owned(),
+        root: folder.join(&commit),
+        manifest_dir: folder.join(&commit).join(relative(manifest_dir, &repository.top)),
+        index: folder.join(format!("{commit}.index")),
+        git_dir: repository.git_dir,
+        top: repository.top,
         commit,
-        manifest_dir: root.join(inside),
-        root,
+        choice,
+    };
+    if !checkout.is_unchanged() {
+        checkout.write(folder)?;
+    }
+    checkout.refuse_pointers()?;
+    Ok(checkout)
+}
+
+struct Repository {
+    /// Root of the working tree.
+    top: PathBuf,
+    /// Git's folder of this working tree.
+    git_dir: PathBuf,
+}
+
+impl Repository {
+    fn discover(manifest_dir: &Path) -> Result<Self, AgainstError> {
+        let ask = |option: &str| {
+            let output = run(subprocess::git(manifest_dir).args(["rev-parse", option])).map_err(|error| {
+                let remedy = if error.contains("not a git repository") {
+                    "; create one: git init, git add ., git commit"
+                } else {
+                    ""
+                };
+                AgainstError::NoRepository(error + remedy)
+            })?;
+            Ok(path(&output))
+        };
+        Ok(Self {
+            top: ask("--show-toplevel")?,
+            git_dir: ask("--absolute-git-dir")?,
+        })
+    }
+
+    fn commit(&self, reference: &str) -> Result<String, AgainstError> {
+        let spec = format!("{reference}^{{commit}}");
+        // `--end-of-options`: a reference that begins with a dash stays a reference.
+        run(subprocess::git(&self.top).args(["rev-parse", "--verify", "--end-of-options", &spec]))
+            .map(|output| text(&output))
+            .map_err(|reason| AgainstError::UnknownReference {
+                reference: reference.to_owned(),
+                reason,
+                hint: self.hint(reference),
+            })
+    }
+
+    /// The merge base of `HEAD` and the tip, and how it was chosen where it is not the tip.
+    fn merge_base(&self, reference: &str, tip: String) -> Result<(String, Option<String>), AgainstError> {
+        let output = subprocess::git(&self.top)
+            .args(["merge-base", "HEAD", &tip])
+            .output()
+            .map_err(|e| AgainstError::Git {
+                action: "find the merge base".to_owned(),
+                output: e.to_string(),
+            })?;
+        if output.status.success() {
+            let commit = text(&output.stdout);
+            let ahead = self.commits_between(&commit, &tip);
+            let choice = (commit != tip).then(|| {
+                format!(
+                    "the merge base of HEAD and {reference}, which has {ahead} more; --against-tip {reference} compares with its tip"
+                )
+            });
+            return Ok((commit, choice));
+        }
+        // Status 1 without a word: there is none. All else is an error of git's.
+        if output.status.code() != Some(1) || !output.stderr.is_empty() {
+            return Err(AgainstError::Git {
+                action: format!("find the merge base of HEAD and {reference}"),
+                output: text(&output.stderr),
+            });
+        }
+        if self.is_shallow() {
+            return Err(AgainstError::NoMergeBase {
+                reference: reference.to_owned(),
+            });
+        }
+        let choice = format!("the tip of {reference}, which has no commit in common with HEAD");
+        Ok((tip, Some(choice)))
+    }
+
+    fn commits_between(&self, from: &str, to: &str) -> String {
+        let range = format!("{from}..{to}");
+        let count = run(subprocess::git(&self.top).args(["rev-list", "--count", &range])).map(|output| text(&output));
+        match count.as_deref() {
+            Ok("1") => "1 commit".to_owned(),
+            Ok(count) => format!("{count} commits"),
+            Err(_) => "commits".to_owned(),
+        }
+    }
+
+    fn is_shallow(&self) -> bool {
+        run(subprocess::git(&self.top).args(["rev-parse", "--is-shallow-repository"]))
+            .is_ok_and(|output| text(&output) == "true")
+    }
+
+    fn hint(&self, reference: &str) -> String {
+        if self.is_shallow() {
+            format!(
+                "the clone is shallow: run `git fetch --unshallow`, or `git fetch origin {reference}` (in CI: `fetch-depth: 0`, `GIT_DEPTH: \"0\"`)"
+            )
+        } else {
+            "run `git fetch` for commits that others have pushed; `git branch -a` and `git tag` list the names"
+                .to_owned()
+        }
+    }
+
+    fn refuse_submodules(&self, commit: &str, reference: &str) -> Result<(), AgainstError> {
+        let tree = run(subprocess::git(&self.top).args(["ls-tree", "-r", "-z", commit])).map_err(|output| {
+            AgainstError::Git {
+                action: format!("list the files of {reference}"),
+                output,
+            }
+        })?;
+        // <mode> <type> <hash>\t<path>; a submodule's type is `commit`.
+        let submodule = tree.split(|byte| *byte == 0).find_map(|entry| {
+            let tab = entry.iter().position(|byte| *byte == b'\t')?;
+            let kind = entry[..tab].split(|byte| *byte == b' ').nth(1)?;
+            (kind == b"commit").then(|| String::from_utf8_lossy(&entry[tab + 1..]).into_owned())
+        });
+        match submodule {
+            Some(path) => Err(AgainstError::NotInRepository {
+                path,
+                what: "a submodule",
+                reference: reference.to_owned(),
+                remedy: "commit the files that the benchmark needs to this repository",
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Checkout {
+    /// The working-tree files under `paths` (relative to the root, empty: all) that differ from the commit: changed, removed, or new
+    /// and not ignored by git.
+    ///
+    /// # Errors
+    /// git's own message.
+    pub fn changed_files(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>, AgainstError> {
+        let diff = [
+            "diff",
+            "--name-only",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-renames",
+            "-z",
+        ];
+        let mut changed = self.list(&diff, paths)?;
+        changed.extend(self.list(&["ls-files", "--others", "--exclude-standard", "-z"], paths)?);
+        changed.sort();
+        changed.dedup();
+        Ok(changed)
+    }
+
+    /// The working-tree files under `paths` that git ignores.
+    ///
+    /// # Errors
+    /// git's own message.
+    pub fn ignored_files(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>, AgainstError> {
+        self.list(
+            &["ls-files", "--others", "--ignored", "--exclude-standard", "-z"],
+            paths,
+        )
+    }
+
+    fn list(&self, arguments: &[&str], paths: &[PathBuf]) -> Result<Vec<PathBuf>, AgainstError> {
+        let mut command = self.git(&self.top);
+        command
+            .args(arguments)
+            .arg("--")
+            .args(paths)
+            .env("GIT_LITERAL_PATHSPECS", "1");
+        let output = run(&mut command).map_err(|output| AgainstError::Git {
+            action: format!("compare the working tree with {}", self.reference),
+            output,
+        })?;
+        let names = output.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+        Ok(names.map(|name| PathBuf::from(OsStr::from_bytes(name))).collect())
+    }
+
+    /// git with the commit's private index, for a working tree at `tree`.
+    fn git(&self, tree: &Path) -> Command {
+        git_with_index(&self.git_dir, &self.index, tree)
+    }
+
+    fn is_unchanged(&self) -> bool {
+        self.index.is_file()
+            && self.root.is_dir()
+            && run(self.git(&self.root).args(["diff", "--quiet", "--no-ext-diff"])).is_ok()
+    }
+
+    fn write(&self, folder: &Path) -> Result<(), AgainstError> {
+        let io = |source: io::Error| AgainstError::Io {
+            path: folder.to_owned(),
+            source,
+        };
+        fs::create_dir_all(folder).map_err(io)?;
+        // Other commits, and what a killed run left: files that are written now are newer than whatever was built from those,
+        // so that cargo never takes another commit's bench for this one's.
+        for entry in fs::read_dir(folder).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            if !is_ours(&entry.file_name()) {
+                continue;
+            }
+            if entry.file_type().map_err(io)?.is_dir() {
+                fs::remove_dir_all(entry.path()).map_err(io)?;
+            } else {
+                fs::remove_file(entry.path()).map_err(io)?;
+            }
+        }
+        let fresh = folder.join(format!("{}{TEMPORARY}", self.commit));
+        fs::create_dir(&fresh).map_err(io)?;
+        run(git_with_index(&self.git_dir, &self.index, &fresh).args(["read-tree", "--reset", "-u", &self.commit]))
+            .map_err(|output| AgainstError::Git {
+                action: format!("check out {} of {}", self.commit, self.reference),
+                output,
+            })?;
+        fs::rename(&fresh, &self.root).map_err(io)
+    }
+
+    /// A pointer whose working-tree file is the same pointer is content like any other.
+    fn refuse_pointers(&self) -> Result<(), AgainstError> {
+        for entry in walkdir::WalkDir::new(&self.root).into_iter().flatten() {
+            // Pointer files are a few lines.
+            if !entry.metadata().is_ok_and(|m| m.is_file() && m.len() < 1_024) {
+                continue;
+            }
+            let Ok(content) = fs::read(entry.path()) else { continue };
+            let inside = entry.path().strip_prefix(&self.root).unwrap_or(entry.path());
+            if content.starts_with(LARGE_FILE_POINTER)
+                && fs::read(self.top.join(inside)).ok().as_ref() != Some(&content)
+            {
+                return Err(AgainstError::NotInRepository {
+                    path: inside.display().to_string(),
+                    what: "an unresolved Git LFS pointer",
+                    reference: self.reference.clone(),
+                    remedy: "install Git LFS (`git lfs install`) and run `git lfs fetch --all`",
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ends the name of a tree that is being written.
+const TEMPORARY: &str = ".tmp";
+
+/// Whether a file name is one that [`Checkout::write`] makes: `<hash>`, `<hash>.tmp`, `<hash>.index`, `<hash>.index.lock`.
+fn is_ours(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| {
+        let (hash, rest) = name.split_once('.').unwrap_or((name, ""));
+        hash.len() >= 40
+            && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && ["", "tmp", "index", "index.lock"].contains(&rest)
     })
 }
 
-/// Marks a tree that is whole.
-const DONE: &str = ".wsgibench-complete";
-
-fn write_out(top: &Path, commit: &str, reference: &str, folder: &Path, root: &Path) -> Result<(), AgainstError> {
-    let io = |source: io::Error| AgainstError::Io {
-        path: folder.to_owned(),
-        source,
-    };
-    fs::create_dir_all(folder).map_err(io)?;
-    let fresh = tempfile::Builder::new()
-        .prefix(".tmp-")
-        .tempdir_in(folder)
-        .map_err(io)?;
-    let mut archive = Command::new("git")
-        .arg("-C")
-        .arg(top)
-        .args(["archive", "--format=tar", commit])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|e| AgainstError::NoRepository(e.to_string()))?;
-    if let Some(stdout) = archive.stdout.take() {
-        tar::Archive::new(stdout).unpack(fresh.path()).map_err(io)?;
+fn git_with_index(git_dir: &Path, index: &Path, tree: &Path) -> Command {
+    let mut command = subprocess::git(tree);
+    for setting in WHOLE_TREE {
+        command.args(["-c", setting]);
     }
-    let status = archive.wait().map_err(io)?;
-    if !status.success() {
-        return Err(AgainstError::UnknownReference {
-            reference: reference.to_owned(),
-            hint: hint(top, reference),
-        });
-    }
-    refuse_pointers(fresh.path(), reference)?;
-    fs::write(fresh.path().join(DONE), b"").map_err(io)?;
-    if root.exists() {
-        fs::remove_dir_all(root).map_err(io)?;
-    }
-    fs::rename(fresh.path(), root).map_err(io)
+    command.arg("--git-dir").arg(git_dir).arg("--work-tree").arg(tree);
+    command.env("GIT_INDEX_FILE", index);
+    command
 }
 
 /// The manifest's folder inside the repository, whatever links lead to it.
@@ -108,131 +363,30 @@ fn relative(manifest_dir: &Path, top: &Path) -> PathBuf {
         .unwrap_or_default()
 }
 
-fn hint(top: &Path, reference: &str) -> String {
-    let shallow = git(top, &["rev-parse", "--is-shallow-repository"]).is_ok_and(|text| text == "true");
-    if shallow {
-        format!(
-            "; the clone is shallow: `git fetch --unshallow`, or `git fetch origin {reference}` (in CI: fetch-depth: 0)"
-        )
-    } else {
-        "; `git fetch` brings what others have pushed, `git branch -a` and `git tag` list what is here".to_owned()
-    }
-}
-
-fn refuse_submodules(top: &Path, commit: &str, reference: &str) -> Result<(), AgainstError> {
-    let tree = git(top, &["ls-tree", "-r", "-z", commit]).map_err(AgainstError::NoRepository)?;
-    // <mode> <type> <hash>\t<path>; a submodule's type is `commit`.
-    let submodule = tree.split('\0').find_map(|entry| {
-        let (head, path) = entry.split_once('\t')?;
-        (head.split(' ').nth(1) == Some("commit")).then(|| path.to_owned())
-    });
-    match submodule {
-        Some(path) => Err(AgainstError::NotInRepository {
-            path,
-            what: "a submodule",
-            reference: reference.to_owned(),
-        }),
-        None => Ok(()),
-    }
-}
-
-fn refuse_pointers(root: &Path, reference: &str) -> Result<(), AgainstError> {
-    for entry in walkdir::WalkDir::new(root).into_iter().flatten() {
-        // Pointer files are a few lines.
-        let small = entry.metadata().is_ok_and(|m| m.is_file() && m.len() < 1_024);
-        if small && fs::read(entry.path()).is_ok_and(|bytes| bytes.starts_with(LARGE_FILE_POINTER)) {
-            let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
-            return Err(AgainstError::NotInRepository {
-                path: path.display().to_string(),
-                what: "a large-file pointer",
-                reference: reference.to_owned(),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn git(dir: &Path, args: &[&str]) -> Result<String, String> {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(dir)
-        .args(args)
-        .env("LC_ALL", "C") // what went wrong is told apart by its text
-        .output()
-        .map_err(|e| format!("git cannot be started: {e}"))?;
+/// Runs git to its end: its output, or its words on standard error.
+fn run(command: &mut Command) -> Result<Vec<u8>, String> {
+    let output = command.output().map_err(|e| format!("git cannot be started: {e}"))?;
     if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout)
-            .trim_end_matches('\n')
-            .to_owned())
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        return Ok(output.stdout);
     }
+    let words = text(&output.stderr);
+    Err(if words.is_empty() {
+        format!("git ended with {}", output.status)
+    } else {
+        words
+    })
+}
+
+fn text(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).trim().to_owned()
+}
+
+/// A path as git prints it on a line.
+fn path(output: &[u8]) -> PathBuf {
+    let line = output.strip_suffix(b"\n").unwrap_or(output);
+    PathBuf::from(OsString::from_vec(line.to_owned()))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(dir: &Path, args: &[&str]) {
-        git(dir, args).unwrap_or_else(|e| panic!("git {args:?}: {e}"));
-    }
-
-    fn repository() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        run(dir.path(), &["init", "-q"]);
-        run(dir.path(), &["config", "user.name", "t"]);
-        run(dir.path(), &["config", "user.email", "t@example.org"]);
-        fs::create_dir(dir.path().join("crate")).unwrap();
-        fs::write(dir.path().join("crate/file"), "old").unwrap();
-        run(dir.path(), &["add", "-A"]);
-        run(dir.path(), &["commit", "-qm", "first"]);
-        fs::write(dir.path().join("crate/file"), "new").unwrap();
-        dir
-    }
-
-    #[test]
-    fn a_commit_is_written_out_and_the_tree_is_left_alone() {
-        let repo = repository();
-        let folder = tempfile::tempdir().unwrap();
-        let checkout = check_out("HEAD", &repo.path().join("crate"), folder.path()).unwrap();
-        assert_eq!(fs::read_to_string(checkout.manifest_dir.join("file")).unwrap(), "old");
-        assert_eq!(fs::read_to_string(repo.path().join("crate/file")).unwrap(), "new");
-        let again = check_out("HEAD", &repo.path().join("crate"), folder.path()).unwrap();
-        assert_eq!(again.root, checkout.root);
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            1,
-            "no temporary folder stays"
-        );
-    }
-
-    #[test]
-    fn an_unknown_reference_and_no_repository_are_named() {
-        let repo = repository();
-        let folder = tempfile::tempdir().unwrap();
-        let error = check_out("nowhere", repo.path(), folder.path()).unwrap_err();
-        assert!(error.to_string().contains("`nowhere` is no commit"), "{error}");
-        let outside = tempfile::tempdir().unwrap();
-        let error = check_out("HEAD", outside.path(), folder.path()).unwrap_err();
-        assert!(matches!(error, AgainstError::NoRepository(_)), "{error}");
-        assert!(error.to_string().contains("git init"), "{error}");
-    }
-
-    #[test]
-    fn large_file_pointers_are_refused() {
-        let repo = repository();
-        fs::write(
-            repo.path().join("crate/model.bin"),
-            "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
-        )
-        .unwrap();
-        run(repo.path(), &["add", "-A"]);
-        run(repo.path(), &["commit", "-qm", "pointer"]);
-        let folder = tempfile::tempdir().unwrap();
-        let error = check_out("HEAD", repo.path(), folder.path()).unwrap_err();
-        assert!(
-            error.to_string().contains("crate/model.bin is a large-file pointer"),
-            "{error}"
-        );
-    }
-}
+#[path = "git_tests.rs"]
+mod tests;

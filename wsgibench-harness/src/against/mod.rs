@@ -1,42 +1,93 @@
-//! `--against GIT_REF`: that commit's tree beside the working tree.
+//! `--against GIT_REF`: the base arm, from a commit's tree.
 //!
-//! The commit is written out with `git archive` into a folder of its own under the target folder; the user's tree and
-//! git's own state are never touched, so a kill leaves nothing to mend.
+//! The commit is written to a folder outside the working tree; the working tree, its index and git's own state are not
+//! touched, so that a kill leaves nothing to clean up in the repository.
 
 pub mod bench;
+mod build;
 mod git;
+mod place;
 
-pub use bench::{Declared, DeclaredCase, declarations};
-pub use git::{Checkout, check_out};
+pub use bench::{Declared, DeclaredCase, Request, declarations};
+pub use git::{Base, Checkout, check_out};
+pub use place::isolated_folder;
 
-/// Why the other arm cannot be had.
+/// Why there is no base arm.
 #[derive(Debug, thiserror::Error)]
 pub enum AgainstError {
     /// No git, or not a repository.
     #[error("--against needs the project in a git repository: {0}")]
     NoRepository(String),
     /// The reference is unknown here.
-    #[error("`{reference}` is no commit of this repository{hint}")]
+    #[error("`{reference}` is not a commit of this repository ({reason}); {hint}")]
     UnknownReference {
         /// As given.
         reference: String,
-        /// What to do.
+        /// git's message.
+        reason: String,
+        /// The remedy.
         hint: String,
     },
-    /// The commit holds files that `git archive` cannot give.
+    /// The history is too short to find where the branch began.
     #[error(
-        "{path} is {what} at {reference}: --against cannot see its content; keep what an image is built from in the repository itself"
+        "cannot find the merge base of HEAD and {reference}: the clone is shallow; run `git fetch --unshallow` (in CI: `fetch-depth: 0`, \
+         `GIT_DEPTH: \"0\"`), or compare with the tip by --against-tip {reference}"
     )]
-    NotInRepository {
-        /// Path in the repository.
-        path: String,
-        /// `a submodule` or `a large-file pointer`.
-        what: &'static str,
+    NoMergeBase {
         /// The reference.
         reference: String,
     },
+    /// git failed at something that it should be able to do.
+    #[error("failed to {action}; git says:\n{output}")]
+    Git {
+        /// What was asked of it.
+        action: String,
+        /// Its standard error.
+        output: String,
+    },
+    /// The commit has entries whose content git does not have.
+    #[error("{path} is {what} at {reference}, so its content is not in this repository; {remedy}")]
+    NotInRepository {
+        /// Path in the repository.
+        path: String,
+        /// `a submodule`, or the like.
+        what: &'static str,
+        /// The reference.
+        reference: String,
+        /// The remedy.
+        remedy: &'static str,
+    },
+    /// Every folder that could hold the tree lies below settings of cargo.
+    #[error(
+        "cannot check out the base: {} applies in every folder that could hold it; set TMPDIR to a folder outside of any cargo project",
+        inherited.display()
+    )]
+    NoFolder {
+        /// A file from which cargo would take settings.
+        inherited: std::path::PathBuf,
+    },
+    /// The commit lacks the crate.
+    #[error(
+        "{reference} has no {}: the benchmark is not part of that commit, so there is nothing to compare with; name a commit that has it, or \
+         run without --against",
+        manifest.display()
+    )]
+    NoManifest {
+        /// The reference.
+        reference: String,
+        /// The manifest's path in the repository.
+        manifest: std::path::PathBuf,
+    },
+    /// The base arm would be made of the working tree.
+    #[error("the base would be compared with itself: {what}; {remedy}")]
+    SameTree {
+        /// What was found.
+        what: String,
+        /// The remedy.
+        remedy: &'static str,
+    },
     /// The bench of that commit does not build.
-    #[error("the bench of {reference} does not build; cargo says:\n{output}")]
+    #[error("failed to build the bench of {reference}; cargo says:\n{output}")]
     Build {
         /// The reference.
         reference: String,
@@ -44,19 +95,17 @@ pub enum AgainstError {
         output: String,
     },
     /// The bench of that commit does not tell its declarations.
-    #[error(
-        "the bench of {reference} does not tell its declarations ({reason}); --against needs wsgibench at that commit too"
-    )]
+    #[error("failed to read the declarations of {reference}: {reason}; --against needs wsgibench at that commit too")]
     Declarations {
         /// The reference.
         reference: String,
         /// Why.
         reason: String,
     },
-    /// The disk said no.
-    #[error("cannot write {path}: {source}; check free space and permissions")]
+    /// A file could not be written.
+    #[error("failed to write to {path}: {source}; check free space and permissions")]
     Io {
-        /// Where.
+        /// The file or folder.
         path: std::path::PathBuf,
         /// Why.
         source: std::io::Error,

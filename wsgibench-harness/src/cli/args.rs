@@ -2,10 +2,10 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory as _, Parser, ValueEnum};
 
 use super::verdict::Gate;
-use crate::{declare::RunningServer, sandbox::cpus::parse_list};
+use crate::{against::Base, declare::RunningServer, sandbox::cpus::parse_list};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -112,7 +112,7 @@ pub struct Args {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "newest",
-        conflicts_with_all = ["against", "versus", "gate", "self_check", "load_baseline"],
+        conflicts_with_all = ["against", "against_tip", "versus", "gate", "self_check", "load_baseline"],
         help_heading = "Effort"
     )]
     pub resume: Option<String>,
@@ -143,15 +143,26 @@ pub struct Args {
     #[arg(long, value_name = "SET", env = "WSGIBENCH_LOAD_CPUS", value_parser = cpu_set, help_heading = "Where")]
     pub load_cpus: Option<CpuSet>,
 
-    /// Compares the working tree with this commit, block by block in one run.
+    /// Compares the working tree with the commit at which it branched off from this one (the merge base), block by block in one run.
     #[arg(
         long,
         value_name = "GIT_REF",
         env = "WSGIBENCH_AGAINST",
+        group = "base_commit",
         conflicts_with = "versus",
         help_heading = "Comparing"
     )]
     pub against: Option<String>,
+    /// Compares the working tree with this commit itself, including what the branch does not have yet.
+    #[arg(
+        long,
+        value_name = "GIT_REF",
+        env = "WSGIBENCH_AGAINST_TIP",
+        group = "base_commit",
+        conflicts_with_all = ["against", "versus"],
+        help_heading = "Comparing"
+    )]
+    pub against_tip: Option<String>,
     /// Compares the other servers with this one.
     #[arg(long, value_name = "SERVER", env = "WSGIBENCH_VERSUS", help_heading = "Comparing")]
     pub versus: Option<String>,
@@ -161,7 +172,7 @@ pub struct Args {
         long,
         value_name = "NAME=VALUE",
         env = "WSGIBENCH_CANDIDATE_ENV",
-        requires = "against",
+        requires = "base_commit",
         value_parser = variable,
         help_heading = "Comparing"
     )]
@@ -191,7 +202,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", env = "WSGIBENCH_BUDGET", value_parser = positive_time, help_heading = "Comparing")]
     pub budget: Option<Duration>,
     /// Measures identical arms and tells what a gate can see on this machine.
-    #[arg(long, env = "WSGIBENCH_SELF_CHECK", conflicts_with_all = ["against", "versus", "gate"], help_heading = "Comparing")]
+    #[arg(long, env = "WSGIBENCH_SELF_CHECK", conflicts_with_all = ["against", "against_tip", "versus", "gate"], help_heading = "Comparing")]
     pub self_check: bool,
     /// Keeps the figures under this name; a baseline grows with each run saved to it.
     #[arg(
@@ -229,7 +240,7 @@ pub struct Args {
 
     /// Asks servers the rules of HTTP/1.1 and PEP 3333 in place of measuring: all that are set up with care, or those of --server
     /// and --tag.
-    #[arg(long, env = "WSGIBENCH_CONFORMANCE", conflicts_with_all = ["against", "versus", "gate", "self_check", "save_baseline", "baseline", "baseline_lenient", "load_baseline"], help_heading = "Which cases")]
+    #[arg(long, env = "WSGIBENCH_CONFORMANCE", conflicts_with_all = ["against", "against_tip", "versus", "gate", "self_check", "save_baseline", "baseline", "baseline_lenient", "load_baseline"], help_heading = "Which cases")]
     pub conformance: bool,
 
     /// What is printed on standard output.
@@ -335,6 +346,24 @@ impl Args {
         Self::try_parse_from(join_gate(args))
     }
 
+    /// The commit to compare with, if any.
+    #[must_use]
+    pub fn base(&self) -> Option<Base<'_>> {
+        match (&self.against, &self.against_tip) {
+            (Some(reference), _) => Some(Base::MergeBase(reference)),
+            (None, Some(reference)) => Some(Base::Tip(reference)),
+            (None, None) => None,
+        }
+    }
+
+    /// The names of the environment variables that stand for options.
+    #[must_use]
+    pub fn variables() -> Vec<String> {
+        let command = Self::command();
+        let names = command.get_arguments().filter_map(clap::Arg::get_env);
+        names.filter_map(|name| name.to_str().map(str::to_owned)).collect()
+    }
+
     /// `--export FORMAT=PATH`, split.
     ///
     /// # Errors
@@ -401,7 +430,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory as _;
         Args::command().debug_assert();
     }
 
@@ -424,6 +452,25 @@ mod tests {
             (Some(Gate::On), vec!["ping".to_owned()])
         );
         assert_eq!(gate(&["x", "ping"]), (None, vec!["ping".to_owned()]));
+    }
+
+    #[test]
+    fn one_commit_is_compared_with_at_most() {
+        let parse = |args: &[&str]| Args::try_parse_from([&["x"], args].concat());
+        assert_eq!(
+            parse(&["--against", "main"]).unwrap().base(),
+            Some(Base::MergeBase("main"))
+        );
+        assert_eq!(
+            parse(&["--against-tip", "main"]).unwrap().base(),
+            Some(Base::Tip("main"))
+        );
+        assert_eq!(parse(&[]).unwrap().base(), None);
+        assert!(parse(&["--against", "a", "--against-tip", "b"]).is_err());
+        assert!(parse(&["--against-tip", "a", "--self-check"]).is_err());
+        assert!(parse(&["--against-tip", "a", "--candidate-env", "A=b"]).is_ok());
+        assert!(parse(&["--candidate-env", "A=b"]).is_err());
+        assert!(Args::variables().contains(&"WSGIBENCH_CANDIDATE_ENV".to_owned()));
     }
 
     #[test]

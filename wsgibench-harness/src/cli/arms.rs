@@ -27,24 +27,48 @@ pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
         }
         return Ok((server.clone(), leave_out_partnerless(plan, server)));
     }
-    let Some(reference) = &args.against else {
+    let Some(base) = args.base() else {
         return Err(Failure::usage(
             "--gate needs something to compare with: --against GIT_REF, or --versus SERVER",
         ));
     };
+    let reference = base.reference();
     let manifest_dir = plan.order.manifest_dir.clone();
     let folder = run.store.root().join("against");
-    let checkout = against::check_out(reference, &manifest_dir, &folder)?;
+    let checkout = against::check_out(base, &manifest_dir, &against::isolated_folder(&folder)?)?;
+    let short = &checkout.commit[..12.min(checkout.commit.len())];
+    if let Some(choice) = &checkout.choice {
+        run.listeners
+            .notice("", format!("the base is commit {short}: {choice}"));
+    }
     run.listeners.tell(&Event::Preparing {
-        what: reference.clone(),
-        text: format!(
-            "building its bench, commit {}",
-            &checkout.commit[..12.min(checkout.commit.len())]
-        ),
+        what: reference.to_owned(),
+        text: format!("building its bench, commit {short}"),
     });
-    // In a target folder of its own: cargo names a bench by its place in the workspace, so in ours the base's would replace
-    // the very program that runs, and each of the two would be built anew in turn.
-    let declared = against::declarations(&checkout, bench, &folder.join("target"), &as_here(args, plan))?;
+    let mut notes = Vec::new();
+    let declared = against::declarations(
+        &checkout,
+        &against::Request {
+            bench,
+            // In a target folder of its own: cargo names a bench by its place in the workspace, so in ours the base's would replace
+            // the very program that runs, and each of the two would be built anew in turn.
+            target: &folder.join("target"),
+            arguments: &as_here(args, plan),
+            hidden: &Args::variables(),
+        },
+        &mut notes,
+    );
+    // Ctrl-C reaches cargo too, whose end is then no failure of the build.
+    let declared = declared.map_err(|error| {
+        if run.interrupt.asked() {
+            Failure::interrupted("while the base was built")
+        } else {
+            error.into()
+        }
+    })?;
+    for note in notes {
+        run.listeners.notice("", note);
+    }
     set_candidate_env(plan, &args.candidate_env);
     let unmatched = add_base(plan, &declared);
     if !plan.order.jobs.iter().any(|job| job.arm == BASE) {
@@ -53,12 +77,20 @@ pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
             unmatched.join(", ")
         )));
     }
-    Ok((format!("{reference} ({})", checkout.commit), unmatched))
+    let against = if checkout.choice.is_some() {
+        format!("{reference} (merge base {})", checkout.commit)
+    } else {
+        format!("{reference} ({})", checkout.commit)
+    };
+    Ok((against, unmatched))
 }
 
 /// What makes the other commit's bench resolve its servers as ours were: the limits of a profile, and the CPUs.
 fn as_here(args: &Args, plan: &Plan) -> Vec<String> {
     let mut given = Vec::new();
+    if args.quick {
+        given.push("--quick".to_owned());
+    }
     if let Some(profile) = &args.profile {
         // The file of a profile is named from here, the profile of a name is the other commit's own.
         let file = profiles::as_file(profile).and_then(|file| path::absolute(file).ok());
@@ -208,6 +240,7 @@ mod tests {
             &mut plan,
             &Declared {
                 version: Declared::VERSION,
+                manifest_dir: "/".into(),
                 servers: vec![spec()],
                 cases: vec![
                     case("declared", Load::closed(2).get("/old")),

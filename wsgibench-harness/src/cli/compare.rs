@@ -31,7 +31,7 @@ const VERDICT_VERSION: u32 = 1;
 
 /// Whether the command line asks for a comparison within the run.
 pub(super) fn wanted(args: &Args) -> bool {
-    args.against.is_some() || args.versus.is_some() || args.gate.is_some()
+    args.base().is_some() || args.versus.is_some() || args.gate.is_some()
 }
 
 /// Measures both arms and decides.
@@ -44,7 +44,7 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     leave_out_faults(run, plan);
     // What is wrong with the command line is said before another commit is built.
     let judged = judged(args)?;
-    if args.against.is_some() {
+    if args.base().is_some() {
         // Nor is a budget without a decision worth a build. What the other commit has is not known yet: all that is chosen.
         gate::plan(&judged, plan.cases.len(), plan.order.block_time() * 2, args.budget)?;
     }
@@ -144,7 +144,7 @@ fn decide(
 
 /// What a reader of a verdict on scripts must know beside it.
 fn of_scripts(args: &Args, record: &RunRecord) -> Option<String> {
-    let scripted = args.against.is_some() && record.cases.iter().any(|case| case.scripted);
+    let scripted = args.base().is_some() && record.cases.iter().any(|case| case.scripted);
     scripted.then(|| {
         "scripted scenarios: the working tree's scripts were run against both arms, since a script is code and not \
          a value"

@@ -55,17 +55,19 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
         }
     };
     output::set_colors(args.color);
+    let mut prints = Some(output::PrintsAside::new());
     let mut declarations = Declarations::collect()?;
     for running in &args.server_urls {
         declarations.add_running(running, manifest_dir);
     }
-    if std::env::var_os(DECLARATIONS_VARIABLE).is_some() {
-        return plan::tell_declarations(&declarations, manifest_dir, &args);
+    if let Some(file) = std::env::var_os(DECLARATIONS_VARIABLE) {
+        return plan::write_declarations(&declarations, manifest_dir, &args, Path::new(&file));
     }
     // What can be wrong with the command line is said before anything is started.
     let exports = output::exports(&args)?;
     if args.list {
         let cases = plan::listed(&declarations, &args, manifest_dir)?;
+        drop(prints);
         print!(
             "{}",
             list::render(&cases, declarations.cases().len(), args.format, output::width())
@@ -91,6 +93,9 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
             .map_err(|e| Failure::machine(format!("Ctrl-C cannot be listened for: {e}")))?,
         listeners: Arc::clone(&listeners),
     };
+    if args.output_format == OutputFormat::Pretty || examination.is_some() {
+        prints = None;
+    }
     if let Some(request) = &examination {
         return conformance::run(&run, request, &args, &declarations, &target_dir);
     }
@@ -129,6 +134,7 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
     listeners.tell(&Event::Finished {
         run: Box::new(record.clone()),
     });
+    drop(prints);
     output::finish(&run.store, &record, &args, &exports, &target_dir, &listeners)?;
     if args.output_format == OutputFormat::Json {
         output::print_json(&record)?;

@@ -46,6 +46,14 @@ impl Failure {
         }
     }
 
+    /// Ctrl-C before there was anything to report.
+    fn interrupted(when: &str) -> Self {
+        Self {
+            status: ExitStatus::Interrupted,
+            text: format!("interrupted {when}"),
+        }
+    }
+
     /// The machine did not let us.
     fn machine(text: impl Into<String>) -> Self {
         Self {

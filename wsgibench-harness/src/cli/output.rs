@@ -2,6 +2,7 @@
 
 use std::{
     io::{IsTerminal as _, Write as _},
+    os::fd::OwnedFd,
     path::PathBuf,
 };
 
@@ -30,6 +31,34 @@ pub(super) fn set_colors(when: ColorArg) {
         ColorArg::Never => {
             console::set_colors_enabled(false);
             console::set_colors_enabled_stderr(false);
+        }
+    }
+}
+
+/// While it lives, what the user's functions print to standard output goes to standard error: standard output carries listings and
+/// results that programs read.
+#[derive(Debug)]
+pub(super) struct PrintsAside {
+    stdout: Option<OwnedFd>,
+}
+
+impl PrintsAside {
+    pub(super) fn new() -> Self {
+        let redirect = || {
+            std::io::stdout().flush().ok()?;
+            let stdout = rustix::io::dup(rustix::stdio::stdout()).ok()?;
+            rustix::stdio::dup2_stdout(rustix::stdio::stderr()).ok()?;
+            Some(stdout)
+        };
+        Self { stdout: redirect() }
+    }
+}
+
+impl Drop for PrintsAside {
+    fn drop(&mut self) {
+        let _ = std::io::stdout().flush();
+        if let Some(stdout) = &self.stdout {
+            let _ = rustix::stdio::dup2_stdout(stdout);
         }
     }
 }

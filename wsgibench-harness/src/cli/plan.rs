@@ -1,7 +1,7 @@
 //! From arguments and declarations to an order for the runner.
 
 use std::{
-    io::Write as _,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -246,12 +246,13 @@ fn notice(about: &str, text: &str) -> Notice {
     }
 }
 
-/// Writes what this bench declares to standard output: asked by `--against` of another commit's bench. Every case is told, of
-/// all profiles: which of them are compared, the asking side decides.
-pub(super) fn tell_declarations(
+/// Writes what this bench declares to a file, for a bench that compares with this commit. Every case is written, of all profiles: the
+/// caller chooses which are compared.
+pub(super) fn write_declarations(
     declarations: &Declarations,
     manifest_dir: &Path,
     args: &Args,
+    file: &Path,
 ) -> Result<ExitStatus, Failure> {
     let cases = declarations.cases();
     let chosen: Vec<&Case> = cases.iter().collect();
@@ -260,6 +261,7 @@ pub(super) fn tell_declarations(
     let specs = specs(declarations, &chosen, limits.as_ref(), &partition, &mut Vec::new());
     let declared = Declared {
         version: Declared::VERSION,
+        manifest_dir: manifest_dir.to_owned(),
         servers: specs.iter().map(|spec| (**spec).clone()).collect(),
         cases: cases
             .iter()
@@ -271,8 +273,7 @@ pub(super) fn tell_declarations(
             .collect(),
     };
     let json = serde_json::to_vec(&declared).map_err(|e| Failure::machine(e.to_string()))?;
-    std::io::stdout()
-        .write_all(&json)
-        .map_err(|e| Failure::machine(format!("standard output: {e}")))?;
+    fs::write(file, json)
+        .map_err(|e| Failure::machine(format!("failed to write the declarations to {}: {e}", file.display())))?;
     Ok(ExitStatus::Success)
 }

@@ -4,10 +4,9 @@ use std::{
     fs,
     net::{SocketAddr, SocketAddrV4},
     path::Path,
-    process::Command,
 };
 
-use crate::store::record::Environment;
+use crate::{store::record::Environment, subprocess};
 
 /// Reads the facts that do not depend on the sandbox; the runner adds the others.
 #[must_use]
@@ -148,7 +147,7 @@ fn line_value(path: &str, prefix: &str) -> Option<String> {
 
 fn commit(project: &Path) -> Option<String> {
     let git = |args: &[&str]| -> Option<String> {
-        let output = Command::new("git").arg("-C").arg(project).args(args).output().ok()?;
+        let output = subprocess::git(project).args(args).output().ok()?;
         output
             .status
             .success()

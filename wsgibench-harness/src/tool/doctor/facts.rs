@@ -7,9 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::measure::{
-    environment::{self, CpuTicks},
-    process_cpu::ProcessCpu,
+use crate::{
+    measure::{
+        environment::{self, CpuTicks},
+        process_cpu::ProcessCpu,
+    },
+    subprocess,
 };
 
 /// How long the machine is watched.
@@ -222,9 +225,8 @@ fn runs(program: &str, arguments: &[&str]) -> bool {
 }
 
 fn shallow() -> Option<bool> {
-    let output = Command::new("git")
+    let output = subprocess::git(Path::new("."))
         .args(["rev-parse", "--is-shallow-repository"])
-        .stdin(Stdio::null())
         .output()
         .ok()
         .filter(|output| output.status.success())?;

@@ -1,0 +1,305 @@
+use std::fmt::Write as _;
+
+use super::*;
+
+fn run_git(dir: &Path, args: &[&str]) -> String {
+    let output = run(subprocess::git(dir).args(args)).unwrap_or_else(|e| panic!("git {args:?}: {e}"));
+    text(&output)
+}
+
+fn write(file: PathBuf, content: &str) {
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, content).unwrap();
+}
+
+fn commit(repo: &Path, message: &str) -> String {
+    run_git(repo, &["add", "-A"]);
+    run_git(repo, &["commit", "-qm", message]);
+    run_git(repo, &["rev-parse", "HEAD"])
+}
+
+fn repository() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    run_git(dir.path(), &["init", "-q", "-b", "main"]);
+    run_git(dir.path(), &["config", "user.name", "t"]);
+    run_git(dir.path(), &["config", "user.email", "t@example.org"]);
+    write(dir.path().join("crate/file"), "old");
+    commit(dir.path(), "first");
+    write(dir.path().join("crate/file"), "new");
+    dir
+}
+
+fn tip(repo: &Path, reference: &str, folder: &Path) -> Result<Checkout, AgainstError> {
+    check_out(Base::Tip(reference), repo, folder)
+}
+
+/// Every file below a folder but git's own, with its content.
+fn snapshot(folder: &Path) -> String {
+    let mut listing = String::new();
+    for entry in walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().flatten() {
+        let content = fs::read(entry.path()).unwrap_or_default();
+        let modified = entry.metadata().unwrap().modified().unwrap();
+        writeln!(listing, "{} {modified:?} {content:?}", entry.path().display()).unwrap();
+    }
+    listing
+}
+
+#[test]
+fn a_commit_is_written_out_and_the_repository_is_left_alone() {
+    let repo = repository();
+    let folder = tempfile::tempdir().unwrap();
+    let before = snapshot(repo.path());
+    let checkout = tip(&repo.path().join("crate"), "HEAD", folder.path()).unwrap();
+    assert_eq!(fs::read_to_string(checkout.manifest_dir.join("file")).unwrap(), "old");
+    let modified = |checkout: &Checkout| {
+        fs::metadata(checkout.manifest_dir.join("file"))
+            .unwrap()
+            .modified()
+            .unwrap()
+    };
+    let written = modified(&checkout);
+    let again = tip(&repo.path().join("crate"), "HEAD", folder.path()).unwrap();
+    assert_eq!(modified(&again), written, "an unchanged tree is used again");
+    assert_eq!(checkout.changed_files(&[]).unwrap(), [Path::new("crate/file")]);
+    assert_eq!(snapshot(repo.path()), before);
+    let mut names: Vec<String> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, [checkout.commit.clone(), format!("{}.index", checkout.commit)]);
+}
+
+#[test]
+fn a_changed_or_half_written_tree_is_written_anew_and_another_commits_goes() {
+    let repo = repository();
+    let folder = tempfile::tempdir().unwrap();
+    let first = tip(repo.path(), "HEAD", folder.path()).unwrap();
+    write(first.root.join("crate/file"), "touched by a build");
+    let again = tip(repo.path(), "HEAD", folder.path()).unwrap();
+    assert_eq!(fs::read_to_string(again.root.join("crate/file")).unwrap(), "old");
+    // What a kill leaves, and a file that is none of ours.
+    write(folder.path().join(format!("{}.tmp/half", first.commit)), "");
+    write(folder.path().join(format!("{}.index.lock", first.commit)), "");
+    write(folder.path().join("target/keep"), "");
+    let second = commit(repo.path(), "second");
+    tip(repo.path(), "HEAD", folder.path()).unwrap();
+    let mut names: Vec<String> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let mut expected = [second.clone(), format!("{second}.index"), "target".to_owned()];
+    expected.sort();
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn the_tree_is_whole_whatever_attributes_and_sparse_patterns_say() {
+    let repo = repository();
+    let root = repo.path();
+    write(
+        root.join(".gitattributes"),
+        "crate/fixture export-ignore\ncrate/version export-subst\n*.crlf text eol=crlf\n",
+    );
+    write(root.join("crate/fixture/data"), "data");
+    write(root.join("crate/version"), "$Format:%H$\n");
+    write(root.join("crate/lines.crlf"), "a\r\nb\r\n");
+    write(root.join("crate/naïve ファイル.py"), "name");
+    std::os::unix::fs::symlink("file", root.join("crate/link")).unwrap();
+    let full = commit(root, "attributes");
+    // Attributes of the working tree do not count, nor does what a sparse checkout leaves out.
+    write(root.join(".gitattributes"), "* text eol=lf\n");
+    run_git(root, &["sparse-checkout", "set", "--no-cone", "/.gitattributes"]);
+    let folder = tempfile::tempdir().unwrap();
+    let checkout = tip(root, &full, folder.path()).unwrap();
+    let read = |name: &str| fs::read_to_string(checkout.root.join("crate").join(name)).unwrap();
+    assert_eq!(read("fixture/data"), "data");
+    assert_eq!(read("version"), "$Format:%H$\n");
+    assert_eq!(read("lines.crlf"), "a\r\nb\r\n");
+    assert_eq!(read("naïve ファイル.py"), "name");
+    assert_eq!(
+        fs::read_link(checkout.root.join("crate/link")).unwrap(),
+        Path::new("file")
+    );
+}
+
+#[test]
+fn changed_new_and_ignored_files_are_told_apart() {
+    let repo = repository();
+    let root = repo.path();
+    write(root.join(".gitignore"), "_version.py\n");
+    write(root.join("crate/gone"), "");
+    let folder = tempfile::tempdir().unwrap();
+    commit(root, "second");
+    let checkout = tip(root, "HEAD", folder.path()).unwrap();
+    assert_eq!(checkout.changed_files(&[]).unwrap(), [] as [PathBuf; 0]);
+    write(root.join("crate/[new] *"), "");
+    write(root.join("other/file"), "");
+    write(root.join("crate/_version.py"), "");
+    fs::remove_file(root.join("crate/gone")).unwrap();
+    // Staged or not, and whatever the user's index hides.
+    write(root.join("crate/file"), "newer");
+    run_git(root, &["update-index", "--assume-unchanged", "crate/file"]);
+    let changed = ["crate/[new] *", "crate/file", "crate/gone"].map(PathBuf::from);
+    assert_eq!(checkout.changed_files(&["crate".into()]).unwrap(), changed);
+    assert_eq!(checkout.changed_files(&["crate/[new] *".into()]).unwrap(), changed[..1]);
+    assert_eq!(
+        checkout.ignored_files(&["crate".into()]).unwrap(),
+        [Path::new("crate/_version.py")]
+    );
+}
+
+#[test]
+fn the_base_is_the_merge_base_unless_the_tip_is_asked_for() {
+    let repo = repository();
+    let root = repo.path();
+    let fork = run_git(root, &["rev-parse", "HEAD"]);
+    run_git(root, &["checkout", "-qb", "topic"]);
+    commit(root, "on the branch");
+    run_git(root, &["checkout", "-q", "main"]);
+    write(root.join("speed-up"), "");
+    let main = commit(root, "on main");
+    run_git(root, &["checkout", "-q", "topic"]);
+    let folder = tempfile::tempdir().unwrap();
+    let checkout = check_out(Base::MergeBase("main"), root, folder.path()).unwrap();
+    assert_eq!(checkout.commit, fork);
+    let choice = checkout.choice.unwrap();
+    assert!(
+        choice.contains("merge base of HEAD and main, which has 1 commit more; --against-tip main"),
+        "{choice}"
+    );
+    assert_eq!(tip(root, "main", folder.path()).unwrap().commit, main);
+    let head = check_out(Base::MergeBase("HEAD"), root, folder.path()).unwrap();
+    assert_eq!(
+        (head.commit, head.choice),
+        (run_git(root, &["rev-parse", "HEAD"]), None)
+    );
+    // Without a common commit there is only the tip.
+    run_git(root, &["checkout", "-q", "--orphan", "alone"]);
+    commit(root, "alone");
+    let unrelated = check_out(Base::MergeBase("main"), root, folder.path()).unwrap();
+    assert_eq!(unrelated.commit, main);
+    assert!(unrelated.choice.unwrap().contains("no commit in common"));
+}
+
+#[test]
+fn a_shallow_clone_is_told_with_the_remedy() {
+    let repo = repository();
+    run_git(repo.path(), &["checkout", "-qb", "topic"]);
+    commit(repo.path(), "on the branch");
+    run_git(repo.path(), &["checkout", "-q", "main"]);
+    write(repo.path().join("speed-up"), "");
+    commit(repo.path(), "on main");
+    let (clone, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let url = format!("file://{}", repo.path().display());
+    let target = clone.path().join("clone");
+    run_git(
+        clone.path(),
+        &[
+            "clone",
+            "-q",
+            "--depth=1",
+            "--no-single-branch",
+            "-b",
+            "topic",
+            &url,
+            target.to_str().unwrap(),
+        ],
+    );
+    let error = check_out(Base::MergeBase("origin/main"), &target, folder.path())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("git fetch --unshallow") && error.contains("fetch-depth: 0"),
+        "{error}"
+    );
+    assert!(error.contains("--against-tip origin/main"), "{error}");
+    let error = tip(&target, "HEAD~1", folder.path()).unwrap_err().to_string();
+    assert!(error.contains("git fetch --unshallow"), "{error}");
+    assert!(tip(&target, "origin/main", folder.path()).is_ok());
+}
+
+#[test]
+fn an_unknown_reference_and_no_repository_are_named() {
+    let repo = repository();
+    let folder = tempfile::tempdir().unwrap();
+    let error = tip(repo.path(), "nowhere", folder.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("`nowhere` is not a commit") && error.contains("Needed a single revision"),
+        "{error}"
+    );
+    let outside = tempfile::tempdir().unwrap();
+    let error = tip(outside.path(), "HEAD", folder.path()).unwrap_err();
+    assert!(matches!(error, AgainstError::NoRepository(_)), "{error}");
+    assert!(error.to_string().contains("git init"), "{error}");
+}
+
+#[test]
+fn git_failures_carry_gits_own_words() {
+    let repo = repository();
+    write(repo.path().join(".gitattributes"), "*.secret filter=locked\n");
+    write(repo.path().join("a.secret"), "x");
+    commit(repo.path(), "filtered");
+    run_git(
+        repo.path(),
+        &["config", "filter.locked.smudge", "echo the key is missing >&2; false"],
+    );
+    run_git(repo.path(), &["config", "filter.locked.required", "true"]);
+    let folder = tempfile::tempdir().unwrap();
+    let error = tip(repo.path(), "HEAD", folder.path()).unwrap_err().to_string();
+    assert!(error.contains("the key is missing"), "{error}");
+}
+
+#[test]
+fn submodules_are_refused_and_pointers_only_where_the_working_tree_has_the_content() {
+    let repo = repository();
+    let folder = tempfile::tempdir().unwrap();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+    write(repo.path().join("crate/model.bin"), pointer);
+    commit(repo.path(), "pointer");
+    tip(repo.path(), "HEAD", folder.path()).unwrap();
+    write(repo.path().join("crate/model.bin"), "content");
+    let error = tip(repo.path(), "HEAD", folder.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("crate/model.bin is an unresolved Git LFS pointer"),
+        "{error}"
+    );
+    let other = repository();
+    let url = other.path().to_str().unwrap();
+    run_git(
+        repo.path(),
+        &[
+            "-c",
+            "protocol.file.allow=always",
+            "submodule",
+            "--quiet",
+            "add",
+            url,
+            "lib",
+        ],
+    );
+    commit(repo.path(), "submodule");
+    let error = tip(repo.path(), "HEAD", folder.path()).unwrap_err().to_string();
+    assert!(error.contains("lib is a submodule"), "{error}");
+}
+
+#[test]
+fn a_linked_worktree_and_a_subfolder_are_found() {
+    let repo = repository();
+    let (place, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let linked = place.path().join("linked");
+    run_git(
+        repo.path(),
+        &["worktree", "add", "-q", linked.to_str().unwrap(), "-b", "other"],
+    );
+    write(linked.join("crate/file"), "in the linked tree");
+    commit(&linked, "there");
+    let checkout = tip(&linked.join("crate"), "HEAD", folder.path()).unwrap();
+    assert_eq!(
+        fs::read_to_string(checkout.manifest_dir.join("file")).unwrap(),
+        "in the linked tree"
+    );
+    let main = tip(&repo.path().join("crate"), "HEAD", folder.path()).unwrap();
+    assert_eq!(fs::read_to_string(main.manifest_dir.join("file")).unwrap(), "old");
+}

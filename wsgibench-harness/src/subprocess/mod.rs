@@ -1,0 +1,12 @@
+//! Command builders for the programs of the user's tool chain, each with a defined environment.
+//!
+//! A bench is started by cargo, and cargo by a shell, a git hook or a CI runner. Each of them leaves variables behind
+//! that point git or cargo at another repository or package, so every call goes through one of these builders.
+
+mod cargo;
+mod git;
+mod invocation;
+
+pub(crate) use cargo::{Toolchain, cargo};
+pub(crate) use git::git;
+pub(crate) use invocation::Invocation;
