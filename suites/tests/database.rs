@@ -50,7 +50,7 @@ fn update(connections: usize) -> Load {
 fn main() -> ExitCode {
     wsgibench_harness::null_server::maybe_serve();
     if std::env::var_os(ROLE).is_some() {
-        return wsgibench_harness::cli::run_main(env!("CARGO_MANIFEST_DIR"), "database");
+        return wsgibench_harness::cli::run_main(env!("CARGO_MANIFEST_DIR"), env!("CARGO_PKG_NAME"), "database");
     }
     if std::env::args().any(|argument| argument == "--list") {
         println!("the_database_answers_or_its_absence_is_told: test");

@@ -70,6 +70,7 @@ macro_rules! main {
         fn main() -> ::std::process::ExitCode {
             $crate::cli::run_main(
                 ::core::env!("CARGO_MANIFEST_DIR"),
+                ::core::env!("CARGO_PKG_NAME"),
                 ::core::env!("CARGO_CRATE_NAME"),
             )
         }

@@ -24,7 +24,7 @@ const RUN: &str = "WSGIBENCH_GATES_RUN";
 
 /// Does the work if this process was started to be the bench.
 pub(crate) fn maybe_run() -> Option<ExitCode> {
-    std::env::var_os(RUN).map(|_| wsgibench_harness::cli::run_main(main_job(), "wsgi"))
+    std::env::var_os(RUN).map(|_| wsgibench_harness::cli::run_main(main_job(), "wsgibench", "wsgi"))
 }
 
 /// The folder of the package whose bench `wsgi` the gates run: the one above this package's.

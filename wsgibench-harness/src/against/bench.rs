@@ -8,16 +8,20 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgainstError, Checkout, build};
+use super::{AgainstError, BuildInputs, Checkout, build};
 use crate::{
-    declare::{ServerSpec, Source},
+    declare::{self, ServerSpec},
     load::Load,
+    subprocess::{Metadata, Toolchain, last_lines},
 };
 
 /// Asks a bench for its declarations instead of running it: names the file to which it writes them.
 ///
 /// A file, since a `#[server]` function may print.
 pub const DECLARATIONS_VARIABLE: &str = "WSGIBENCH_WRITE_DECLARATIONS";
+
+/// Names the crate in a checkout whose declarations a bench writes, where it was not built there but from the same files.
+pub const CHECKOUT_VARIABLE: &str = "WSGIBENCH_DECLARATIONS_OF";
 
 /// The servers and cases of a bench, resolved for this machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,18 +65,59 @@ pub struct Request<'a> {
     pub hidden: &'a [String],
 }
 
-/// Builds the bench of the commit and asks it for its declarations. What a reader should know of the build is added to `notes`.
+/// How the base's declarations are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// From the running bench, asked in the checkout: it was built from the same files.
+    Running,
+    /// From a bench that is built from the commit, for this reason.
+    Built(String),
+}
+
+/// Decides whether the commit's bench has to be built: only where something that the running one was built from differs between the commit
+/// and the working tree of the crate `manifest_dir`.
+///
+/// # Errors
+/// When git cannot compare the two.
+pub fn source(checkout: &Checkout, manifest_dir: &Path) -> Result<Source, AgainstError> {
+    let workspace = Metadata::read(manifest_dir, Toolchain::Current).map(|metadata| metadata.workspace_root);
+    let inputs = workspace.and_then(|workspace| {
+        let executable = env::current_exe().map_err(|e| e.to_string())?;
+        BuildInputs::read(&executable, &workspace, manifest_dir, &[&checkout.top])
+    });
+    let inputs = match inputs {
+        Ok(inputs) => inputs,
+        Err(unknown) => {
+            return Ok(Source::Built(format!(
+                "cannot tell what this bench was built from: {unknown}"
+            )));
+        }
+    };
+    let changed = checkout.changed_files(&[])?;
+    Ok(inputs
+        .difference(&checkout.top, &checkout.root, &changed)
+        .map_or(Source::Running, Source::Built))
+}
+
+/// Asks the commit's bench for its declarations. What a reader should know of its build is added to `notes`.
 ///
 /// # Errors
 /// When the commit lacks the crate or the bench, when the bench does not build, does not answer in a form that this harness
 /// reads, or declares folders of the working tree.
 pub fn declarations(
     checkout: &Checkout,
+    source: &Source,
     request: &Request<'_>,
     notes: &mut Vec<String>,
 ) -> Result<Declared, AgainstError> {
-    let executable = build::build(checkout, request.bench, request.target, notes)?;
-    let declared = ask(&executable, checkout, request)?;
+    let executable = match source {
+        Source::Built(_) => build::build(checkout, request.bench, request.target, notes)?,
+        Source::Running => env::current_exe().map_err(|source| AgainstError::Io {
+            path: checkout.manifest_dir.clone(),
+            source,
+        })?,
+    };
+    let declared = ask(&executable, checkout, source, request)?;
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     if real(&declared.manifest_dir) != real(&checkout.manifest_dir) {
         return Err(AgainstError::SameTree {
@@ -89,7 +134,12 @@ pub fn declarations(
 }
 
 /// Runs a bench in the checkout and reads the declarations that it writes.
-fn ask(executable: &Path, checkout: &Checkout, request: &Request<'_>) -> Result<Declared, AgainstError> {
+fn ask(
+    executable: &Path,
+    checkout: &Checkout,
+    source: &Source,
+    request: &Request<'_>,
+) -> Result<Declared, AgainstError> {
     let failed = |reason: String| AgainstError::Declarations {
         reference: checkout.reference.clone(),
         reason,
@@ -104,10 +154,14 @@ fn ask(executable: &Path, checkout: &Checkout, request: &Request<'_>) -> Result<
         .args(request.arguments)
         .env(DECLARATIONS_VARIABLE, file.path())
         .env("CARGO_MANIFEST_DIR", &checkout.manifest_dir)
+        .env_remove("CARGO_PKG_NAME")
         .current_dir(&checkout.manifest_dir)
         .stdin(std::process::Stdio::null());
     for name in request.hidden {
         command.env_remove(name);
+    }
+    if *source == Source::Running {
+        command.env(CHECKOUT_VARIABLE, &checkout.manifest_dir);
     }
     let output = command.output().map_err(|e| failed(e.to_string()))?;
     if !output.status.success() {
@@ -156,13 +210,8 @@ fn refuse_working_tree(declared: &Declared, checkout: &Checkout) -> Result<(), A
 pub fn folders(spec: &ServerSpec) -> Vec<&Path> {
     let sources = std::iter::once(&spec.source).chain(spec.companions.iter().map(|companion| &companion.source));
     let folders = sources.filter_map(|source| match source {
-        Source::Folder(folder) => Some(folder.as_path()),
+        declare::Source::Folder(folder) => Some(folder.as_path()),
         _ => None,
     });
     folders.chain(spec.app.as_deref()).collect()
-}
-
-pub(super) fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text.trim_end().lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
 }

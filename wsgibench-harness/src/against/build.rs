@@ -8,21 +8,8 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{AgainstError, Checkout, bench::last_lines};
-use crate::subprocess::{self, Invocation, Toolchain};
-
-/// What `cargo metadata --no-deps` says of the packages of a workspace.
-#[derive(Debug, Deserialize)]
-struct Metadata {
-    workspace_root: PathBuf,
-    packages: Vec<Package>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Package {
-    manifest_path: PathBuf,
-    features: BTreeMap<String, Vec<String>>,
-}
+use super::{AgainstError, Checkout};
+use crate::subprocess::{self, Invocation, Metadata, Toolchain, last_lines};
 
 /// Builds the bench whose crate is `name`. Returns the executable.
 pub(super) fn build(
@@ -36,14 +23,8 @@ pub(super) fn build(
         output,
     };
     let manifest = checkout.manifest_dir.join("Cargo.toml");
-    if !manifest.is_file() {
-        return Err(AgainstError::NoManifest {
-            reference: checkout.reference.clone(),
-            manifest: manifest.strip_prefix(&checkout.root).unwrap_or(&manifest).to_owned(),
-        });
-    }
     let toolchain = toolchain(checkout, notes);
-    let metadata = metadata(&checkout.manifest_dir, toolchain).map_err(&failed)?;
+    let metadata = Metadata::read(&checkout.manifest_dir, toolchain).map_err(&failed)?;
     if !real(&metadata.workspace_root).starts_with(real(&checkout.root)) {
         return Err(AgainstError::SameTree {
             what: format!(
@@ -103,17 +84,6 @@ fn is_target(message: &serde_json::Value, crate_name: &str) -> bool {
 
 fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
-}
-
-fn metadata(dir: &Path, toolchain: Toolchain) -> Result<Metadata, String> {
-    let output = subprocess::cargo(dir, toolchain)
-        .args(["metadata", "--no-deps", "--format-version=1"])
-        .output()
-        .map_err(|e| e.to_string())?;
-    if !output.status.success() {
-        return Err(last_lines(&String::from_utf8_lossy(&output.stderr), 20));
-    }
-    serde_json::from_slice(&output.stdout).map_err(|e| e.to_string())
 }
 
 /// The commit's own toolchain where its toolchain files differ from the working tree's. (Elsewhere the running one: it may have been chosen on the
@@ -240,7 +210,7 @@ fn of_running_bench(checkout: &Checkout) -> Vec<String> {
     let manifest = checkout.top.join(inside).join("Cargo.toml");
     let found = || {
         let enabled = noted_features(&env::current_exe().ok()?)?;
-        let metadata = metadata(manifest.parent()?, Toolchain::Current).ok()?;
+        let metadata = Metadata::read(manifest.parent()?, Toolchain::Current).ok()?;
         let mut packages = metadata.packages.into_iter();
         let package = packages.find(|package| real(&package.manifest_path) == real(&manifest))?;
         Some(as_options(&enabled, &package.features))

@@ -68,7 +68,7 @@ pub struct Checkout {
 /// attributes for archives have no effect. A private index is used and git's own state is not touched.
 ///
 /// # Errors
-/// No repository, no such commit, no merge base in a shallow clone, submodules, unresolved Git LFS pointers, a write error.
+/// No repository, no such commit, a commit without the crate, no merge base in a shallow clone, submodules, unresolved Git LFS pointers, a write error.
 pub fn check_out(base: Base<'_>, manifest_dir: &Path, folder: &Path) -> Result<Checkout, AgainstError> {
     let repository = Repository::discover(manifest_dir)?;
     let reference = base.reference();
@@ -92,6 +92,13 @@ pub fn check_out(base: Base<'_>, manifest_dir: &Path, folder: &Path) -> Result<C
         checkout.write(folder)?;
     }
     checkout.refuse_pointers()?;
+    let manifest = checkout.manifest_dir.join("Cargo.toml");
+    if !manifest.is_file() {
+        return Err(AgainstError::NoManifest {
+            reference: reference.to_owned(),
+            manifest: manifest.strip_prefix(&checkout.root).unwrap_or(&manifest).to_owned(),
+        });
+    }
     Ok(checkout)
 }
 

@@ -23,6 +23,8 @@ fn repository() -> tempfile::TempDir {
     run_git(dir.path(), &["init", "-q", "-b", "main"]);
     run_git(dir.path(), &["config", "user.name", "t"]);
     run_git(dir.path(), &["config", "user.email", "t@example.org"]);
+    write(dir.path().join("Cargo.toml"), "");
+    write(dir.path().join("crate/Cargo.toml"), "");
     write(dir.path().join("crate/file"), "old");
     commit(dir.path(), "first");
     write(dir.path().join("crate/file"), "new");
@@ -181,6 +183,15 @@ fn the_base_is_the_merge_base_unless_the_tip_is_asked_for() {
     let unrelated = check_out(Base::MergeBase("main"), root, folder.path()).unwrap();
     assert_eq!(unrelated.commit, main);
     assert!(unrelated.choice.unwrap().contains("no commit in common"));
+}
+
+#[test]
+fn a_commit_without_the_crate_is_refused() {
+    let repo = repository();
+    write(repo.path().join("new/Cargo.toml"), "");
+    let folder = tempfile::tempdir().unwrap();
+    let error = tip(&repo.path().join("new"), "HEAD", folder.path()).unwrap_err();
+    assert!(error.to_string().starts_with("HEAD has no new/Cargo.toml"), "{error}");
 }
 
 #[test]

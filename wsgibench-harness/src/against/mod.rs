@@ -6,10 +6,12 @@
 pub mod bench;
 mod build;
 mod git;
+mod inputs;
 mod place;
 
-pub use bench::{Declared, DeclaredCase, Request, declarations};
+pub use bench::{Declared, DeclaredCase, Request, Source, declarations, source};
 pub use git::{Base, Checkout, check_out};
+pub use inputs::BuildInputs;
 pub use place::isolated_folder;
 
 /// Why there is no base arm.

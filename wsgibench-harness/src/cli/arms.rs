@@ -41,13 +41,21 @@ pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
         run.listeners
             .notice("", format!("the base is commit {short}: {choice}"));
     }
+    let source = against::source(&checkout, &manifest_dir)?;
+    let text = match &source {
+        against::Source::Running => {
+            format!("commit {short}: nothing that this bench was built from differs, so nothing is built")
+        }
+        against::Source::Built(why) => format!("building its bench, commit {short}: {why}"),
+    };
     run.listeners.tell(&Event::Preparing {
         what: reference.to_owned(),
-        text: format!("building its bench, commit {short}"),
+        text,
     });
     let mut notes = Vec::new();
     let declared = against::declarations(
         &checkout,
+        &source,
         &against::Request {
             bench,
             // In a target folder of its own: cargo names a bench by its place in the workspace, so in ours the base's would replace

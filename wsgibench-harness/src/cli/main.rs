@@ -1,13 +1,20 @@
 //! `main` of a bench target.
 
-use std::{ffi::OsString, path::Path, process::ExitCode, sync::Arc};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use super::{
     Failure,
     args::{Args, OutputFormat},
     baseline, compare, conformance,
     exit::ExitStatus,
-    list, output, plan, resume,
+    list, output, plan,
+    project::{Baked, Project},
+    resume,
     run::{self, Listeners, Run},
     self_check, target,
 };
@@ -16,16 +23,21 @@ use crate::{
     declare::Declarations,
     measure::{Interrupt, event::Event},
     null_server,
+    report::export::Format,
     sandbox::{MachineLock, Sandbox},
     store::Store,
 };
 
-/// Runs what the command line asks for; the body of `wsgibench_harness::main!()`. `manifest_dir` is the user's crate, `crate_name` the bench
-/// target's.
+/// Runs the command line of a bench target; the body of `wsgibench_harness::main!()`. The arguments are cargo's variables
+/// `CARGO_MANIFEST_DIR`, `CARGO_PKG_NAME` and `CARGO_CRATE_NAME` at compile time.
 #[must_use]
-pub fn run_main(manifest_dir: &str, crate_name: &str) -> ExitCode {
+pub fn run_main(manifest_dir: &str, package: &str, crate_name: &str) -> ExitCode {
     null_server::maybe_serve();
-    let status = match go(Path::new(manifest_dir), crate_name, std::env::args_os()) {
+    let baked = Baked {
+        manifest_dir: Path::new(manifest_dir),
+        package,
+    };
+    let status = match go(baked, crate_name, std::env::args_os()) {
         Ok(status) => status,
         Err(failure) => {
             // Wherever the error goes, the text is for a person and has no backtrace in it.
@@ -41,7 +53,7 @@ pub fn run_main(manifest_dir: &str, crate_name: &str) -> ExitCode {
     ExitCode::from(u8::try_from(status as i32).unwrap_or(1))
 }
 
-fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) -> Result<ExitStatus, Failure> {
+fn go(baked: Baked<'_>, bench: &str, args: impl Iterator<Item = OsString>) -> Result<ExitStatus, Failure> {
     let args = match Args::parse_from_os(args) {
         Ok(args) => args,
         Err(error) => {
@@ -56,12 +68,19 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
     };
     output::set_colors(args.color);
     let mut prints = Some(output::PrintsAside::new());
+    let declarations_file = std::env::var_os(DECLARATIONS_VARIABLE);
+    let project = match &declarations_file {
+        Some(_) => Project::of_declarations(baked),
+        None => Project::locate(baked)?,
+    };
+    let manifest_dir = project.manifest_dir.as_path();
     let mut declarations = Declarations::collect()?;
+    let moved = project.relocate(&mut declarations);
     for running in &args.server_urls {
         declarations.add_running(running, manifest_dir);
     }
-    if let Some(file) = std::env::var_os(DECLARATIONS_VARIABLE) {
-        return plan::write_declarations(&declarations, manifest_dir, &args, Path::new(&file));
+    if let Some(file) = &declarations_file {
+        return plan::write_declarations(&declarations, manifest_dir, &args, Path::new(file));
     }
     // What can be wrong with the command line is said before anything is started.
     let exports = output::exports(&args)?;
@@ -85,6 +104,9 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
     let _one_at_a_time = runtime
         .block_on(MachineLock::acquire(|text| listeners.notice("", text)))
         .map_err(|e| Failure::machine(format!("the lock that lets one run measure at a time: {e}")))?;
+    if let Some(moved) = moved {
+        listeners.notice("", moved);
+    }
     tell_recovered(&store, &listeners);
     let run = Run {
         store,
@@ -99,43 +121,67 @@ fn go(manifest_dir: &Path, bench: &str, args: impl Iterator<Item = OsString>) ->
     if let Some(request) = &examination {
         return conformance::run(&run, request, &args, &declarations, &target_dir);
     }
-    let earlier = baseline::read(&run.store, &args)?;
+    let work = Work {
+        args: &args,
+        declarations: &declarations,
+        manifest_dir,
+        target_dir: &target_dir,
+        exports: &exports,
+        bench,
+    };
+    measure(&run, &work, prints)
+}
+
+/// What a measurement is made from.
+struct Work<'a> {
+    args: &'a Args,
+    declarations: &'a Declarations,
+    manifest_dir: &'a Path,
+    target_dir: &'a Path,
+    exports: &'a [(Format, PathBuf)],
+    bench: &'a str,
+}
+
+/// Measures or loads a baseline, compares, and writes everything that is made from the run. Results go to standard output when `prints` ends.
+fn measure(run: &Run, work: &Work<'_>, prints: Option<output::PrintsAside>) -> Result<ExitStatus, Failure> {
+    let (args, listeners) = (work.args, &run.listeners);
+    let earlier = baseline::read(&run.store, args)?;
     if let Some(name) = &args.load_baseline {
         let kept = run.store.read_baseline(name)?;
         let newest = kept
             .last()
             .cloned()
             .ok_or_else(|| Failure::usage(format!("baseline `{name}` is empty")))?;
-        baseline::conclude(&run.store, &args, earlier.as_deref(), &newest, &listeners)?;
+        baseline::conclude(&run.store, args, earlier.as_deref(), &newest, listeners)?;
         return Ok(ExitStatus::Success);
     }
-    let mut plan = plan::make(&declarations, &args, manifest_dir, &target_dir)?;
-    baseline::foretell(&args, earlier.as_deref(), &plan.order.jobs, &listeners);
+    let mut plan = plan::make(work.declarations, args, work.manifest_dir, work.target_dir)?;
+    baseline::foretell(args, earlier.as_deref(), &plan.order.jobs, listeners);
     if let Some(name) = &args.resume {
-        resume::prepare(&run.store, name, &args, &mut plan)?;
+        resume::prepare(&run.store, name, args, &mut plan)?;
     }
-    let (record, status) = if compare::wanted(&args) {
-        compare::run(&run, &args, &mut plan, bench)?
+    let (record, status) = if compare::wanted(args) {
+        compare::run(run, args, &mut plan, work.bench)?
     } else if args.self_check {
-        self_check::run(&run, &args, &mut plan)?
+        self_check::run(run, args, &mut plan)?
     } else {
-        let record = run.measure(&args, &plan, &mut run::fixed(&plan))?;
+        let record = run.measure(args, &plan, &mut run::fixed(&plan))?;
         let status = run::status(&record);
         (record, status)
     };
     // A baseline that lacks a case must not cost what was measured: the rest is written first.
     let advised = baseline::conclude(
         &run.store,
-        &args,
+        args,
         earlier.as_deref(),
         &baseline::population(&record),
-        &listeners,
+        listeners,
     );
     listeners.tell(&Event::Finished {
         run: Box::new(record.clone()),
     });
     drop(prints);
-    output::finish(&run.store, &record, &args, &exports, &target_dir, &listeners)?;
+    output::finish(&run.store, &record, args, work.exports, work.target_dir, listeners)?;
     if args.output_format == OutputFormat::Json {
         output::print_json(&record)?;
     }

@@ -10,6 +10,7 @@ mod list;
 mod main;
 mod output;
 mod plan;
+mod project;
 mod resume;
 mod run;
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod profile;
 pub mod profiles;
 pub(crate) mod python;
 pub mod registry;
+mod relocate;
 pub mod resolve;
 mod running;
 pub mod scenario;

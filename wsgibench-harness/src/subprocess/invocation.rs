@@ -14,6 +14,8 @@ pub(crate) struct Invocation {
     /// The options that decide what is compiled: features, configuration, offline mode. `None`: the subcommand is an alias, and its
     /// options are not on the command line.
     pub(crate) options: Option<Vec<String>>,
+    /// Its option `--target-dir`.
+    pub(crate) target_dir: Option<PathBuf>,
 }
 
 impl Invocation {
@@ -33,6 +35,7 @@ impl Invocation {
         let folder = fs::read_link(process.join("cwd")).ok()?;
         is_cargo.then(|| Self {
             options: build_options(&words, &folder),
+            target_dir: target_dir(&words, &folder),
             folder,
         })
     }
@@ -79,6 +82,17 @@ fn build_options(words: &[String], folder: &Path) -> Option<Vec<String>> {
     matches!(subcommand?, "bench" | "test" | "t" | "nextest").then_some(options)
 }
 
+/// The option `--target-dir`, made absolute.
+fn target_dir(words: &[String], folder: &Path) -> Option<PathBuf> {
+    let mut words = words.iter().take_while(|word| *word != "--");
+    let value = words.find_map(|word| {
+        let rest = word.strip_prefix("--target-dir")?;
+        Some(rest.strip_prefix('=').map(str::to_owned))
+    })?;
+    let value = value.or_else(|| words.next().cloned())?;
+    Some(folder.join(value))
+}
+
 /// A `--config` is `KEY=VALUE` or a file.
 fn configuration(value: &str, folder: &Path) -> String {
     if value.contains('=') {
@@ -120,6 +134,13 @@ mod tests {
         }
         assert_eq!(options("cargo gate --features a"), None, "an alias hides options");
         assert_eq!(options("cargo bench --features"), None);
+        let target = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            target_dir(&words, Path::new("/home/me"))
+        };
+        assert_eq!(target("cargo bench --target-dir out"), Some("/home/me/out".into()));
+        assert_eq!(target("cargo bench --target-dir=/out"), Some("/out".into()));
+        assert_eq!(target("cargo bench -- --target-dir out"), None);
         assert_eq!(options("cargo"), None);
     }
 }

@@ -6,7 +6,17 @@
 mod cargo;
 mod git;
 mod invocation;
+mod metadata;
+mod target;
 
 pub(crate) use cargo::{Toolchain, cargo};
 pub(crate) use git::git;
 pub(crate) use invocation::Invocation;
+pub(crate) use metadata::Metadata;
+pub(crate) use target::{target_of_bench, target_of_project};
+
+/// The end of a program's output, for an error message.
+pub(crate) fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}

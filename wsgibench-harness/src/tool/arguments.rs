@@ -32,8 +32,8 @@ const STYLES: styling::Styles = styling::Styles::styled()
 #[command(name = "wsgibench", version, after_help = EXAMPLES, styles = STYLES, max_term_width = 100)]
 #[command(arg_required_else_help = true, propagate_version = true)]
 pub(super) struct Arguments {
-    /// Cargo's target folder, under which runs are stored [default: that of the project here]
-    #[arg(long, global = true, value_name = "FOLDER", env = "CARGO_TARGET_DIR")]
+    /// Cargo's target folder, under which runs are stored [default: that of the project here, as cargo finds it]
+    #[arg(long, global = true, value_name = "FOLDER")]
     pub(super) target_dir: Option<PathBuf>,
 
     /// When to colour

@@ -1,18 +1,16 @@
 //! Cargo's target folder of the project that the command is called in.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::path::{Path, PathBuf};
 
 use super::error::ToolError;
+use crate::subprocess;
 
 /// The folder that was named, or Cargo's, or `target` here.
 pub(super) fn folder(named: Option<&Path>) -> Result<PathBuf, ToolError> {
     if let Some(named) = named {
         return Ok(named.to_owned());
     }
-    if let Some(folder) = of_project() {
+    if let Some(folder) = subprocess::target_of_project(&std::env::current_dir().unwrap_or_default()) {
         return Ok(folder);
     }
     let here = PathBuf::from("target");
@@ -24,16 +22,4 @@ pub(super) fn folder(named: Option<&Path>) -> Result<PathBuf, ToolError> {
          --target-dir"
             .into(),
     ))
-}
-
-/// What Cargo says, which knows its configuration.
-fn of_project() -> Option<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
-    metadata["target_directory"].as_str().map(PathBuf::from)
 }

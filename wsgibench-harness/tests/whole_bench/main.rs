@@ -40,7 +40,7 @@ const TESTS: &[Test] = &[
 fn main() -> ExitCode {
     wsgibench_harness::null_server::maybe_serve();
     if std::env::var_os(ROLE).is_some() {
-        return wsgibench_harness::cli::run_main(env!("CARGO_MANIFEST_DIR"), "whole_bench");
+        return wsgibench_harness::cli::run_main(env!("CARGO_MANIFEST_DIR"), env!("CARGO_PKG_NAME"), "whole_bench");
     }
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let asked = |word: &str| std::env::args().any(|argument| argument == word);

@@ -1,0 +1,197 @@
+//! `--against` in real git repositories, with a bench that builds nothing: this program is the bench, and a script stands for
+//! `cargo bench`.
+
+mod project;
+
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    process::ExitCode,
+};
+
+use project::{BAKED, Project};
+use wsgibench_harness::prelude::*;
+
+/// Prints, as a careless declaration does.
+#[server]
+fn printing() -> Server {
+    println!("printed by a declaration");
+    // The attribute compiles in this test's crate.
+    let folder = Path::new(&std::env::var_os(BAKED).unwrap_or_default()).to_owned();
+    Server::dockerfile(folder.join("server"))
+        .app(folder.join("app"))
+        .command(["serve", "{port}"])
+}
+
+#[scenario(connections = [1])]
+fn ping(connections: usize) -> Load {
+    Load::closed(connections).get("/")
+}
+
+type Test = (&'static str, fn());
+
+const TESTS: &[Test] = &[
+    (
+        "nothing_is_built_where_only_the_application_differs",
+        only_the_application,
+    ),
+    ("a_changed_source_brings_the_build_back", changed_source),
+    ("variables_of_a_git_hook_do_not_change_the_base", hook_variables),
+    ("a_commit_without_the_benchmark_is_refused", without_benchmark),
+    ("a_base_that_declares_the_working_tree_is_refused", working_tree_in_base),
+    ("a_bench_of_another_checkout_is_relocated_or_refused", two_checkouts),
+    ("listings_hold_cases_only", listings),
+];
+
+fn main() -> ExitCode {
+    if let Some(baked) = std::env::var_os(BAKED) {
+        return wsgibench_harness::cli::run_main(baked.to_str().unwrap_or_default(), "job", "against");
+    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--list") {
+        for (name, _) in TESTS {
+            println!("{name}: test");
+        }
+        return ExitCode::SUCCESS;
+    }
+    let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let mut failed = false;
+    for (name, test) in TESTS {
+        if !wanted.is_empty() && !wanted.iter().any(|word| name.contains(word.as_str())) {
+            continue;
+        }
+        let ended = catch_unwind(AssertUnwindSafe(test));
+        println!("test {name} ... {}", if ended.is_ok() { "ok" } else { "FAILED" });
+        failed |= ended.is_err();
+    }
+    ExitCode::from(u8::from(failed))
+}
+
+fn only_the_application() {
+    let project = Project::new();
+    project.write("app/application.py", "changed");
+    let ended = project.compare("HEAD", &[]);
+    assert!(ended.err.contains("so nothing is built"), "{}", ended.err);
+    assert_eq!(project.builds(), "");
+    // What the bench declares for a checkout is in that checkout.
+    let checkout = project.checkout();
+    let declared = project.declarations(&checkout);
+    assert_eq!(declared["manifest_dir"], checkout.to_str().unwrap());
+    assert_eq!(declared["servers"][0]["app"], checkout.join("app").to_str().unwrap());
+    assert_eq!(fs::read_to_string(checkout.join("app/application.py")).unwrap(), "");
+}
+
+fn changed_source() {
+    let project = Project::new();
+    project.write("benches/against.rs", "fn main() { changed() }");
+    let ended = project.compare("HEAD", &[]);
+    assert!(
+        ended.err.contains("building its bench") && ended.err.contains("benches/against.rs differs"),
+        "{}",
+        ended.err
+    );
+    let checkout = project.checkout();
+    let builds = project.builds();
+    let manifest = format!("--manifest-path {}", checkout.join("Cargo.toml").display());
+    assert!(builds.contains(&manifest), "{builds}");
+    assert!(builds.contains(&format!("in {}", checkout.display())), "{builds}");
+    assert!(!checkout.starts_with(project.root()));
+    // git ignores it, and the build needs it.
+    assert!(ended.err.contains("HEAD has no Cargo.lock"), "{}", ended.err);
+    assert!(checkout.join("Cargo.lock").is_file());
+}
+
+fn hook_variables() {
+    let (project, other) = (Project::new(), Project::new());
+    other.write("app/application.py", "of another repository");
+    other.git(&["commit", "-qam", "another"]);
+    let (commit, folder) = (project.git(&["rev-parse", "HEAD"]), other.root().display().to_string());
+    for (git_dir, tree) in [
+        (format!("{folder}/.git"), folder.clone()),
+        (".git".to_owned(), ".".to_owned()),
+    ] {
+        let variables = [
+            ("GIT_DIR", git_dir.as_str()),
+            ("GIT_WORK_TREE", tree.as_str()),
+            ("GIT_INDEX_FILE", "elsewhere"),
+            ("GIT_PREFIX", "sub/"),
+            ("GIT_OBJECT_DIRECTORY", "elsewhere"),
+        ];
+        let ended = project.compare("HEAD", &variables);
+        assert!(
+            ended.err.contains(&format!("commit {}", &commit[..12])),
+            "{}",
+            ended.err
+        );
+        assert!(ended.err.contains("so nothing is built"), "{}", ended.err);
+    }
+}
+
+fn without_benchmark() {
+    let project = Project::new();
+    let first = project.git(&["rev-parse", "HEAD"]);
+    project.git(&["rm", "-rq", "--cached", "Cargo.toml"]);
+    project.git(&["commit", "-qm", "without"]);
+    project.git(&["add", "Cargo.toml"]);
+    project.git(&["commit", "-qm", "adds the benchmark"]);
+    let ended = project.compare("HEAD~1", &[]);
+    assert_eq!(ended.status, Some(2));
+    assert!(
+        ended
+            .err
+            .contains("HEAD~1 has no Cargo.toml: the benchmark is not part of that commit"),
+        "{}",
+        ended.err
+    );
+    assert!(project.compare(&first, &[]).err.contains("so nothing is built"));
+}
+
+fn working_tree_in_base() {
+    let project = Project::new();
+    project.write("benches/against.rs", "fn main() { changed() }");
+    // A build that gives the working tree's bench.
+    let ended = project.compare("HEAD", &[("BUILT_IN", project.root().to_str().unwrap())]);
+    assert_eq!(ended.status, Some(2));
+    assert!(
+        ended.err.contains("the base would be compared with itself"),
+        "{}",
+        ended.err
+    );
+}
+
+fn two_checkouts() {
+    let built = Project::new();
+    let called = built.clone_beside();
+    let called_in = [
+        ("CARGO_MANIFEST_DIR", called.root().to_str().unwrap()),
+        ("CARGO_PKG_NAME", "job"),
+    ];
+    let ended = built.run(&["--bench", "--list"], &called_in);
+    assert_eq!(ended.status, Some(0), "{}", ended.err);
+    fs::remove_dir_all(called.root().join("app")).unwrap();
+    let ended = built.run(&["--bench", "--quick", "--sandbox", "process"], &called_in);
+    let missing = called.root().join("app").display().to_string();
+    assert!(ended.err.contains("from the same files") && (ended.err + &ended.out).contains(&missing));
+    called.write("benches/against.rs", "fn main() { changed() }");
+    let ended = built.run(&["--bench", "--list"], &called_in);
+    assert_eq!(ended.status, Some(2));
+    assert!(
+        ended.err.contains("benches/against.rs differs") && ended.err.contains("CARGO_TARGET_DIR"),
+        "{}",
+        ended.err
+    );
+    // Cargo started another package's program, which started this one.
+    let other = [called_in[0], ("CARGO_PKG_NAME", "xtask")];
+    assert_eq!(built.run(&["--bench", "--list"], &other).status, Some(0));
+}
+
+fn listings() {
+    let project = Project::new();
+    let terse = project.run(&["--list", "--format", "terse"], &[]);
+    assert_eq!(
+        (terse.status, terse.out.as_str()),
+        (Some(0), "ping/printing/c1: benchmark\n")
+    );
+    assert!(terse.err.contains("printed by a declaration"), "{}", terse.err);
+}

@@ -1,0 +1,190 @@
+//! A project in a repository of its own, with this program as its built bench.
+
+use std::{
+    env, fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    rc::Rc,
+};
+
+/// Makes this program the bench that was built in the named folder.
+pub(crate) const BAKED: &str = "WSGIBENCH_TEST_BAKED_FOLDER";
+
+const FILES: &[(&str, &str)] = &[
+    (
+        "Cargo.toml",
+        "[package]\nname = \"job\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[[bench]]\nname = \"against\"\nharness = false\n\n[workspace]\n",
+    ),
+    ("benches/against.rs", "fn main() {}"),
+    ("server/Dockerfile", "FROM scratch"),
+    ("app/application.py", ""),
+    (".gitignore", "/target\nCargo.lock\n"),
+];
+
+/// Stands for cargo: `bench` builds nothing and notes how it was called.
+const CARGO: &str = r#"#!/bin/sh
+for word in "$@"; do
+    case "$previous" in --manifest-path) manifest=$word;; esac
+    previous=$word
+done
+case " $* " in
+    *" metadata "*) exec "$REAL_CARGO" "$@" ;;
+esac
+echo "in $PWD: $*" >> "$BUILDS"
+folder=$(dirname "$manifest")
+wrapper=$BUILDS.bench
+printf '#!/bin/sh\nWSGIBENCH_TEST_BAKED_FOLDER="%s" exec "%s" "$@"\n' "${BUILT_IN:-$folder}" "$BENCH" > "$wrapper"
+chmod +x "$wrapper"
+printf '{"reason":"compiler-artifact","target":{"name":"against","src_path":"%s"},"executable":"%s"}\n' \
+    "$folder/benches/against.rs" "$wrapper"
+"#;
+
+pub(crate) struct Ended {
+    pub(crate) status: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+pub(crate) struct Project {
+    root: PathBuf,
+    folder: Rc<tempfile::TempDir>,
+    /// Where the base is checked out: not below this crate, whose settings of cargo would apply.
+    outside: Rc<tempfile::TempDir>,
+}
+
+impl Project {
+    /// A committed project with a built bench.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("against-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .unwrap();
+        let root = folder.path().canonicalize().unwrap().join("project");
+        let project = Self {
+            root,
+            folder: Rc::new(folder),
+            outside: Rc::new(tempfile::tempdir().unwrap()),
+        };
+        for (file, content) in FILES {
+            project.write(file, content);
+        }
+        project.git(&["init", "-q", "-b", "main"]);
+        project.git(&["add", "-A"]);
+        project.git(&["commit", "-qm", "first"]);
+        project.write("Cargo.lock", "version = 4\n");
+        project.write("target/release/deps/against-1.d", "against-1: benches/against.rs\n");
+        fs::hard_link(env::current_exe().unwrap(), project.bench()).unwrap();
+        let cargo = project.folder.path().join("cargo");
+        fs::write(&cargo, CARGO).unwrap();
+        fs::set_permissions(&cargo, PermissionsExt::from_mode(0o755)).unwrap();
+        project
+    }
+
+    /// Another checkout of the same repository, in which nothing was built.
+    pub(crate) fn clone_beside(&self) -> Self {
+        let root = self.folder.path().canonicalize().unwrap().join("clone");
+        self.git(&["clone", "-q", ".", root.to_str().unwrap()]);
+        Self {
+            root,
+            folder: Rc::clone(&self.folder),
+            outside: Rc::clone(&self.outside),
+        }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn bench(&self) -> PathBuf {
+        self.root.join("target/release/deps/against-1")
+    }
+
+    pub(crate) fn write(&self, file: &str, content: &str) {
+        let file = self.root.join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, content).unwrap();
+    }
+
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .current_dir(&self.root)
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "git {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Runs the bench as cargo does.
+    pub(crate) fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+        let mut command = self.command();
+        command.args(arguments).envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        let ended = Ended {
+            status: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        println!("--- {arguments:?}: {:?}\n{}\n{}", ended.status, ended.out, ended.err);
+        ended
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.bench());
+        command
+            .current_dir(&self.root)
+            .env(BAKED, &self.root)
+            .env("CARGO_TARGET_DIR", self.root.join("target"))
+            .env("CARGO", self.folder.path().join("cargo"))
+            .env("REAL_CARGO", env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .env("BENCH", self.bench())
+            .env("BUILDS", self.folder.path().join("builds"))
+            .env("TMPDIR", self.outside.path());
+        for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Compares with a commit as far as nothing is measured: no engine answers.
+    pub(crate) fn compare(&self, reference: &str, variables: &[(&str, &str)]) -> Ended {
+        let nowhere = ("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+        self.run(
+            &["--bench", "--sandbox", "docker", "--against", reference],
+            &[variables, &[nowhere]].concat(),
+        )
+    }
+
+    /// Asks the running bench for the declarations of a checkout.
+    pub(crate) fn declarations(&self, checkout: &Path) -> serde_json::Value {
+        let file = self.folder.path().join("declarations");
+        let mut command = self.command();
+        command
+            .arg("--bench")
+            .env("WSGIBENCH_WRITE_DECLARATIONS", &file)
+            .env("WSGIBENCH_DECLARATIONS_OF", checkout);
+        assert!(command.status().unwrap().success());
+        serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
+    }
+
+    /// How cargo was asked to build, a line a call.
+    pub(crate) fn builds(&self) -> String {
+        fs::read_to_string(self.folder.path().join("builds")).unwrap_or_default()
+    }
+
+    /// The checkout of the base.
+    pub(crate) fn checkout(&self) -> PathBuf {
+        let commit = self.git(&["rev-parse", "HEAD"]);
+        let found = walkdir::WalkDir::new(self.outside.path()).into_iter().flatten();
+        let found = found
+            .map(walkdir::DirEntry::into_path)
+            .find(|path| path.ends_with(&commit));
+        found.expect("a checkout was made")
+    }
+}
