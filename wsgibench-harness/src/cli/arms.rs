@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path, sync::Arc};
 
 use super::{Failure, args::Args, plan::Plan, run::Run};
 use crate::{
-    against::{self, Declared},
+    against::{self, Checkout, Declared},
     declare::{Case, profiles},
     load::Load,
     measure::{Job, event::Event},
@@ -12,8 +12,18 @@ use crate::{
     store::arms::BASE,
 };
 
-/// Adds the other arm to the plan. Gives a name for it, and what is in one arm only.
-pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<(String, Vec<String>), Failure> {
+/// The other arm of a comparison.
+pub(super) struct OtherArm {
+    /// What the candidate is compared with, for people.
+    pub(super) against: String,
+    /// Cases that are in one arm only.
+    pub(super) unmatched: Vec<String>,
+    /// The base commit's tree, where the other arm is a commit.
+    pub(super) checkout: Option<Checkout>,
+}
+
+/// Adds the other arm to the plan.
+pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<OtherArm, Failure> {
     if let Some(server) = &args.versus {
         if !plan.cases.iter().any(|case| case.server == *server) {
             let mut chosen: Vec<&str> = plan.cases.iter().map(|case| case.server.as_str()).collect();
@@ -25,7 +35,11 @@ pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
                 chosen.join(", ")
             )));
         }
-        return Ok((server.clone(), leave_out_partnerless(plan, server)));
+        return Ok(OtherArm {
+            against: server.clone(),
+            unmatched: leave_out_partnerless(plan, server),
+            checkout: None,
+        });
     }
     let Some(base) = args.base() else {
         return Err(Failure::usage(
@@ -90,7 +104,11 @@ pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     } else {
         format!("{reference} ({})", checkout.commit)
     };
-    Ok((against, unmatched))
+    Ok(OtherArm {
+        against,
+        unmatched,
+        checkout: Some(checkout),
+    })
 }
 
 /// What makes the other commit's bench resolve its servers as ours were: the limits of a profile, and the CPUs.

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use super::{
     Failure,
     args::Args,
-    arms,
+    arms::{self, OtherArm},
     exit::{self, ExitStatus},
+    identical::Identical,
+    ignored_files,
     plan::Plan,
     run::Run,
     self_check,
-    verdict::{self, VerdictFile},
+    verdict::{self, Gate, VerdictFile},
 };
 use crate::{
+    against::Base,
     declare::Case,
     measure::{
         comparison::{Judged, Pairing},
@@ -48,7 +51,7 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
         // Nor is a budget without a decision worth a build. What the other commit has is not known yet: all that is chosen.
         gate::plan(&judged, plan.cases.len(), plan.order.block_time() * 2, args.budget)?;
     }
-    let (against, unmatched) = arms::add(run, args, plan, bench)?;
+    let other = arms::add(run, args, plan, bench)?;
     let compared = match &judged.pairing {
         Pairing::Arms => plan.order.jobs.iter().filter(|job| job.arm == BASE).count(),
         Pairing::Versus(server) => plan.order.jobs.iter().filter(|job| job.case.server != *server).count(),
@@ -56,7 +59,14 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     let design = gate::plan(&judged, compared, plan.order.block_time(), args.budget)?;
     let mut policy = GatePolicy::new(judged, design, args.budget).map_err(|e| Failure::usage(e.to_string()))?;
     let mut record = run.measure(args, plan, &mut policy)?;
-    let (file, status) = decide(args, &record, &policy, against, unmatched);
+    let identical = match &other.checkout {
+        Some(checkout) => {
+            ignored_files::explain_failures(&mut record, plan, checkout)?;
+            Identical::find(&record, plan, checkout)?
+        }
+        None => Identical::default(),
+    };
+    let (file, status) = decide(args, &record, &policy, other, &identical);
     keep(run, &mut record, &file)?;
     run.listeners.tell(&Event::Compared {
         verdict: Box::new(serde_json::to_value(&file).unwrap_or_default()),
@@ -115,31 +125,53 @@ fn decide(
     args: &Args,
     record: &RunRecord,
     policy: &GatePolicy,
-    against: String,
-    unmatched: Vec<String>,
+    other: OtherArm,
+    identical: &Identical,
 ) -> (VerdictFile, ExitStatus) {
     let outcomes = policy.outcomes(record);
     let disturbance = policy.disturbance(record);
     let missing = verdict::missing(args.gate, record, &outcomes, &disturbance);
-    let (word, status) = verdict::status(args.gate, exit::of_run(record), &missing, &outcomes);
+    let decided = verdict::status(args.gate, exit::of_run(record), &missing, &outcomes);
+    let interrupted = record.interrupted && policy.ended().is_none();
+    let (word, status) = overruled(decided, interrupted, args.gate, identical);
     let file = VerdictFile {
         version: VERDICT_VERSION,
         run: record.id.clone(),
-        against,
+        against: other.against,
         gate: args.gate.is_some(),
         verdict: word.to_owned(),
         exit_status: status as i32,
         ended: ended(policy.ended(), record.interrupted).to_owned(),
         disturbance,
         missing,
-        unmatched,
+        unmatched: other.unmatched,
+        identical: identical.servers.clone(),
         notes: verdict::away(record)
             .into_iter()
+            .chain(identical.note(args.base().map_or("", Base::reference)))
             .chain(of_scripts(args, record))
             .collect(),
         outcomes,
     };
     (file, status)
+}
+
+/// The verdict and status where something else counts more: an interrupt before a decision, and a strict gate that compared a server with
+/// itself although its files differ.
+fn overruled(
+    decided: (&'static str, ExitStatus),
+    interrupted: bool,
+    gate: Option<Gate>,
+    identical: &Identical,
+) -> (&'static str, ExitStatus) {
+    if interrupted {
+        return ("interrupted", ExitStatus::Interrupted);
+    }
+    let blind = gate == Some(Gate::Strict) && !identical.differing.is_empty();
+    if blind && decided.1 == ExitStatus::Success {
+        return ("inconclusive", ExitStatus::Inconclusive);
+    }
+    decided
 }
 
 /// What a reader of a verdict on scripts must know beside it.
@@ -171,4 +203,42 @@ fn keep(run: &Run, record: &mut RunRecord, file: &VerdictFile) -> Result<(), Fai
     record.comparison = serde_json::to_value(file).ok();
     run.store.rewrite(record)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupt_before_a_decision_and_a_blind_strict_gate_decide_nothing() {
+        let passed = ("pass", ExitStatus::Success);
+        let missing = ("missing", ExitStatus::GateMissing);
+        let regression = ("regression", ExitStatus::Regression);
+        let (on, strict) = (Some(Gate::On), Some(Gate::Strict));
+        let none = Identical::default();
+        let same = Identical {
+            servers: vec!["one".into()],
+            differing: Vec::new(),
+        };
+        let blind = Identical {
+            servers: vec!["one".into()],
+            differing: vec!["app/application.py".into()],
+        };
+        assert_eq!(
+            overruled(missing, true, on, &none),
+            ("interrupted", ExitStatus::Interrupted)
+        );
+        assert_eq!(
+            overruled(passed, true, None, &none),
+            ("interrupted", ExitStatus::Interrupted)
+        );
+        assert_eq!(overruled(missing, false, on, &none), missing);
+        assert_eq!(
+            overruled(passed, false, strict, &blind),
+            ("inconclusive", ExitStatus::Inconclusive)
+        );
+        assert_eq!(overruled(passed, false, strict, &same), passed);
+        assert_eq!(overruled(passed, false, on, &blind), passed);
+        assert_eq!(overruled(regression, false, strict, &blind), regression);
+    }
 }

@@ -6,6 +6,8 @@ mod baseline;
 mod compare;
 mod conformance;
 mod exit;
+mod identical;
+mod ignored_files;
 mod list;
 mod main;
 mod output;

@@ -34,6 +34,9 @@ pub struct VerdictFile {
     pub missing: Vec<String>,
     /// Cases that are in one arm only.
     pub unmatched: Vec<String>,
+    /// Servers that are the same in both arms: image, command, limits and load.
+    #[serde(default)]
+    pub identical: Vec<String>,
     /// What a reader should know.
     pub notes: Vec<String>,
     /// Per case and metric: verdict, change, interval, p, margin, MDE, blocks.

@@ -16,7 +16,7 @@ pub mod profile;
 pub mod profiles;
 pub(crate) mod python;
 pub mod registry;
-mod relocate;
+pub(crate) mod relocate;
 pub mod resolve;
 mod running;
 pub mod scenario;

@@ -55,7 +55,7 @@ fn in_path(path: &Path, from: &Path, to: &Path) -> PathBuf {
 }
 
 /// Replaces whole paths only: `/w/one` is not in `/w/one-more`.
-fn in_text(text: &str, from: &Path, to: &Path) -> String {
+pub(crate) fn in_text(text: &str, from: &Path, to: &Path) -> String {
     let (Some(from), Some(to)) = (from.to_str(), to.to_str()) else {
         return text.to_owned();
     };
