@@ -38,7 +38,6 @@ fn appdynamics() -> Profile {
         rounds: 1,
         warm_up_time: secs(1),
         measurement_time: secs(15),
-        statistics_interval: None,
         limits: Some(Limits {
             cpus: 3,
             memory: 1 << 30,
@@ -46,6 +45,7 @@ fn appdynamics() -> Profile {
             pids: 2_048,
             ..Limits::default()
         }),
+        ..Profile::default()
     }
 }
 
@@ -76,7 +76,7 @@ fn kubeup() -> Profile {
         warm_up_time: Duration::ZERO,
         measurement_time: secs(90),
         statistics_interval: Some(secs(10)),
-        limits: None,
+        ..Profile::default()
     }
 }
 

@@ -7,18 +7,15 @@ use wsgibench_harness::stats::{
     Design, Series,
     distribution::{proportion_lower_bound, proportion_upper_bound},
     sample::median,
-    self_check,
+    self_check::self_check,
 };
 
-use crate::{
-    Options,
-    book::{Book, Entry},
-};
+use crate::book::{Book, Entry};
 
 /// Each bound at 97.5 %, so that two of them are a 95 % interval (Clopper and Pearson).
 const SIDE: f64 = 0.975;
 
-pub(crate) fn print(options: &Options, book: &Book) {
+pub(crate) fn print(book: &Book) {
     let mut groups: BTreeMap<(u32, &str), Vec<&Entry>> = BTreeMap::new();
     for entry in book.gates() {
         groups.entry((entry.size, &entry.server)).or_default().push(entry);
@@ -28,7 +25,7 @@ pub(crate) fn print(options: &Options, book: &Book) {
         return;
     }
     println!("{}", caught(&groups));
-    identical(options, book);
+    identical(book);
     for line in undecided(book) {
         println!("{line}");
     }
@@ -88,8 +85,8 @@ fn count(n: usize) -> f64 {
     n as f64
 }
 
-/// False alarms of the gates themselves, and of gates dealt from their launches under other labels.
-fn identical(options: &Options, book: &Book) {
+/// The false alarms of the gates on identical arms, whether these arms differ, and what a gate can see.
+fn identical(book: &Book) {
     let decided: Vec<&Entry> = book.gates().filter(|e| e.size == 0 && e.decided()).collect();
     if decided.is_empty() {
         return;
@@ -101,32 +98,24 @@ fn identical(options: &Options, book: &Book) {
         proportion_upper_bound(alarms, decided.len(), 0.95) * 100.0
     );
     println!("what a gate sees here (spread of a block's log ratio; smallest change found with a probability of 0.8):");
-    let (mut dealt, mut called) = (0, 0);
     for (case, recording) in recordings(&decided) {
-        let design = Design::standard(recording.iter().filter(|series| series.gated).count());
-        match self_check(&recording, &design, options.relabelled, 1) {
+        match self_check(&recording, &Design::standard()) {
             Ok(check) => {
-                dealt += check.relabels;
-                called += check.alarms;
                 for pair in &check.pairs {
                     println!(
-                        "  {case:<28} {:<22} spread {:>6.2} %  MDE {:>8}  {} blocks",
+                        "  {case:<28} {:<22} spread {:>6.2} %  MDE {:>8}  {} blocks  arms differ by {:+.2} % (p = {:.2})",
                         pair.metric.title(),
                         pair.spread * 100.0,
                         pair.mde
                             .map_or_else(|| "none".to_owned(), |mde| format!("{:.2} %", mde * 100.0)),
-                        pair.blocks
+                        pair.blocks,
+                        pair.difference * 100.0,
+                        pair.p
                     );
                 }
             }
             Err(error) => println!("  {case:<28} {error}"),
         }
-    }
-    if dealt > 0 {
-        println!(
-            "gates dealt from these launches under random labels: {called} of {dealt} called a regression (95 % upper bound {:.2} %)",
-            proportion_upper_bound(called, dealt, 0.95) * 100.0
-        );
     }
 }
 
@@ -139,10 +128,6 @@ fn recordings(entries: &[&Entry]) -> BTreeMap<String, Vec<Series>> {
             Some(known) => known.blocks.extend_from_slice(&series.blocks),
             None => known.push(series.clone()),
         }
-    }
-    for recording in all.values_mut() {
-        // A metric that this machine cannot account for has no say.
-        recording.retain(|series| series.gated || series.differences().len() >= 10);
     }
     all
 }

@@ -76,10 +76,7 @@ impl Bench {
         let record = self.store.read(&file.run)?;
         let judged = Judged {
             pairing: Pairing::Arms,
-            gated: Metric::ALL
-                .into_iter()
-                .filter(|metric| metric.gated_by_default())
-                .collect(),
+            gated: Metric::gated(),
             margins: BTreeMap::new(),
         };
         Ok(Entry {
@@ -93,7 +90,7 @@ impl Bench {
             repeated: file.disturbance.repeated,
             missing: file.missing,
             outcomes: file.outcomes,
-            series: judged.series(&record),
+            series: judged.series(&record, &judged.family(1)),
         })
     }
 

@@ -60,9 +60,6 @@ struct Options {
     /// Where the outcomes are kept.
     #[arg(long)]
     book: Option<PathBuf>,
-    /// Relabelled gates that are dealt from the launches of the identical ones.
-    #[arg(long, default_value_t = 1_000)]
-    relabelled: usize,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -124,6 +121,6 @@ fn run(options: &Options) -> Result<()> {
             book.add(entry)?;
         }
     }
-    analysis::print(options, &book);
+    analysis::print(&book);
     Ok(())
 }

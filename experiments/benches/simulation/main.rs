@@ -11,12 +11,12 @@ mod machine;
 
 use std::process::ExitCode;
 
-use machine::{Family, Machine, Trouble, empty_series};
+use machine::{Cases, Change, Machine, Trouble, empty_series};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use wsgibench_harness::stats::compare::evidence::detectable;
 use wsgibench_harness::stats::distribution::{proportion_lower_bound, proportion_upper_bound};
-use wsgibench_harness::stats::{Decision, Design, Margin, Progress, Series, Verdict};
+use wsgibench_harness::stats::{Decision, Design, Family, Metric, Progress, Series, Verdict};
 
 const CASES: usize = 20;
 const SPREADS: [f64; 3] = [0.01, 0.03, 0.10];
@@ -64,14 +64,25 @@ const TROUBLES: [(&str, Trouble); 5] = [
     ),
 ];
 
-/// What one family's run ended with.
+/// How one family's run ended.
 struct Run {
     blocks: usize,
     verdicts: Vec<Verdict>,
 }
 
+impl Run {
+    /// Whether the first case, the changed one, is a regression in any of these metrics.
+    fn caught(&self, series: &[Series], metrics: &[Metric]) -> bool {
+        let first = series[0].case.as_str();
+        let mut all = series.iter().zip(&self.verdicts);
+        all.any(|(one, verdict)| {
+            one.case == first && metrics.contains(&one.metric) && *verdict == Verdict::Regression
+        })
+    }
+}
+
 /// Measures a family as the conductor does: block by block, asking at the looks whether to go on.
-fn measure(family: &Family, decision: &Decision, series: &mut [Series], rng: &mut Xoshiro256PlusPlus) -> Run {
+fn measure(family: &Cases, decision: &Decision, series: &mut [Series], rng: &mut Xoshiro256PlusPlus) -> Run {
     for one in series.iter_mut() {
         one.blocks.clear();
     }
@@ -149,7 +160,7 @@ fn percent(events: usize, trials: usize) -> f64 {
 
 fn designs() -> [(&'static str, Decision); 2] {
     let decision = |blocks| {
-        let design = Design::within(blocks, 2 * CASES).expect("at least ten blocks");
+        let design = Design::within(blocks).expect("at least ten blocks");
         Decision::new(design).expect("a valid design")
     };
     [("10/16/26", decision(26)), ("10/16", decision(16))]
@@ -169,12 +180,11 @@ fn false_alarms(options: &Options) -> bool {
         for spread in SPREADS {
             for (index, (name, trouble)) in TROUBLES.into_iter().enumerate() {
                 let mut rng = Xoshiro256PlusPlus::seed_from_u64(options.seed * 1000 + index as u64);
-                let family = Family {
-                    cases: CASES,
+                let family = Cases {
+                    number: CASES,
                     spread,
                     trouble,
-                    change: 0.0,
-                    failing: 0.0,
+                    change: Change::default(),
                 };
                 let (mut alarms, mut praises) = (0, 0);
                 for _ in 0..options.families {
@@ -210,9 +220,9 @@ struct Found {
     blocks: usize,
 }
 
-fn catch(family: &Family, decision: &Decision, runs: usize, seed: u64) -> Found {
+fn catch(family: &Cases, decision: &Decision, metrics: &[Metric], (runs, seed): (usize, u64)) -> Found {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let mut series = empty_series(family.cases);
+    let mut series = empty_series(family.number);
     let mut found = Found {
         caught: 0,
         caught_by_16: 0,
@@ -220,12 +230,22 @@ fn catch(family: &Family, decision: &Decision, runs: usize, seed: u64) -> Found 
     };
     for _ in 0..runs {
         let run = measure(family, decision, &mut series, &mut rng);
-        let caught = run.verdicts[0] == Verdict::Regression;
+        let caught = run.caught(&series, metrics);
         found.caught += usize::from(caught);
         found.caught_by_16 += usize::from(caught && run.blocks <= 16);
         found.blocks += run.blocks;
     }
     found
+}
+
+/// A quiet machine whose first case is changed.
+fn quiet(number: usize, spread: f64, change: Change) -> Cases {
+    Cases {
+        number,
+        spread,
+        trouble: Trouble::default(),
+        change,
+    }
 }
 
 /// One case of the family is slower: how often is it caught?
@@ -240,14 +260,16 @@ fn power(options: &Options) -> bool {
     for (looks, decision) in designs() {
         for spread in SPREADS {
             for change in [0.02, 0.03, 0.05, 0.10, 0.20] {
-                let family = Family {
-                    cases: CASES,
-                    spread,
-                    trouble: Trouble::default(),
-                    change: f64::ln_1p(change),
-                    failing: 0.0,
+                let cpu = Change {
+                    cpu: f64::ln_1p(change),
+                    ..Change::default()
                 };
-                let found = catch(&family, &decision, runs, options.seed);
+                let found = catch(
+                    &quiet(CASES, spread, cpu),
+                    &decision,
+                    &[Metric::CpuPerRequest],
+                    (runs, options.seed),
+                );
                 println!(
                     "{looks:<10} {:>5} % {:>5} % {:>7.2} % {:>11.2} % {:>12.1}",
                     spread * 100.0,
@@ -268,31 +290,63 @@ fn power(options: &Options) -> bool {
             }
         }
     }
+    waiting_power(runs, options.seed);
     failing_power(runs, options.seed);
     good
 }
 
+/// One case of the family waits longer, at the same CPU time: how often is that caught?
+fn waiting_power(runs: usize, seed: u64) {
+    println!("\nPower: one case waits longer at the same CPU time per request (throughput, p50 or p99 fails)");
+    for (looks, decision) in designs() {
+        for number in [1, CASES] {
+            for spread in SPREADS {
+                for change in [0.05, 0.10, 0.20] {
+                    let wait = Change {
+                        wait: f64::ln_1p(change),
+                        ..Change::default()
+                    };
+                    let found = catch(
+                        &quiet(number, spread, wait),
+                        &decision,
+                        &[Metric::Throughput, Metric::P50, Metric::P99],
+                        (runs, seed),
+                    );
+                    println!(
+                        "{looks:<10} {number:>2} cases, spread {:>4} %, {:>4} % longer: caught {:>6.2} %, by 16 blocks {:>6.2} %",
+                        spread * 100.0,
+                        change * 100.0,
+                        percent(found.caught, runs),
+                        percent(found.caught_by_16, runs)
+                    );
+                }
+            }
+        }
+    }
+}
+
 /// One case of the family fails more requests: how often is that caught?
 fn failing_power(runs: usize, seed: u64) {
-    println!("\nPower: one case of {CASES} fails more requests");
+    println!("\nPower: one case fails more requests");
     for (looks, decision) in designs() {
-        for failing in [0.001, 0.0015, 0.002, 0.005] {
-            let family = Family {
-                cases: CASES,
-                spread: 0.01,
-                trouble: Trouble::default(),
-                change: 0.0,
-                failing,
-            };
-            let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-            let mut series = empty_series(CASES);
-            let mut run = || measure(&family, &decision, &mut series, &mut rng).verdicts[1] == Verdict::Regression;
-            let caught = (0..runs).filter(|_| run()).count();
-            println!(
-                "{looks:<10} {:>5.2} points more: caught {:>6.2} %",
-                100.0 * failing,
-                percent(caught, runs)
-            );
+        for number in [1, CASES] {
+            for failing in [0.001, 0.0015, 0.002, 0.005] {
+                let failing_more = Change {
+                    failing,
+                    ..Change::default()
+                };
+                let found = catch(
+                    &quiet(number, 0.01, failing_more),
+                    &decision,
+                    &[Metric::ErrorShare],
+                    (runs, seed),
+                );
+                println!(
+                    "{looks:<10} {number:>2} cases, {:>5.2} points more: caught {:>6.2} %",
+                    100.0 * failing,
+                    percent(found.caught, runs)
+                );
+            }
         }
     }
 }
@@ -303,64 +357,76 @@ fn minimum_detectable_effect(options: &Options) {
     println!(
         "\nMinimum detectable effect as printed, and how often a change of that size is caught (should be about 80 %)"
     );
-    for (looks, blocks, cases) in [
+    for (looks, blocks, number) in [
         ("10/16/26", 26, 1),
         ("10/16/26", 26, 20),
         ("10/16", 16, 1),
-        ("10/16", 16, 20),
+        ("10/16", 16, 19),
         ("10", 10, 1),
-        ("10", 10, 5),
     ] {
-        for spread in SPREADS {
-            let design = Design::within(blocks, 2 * cases).expect("at least ten blocks");
-            let Some(mde) = detectable(spread * 2.0_f64.sqrt(), Margin::Relative(0.02), &design) else {
-                println!("{looks:<10} {cases:>2} cases {:>5} %: none", spread * 100.0);
-                continue;
-            };
-            let decision = Decision::new(design).expect("a valid design");
-            let family = Family {
-                cases,
-                spread,
-                trouble: Trouble::default(),
-                change: mde,
-                failing: 0.0,
-            };
-            let found = catch(&family, &decision, runs, options.seed);
-            println!(
-                "{looks:<10} {cases:>2} cases {:>5} %: MDE {:>6.2} %, caught {:>6.2} %",
-                spread * 100.0,
-                100.0 * mde.exp_m1(),
-                percent(found.caught, runs)
-            );
+        for metric in [Metric::CpuPerRequest, Metric::Throughput] {
+            for spread in SPREADS {
+                let design = Design::within(blocks).expect("at least ten blocks");
+                let weight = Family::standard(number).role(metric).weight();
+                let Some(mde) = detectable(spread * 2.0_f64.sqrt(), metric.default_margin(), &design, weight) else {
+                    println!("{looks:<10} {number:>2} cases {metric:<16} {:>5} %: none", spread * 100.0);
+                    continue;
+                };
+                let decision = Decision::new(design).expect("a valid design");
+                let change = match metric {
+                    Metric::CpuPerRequest => Change {
+                        cpu: mde,
+                        ..Change::default()
+                    },
+                    _ => Change {
+                        throughput: mde,
+                        ..Change::default()
+                    },
+                };
+                let found = catch(
+                    &quiet(number, spread, change),
+                    &decision,
+                    &[metric],
+                    (runs, options.seed),
+                );
+                println!(
+                    "{looks:<10} {number:>2} cases {metric:<16} {:>5} %: MDE {:>6.2} %, caught {:>6.2} %",
+                    spread * 100.0,
+                    100.0 * mde.exp_m1(),
+                    percent(found.caught, runs)
+                );
+            }
         }
     }
 }
 
-/// What the gate says of the case that changed by nothing, half the margin, or the whole margin.
+/// How often the gate calls a case equivalent that changed by nothing, half the margin, or the whole margin.
 fn equivalence(options: &Options) {
     let runs = (options.families / 4).max(1);
-    println!("\nEquivalent within 2 % (a change of 2 % may be called so in at most 5 %)");
+    println!("\nCPU per request equivalent within 2 % (a change of 2 % may be called so in at most 5 %)");
     for stop_when_equivalent in [false, true] {
         for spread in [0.01, 0.03] {
             for change in [0.0, 0.01, 0.02] {
                 let design = Design {
                     stop_when_equivalent,
-                    ..Design::standard(2)
+                    ..Design::standard()
                 };
                 let decision = Decision::new(design).expect("a valid design");
-                let family = Family {
-                    cases: 1,
-                    spread,
-                    trouble: Trouble::default(),
-                    change: f64::ln_1p(change),
-                    failing: 0.0,
+                let cpu = Change {
+                    cpu: f64::ln_1p(change),
+                    ..Change::default()
                 };
+                let family = quiet(1, spread, cpu);
                 let mut rng = Xoshiro256PlusPlus::seed_from_u64(options.seed);
                 let mut series = empty_series(1);
+                let place = series
+                    .iter()
+                    .position(|one| one.metric == Metric::CpuPerRequest)
+                    .expect("it is gated");
                 let (mut equivalent, mut blocks) = (0, 0);
                 for _ in 0..runs {
                     let run = measure(&family, &decision, &mut series, &mut rng);
-                    equivalent += usize::from(run.verdicts[0] == Verdict::Equivalent);
+                    equivalent += usize::from(run.verdicts[place] == Verdict::Equivalent);
                     blocks += run.blocks;
                 }
                 println!(

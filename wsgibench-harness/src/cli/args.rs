@@ -189,7 +189,7 @@ pub struct Args {
         help_heading = "Comparing"
     )]
     pub margin: Vec<String>,
-    /// A metric that the gate fails on, in place of the default ones (may be given again).
+    /// Gate on this metric instead of the default ones (repeatable).
     #[arg(
         long,
         value_name = "METRIC",
@@ -198,12 +198,25 @@ pub struct Args {
         help_heading = "Comparing"
     )]
     pub gate_metric: Vec<String>,
+    /// Take this metric out of the gate: its changes are shown and never fail (repeatable).
+    #[arg(
+        long,
+        value_name = "METRIC",
+        env = "WSGIBENCH_UNGATE",
+        value_delimiter = ',',
+        help_heading = "Comparing"
+    )]
+    pub ungate: Vec<String>,
     /// Longest time for the measurement of a comparison; refused beforehand when no decision fits in it.
     #[arg(long, value_name = "TIME", env = "WSGIBENCH_BUDGET", value_parser = positive_time, help_heading = "Comparing")]
     pub budget: Option<Duration>,
-    /// Measures identical arms and tells what a gate can see on this machine.
+    /// Measure identical arms: fail if they differ by more than chance, and report how small a change a gate can see here.
     #[arg(long, env = "WSGIBENCH_SELF_CHECK", conflicts_with_all = ["against", "against_tip", "versus", "gate"], help_heading = "Comparing")]
     pub self_check: bool,
+    /// With --self-check: run this many real gates on identical arms and report the bound that they put on the rate of false
+    /// alarms. Interrupted, the same command resumes.
+    #[arg(long, value_name = "N", env = "WSGIBENCH_GATES", requires = "self_check", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Comparing")]
+    pub gates: Option<u32>,
     /// Keeps the figures under this name; a baseline grows with each run saved to it.
     #[arg(
         long,

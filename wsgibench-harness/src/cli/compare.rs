@@ -1,4 +1,4 @@
-//! `--against`, `--versus`: both arms in one run, block by block, and the decision.
+//! `--against`, `--versus`: measures both arms in one run, block by block, and decides.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ use super::{
 };
 use crate::{
     against::Base,
-    declare::Case,
+    declare::{Case, Profile},
     measure::{
         comparison::{Judged, Pairing},
         event::Event,
-        gate::{self, Ended, GatePolicy},
+        gate::{self, Ended, GatePlan, GatePolicy},
     },
     stats::{
         StopReason,
@@ -30,9 +30,9 @@ use crate::{
 };
 
 /// Version of `verdict.json`.
-const VERDICT_VERSION: u32 = 1;
+const VERDICT_VERSION: u32 = 2;
 
-/// Whether the command line asks for a comparison within the run.
+/// Returns whether the command line asks for a comparison within the run.
 pub(super) fn wanted(args: &Args) -> bool {
     args.base().is_some() || args.versus.is_some() || args.gate.is_some()
 }
@@ -45,19 +45,30 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     }
     plan.order.reference = true;
     leave_out_faults(run, plan);
-    // What is wrong with the command line is said before another commit is built.
-    let judged = judged(args)?;
+    // Errors of the command line are reported before another commit is built.
+    let judged = judged(args, &plan.order.profile)?;
     if args.base().is_some() {
-        // Nor is a budget without a decision worth a build. What the other commit has is not known yet: all that is chosen.
-        gate::plan(&judged, plan.cases.len(), plan.order.block_time() * 2, args.budget)?;
+        // So is a budget that is too short. The other commit's cases are not known yet: assumes all that are selected.
+        let selected: Vec<String> = plan.cases.iter().map(|case| case.id.clone()).collect();
+        gate::plan(&judged, &selected, plan.order.block_time() * 2, args.budget)?;
     }
     let other = arms::add(run, args, plan, bench)?;
-    let compared = match &judged.pairing {
-        Pairing::Arms => plan.order.jobs.iter().filter(|job| job.arm == BASE).count(),
-        Pairing::Versus(server) => plan.order.jobs.iter().filter(|job| job.case.server != *server).count(),
-    };
-    let design = gate::plan(&judged, compared, plan.order.block_time(), args.budget)?;
-    let mut policy = GatePolicy::new(judged, design, args.budget).map_err(|e| Failure::usage(e.to_string()))?;
+    let compared: Vec<String> = plan
+        .order
+        .jobs
+        .iter()
+        .filter(|job| match &judged.pairing {
+            Pairing::Arms => job.arm == BASE,
+            Pairing::Versus(server) => job.case.server != *server,
+        })
+        .map(|job| job.case.id.clone())
+        .collect();
+    let gate_plan = gate::plan(&judged, &compared, plan.order.block_time(), args.budget)?;
+    let limits = args.gate.and_then(|_| gate_plan.limits());
+    if let Some(limits) = &limits {
+        run.listeners.notice("", limits.clone());
+    }
+    let mut policy = policy(judged, gate_plan, args)?;
     let mut record = run.measure(args, plan, &mut policy)?;
     let identical = match &other.checkout {
         Some(checkout) => {
@@ -66,7 +77,8 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
         }
         None => Identical::default(),
     };
-    let (file, status) = decide(args, &record, &policy, other, &identical);
+    let (mut file, status) = decide(args, &record, &policy, other, &identical);
+    file.notes.extend(limits);
     keep(run, &mut record, &file)?;
     run.listeners.tell(&Event::Compared {
         verdict: Box::new(serde_json::to_value(&file).unwrap_or_default()),
@@ -75,8 +87,13 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     Ok((record, status))
 }
 
-/// A server to which something is done has no rate, and so nothing that could be compared.
-fn leave_out_faults(run: &Run, plan: &mut Plan) {
+/// Creates the policy of a gate.
+pub(super) fn policy(judged: Judged, plan: GatePlan, args: &Args) -> Result<GatePolicy, Failure> {
+    GatePolicy::new(judged, plan, args.budget).map_err(|e| Failure::usage(e.to_string()))
+}
+
+/// Leaves out cases with faults: a server under a fault has no rate to compare.
+pub(super) fn leave_out_faults(run: &Run, plan: &mut Plan) {
     let faulty = |case: &Case| !case.work.load().faults.is_empty();
     let left: Vec<String> = plan
         .cases
@@ -95,30 +112,41 @@ fn leave_out_faults(run: &Run, plan: &mut Plan) {
     }
 }
 
-/// What is held against what, what the gate fails on, and by which margins.
-fn judged(args: &Args) -> Result<Judged, Failure> {
+/// Returns which cases are compared with which, the gated metrics and the margins.
+pub(super) fn judged(args: &Args, profile: &Profile) -> Result<Judged, Failure> {
     let mut margins: BTreeMap<Metric, Margin> = BTreeMap::new();
     for text in &args.margin {
         let given: MarginOverride = text.parse().map_err(|e| Failure::usage(format!("--margin: {e}")))?;
         margins.insert(given.metric, given.margin);
     }
-    let mut gated: Vec<Metric> = Vec::new();
-    for text in &args.gate_metric {
-        gated.push(
-            text.parse()
-                .map_err(|e| Failure::usage(format!("--gate-metric: {e}")))?,
-        );
-    }
-    if gated.is_empty() {
-        gated = Metric::ALL.into_iter().filter(|m| m.gated_by_default()).collect();
-    }
-    gated.sort_unstable();
-    gated.dedup();
     Ok(Judged {
         pairing: args.versus.clone().map_or(Pairing::Arms, Pairing::Versus),
-        gated,
+        gated: gated(args, profile)?,
         margins,
     })
+}
+
+/// Returns the metrics whose regression fails the gate: those of `--gate-metric`, else the default ones, without those that
+/// `--ungate` or the profile takes out.
+fn gated(args: &Args, profile: &Profile) -> Result<Vec<Metric>, Failure> {
+    let parse = |option: &str, texts: &[String]| -> Result<Vec<Metric>, Failure> {
+        let parse = |text: &String| text.parse().map_err(|e| Failure::usage(format!("{option}: {e}")));
+        texts.iter().map(parse).collect()
+    };
+    let named = parse("--gate-metric", &args.gate_metric)?;
+    let mut ungated = parse("--ungate", &args.ungate)?;
+    if let Some(both) = named.iter().find(|metric| ungated.contains(metric)) {
+        return Err(Failure::usage(format!(
+            "{both} is given to both --gate-metric and --ungate; remove it from one of them"
+        )));
+    }
+    // What the command line names outranks the profile.
+    ungated.extend(profile.ungated.iter().filter(|metric| !named.contains(metric)));
+    let mut gated = if named.is_empty() { Metric::gated() } else { named };
+    gated.retain(|metric| !ungated.contains(metric));
+    gated.sort_unstable();
+    gated.dedup();
+    Ok(gated)
 }
 
 fn decide(
@@ -240,5 +268,58 @@ mod tests {
         assert_eq!(overruled(passed, false, strict, &same), passed);
         assert_eq!(overruled(passed, false, on, &blind), passed);
         assert_eq!(overruled(regression, false, strict, &blind), regression);
+    }
+
+    fn gated_by(arguments: &[&str], profile: &Profile) -> Result<Vec<Metric>, String> {
+        let command_line = ["bench", "--gate"].iter().chain(arguments).map(Into::into);
+        let args = Args::parse_from_os(command_line).map_err(|error| error.to_string())?;
+        judged(&args, profile)
+            .map(|judged| judged.gated)
+            .map_err(|failure| failure.text)
+    }
+
+    fn without(left_out: &[Metric]) -> Vec<Metric> {
+        let mut gated = Metric::gated();
+        gated.retain(|metric| !left_out.contains(metric));
+        gated
+    }
+
+    #[test]
+    fn a_metric_is_taken_out_of_the_gate_on_the_command_line_and_by_the_profile() {
+        let profile = Profile {
+            ungated: vec![Metric::PeakMemory],
+            ..Profile::default()
+        };
+        let plain = Profile::default();
+        assert_eq!(gated_by(&[], &plain), Ok(Metric::gated()));
+        assert_eq!(
+            gated_by(&["--ungate", "p99,throughput"], &plain),
+            Ok(without(&[Metric::P99, Metric::Throughput]))
+        );
+        assert_eq!(gated_by(&[], &profile), Ok(without(&[Metric::PeakMemory])));
+        assert_eq!(
+            gated_by(&["--ungate", "peak-memory", "--ungate", "p99"], &profile),
+            Ok(without(&[Metric::PeakMemory, Metric::P99]))
+        );
+        // The command line outranks the profile.
+        assert_eq!(
+            gated_by(&["--gate-metric", "peak_memory"], &profile),
+            Ok(vec![Metric::PeakMemory])
+        );
+    }
+
+    #[test]
+    fn a_metric_both_in_and_out_and_an_unknown_one_are_refused() {
+        let plain = Profile::default();
+        let both = gated_by(&["--gate-metric", "p99", "--ungate", "p99"], &plain).unwrap_err();
+        assert!(both.contains("p99 is given to both"), "{both}");
+        let unknown = gated_by(&["--ungate", "p90"], &plain).unwrap_err();
+        assert!(unknown.starts_with("--ungate: there is no metric `p90`"), "{unknown}");
+    }
+
+    #[test]
+    fn a_profile_file_takes_a_metric_out_of_the_gate() {
+        let profile: Profile = toml::from_str("ungated = [\"p99\"]").unwrap();
+        assert_eq!(profile.ungated, [Metric::P99]);
     }
 }

@@ -163,7 +163,10 @@ fn measure(run: &Run, work: &Work<'_>, prints: Option<output::PrintsAside>) -> R
     let (record, status) = if compare::wanted(args) {
         compare::run(run, args, &mut plan, work.bench)?
     } else if args.self_check {
-        self_check::run(run, args, &mut plan)?
+        match self_check::run(run, args, &mut plan)? {
+            (Some(record), status) => (record, status),
+            (None, status) => return Ok(status),
+        }
     } else {
         let record = run.measure(args, &plan, &mut run::fixed(&plan))?;
         let status = run::status(&record);

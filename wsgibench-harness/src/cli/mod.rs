@@ -7,6 +7,7 @@ mod compare;
 mod conformance;
 mod exit;
 mod identical;
+mod identical_gates;
 mod ignored_files;
 mod list;
 mod main;

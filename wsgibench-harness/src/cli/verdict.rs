@@ -154,18 +154,25 @@ pub fn status(
         ("regression", ExitStatus::Regression)
     } else if of_run != ExitStatus::Success {
         ("failed", of_run)
-    } else if gate == Gate::Strict && gated().any(|o| o.verdict == Verdict::Inconclusive) {
+    } else if gate == Gate::Strict && gated().any(is_inconclusive) {
         ("inconclusive", ExitStatus::Inconclusive)
     } else {
         ("pass", ExitStatus::Success)
     }
 }
 
+/// Whether a strict gate fails on the pair: no verdict on a primary metric, or on another one whose change of the margin would
+/// have been seen. A secondary metric whose MDE exceeds its margin never blocks.
+fn is_inconclusive(outcome: &Outcome) -> bool {
+    let sees_its_margin = outcome.mde.is_some_and(|mde| mde <= outcome.margin.value());
+    outcome.verdict == Verdict::Inconclusive && (outcome.primary || sees_its_margin)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        stats::{Decision, Design, Guard, Metric, Series},
+        stats::{Decision, Design, Family, GateRole, Guard, Metric, Series},
         store::samples,
     };
 
@@ -179,11 +186,11 @@ mod tests {
             case: format!("ping/{case}/c1"),
             metric: Metric::CpuPerRequest,
             margin: Metric::CpuPerRequest.default_margin(),
-            gated: true,
+            role: GateRole::Primary(0.5),
             validity_worse: false,
             blocks: (0..blocks).map(|block| (1.0, candidate * wobble(block))).collect(),
         };
-        Decision::new(Design::standard(1)).unwrap().decide(&[series])
+        Decision::new(Design::standard()).unwrap().decide(&[series])
     }
 
     fn said(outcome: &CaseOutcome, outcomes: &[Outcome]) -> Vec<String> {
@@ -267,5 +274,65 @@ mod tests {
             ask(strict, fine, &[], &unclear),
             ("inconclusive", ExitStatus::Inconclusive)
         );
+        // The same as a secondary pair: too noisy to see its margin, it blocks not even a strict gate.
+        let mut secondary = unclear;
+        secondary[0].primary = false;
+        assert_eq!(ask(strict, fine, &[], &secondary), ("pass", ExitStatus::Success));
+        secondary[0].mde = Some(0.01);
+        assert_eq!(
+            ask(strict, fine, &[], &secondary),
+            ("inconclusive", ExitStatus::Inconclusive)
+        );
+    }
+
+    /// A wait of 2 ms more, of which CPU time per request shows nothing, ends a gate with status 3: also at ten blocks, where
+    /// the other metrics cannot be decided, nothing is missing.
+    #[test]
+    fn an_extra_wait_ends_a_gate_with_the_status_of_a_regression() {
+        let family = Family::standard(1);
+        let judged = |blocks: usize, slower: f64| {
+            let series: Vec<Series> = family
+                .metrics()
+                .iter()
+                .map(|&metric| {
+                    let ratio = match metric {
+                        Metric::P50 | Metric::P99 => slower,
+                        Metric::Throughput => 1.0 / slower,
+                        _ => 1.0,
+                    };
+                    let pair = |block: usize| {
+                        let wobble = if block.is_multiple_of(2) { 1.002 } else { 0.998 };
+                        match metric {
+                            Metric::ErrorShare => (0.0, 0.0),
+                            _ => (10.0, 10.0 * ratio * wobble),
+                        }
+                    };
+                    Series {
+                        case: "ping/a/c1".to_owned(),
+                        metric,
+                        margin: metric.default_margin(),
+                        role: family.role(metric),
+                        validity_worse: false,
+                        blocks: (0..blocks).map(pair).collect(),
+                    }
+                })
+                .collect();
+            Decision::new(Design::within(blocks).unwrap()).unwrap().decide(&series)
+        };
+        let run = samples::run("r", &[samples::case("a", &CaseOutcome::Measured, &[])]);
+        let calm = Guard::default().judge(0, 26);
+        let ends = |outcomes: &[Outcome]| {
+            let missing = missing(Some(Gate::On), &run, outcomes, &calm);
+            status(Some(Gate::On), ExitStatus::Success, &missing, outcomes)
+        };
+        assert_eq!(ends(&judged(16, 1.2)), ("regression", ExitStatus::Regression));
+        assert_eq!(ends(&judged(16, 1.0)), ("pass", ExitStatus::Success));
+        assert_eq!(ends(&judged(10, 1.2)), ("pass", ExitStatus::Success));
+    }
+
+    #[cfg(feature = "schemas")]
+    #[test]
+    fn the_form_of_verdict_json() {
+        insta::assert_json_snapshot!(schemars::schema_for!(VerdictFile));
     }
 }

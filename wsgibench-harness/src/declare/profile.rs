@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
+use crate::stats::Metric;
 
 /// A run profile, as a Rust value or a TOML file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,8 @@ pub struct Profile {
     pub statistics_interval: Option<Duration>,
     /// Limits for every server of the run; `None`: each server's own.
     pub limits: Option<Limits>,
+    /// Metrics that a gate shows and never fails on, such as the latencies of a load that is not limited by the server.
+    pub ungated: Vec<Metric>,
 }
 
 impl Default for Profile {
@@ -46,6 +49,7 @@ impl Default for Profile {
             measurement_time: Duration::from_millis(2_500),
             statistics_interval: None,
             limits: None,
+            ungated: Vec::new(),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! From launches to the statistics' series: which figure of which launch is held against which.
+//! Builds the series that the statistics judge: which figure of which launch is compared with which.
 
 use std::collections::BTreeMap;
 
 use crate::{
     stats::{
-        Series,
+        Family, Series,
         disturbance::{Disturbance, Guard},
         metric::{Margin, Metric},
         sample::median,
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What is held against what.
+/// Which cases are compared with which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pairing {
     /// The candidate arm of a case against its base arm.
@@ -24,12 +24,12 @@ pub enum Pairing {
     Versus(String),
 }
 
-/// What is judged, and by which margin.
+/// A comparison: its pairs, the gated metrics and the margins.
 #[derive(Clone, Debug)]
 pub struct Judged {
-    /// What is held against what.
+    /// Which cases are compared with which.
     pub pairing: Pairing,
-    /// Metrics that the gate fails on.
+    /// Metrics whose regression fails the gate.
     pub gated: Vec<Metric>,
     /// Margins that differ from the default.
     pub margins: BTreeMap<Metric, Margin>,
@@ -45,15 +45,16 @@ impl Judged {
             .unwrap_or_else(|| metric.default_margin())
     }
 
-    /// Number of (case, metric) pairs that the gate fails on, for `cases` compared cases.
+    /// The gated family of `cases` compared cases.
     #[must_use]
-    pub fn family(&self, cases: usize) -> usize {
-        cases * self.gated.len()
+    pub fn family(&self, cases: usize) -> Family {
+        Family::new(&self.gated, cases)
     }
 
-    /// The series of all compared cases and metrics. Blocks that the reference load calls disturbed are left out.
+    /// The series of all compared cases and metrics, with their parts in the family. Blocks that the reference load calls
+    /// disturbed are left out.
     #[must_use]
-    pub fn series(&self, run: &RunRecord) -> Vec<Series> {
+    pub fn series(&self, run: &RunRecord, family: &Family) -> Vec<Series> {
         let blocks = calm_blocks(run);
         let mut all = Vec::new();
         for case in run.cases.iter().filter(|case| !is_ignored(case)) {
@@ -75,16 +76,17 @@ impl Judged {
                         )
                     })
                     .collect();
-                // A figure that neither arm has (no accounting there) is no comparison.
-                let gated = self.gated.contains(&metric);
-                if !gated && pairs.iter().all(|(a, b)| a.is_nan() && b.is_nan()) {
+                // A figure that neither arm has (no accounting there) cannot be compared. A gate that lacks a primary one has to
+                // say so.
+                let role = family.role(metric);
+                if !role.is_primary() && pairs.iter().all(|(a, b)| a.is_nan() && b.is_nan()) {
                     continue;
                 }
                 all.push(Series {
                     case: case.id.clone(),
                     metric,
                     margin: self.margin(metric),
-                    gated,
+                    role,
                     validity_worse: believed.0 > believed.1,
                     blocks: pairs,
                 });
@@ -93,12 +95,11 @@ impl Judged {
         all
     }
 
-    /// The series to which another block can still add: those of cases that failed in an arm, or cannot be had there, wait for
-    /// nothing.
+    /// The series to which another block can still add: without the cases that failed or are not available in an arm.
     #[must_use]
-    pub fn open_series(&self, run: &RunRecord) -> Vec<Series> {
+    pub fn open_series(&self, run: &RunRecord, family: &Family) -> Vec<Series> {
         let goes_on = |case: &CaseRecord| matches!(case.outcome, CaseOutcome::Planned | CaseOutcome::Measured);
-        let mut series = self.series(run);
+        let mut series = self.series(run, family);
         series.retain(|series| {
             let case = run.cases.iter().find(|case| case.id == series.case);
             let both = case.and_then(|case| Some((case, self.base_of(run, case)?.0)));

@@ -8,33 +8,46 @@ use super::{
 };
 use crate::{
     stats::{
-        Decision, Design, Outcome, Progress, StopReason,
+        Decision, Design, Family, Metric, Outcome, Progress, StopReason,
         disturbance::{Disturbance, Guard},
     },
     store::record::RunRecord,
 };
 
-/// The plan cannot do what was asked; refused before anything is measured.
+/// The most cases that an error names.
+const NAMED_CASES: usize = 20;
+
+/// Why a comparison cannot be planned.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// Nothing to compare.
     #[error("the gate has nothing to compare: {0}")]
     Nothing(String),
-    /// The budget holds too few blocks for any decision.
+    /// The budget holds too few blocks for a decision on the primary metrics.
     #[error(
-        "no decision can be reached in {}: a block of all cases takes about {}, and {blocks} blocks are the fewest that can \
-         tell a change from chance here; give --budget {} or more, or choose fewer cases",
-        human(*budget), human(*block), human(*needed)
+        "a budget of {} is too short to decide on {} of {}: a block of {} takes about {} and {blocks} blocks are needed; give \
+         `--budget {}` or more, or select fewer cases. The cases: {}",
+        human(*budget),
+        titles(metrics),
+        counted(cases.len()),
+        if cases.len() == 1 { "it" } else { "them all" },
+        human(*block),
+        human(*needed),
+        listed(cases)
     )]
     Budget {
-        /// As given.
+        /// The budget.
         budget: Duration,
-        /// One block.
+        /// Time of one block of all cases.
         block: Duration,
-        /// The fewest blocks.
+        /// The smallest number of blocks after which the metrics can be decided.
         blocks: usize,
-        /// What it takes.
+        /// Time of those.
         needed: Duration,
+        /// The metrics that have to be decided.
+        metrics: Vec<Metric>,
+        /// Ids of the compared cases.
+        cases: Vec<String>,
     },
 }
 
@@ -42,23 +55,86 @@ fn human(time: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(time.as_secs().max(1)))
 }
 
-/// Plans a comparison of `cases` cases.
+/// The metrics' names, separated by commas.
+fn titles(metrics: &[Metric]) -> String {
+    metrics.iter().map(|metric| metric.title()).collect::<Vec<_>>().join(", ")
+}
+
+fn counted(cases: usize) -> String {
+    if cases == 1 {
+        "1 case".to_owned()
+    } else {
+        format!("{cases} cases")
+    }
+}
+
+fn listed(cases: &[String]) -> String {
+    let named = cases[..cases.len().min(NAMED_CASES)].join(", ");
+    match cases.len().saturating_sub(NAMED_CASES) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+/// A planned comparison.
+#[derive(Clone, Debug)]
+pub struct GatePlan {
+    /// The looks and the error rate.
+    pub design: Design,
+    /// The gated metrics and the number of cases.
+    pub family: Family,
+}
+
+impl GatePlan {
+    /// Names the gated metrics that cannot fail in a plan this short, and the remedy; `None` where all can.
+    #[must_use]
+    pub fn limits(&self) -> Option<String> {
+        let lost = self.family.cannot_fail(&self.design);
+        let blocks = self.design.last_blocks();
+        let standard = Design::standard();
+        let needed = standard
+            .looks
+            .iter()
+            .map(|look| look.blocks)
+            .find(|&blocks| Design::within(blocks).is_some_and(|design| self.family.cannot_fail(&design).is_empty()));
+        let remedy = needed.map_or_else(
+            || "select fewer cases".to_owned(),
+            |needed| format!("{needed} blocks are needed for them (a larger `--budget`)"),
+        );
+        (!lost.is_empty()).then(|| {
+            format!(
+                "in a plan of {blocks} blocks for {} these gated metrics cannot fail, whatever their change: {}; {remedy}",
+                counted(self.family.cases()),
+                titles(&lost)
+            )
+        })
+    }
+}
+
+/// Plans a comparison of the cases with these ids. A block of all of them takes `block`.
 ///
 /// # Errors
-/// Nothing to compare; a budget in which no decision can be reached.
-pub fn plan(judged: &Judged, cases: usize, block: Duration, budget: Option<Duration>) -> Result<Design, PlanError> {
-    let family = judged.family(cases);
-    if cases == 0 {
+/// If there is nothing to compare, or the budget is too short to decide on the primary metrics.
+pub fn plan(
+    judged: &Judged,
+    cases: &[String],
+    block: Duration,
+    budget: Option<Duration>,
+) -> Result<GatePlan, PlanError> {
+    let family = judged.family(cases.len());
+    if cases.is_empty() {
         return Err(PlanError::Nothing(
             "no case is in both arms; look at --list here and at the reference".to_owned(),
         ));
     }
-    if family == 0 {
-        return Err(PlanError::Nothing("no metric is gated; give --gate-metric".to_owned()));
+    if family.is_empty() {
+        return Err(PlanError::Nothing(
+            "no metric is gated; give --gate-metric, or fewer metrics to --ungate".to_owned(),
+        ));
     }
-    let standard = Design::standard(family);
     let Some(budget) = budget else {
-        return Ok(standard);
+        let design = Design::standard();
+        return Ok(GatePlan { design, family });
     };
     #[expect(
         clippy::cast_possible_truncation,
@@ -66,17 +142,21 @@ pub fn plan(judged: &Judged, cases: usize, block: Duration, budget: Option<Durat
         reason = "a positive quotient of times; a float cast saturates"
     )]
     let fit = (budget.as_secs_f64() / block.as_secs_f64().max(1e-3)) as usize;
-    if let Some(design) = Design::within(fit, family).filter(|design| design.decidable_at().is_some()) {
-        return Ok(design);
+    let decides = |blocks: usize| Design::within(blocks).filter(|design| family.is_decidable(design));
+    if let Some(design) = decides(fit) {
+        return Ok(GatePlan { design, family });
     }
-    let blocks = (fit + 1..=26)
-        .find(|&blocks| Design::within(blocks, family).is_some_and(|d| d.decidable_at().is_some()))
-        .unwrap_or(26);
+    let last = Design::standard().last_blocks();
+    let blocks = (fit + 1..=last)
+        .find(|&blocks| decides(blocks).is_some())
+        .unwrap_or(last);
     Err(PlanError::Budget {
         budget,
         block,
         blocks,
         needed: block * u32::try_from(blocks).unwrap_or(u32::MAX) + Duration::from_secs(1),
+        metrics: family.primary(),
+        cases: cases.to_vec(),
     })
 }
 
@@ -96,6 +176,7 @@ pub enum Ended {
 /// Goes on until the statistics have what they need.
 pub struct GatePolicy {
     judged: Judged,
+    family: Family,
     decision: Decision,
     budget: Option<Duration>,
     deadline: Option<Instant>,
@@ -103,18 +184,19 @@ pub struct GatePolicy {
 }
 
 impl GatePolicy {
-    /// A policy for a planned design.
+    /// A policy for a planned comparison.
     ///
     /// # Errors
-    /// A design that is none.
+    /// If the design is invalid.
     pub fn new(
         judged: Judged,
-        design: Design,
+        plan: GatePlan,
         budget: Option<Duration>,
     ) -> Result<Self, crate::stats::compare::DesignError> {
         Ok(Self {
             judged,
-            decision: Decision::new(design)?,
+            family: plan.family,
+            decision: Decision::new(plan.design)?,
             budget,
             deadline: None,
             ended: None,
@@ -130,7 +212,7 @@ impl GatePolicy {
     /// The outcomes so far.
     #[must_use]
     pub fn outcomes(&self, run: &RunRecord) -> Vec<Outcome> {
-        self.decision.decide(&self.judged.series(run))
+        self.decision.decide(&self.judged.series(run, &self.family))
     }
 
     /// How the blocks fared.
@@ -151,7 +233,7 @@ impl Policy for GatePolicy {
             self.deadline = self.budget.map(|budget| Instant::now() + budget);
             return true;
         }
-        let series = self.judged.open_series(run);
+        let series = self.judged.open_series(run, &self.family);
         self.ended = match self.decision.progress(&series) {
             _ if series.is_empty() => Some(Ended::Missing),
             // A regression found early in a run with too many repeats is waited with: more blocks may make it count.
@@ -188,7 +270,6 @@ mod tests {
     use super::*;
     use crate::{
         measure::comparison::Pairing,
-        stats::metric::Metric,
         store::{
             arms::{BASE, CANDIDATE},
             record::CaseOutcome,
@@ -199,20 +280,52 @@ mod tests {
     fn judged() -> Judged {
         Judged {
             pairing: Pairing::Arms,
-            gated: vec![Metric::CpuPerRequest, Metric::ErrorShare],
+            gated: Metric::gated(),
             margins: BTreeMap::new(),
         }
     }
 
+    fn ids(cases: usize) -> Vec<String> {
+        (0..cases).map(|case| format!("ping/a/c{case}")).collect()
+    }
+
+    fn planned(cases: usize, budget: Option<u64>) -> Result<GatePlan, PlanError> {
+        plan(&judged(), &ids(cases), Duration::from_secs(10), budget.map(Duration::from_secs))
+    }
+
     #[test]
-    fn a_budget_without_a_decision_is_refused_with_what_it_takes() {
-        let block = Duration::from_secs(10);
-        assert!(plan(&judged(), 1, block, None).is_ok());
-        let error = plan(&judged(), 1, block, Some(Duration::from_secs(30))).unwrap_err();
+    fn the_default_plan_and_those_of_a_budget() {
+        let blocks = |budget| planned(1, budget).unwrap().design.last_blocks();
+        assert_eq!(blocks(None), 26);
+        assert_eq!(blocks(Some(100)), 10);
+        assert_eq!(blocks(Some(170)), 16);
+        assert_eq!(planned(1, None).unwrap().limits(), None);
+        assert_eq!(planned(1, Some(170)).unwrap().limits(), None);
+    }
+
+    #[test]
+    fn a_plan_of_ten_names_the_metrics_that_cannot_fail_in_it() {
+        let limits = planned(1, Some(100)).unwrap().limits().expect("a limit");
+        for metric in Metric::gated() {
+            assert_eq!(limits.contains(metric.title()), metric != Metric::CpuPerRequest, "{limits}");
+        }
+        assert!(limits.contains("10 blocks") && limits.contains("16 blocks are needed"), "{limits}");
+    }
+
+    #[test]
+    fn a_budget_is_refused_only_where_cpu_cannot_be_decided_and_names_the_cases() {
+        let error = planned(1, Some(30)).unwrap_err();
         assert!(matches!(error, PlanError::Budget { blocks: 10, .. }), "{error}");
         assert!(error.to_string().contains("--budget 1m 41s"), "{error}");
-        let design = plan(&judged(), 1, block, Some(Duration::from_secs(170))).unwrap();
-        assert_eq!(design.last_blocks(), 16);
+        // Ten blocks are enough for one case; two need sixteen.
+        let error = planned(2, Some(150)).unwrap_err().to_string();
+        for part in ["server CPU per request of 2 cases", "16 blocks are needed", "ping/a/c0, ping/a/c1", "--budget 2m 41s"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        let error = planned(30, Some(150)).unwrap_err().to_string();
+        assert!(error.contains("30 cases") && error.contains("ping/a/c19 and 10 more"), "{error}");
+        // Sixteen blocks cannot fail the other metrics of so many cases, and are no less a plan.
+        assert!(planned(98, Some(170)).unwrap().limits().is_some());
     }
 
     /// A case whose arms took so many seconds to start, block by block; 0 is a figure that is missing. In the first blocks, as
@@ -234,7 +347,8 @@ mod tests {
             gated: vec![Metric::StartUpTime],
             ..judged()
         };
-        GatePolicy::new(judged, Design::standard(cases), None).expect("a design")
+        let plan = plan(&judged, &ids(cases), Duration::from_secs(1), None).expect("a plan");
+        GatePolicy::new(judged, plan, None).expect("a design")
     }
 
     /// What the policy says after so many blocks.
@@ -294,9 +408,9 @@ mod tests {
         };
         let gated = |cases: [Value; 2]| {
             judged
-                .series(&samples::run("r", &cases))
+                .series(&samples::run("r", &cases), &judged.family(1))
                 .iter()
-                .any(|series| series.gated)
+                .any(|series| series.role.is_gated())
         };
         assert!(gated([away("a"), there("base")]) && gated([there("a"), away("base")]));
         assert!(!gated([away("a"), away("base")]));
@@ -315,7 +429,7 @@ mod tests {
     #[test]
     fn a_gate_on_nothing_is_refused() {
         assert!(matches!(
-            plan(&judged(), 0, Duration::from_secs(1), None),
+            plan(&judged(), &[], Duration::from_secs(1), None),
             Err(PlanError::Nothing(_))
         ));
     }

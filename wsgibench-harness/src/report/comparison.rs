@@ -1,10 +1,14 @@
-//! The comparison that a run carries: what `verdict.json` has, as far as reports show it.
+//! The comparison of a run: the part of `verdict.json` that reports show.
 
 use serde::Deserialize;
 
 use super::units;
 use crate::{
-    stats::{Margin, Outcome, disturbance::Disturbance},
+    stats::{
+        Margin, Outcome, SelfCheck,
+        disturbance::Disturbance,
+        self_check::{CONFIDENCE, IdenticalGates},
+    },
     store::record::RunRecord,
 };
 
@@ -57,6 +61,41 @@ impl Comparison {
         let value = run.comparison.as_ref()?;
         Some(Self::deserialize(value).map_err(|e| format!("the comparison in run {} cannot be read: {e}", run.id)))
     }
+}
+
+/// Why a self-check failed, one sentence a reason; empty where it passed.
+#[must_use]
+pub fn self_check_faults(check: &SelfCheck) -> Vec<String> {
+    let arms = check.differing().map(|pair| {
+        format!(
+            "{}: identical arms differ by {} in {}, more than chance explains (p = {:.1e})",
+            pair.case,
+            change_of(pair.margin, pair.difference),
+            pair.metric.title(),
+            pair.p
+        )
+    });
+    let gates = check
+        .identical_gates
+        .filter(IdenticalGates::alarm_too_often)
+        .map(|gates| identical_gates(&gates));
+    arms.chain(gates).collect()
+}
+
+/// What identical gates showed.
+#[must_use]
+pub fn identical_gates(gates: &IdenticalGates) -> String {
+    let undecided = match gates.undecided {
+        0 => String::new(),
+        more => format!(", {more} more without a decision"),
+    };
+    format!(
+        "{} of {} gates on identical arms called a regression (rate at most {} with a confidence of {:.0} %){undecided}",
+        gates.alarms,
+        gates.decided,
+        units::percent(gates.alarm_bound),
+        CONFIDENCE * 100.0
+    )
 }
 
 /// A change of an outcome, in the unit of its margin.

@@ -11,17 +11,15 @@ pub mod compare;
 pub mod distribution;
 pub mod disturbance;
 pub mod estimate;
-pub mod fairness;
 pub mod holm;
 pub mod metric;
-pub mod plan;
 pub mod rank;
 pub mod sample;
 pub mod self_check;
 pub mod slope;
 
 pub use baseline::{Advice, Standing, advise};
-pub use compare::{Decision, Design, Outcome, Progress, Series, StopReason, Verdict};
+pub use compare::{Decision, Design, Family, GateRole, Outcome, Progress, Series, StopReason, Verdict};
 pub use disturbance::{Disturbance, Guard};
 pub use estimate::{Estimate, Interval, Method, Summary, Tukey, summarise};
 pub use metric::{Direction, Margin, Metric, Unit};

@@ -1,53 +1,62 @@
-//! Can this machine be trusted with a gate, and what can it see? From a recording of identical arms.
+//! Whether identical arms differ by more than chance on a machine, and how small a change a gate can see there.
 //!
-//! The arms of the recording are exchangeable, so each block's labels may be swapped, and any order of the blocks
-//! may be dealt out: many gates on identical code come from one recording. The share of them that alarm bounds the
-//! false-alarm rate; gates into which a change is planted show what the machine can see.
+//! A recording of identical arms is a comparison whose answer is known. Its arms were launched in random order, so that the sign
+//! of each block's difference is a fair coin on a sound machine, and the sign-flip test of the labels *as they were* is exact.
+//! Labels that are dealt anew at random would make every recording pass: they hide whatever favours one arm.
+//!
+//! One recording says nothing about how often a gate alarms. Only real gates on identical arms do: [`IdenticalGates`].
 
 use std::collections::BTreeMap;
 
-use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
-use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
-use super::compare::evidence::{detectable, reach};
-use super::compare::{Decision, Design, DesignError, Series, Verdict};
-use super::distribution::{proportion_upper_bound, t_statistic, t_upper_tail};
+use super::compare::evidence::{detectable, two_sided_p};
+use super::compare::{Design, DesignError, Series, design};
+use super::distribution::{proportion_lower_bound, proportion_upper_bound};
+use super::holm;
 use super::metric::{Margin, Metric};
 use super::sample::{float, mean, std_dev};
 
-/// Gates dealt from a recording unless told otherwise.
-pub const RELABELS: usize = 10_000;
+/// The probability with which a sound machine is refused, at most.
+pub const ALPHA: f64 = 0.01;
 
-/// The confidence of the bound.
+/// The share of [`ALPHA`] that server CPU time per request gets; the other metrics share the rest. The others' margins are
+/// wide against their spread, so that a small share is enough for them.
+const CPU_SHARE: f64 = 0.9;
+
+/// The confidence of the bound that identical gates give.
 pub const CONFIDENCE: f64 = 0.95;
 
-/// What a recording of identical arms says of its machine.
+/// The result of a self-check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct SelfCheck {
-    /// Gates dealt.
-    pub relabels: usize,
-    /// Of them, those that alarmed.
-    pub alarms: usize,
-    /// Upper bound of the false-alarm rate (Clopper and Pearson, 95 %).
-    pub alarm_bound: f64,
-    /// The rate that it must not exceed.
+    /// The probability with which a sound machine is refused, at most.
     pub alpha: f64,
-    /// Whether it does not: a gate on a machine that failed is refused.
+    /// Whether the identical arms differed by no more than chance, and identical gates alarmed no more often than they may. A
+    /// gate on a machine that failed is refused.
     pub passed: bool,
-    /// Each pair of the recording.
+    /// Each gated (case, metric) pair of the recording.
     pub pairs: Vec<PairCheck>,
-    /// Each metric: the worst of its pairs.
+    /// Each gated metric: the worst of its pairs.
     pub metrics: Vec<MetricCheck>,
+    /// What real gates on identical arms showed, where some were run.
+    #[serde(default)]
+    pub identical_gates: Option<IdenticalGates>,
 }
 
 impl SelfCheck {
-    /// The pairs whose arms differ by more than chance, though they are the same: p at most 0.01 over all pairs (Bonferroni).
-    pub fn favoured(&self) -> impl Iterator<Item = &PairCheck> {
-        let level = 0.01 / float(self.pairs.len());
-        self.pairs.iter().filter(move |pair| pair.label_p <= level)
+    /// Adds what identical gates showed. The machine fails if they alarm more often than the gate's error rate explains.
+    #[must_use]
+    pub fn with_gates(mut self, gates: IdenticalGates) -> Self {
+        self.passed &= !gates.alarm_too_often();
+        self.identical_gates = Some(gates);
+        self
+    }
+
+    /// The pairs whose arms differed by more than chance, although they are identical.
+    pub fn differing(&self) -> impl Iterator<Item = &PairCheck> {
+        self.pairs.iter().filter(|pair| pair.adjusted_p <= self.alpha)
     }
 }
 
@@ -59,46 +68,83 @@ pub struct PairCheck {
     pub case: String,
     /// What was measured.
     pub metric: Metric,
+    /// The smallest change that matters.
+    pub margin: Margin,
     /// Usable blocks in the recording.
     pub blocks: usize,
     /// Standard deviation of the blocks' log ratios (differences, where the margin is absolute).
     pub spread: f64,
-    /// The smallest change for the worse that the design finds with a probability of 0.8 (a share; in the metric's
-    /// unit where the margin is absolute); none where it could find none.
+    /// The smallest change for the worse that the gate's whole plan finds with a probability of 0.8 (a share; in the metric's
+    /// unit where the margin is absolute); none where it can find none.
     pub mde: Option<f64>,
-    /// Share of the gates with a planted change that caught it. Planted is the margin; twice the margin where it is
-    /// absolute, since a rise must exceed it.
-    pub caught_at_margin: f64,
-    /// Candidate against base, as a share of the base (difference, where absolute). The arms are identical and the order is
-    /// random, so that it should be chance: a small p-value says that the harness itself favours one arm.
-    pub label_effect: f64,
-    /// Two-sided p-value of that effect.
-    pub label_p: f64,
+    /// Candidate against base as a share of the base (difference, where the margin is absolute). The arms are identical: 0 but
+    /// for chance.
+    pub difference: f64,
+    /// Two-sided p-value of that difference: sign-flip test, sign test where the margin is absolute.
+    pub p: f64,
+    /// The same after Holm's adjustment over the recording's pairs.
+    pub adjusted_p: f64,
 }
 
 /// One metric over its pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct MetricCheck {
-    /// Which.
+    /// What was measured.
     pub metric: Metric,
     /// The smallest change that matters.
     pub margin: Margin,
     /// The largest minimum detectable effect of its pairs; none where one of them has none.
     pub mde: Option<f64>,
-    /// Whether that lies within the margin: the metric may then be gated on this machine.
+    /// Whether that lies within the margin: a gate here finds a change of the margin with a probability of 0.8.
     pub sees_its_margin: bool,
+    /// Whether identical arms differed in it by more than chance.
+    pub differs: bool,
 }
 
-/// A recording that says nothing.
+/// What real gates on identical arms showed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct IdenticalGates {
+    /// Gates that came to a decision.
+    pub decided: usize,
+    /// Of them, those that called a regression.
+    pub alarms: usize,
+    /// Gates without a decision (an unsteady machine, a missing measurement): neither an alarm nor a pass.
+    pub undecided: usize,
+    /// Upper bound of the false-alarm rate at [`CONFIDENCE`] (Clopper and Pearson); 1 where none was decided.
+    pub alarm_bound: f64,
+}
+
+impl IdenticalGates {
+    /// The bound that these gates allow.
+    #[must_use]
+    pub fn new(decided: usize, alarms: usize, undecided: usize) -> Self {
+        Self {
+            decided,
+            alarms,
+            undecided,
+            alarm_bound: proportion_upper_bound(alarms, decided, CONFIDENCE),
+        }
+    }
+
+    /// Whether there are more alarms than the gate's error rate explains: its exact lower bound at a confidence of 99.8 % lies
+    /// above that rate. (Three of twenty, say, or two of four.)
+    #[must_use]
+    pub fn alarm_too_often(&self) -> bool {
+        proportion_lower_bound(self.alarms, self.decided, 0.998) > design::ALPHA
+    }
+}
+
+/// Why a recording cannot be judged.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SelfCheckError {
     /// No gated pair in it.
-    #[error("the recording holds no gated metric: record at least one case with the gate's metrics")]
+    #[error("the recording holds no gated metric; record at least one case with a metric of the gate")]
     Empty,
-    /// Too short.
+    /// Too few blocks.
     #[error(
-        "{case}, {metric}: the recording has {blocks} usable blocks, and the gate's first look needs {needed}: record more"
+        "{case}, {metric}: the recording has {blocks} usable blocks and the first look of a gate needs {needed}; record more blocks (`--launches`)"
     )]
     TooShort {
         /// The case's id.
@@ -107,211 +153,114 @@ pub enum SelfCheckError {
         metric: Metric,
         /// Usable blocks.
         blocks: usize,
-        /// How many it takes.
+        /// Blocks of the first look.
         needed: usize,
     },
-    /// Too few gates for the bound to come below alpha, whatever they say.
-    #[error("{relabels} relabelled gates cannot bound a false-alarm rate of {alpha}: take at least {needed}")]
-    TooFewRelabels {
-        /// How many were asked for.
-        relabels: usize,
-        /// The rate to bound.
-        alpha: f64,
-        /// How many it takes without a single alarm.
-        needed: usize,
-    },
-    /// The design is none.
+    /// An invalid design.
     #[error(transparent)]
     Design(#[from] DesignError),
 }
 
-/// Deals `relabels` gates by `design` from a recording whose blocks are (first launched, second launched) of the same
-/// arm. Pairs of the same case share their blocks: they are relabelled together.
+/// Judges a recording of identical arms. `design` is the gate's: it decides what the gate could see.
 ///
-/// Blocks are dealt without replacement where there are enough for the last look, with replacement otherwise. The
-/// family is that of `design` or that of the recording, whichever is larger.
+/// The machine is refused if any gated pair's arms differ by more than chance: two-sided, Holm's procedure over the pairs, at
+/// [`ALPHA`]. Advisory series are left out.
 ///
 /// # Errors
 ///
-/// When the recording has no gated pair or too few blocks, or `relabels` are too few to bound the rate.
-pub fn self_check(
-    recording: &[Series],
-    design: &Design,
-    relabels: usize,
-    seed: u64,
-) -> Result<SelfCheck, SelfCheckError> {
-    let gated = recording.iter().filter(|series| series.gated).count();
-    let design = Design {
-        family: design.family.max(gated),
-        ..design.clone()
-    };
-    let decision = Decision::new(design.clone())?;
-    check_enough(recording, gated, &design, relabels)?;
-
-    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let counted: Vec<Series> = recording.iter().filter(|series| series.gated).cloned().collect();
-    let mut dealer = Dealer::new(&counted, design.last_blocks());
-    let mut alarms = 0;
-    for _ in 0..relabels {
-        let verdicts = decision.replay(dealer.deal(&mut rng));
-        alarms += usize::from(verdicts.contains(&Verdict::Regression));
-    }
-    let alarm_bound = proportion_upper_bound(alarms, relabels, CONFIDENCE);
-    let planted = (relabels / 10).max(1);
-    let pairs: Vec<PairCheck> = recording
-        .iter()
-        .map(|series| check_pair(series, &decision, planted, &mut rng))
-        .collect();
-    Ok(SelfCheck {
-        relabels,
-        alarms,
-        alarm_bound,
-        alpha: design.alpha,
-        passed: alarm_bound <= design.alpha,
-        metrics: by_metric(recording, &pairs),
-        pairs,
-    })
-}
-
-fn check_enough(recording: &[Series], gated: usize, design: &Design, relabels: usize) -> Result<(), SelfCheckError> {
-    if gated == 0 {
+/// When the recording has no gated pair, or a primary one has fewer blocks than the gate's first look.
+pub fn self_check(recording: &[Series], design: &Design) -> Result<SelfCheck, SelfCheckError> {
+    design.check()?;
+    let gated: Vec<&Series> = recording.iter().filter(|series| series.role.is_gated()).collect();
+    if gated.is_empty() {
         return Err(SelfCheckError::Empty);
     }
     let needed = design.looks[0].blocks;
-    for series in recording {
-        let blocks = series.differences().len();
-        if blocks < needed {
+    let mut pairs = Vec::with_capacity(gated.len());
+    for series in &gated {
+        let pair = check_pair(series, design);
+        if series.role.is_primary() && pair.blocks < needed {
             return Err(SelfCheckError::TooShort {
-                case: series.case.clone(),
-                metric: series.metric,
-                blocks,
+                case: pair.case,
+                metric: pair.metric,
+                blocks: pair.blocks,
                 needed,
             });
         }
+        pairs.push(pair);
     }
-    if proportion_upper_bound(0, relabels, CONFIDENCE) > design.alpha {
-        let needed = without_alarm(design.alpha);
-        return Err(SelfCheckError::TooFewRelabels {
-            relabels,
-            alpha: design.alpha,
-            needed,
-        });
+    let p_values: Vec<f64> = pairs.iter().map(|pair| pair.p).collect();
+    for (pair, adjusted) in pairs.iter_mut().zip(holm::adjust(&p_values, &weights(&gated))) {
+        pair.adjusted_p = adjusted;
     }
-    Ok(())
+    Ok(SelfCheck {
+        alpha: ALPHA,
+        passed: pairs.iter().all(|pair| pair.adjusted_p > ALPHA),
+        metrics: by_metric(&pairs),
+        pairs,
+        identical_gates: None,
+    })
 }
 
-/// How many gates without a single alarm bound the rate by `alpha`: `(1 - alpha)^n` falls to what is left of the
-/// confidence.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "positive, and saturating above usize"
-)]
-fn without_alarm(alpha: f64) -> usize {
-    ((1.0 - CONFIDENCE).ln() / (-alpha).ln_1p()).ceil() as usize
-}
-
-/// Deals gates from a recording.
-struct Dealer<'a> {
-    recording: &'a [Series],
-    /// Series by case: what shares its launches.
-    cases: Vec<Vec<usize>>,
-    blocks: usize,
-    dealt: Vec<Series>,
-}
-
-impl<'a> Dealer<'a> {
-    fn new(recording: &'a [Series], blocks: usize) -> Self {
-        let mut cases: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (index, series) in recording.iter().enumerate() {
-            cases.entry(&series.case).or_default().push(index);
-        }
-        let dealt = recording.to_vec();
-        Self {
-            recording,
-            cases: cases.into_values().collect(),
-            blocks,
-            dealt,
-        }
-    }
-
-    fn deal(&mut self, rng: &mut Xoshiro256PlusPlus) -> &mut [Series] {
-        for members in &self.cases {
-            let recorded = members
-                .iter()
-                .map(|&index| self.recording[index].blocks.len())
-                .min()
-                .unwrap_or(0);
-            let mut order: Vec<usize> = (0..recorded).collect();
-            order.shuffle(rng);
-            if recorded < self.blocks {
-                order = (0..self.blocks).map(|_| rng.random_range(..recorded)).collect();
-            }
-            order.truncate(self.blocks);
-            let swapped: Vec<bool> = order.iter().map(|_| rng.random()).collect();
-            for &index in members {
-                let label = |(&block, &swap): (&usize, &bool)| {
-                    let (first, second) = self.recording[index].blocks[block];
-                    if swap { (second, first) } else { (first, second) }
-                };
-                self.dealt[index].blocks.clear();
-                self.dealt[index].blocks.extend(order.iter().zip(&swapped).map(label));
-            }
-        }
-        &mut self.dealt
-    }
-}
-
-fn check_pair(series: &Series, decision: &Decision, planted: usize, rng: &mut Xoshiro256PlusPlus) -> PairCheck {
-    let design = decision.design();
+fn check_pair(series: &Series, design: &Design) -> PairCheck {
     let differences = series.differences();
-    let spread = std_dev(&differences);
-    let relative = matches!(series.margin, Margin::Relative(_));
-    let natural = |difference: f64| if relative { difference.exp_m1() } else { difference };
     let sign = series.metric.direction().worse();
-
-    // Alone, but with the family's weight: the others are unchanged, and give way to no one.
-    let alone = [Series {
-        gated: true,
-        ..series.clone()
-    }];
-    let mut dealer = Dealer::new(&alone, design.last_blocks());
-    let caught = (0..planted)
-        .filter(|_| {
-            let dealt = dealer.deal(rng);
-            for (_, candidate) in &mut dealt[0].blocks {
-                match series.margin {
-                    Margin::Relative(_) => *candidate *= (sign * reach(series.margin)).exp(),
-                    Margin::Absolute(value) => *candidate += sign * 2.0 * value,
-                }
-            }
-            decision.replay(dealt)[0] == Verdict::Regression
-        })
-        .count();
-    let t = t_statistic(&differences);
+    let natural = |difference: f64| match series.margin {
+        Margin::Relative(_) => (sign * difference).exp_m1(),
+        Margin::Absolute(_) => sign * difference,
+    };
+    // Below two blocks there is neither a spread nor a test.
+    let known = differences.len() > 1;
+    let spread = if known { std_dev(&differences) } else { 0.0 };
+    let mde = known
+        .then(|| detectable(spread, series.margin, design, series.role.weight()))
+        .flatten();
     PairCheck {
         case: series.case.clone(),
         metric: series.metric,
+        margin: series.margin,
         blocks: differences.len(),
         spread,
-        mde: detectable(spread, series.margin, design).map(|found| natural(sign * found).abs()),
-        caught_at_margin: float(caught) / float(planted),
-        label_effect: natural(sign * mean(&differences)),
-        label_p: (2.0 * t_upper_tail(t.abs(), float(differences.len()) - 1.0)).min(1.0),
+        mde: mde.map(|found| natural(found).abs()),
+        difference: if known { natural(mean(&differences)) } else { 0.0 },
+        p: two_sided_p(&differences, series.margin, design.seed),
+        adjusted_p: 1.0,
     }
 }
 
-fn by_metric(recording: &[Series], pairs: &[PairCheck]) -> Vec<MetricCheck> {
+/// [`CPU_SHARE`] for server CPU time per request, the rest for the others; all equal where it is alone or absent.
+fn weights(gated: &[&Series]) -> Vec<f64> {
+    let is_cpu = |series: &&Series| series.metric == Metric::CpuPerRequest;
+    let cpu = gated.iter().copied().filter(|series| is_cpu(series)).count();
+    let others = gated.len() - cpu;
+    if cpu == 0 || others == 0 {
+        return holm::equal_weights(gated.len());
+    }
+    gated
+        .iter()
+        .map(|series| {
+            if is_cpu(series) {
+                CPU_SHARE / float(cpu)
+            } else {
+                (1.0 - CPU_SHARE) / float(others)
+            }
+        })
+        .collect()
+}
+
+fn by_metric(pairs: &[PairCheck]) -> Vec<MetricCheck> {
     let mut found: BTreeMap<Metric, MetricCheck> = BTreeMap::new();
-    for (series, pair) in recording.iter().zip(pairs) {
+    for pair in pairs {
         let entry = found.entry(pair.metric).or_insert(MetricCheck {
             metric: pair.metric,
-            margin: series.margin,
+            margin: pair.margin,
             mde: Some(0.0),
             sees_its_margin: true,
+            differs: false,
         });
         entry.mde = entry.mde.zip(pair.mde).map(|(worst, mde)| worst.max(mde));
-        entry.sees_its_margin = entry.mde.is_some_and(|mde| mde <= series.margin.value() + 1e-12);
+        entry.sees_its_margin = entry.mde.is_some_and(|mde| mde <= pair.margin.value() + 1e-12);
+        entry.differs |= pair.adjusted_p <= ALPHA;
     }
     found.into_values().collect()
 }

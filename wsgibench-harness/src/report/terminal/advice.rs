@@ -6,7 +6,7 @@ use super::text::{INDENT, wrapped};
 use crate::{
     measure::event::Advised,
     report::{comparison, units},
-    stats::{Advice, SelfCheck, Standing},
+    stats::{Advice, SelfCheck, Standing, self_check::MetricCheck},
 };
 
 pub(super) fn advised(baseline: &str, cases: &[Advised]) -> String {
@@ -59,53 +59,43 @@ fn one(advice: &Advice) -> String {
 
 pub(super) fn self_checked(check: &SelfCheck) -> String {
     let mut text = String::from("\n");
-    let verdict = if check.passed {
-        style("passed").green().to_string()
+    let (verdict, meaning) = if check.passed {
+        (
+            style("passed").green(),
+            "identical arms differed by no more than chance".to_owned(),
+        )
     } else {
-        style("failed").red().to_string()
+        (style("failed").red(), comparison::self_check_faults(check).join("; "))
     };
-    text.push_str(&wrapped(
-        &format!("self-check {verdict}: "),
-        &format!(
-            "{} of {} gates on identical code alarmed, at most {} in truth; allowed are {}",
-            check.alarms,
-            units::grouped(check.relabels as u64),
-            units::percent(check.alarm_bound),
-            units::percent(check.alpha)
-        ),
-    ));
+    text.push_str(&wrapped(&format!("self-check {verdict}: "), &meaning));
     for metric in &check.metrics {
-        let mde = metric
-            .mde
-            .map_or_else(|| "nothing".into(), |mde| comparison::size_of(metric.margin, mde));
-        let use_of_it = if metric.sees_its_margin {
-            "may be gated here"
-        } else {
-            "too coarse to gate on here"
-        };
-        text.push_str(&wrapped(
-            "  ",
-            &format!(
-                "{}: sees changes from {mde} on (margin {}), {use_of_it}",
-                metric.metric.title(),
-                metric.margin
-            ),
-        ));
+        text.push_str(&wrapped("  ", &sight(metric)));
     }
-    for pair in check.favoured() {
-        let effect = comparison::change_of(pair.metric.default_margin(), pair.label_effect);
-        text.push_str(&wrapped(
-            "  ",
-            &format!(
-                "{}, {}: the candidate differs by {effect} though both arms are the same (p {:.1e}): the harness favours one of \
-                 them here, and a gate would too; please report it",
-                pair.case,
-                pair.metric.title(),
-                pair.label_p
-            ),
-        ));
-    }
+    let gates = check.identical_gates.map_or_else(
+        || {
+            "the rate of false alarms was not observed: a self-check is one comparison; `--self-check --gates N` runs N gates on \
+             identical arms"
+                .to_owned()
+        },
+        |gates| comparison::identical_gates(&gates),
+    );
+    text.push_str(&wrapped("  ", &gates));
     text
+}
+
+/// How small a change of a metric a gate can see.
+fn sight(check: &MetricCheck) -> String {
+    let title = check.metric.title();
+    let margin = check.margin;
+    let Some(mde) = check.mde else {
+        return format!("{title}: no change can be told from chance here (margin {margin}); it never fails a gate");
+    };
+    let mde = comparison::size_of(margin, mde);
+    if check.sees_its_margin {
+        format!("{title}: a gate sees changes from {mde} on (margin {margin})")
+    } else {
+        format!("{title}: a gate sees changes from {mde} on, more than the margin of {margin}: smaller ones pass")
+    }
 }
 
 #[cfg(test)]
@@ -113,50 +103,78 @@ mod tests {
     use super::*;
     use crate::stats::{
         Metric,
-        self_check::{MetricCheck, PairCheck},
+        self_check::{IdenticalGates, PairCheck},
     };
 
-    #[test]
-    fn identical_arms_that_differ_are_told() {
-        let pair = |case: &str, label_p: f64| PairCheck {
+    fn check() -> SelfCheck {
+        let pair = |case: &str, adjusted_p: f64| PairCheck {
             case: case.into(),
             metric: Metric::CpuPerRequest,
+            margin: Metric::CpuPerRequest.default_margin(),
             blocks: 26,
             spread: 0.01,
             mde: Some(0.01),
-            caught_at_margin: 1.0,
-            label_effect: 0.013,
-            label_p,
+            difference: 0.013,
+            p: 1e-4,
+            adjusted_p,
         };
-        let metric = |metric: Metric, mde: f64| MetricCheck {
+        let metric = |metric: Metric, mde: Option<f64>, sees_its_margin: bool| MetricCheck {
             metric,
             margin: metric.default_margin(),
-            mde: Some(mde),
-            sees_its_margin: true,
+            mde,
+            sees_its_margin,
+            differs: false,
         };
-        let check = SelfCheck {
-            relabels: 10_000,
-            alarms: 12,
-            alarm_bound: 0.002,
+        SelfCheck {
             alpha: 0.01,
-            passed: true,
+            passed: false,
             pairs: vec![pair("ping/one/c1", 0.2), pair("ping/two/c1", 1e-4)],
-            metrics: vec![metric(Metric::CpuPerRequest, 0.01), metric(Metric::ErrorShare, 0.001)],
-        };
-        let text = self_checked(&check);
-        let text = console::strip_ansi_codes(&text)
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
-        assert!(text.contains("12 of 10,000 gates on identical code alarmed"), "{text}");
-        assert!(
-            text.contains("error share: sees changes from 0.100 percentage points on"),
-            "{text}"
-        );
-        assert!(
-            text.contains("ping/two/c1") && text.contains("+1.30 %") && text.contains("p 1.0e-4"),
-            "{text}"
-        );
+            metrics: vec![
+                metric(Metric::CpuPerRequest, Some(0.01), true),
+                metric(Metric::ErrorShare, Some(0.001), true),
+                metric(Metric::Throughput, Some(0.09), false),
+                metric(Metric::P99, None, false),
+            ],
+            identical_gates: None,
+        }
+    }
+
+    fn plain(check: &SelfCheck) -> String {
+        let text = self_checked(check);
+        let text = console::strip_ansi_codes(&text);
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_failed_self_check_names_the_arms_that_differ_and_what_a_gate_sees() {
+        let text = plain(&check());
+        for part in [
+            "self-check failed: ping/two/c1: identical arms differ by +1.30 % in server CPU per request",
+            "(p = 1.0e-4)",
+            "error share: a gate sees changes from 0.100 percentage points on",
+            "throughput: a gate sees changes from 9.00 % on, more than the margin of 5 %: smaller ones pass",
+            "99th percentile of latency: no change can be told from chance here",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
         assert!(!text.contains("ping/one/c1"), "{text}");
+    }
+
+    #[test]
+    fn a_rate_of_false_alarms_is_told_only_where_gates_were_run() {
+        let mut check = check();
+        check.pairs[1].adjusted_p = 0.5;
+        check.passed = true;
+        let text = plain(&check);
+        assert!(text.contains("self-check passed"), "{text}");
+        assert!(text.contains("the rate of false alarms was not observed"), "{text}");
+        let text = plain(&check.with_gates(IdenticalGates::new(20, 0, 1)));
+        assert!(
+            text.contains(
+                "0 of 20 gates on identical arms called a regression (rate at most 13.9 % with a confidence of 95 %), 1 more without \
+                 a decision"
+            ),
+            "{text}"
+        );
     }
 }

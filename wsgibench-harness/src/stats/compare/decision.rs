@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::design::{Design, DesignError, EQUIVALENCE_CONFIDENCE};
 use super::evidence::{Differences, Effort, Prepared, detectable, floor, mean_of, tails};
-use super::{Outcome, Series, Verdict};
+use super::{GateRole, Outcome, Series, Verdict};
 use crate::stats::estimate::{Interval, t_interval};
 use crate::stats::holm;
 use crate::stats::metric::{Margin, Metric};
-use crate::stats::sample::{mean, std_dev};
+use crate::stats::sample::{float, mean, std_dev};
 
 /// Judges families of series by one [`Design`].
 #[derive(Clone, Debug)]
@@ -81,95 +81,64 @@ impl Decision {
     #[must_use]
     pub fn decide(&self, series: &[Series]) -> Vec<Outcome> {
         let judged = self.judge_all(series, Effort::Full);
-        let (worse, better) = self.adjusted(series, &judged);
+        let weights = weights(series);
+        let (worse, better) = adjusted(series, &judged, &weights);
         let verdicts = self.verdicts_from(series, &judged, &worse, &better);
-        let advisory = series.iter().filter(|series| !series.gated).count();
-        let each = series
-            .iter()
-            .zip(&judged)
-            .zip(verdicts)
-            .zip(worse.into_iter().zip(better));
-        each.map(|(((series, judged), (verdict, notes)), (worse, better))| {
-            let adjusted_p = if judged.mean < 0.0 { better } else { worse };
-            let family = self.family(series.gated, if series.gated { 0 } else { advisory });
-            self.outcome(series, judged, verdict, (adjusted_p, family), notes)
-        })
-        .collect()
+        verdicts
+            .into_iter()
+            .enumerate()
+            .map(|(index, (verdict, notes))| {
+                let judged = &judged[index];
+                let adjusted_p = if judged.mean < 0.0 { better[index] } else { worse[index] };
+                self.outcome(&series[index], judged, verdict, (adjusted_p, weights[index]), notes)
+            })
+            .collect()
     }
 
     /// The verdicts alone, in order: the same as those of [`Decision::decide`], much faster.
     #[must_use]
     pub fn verdicts(&self, series: &[Series]) -> Vec<Verdict> {
         let judged = self.judge_all(series, Effort::Verdicts);
-        let (worse, better) = self.adjusted(series, &judged);
+        let (worse, better) = adjusted(series, &judged, &weights(series));
         self.verdicts_from(series, &judged, &worse, &better)
             .into_iter()
             .map(|(verdict, _)| verdict)
             .collect()
     }
 
-    /// Whether the blocks so far end the comparison. A look is reached when every gated series has its blocks (every
-    /// series, where none is gated). A series whose blocks stay unusable never reaches one: the caller bounds its attempts,
-    /// and refuses a comparison of nothing beforehand.
+    /// Whether the blocks so far end the comparison. A look is reached when every primary series has its blocks (every
+    /// series, where none is primary): a secondary one that lacks figures does not prolong the run. A series whose blocks stay
+    /// unusable never reaches a look: the caller bounds its attempts, and refuses a comparison of nothing beforehand.
     #[must_use]
     pub fn progress(&self, series: &[Series]) -> Progress {
-        let any_gated = series.iter().any(|series| series.gated);
-        let counted: Vec<&Series> = series.iter().filter(|series| series.gated || !any_gated).collect();
-        let blocks = counted
+        let any_primary = series.iter().any(|series| series.role.is_primary());
+        let blocks = series
             .iter()
-            .map(|series| Differences::count(series))
+            .filter(|series| series.role.is_primary() || !any_primary)
+            .map(Differences::count)
             .min()
             .unwrap_or(0);
         let Some(next) = self.design.looks.iter().find(|look| look.blocks > blocks) else {
             return Progress::Stop(StopReason::LastLook);
         };
-        let judged: Vec<Judged> = counted
+        let any_gated = series.iter().any(|series| series.role.is_gated());
+        let counted: Vec<(&Series, Judged, f64)> = series
             .iter()
-            .map(|series| self.judge(series, Effort::Verdicts))
+            .zip(weights(series))
+            .filter(|(series, _)| series.role.is_gated() || !any_gated)
+            .map(|(series, weight)| (series, self.judge(series, Effort::Verdicts), weight))
             .collect();
-        let certainly_worse = |(series, judged): (&&Series, &Judged)| {
-            let family = crate::stats::sample::float(self.family(series.gated, counted.len()));
-            judged.mean > floor(series.margin) && judged.spent_worse * family <= self.design.alpha
+        let certainly_worse = |(series, judged, weight): &(&Series, Judged, f64)| {
+            judged.mean > floor(series.margin) && judged.spent_worse <= self.design.alpha * weight
         };
-        if any_gated && counted.iter().zip(&judged).any(certainly_worse) {
+        if any_gated && counted.iter().any(certainly_worse) {
             return Progress::Stop(StopReason::Regression);
         }
-        if self.design.stop_when_equivalent && !judged.is_empty() && judged.iter().all(|judged| judged.equivalent) {
+        let is_equivalent = |(_, judged, _): &(&Series, Judged, f64)| judged.equivalent;
+        if self.design.stop_when_equivalent && !counted.is_empty() && counted.iter().all(is_equivalent) {
             return Progress::Stop(StopReason::Equivalent);
         }
         Progress::Continue { next_look: next.blocks }
-    }
-
-    /// The verdicts of a recording, asked for at the looks as a run would: blocks after an early stop are not seen.
-    #[must_use]
-    pub fn replay(&self, series: &[Series]) -> Vec<Verdict> {
-        let mut seen: Vec<Series> = series
-            .iter()
-            .map(|one| Series {
-                blocks: Vec::with_capacity(one.blocks.len()),
-                ..one.clone()
-            })
-            .collect();
-        let most = series.iter().map(|one| one.blocks.len()).max().unwrap_or(0);
-        for look in &self.design.looks {
-            for (seen, all) in seen.iter_mut().zip(series) {
-                let upto = look.blocks.min(all.blocks.len());
-                seen.blocks.extend_from_slice(&all.blocks[seen.blocks.len()..upto]);
-            }
-            if look.blocks >= most || matches!(self.progress(&seen), Progress::Stop(_)) {
-                break;
-            }
-        }
-        self.verdicts(&seen)
-    }
-
-    /// Pairs that could be missing count too in the gate's family; the advisory one has what it has.
-    fn family(&self, gated: bool, present: usize) -> usize {
-        if gated {
-            present.max(self.design.family)
-        } else {
-            present
-        }
     }
 
     fn judge_all(&self, series: &[Series], effort: Effort) -> Vec<Judged> {
@@ -209,28 +178,6 @@ impl Decision {
             equivalent,
             interval,
         }
-    }
-
-    /// Holm over the gated family and over the advisory one, for the worse and for the better.
-    fn adjusted(&self, series: &[Series], judged: &[Judged]) -> (Vec<f64>, Vec<f64>) {
-        let (mut worse, mut better) = (vec![1.0; series.len()], vec![1.0; series.len()]);
-        for gated in [true, false] {
-            let members: Vec<usize> = (0..series.len())
-                .filter(|&index| series[index].gated == gated)
-                .collect();
-            let family = self.family(gated, members.len());
-            let adjust = |pick: fn(&Judged) -> f64| {
-                let raw: Vec<f64> = members.iter().map(|&index| pick(&judged[index])).collect();
-                holm::adjust(&raw, family)
-            };
-            for (&index, adjusted) in members.iter().zip(adjust(|judged| judged.spent_worse)) {
-                worse[index] = adjusted;
-            }
-            for (&index, adjusted) in members.iter().zip(adjust(|judged| judged.spent_better)) {
-                better[index] = adjusted;
-            }
-        }
-        (worse, better)
     }
 
     fn verdicts_from(
@@ -277,7 +224,7 @@ impl Decision {
         series: &Series,
         judged: &Judged,
         verdict: Verdict,
-        (adjusted_p, family): (f64, usize),
+        (adjusted_p, weight): (f64, f64),
         mut notes: Vec<String>,
     ) -> Outcome {
         let relative = matches!(series.margin, Margin::Relative(_));
@@ -306,31 +253,16 @@ impl Decision {
             }
         });
         let spread = (judged.blocks > 1).then(|| std_dev(&judged.differences.values[..judged.blocks]));
-        let design = Design {
-            family,
-            ..self.design.clone()
-        };
-        let mde = spread.and_then(|spread| detectable(spread, series.margin, &design));
+        let mde = spread.and_then(|spread| detectable(spread, series.margin, &self.design, weight));
         // For the worse: a rise, or a fall where more is better.
         let mde = mde.map(|found| natural(found).abs());
-        // A look too early for so large a family could have called nothing a regression: it counts as if it had not been.
-        let decidable = self.design.decidable_at();
-        let too_early = series.gated && decidable.is_none_or(|needed| judged.blocks < needed);
-        let undecided = !judged.looked || (too_early && verdict == Verdict::Inconclusive);
-        if !judged.looked {
-            let needed = self.design.looks.first().map_or(0, |look| look.blocks);
+        let undecided = self.undecided(series, judged, verdict, weight);
+        notes.extend(undecided.clone());
+        if undecided.is_none() && mde.is_none() && verdict == Verdict::Inconclusive && judged.looked {
             notes.push(format!(
-                "undecided: {} usable blocks, and the first look needs {needed}",
+                "cannot be told from chance in {} blocks, whatever the change",
                 judged.blocks
             ));
-        } else if undecided {
-            let needed = decidable.map_or_else(|| "more than are planned".to_owned(), |blocks| blocks.to_string());
-            notes.push(format!(
-                "undecided: {} usable blocks, and the first look that could tell any change among so many gated pairs needs {needed}",
-                judged.blocks
-            ));
-        } else if mde.is_none() && verdict == Verdict::Inconclusive {
-            notes.push("no change could be told from chance in so few blocks with so many gated pairs".to_owned());
         }
         if judged.differences.unusable > 0 {
             notes.push(match judged.differences.unusable {
@@ -341,7 +273,9 @@ impl Decision {
         Outcome {
             case: series.case.clone(),
             metric: series.metric,
-            gated: series.gated,
+            gated: series.role.is_gated(),
+            primary: series.role.is_primary(),
+            weight,
             verdict,
             base: arm(|block| block.0),
             candidate: arm(|block| block.1),
@@ -358,10 +292,76 @@ impl Decision {
             spread,
             blocks: judged.blocks,
             unusable_blocks: judged.differences.unusable,
-            undecided,
+            undecided: undecided.is_some(),
             notes,
         }
     }
+
+    /// Why nothing was decided, where a gate must not pass on it.
+    ///
+    /// Of a primary pair: too few blocks for any look, or for the first look at which its weight allows a rejection (a
+    /// regression of any size would have been missed before). Of the others: most blocks lack the figure. That their blocks
+    /// are too few to reject anything blocks no gate.
+    fn undecided(&self, series: &Series, judged: &Judged, verdict: Verdict, weight: f64) -> Option<String> {
+        let blocks = judged.blocks;
+        if series.role.is_gated() && !series.role.is_primary() {
+            let all = series.blocks.len();
+            let usable = judged.differences.values.len();
+            return (!judged.looked && 2 * usable < all)
+                .then(|| format!("undecided: {} of {all} blocks lack a usable value", all - usable));
+        }
+        if !judged.looked {
+            let needed = self.design.looks.first().map_or(0, |look| look.blocks);
+            return Some(format!(
+                "undecided: {blocks} usable blocks, and the first look needs {needed}"
+            ));
+        }
+        let decidable = self.design.decidable_at(weight);
+        let is_too_early = series.role.is_primary() && decidable.is_none_or(|needed| blocks < needed);
+        (is_too_early && verdict == Verdict::Inconclusive).then(|| {
+            let needed = decidable.map_or_else(|| "more than are planned".to_owned(), |blocks| blocks.to_string());
+            format!(
+                "undecided: {blocks} usable blocks, and the first look that can tell a change from chance among so many cases \
+                 needs {needed}"
+            )
+        })
+    }
+}
+
+/// Each series' share of its family's error rate: the roles' weights in the gate (scaled down if they sum to more than 1),
+/// equal ones among the advisory series.
+fn weights(series: &[Series]) -> Vec<f64> {
+    let gated: f64 = series.iter().map(|series| series.role.weight()).sum();
+    let advisory = series.iter().filter(|series| !series.role.is_gated()).count();
+    series
+        .iter()
+        .map(|series| match series.role {
+            GateRole::Advisory => 1.0 / float(advisory.max(1)),
+            GateRole::Secondary(weight) | GateRole::Primary(weight) => weight / gated.max(1.0),
+        })
+        .collect()
+}
+
+/// Holm's adjustment over the gated family and over the advisory one, for the worse and for the better.
+fn adjusted(series: &[Series], judged: &[Judged], weights: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let (mut worse, mut better) = (vec![1.0; series.len()], vec![1.0; series.len()]);
+    for gated in [true, false] {
+        let members: Vec<usize> = (0..series.len())
+            .filter(|&index| series[index].role.is_gated() == gated)
+            .collect();
+        let shares: Vec<f64> = members.iter().map(|&index| weights[index]).collect();
+        let adjust = |pick: fn(&Judged) -> f64| {
+            let raw: Vec<f64> = members.iter().map(|&index| pick(&judged[index])).collect();
+            holm::adjust(&raw, &shares)
+        };
+        for (&index, adjusted) in members.iter().zip(adjust(|judged| judged.spent_worse)) {
+            worse[index] = adjusted;
+        }
+        for (&index, adjusted) in members.iter().zip(adjust(|judged| judged.spent_better)) {
+            better[index] = adjusted;
+        }
+    }
+    (worse, better)
 }
 
 /// The cases whose error share rose by more than its margin on the mean, certain or not.

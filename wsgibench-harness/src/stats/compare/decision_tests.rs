@@ -7,10 +7,15 @@ fn series(metric: Metric, blocks: Vec<(f64, f64)>) -> Series {
         case: "ping/gunicorn/c100".to_owned(),
         metric,
         margin: metric.default_margin(),
-        gated: true,
+        role: GateRole::Primary(0.5),
         validity_worse: false,
         blocks,
     }
+}
+
+/// The same with another part in the gate.
+fn with_role(role: GateRole, series: Series) -> Series {
+    Series { role, ..series }
 }
 
 /// A base that wobbles by 0.5 % and a candidate at `ratio` of it that wobbles on its own.
@@ -21,14 +26,16 @@ fn wobbling(blocks: u32, ratio: f64) -> Vec<(f64, f64)> {
         .collect()
 }
 
-fn decide(family: usize, series: &[Series]) -> Vec<Outcome> {
-    Decision::new(Design::standard(family))
-        .expect("a valid design")
-        .decide(series)
+fn standard() -> Decision {
+    Decision::new(Design::standard()).expect("a valid design")
+}
+
+fn decide(series: &[Series]) -> Vec<Outcome> {
+    standard().decide(series)
 }
 
 fn verdict(series: Series) -> Verdict {
-    decide(2, &[series]).remove(0).verdict
+    decide(&[series]).remove(0).verdict
 }
 
 #[test]
@@ -61,7 +68,7 @@ fn direction_decides_what_worse_is() {
         verdict(series(Metric::Throughput, wobbling(26, 1.05))),
         Verdict::Improvement
     );
-    let outcome = decide(1, &[series(Metric::Throughput, wobbling(26, 0.95))]).remove(0);
+    let outcome = decide(&[series(Metric::Throughput, wobbling(26, 0.95))]).remove(0);
     let (change, interval) = (outcome.change.expect("blocks"), outcome.interval.expect("blocks"));
     assert!((change + 0.05).abs() < 0.003, "{change}");
     assert!(interval.low < change && change < interval.high && interval.high < 0.0);
@@ -69,7 +76,7 @@ fn direction_decides_what_worse_is() {
 
 #[test]
 fn a_certain_but_tiny_change_is_reported_and_not_failed() {
-    let outcome = decide(1, &[series(Metric::CpuPerRequest, wobbling(26, 1.006))]).remove(0);
+    let outcome = decide(&[series(Metric::CpuPerRequest, wobbling(26, 1.006))]).remove(0);
     assert_eq!(outcome.verdict, Verdict::Equivalent);
     assert!(outcome.adjusted_p <= 0.01, "{}", outcome.adjusted_p);
     assert_eq!(outcome.notes, ["a certain change, but within half the margin"]);
@@ -77,7 +84,7 @@ fn a_certain_but_tiny_change_is_reported_and_not_failed() {
 
 #[test]
 fn nothing_is_decided_before_the_first_look() {
-    let outcome = decide(1, &[series(Metric::CpuPerRequest, wobbling(9, 2.0))]).remove(0);
+    let outcome = decide(&[series(Metric::CpuPerRequest, wobbling(9, 2.0))]).remove(0);
     assert_eq!(
         (outcome.verdict, outcome.undecided, outcome.blocks),
         (Verdict::Inconclusive, true, 9)
@@ -87,26 +94,49 @@ fn nothing_is_decided_before_the_first_look() {
         "{:?}",
         outcome.notes
     );
-    let outcome = decide(1, &[series(Metric::CpuPerRequest, Vec::new())]).remove(0);
+    let outcome = decide(&[series(Metric::CpuPerRequest, Vec::new())]).remove(0);
     assert_eq!((outcome.change, outcome.undecided), (None, true));
     assert!(serde_json::to_string(&outcome).is_ok());
 }
 
 #[test]
 fn a_look_that_could_tell_nothing_decides_nothing() {
-    // Of 40 gated pairs none can reach its level in ten blocks: a regression of any size would have been missed.
-    let early = decide(40, &[series(Metric::CpuPerRequest, wobbling(10, 2.0))]).remove(0);
+    // Of two cases neither can reach its level in ten blocks: a regression of any size would have been missed.
+    let of_two = |blocks| with_role(GateRole::Primary(0.25), series(Metric::CpuPerRequest, wobbling(blocks, 2.0)));
+    let early = decide(&[of_two(10)]).remove(0);
     assert_eq!((early.verdict, early.undecided), (Verdict::Inconclusive, true));
     assert!(early.notes[0].contains("needs 16"), "{:?}", early.notes);
-    let later = decide(40, &[series(Metric::CpuPerRequest, wobbling(16, 2.0))]).remove(0);
+    let later = decide(&[of_two(16)]).remove(0);
     assert_eq!((later.verdict, later.undecided), (Verdict::Regression, false));
+}
+
+#[test]
+fn a_secondary_pair_can_fail_the_gate_and_never_blocks_it() {
+    let secondary = |blocks| with_role(GateRole::Secondary(0.1), series(Metric::P50, blocks));
+    let ten = decide(&[secondary(wobbling(10, 2.0))]).remove(0);
+    assert_eq!((ten.verdict, ten.undecided), (Verdict::Inconclusive, false));
+    let sixteen = decide(&[secondary(wobbling(16, 2.0))]).remove(0);
+    assert_eq!((sixteen.verdict, sixteen.undecided), (Verdict::Regression, false));
+    // Its noise hides a change of the margin: inconclusive, and no obstacle.
+    let noisy = (0..26).map(|block| (1.0, if block % 2 == 0 { 0.5 } else { 2.0 }));
+    let noisy = decide(&[secondary(noisy.collect())]).remove(0);
+    assert!(noisy.mde.expect("26 blocks") > noisy.margin.value());
+    assert_eq!((noisy.verdict, noisy.undecided), (Verdict::Inconclusive, false));
+    // A figure that most blocks lack was not seen.
+    let lacking = |usable: usize| {
+        let mut blocks = wobbling(16, 1.0);
+        blocks[usable..].fill((1.0, f64::NAN));
+        decide(&[secondary(blocks)]).remove(0)
+    };
+    assert!(!lacking(12).undecided && !lacking(9).undecided && lacking(7).undecided);
+    assert_eq!(lacking(7).notes[0], "undecided: 9 of 16 blocks lack a usable value");
 }
 
 #[test]
 fn blocks_between_looks_wait_for_the_next_one() {
     let mut blocks = wobbling(15, 1.0);
     blocks[10..].fill((1.0, 99.0));
-    let outcome = decide(1, &[series(Metric::CpuPerRequest, blocks)]).remove(0);
+    let outcome = decide(&[series(Metric::CpuPerRequest, blocks)]).remove(0);
     assert_eq!((outcome.blocks, outcome.undecided), (10, false));
     assert!(outcome.change.expect("blocks").abs() < 0.01);
 }
@@ -116,7 +146,7 @@ fn unusable_blocks_do_not_count() {
     let mut blocks = wobbling(10, 1.0);
     blocks[3].1 = f64::NAN;
     blocks[4].0 = 0.0;
-    let outcome = decide(1, &[series(Metric::CpuPerRequest, blocks)]).remove(0);
+    let outcome = decide(&[series(Metric::CpuPerRequest, blocks)]).remove(0);
     assert_eq!(
         (outcome.blocks, outcome.unusable_blocks, outcome.undecided),
         (8, 2, true)
@@ -126,7 +156,8 @@ fn unusable_blocks_do_not_count() {
 #[test]
 fn errors_that_rise_in_most_blocks_are_a_regression() {
     let rising: Vec<(f64, f64)> = (0..16).map(|_| (0.0, 0.004)).collect();
-    let outcome = decide(40, &[series(Metric::ErrorShare, rising)]).remove(0);
+    let errors = |blocks| with_role(GateRole::Secondary(0.1), series(Metric::ErrorShare, blocks));
+    let outcome = decide(&[errors(rising)]).remove(0);
     assert_eq!(outcome.verdict, Verdict::Regression);
     assert!((outcome.change.expect("blocks") - 0.004).abs() < 1e-12);
 
@@ -144,7 +175,7 @@ fn faster_by_failing_is_no_improvement() {
     let errors = (0..26)
         .map(|block| (0.0, if block % 9 == 0 { 0.1 } else { 0.0 }))
         .collect();
-    let outcomes = decide(2, &[faster.clone(), series(Metric::ErrorShare, errors)]);
+    let outcomes = decide(&[faster.clone(), series(Metric::ErrorShare, errors)]);
     assert_eq!(outcomes[0].verdict, Verdict::Inconclusive);
     assert!(outcomes[0].notes[0].contains("error share rose"));
 
@@ -153,7 +184,7 @@ fn faster_by_failing_is_no_improvement() {
         ..faster.clone()
     };
     let errors = series(Metric::ErrorShare, vec![(0.0, 0.1); 26]);
-    assert_eq!(decide(3, &[other_case, errors])[0].verdict, Verdict::Improvement);
+    assert_eq!(decide(&[other_case, errors])[0].verdict, Verdict::Improvement);
 
     assert_eq!(
         verdict(Series {
@@ -166,20 +197,61 @@ fn faster_by_failing_is_no_improvement() {
 
 #[test]
 fn a_lost_case_does_not_loosen_the_others() {
-    let one = [series(Metric::CpuPerRequest, wobbling(16, 1.014))];
-    let p = |family| decide(family, &one)[0].adjusted_p;
-    assert!((p(40) / p(1) - 40.0).abs() < 1e-6);
+    let of_cases = |cases: f64| {
+        with_role(
+            GateRole::Primary(0.5 / cases),
+            series(Metric::CpuPerRequest, wobbling(16, 1.014)),
+        )
+    };
+    let p = |cases| decide(&[of_cases(cases)])[0].adjusted_p;
+    assert!((p(20.0) / p(1.0) - 20.0).abs() < 1e-6);
+}
+
+/// An extra wait of 2 ms in a handler that waits 10 ms: the CPU time of a request is what it was.
+#[test]
+fn an_extra_wait_fails_the_gate_although_cpu_time_does_not_change() {
+    let family = crate::stats::Family::standard(1);
+    let changed = |metric: Metric, ratio: f64| with_role(family.role(metric), series(metric, wobbling(16, ratio)));
+    let all = [
+        changed(Metric::CpuPerRequest, 1.001),
+        changed(Metric::Throughput, 0.83),
+        changed(Metric::P50, 1.2),
+        changed(Metric::P99, 1.2),
+        changed(Metric::PeakMemory, 1.0),
+        with_role(
+            family.role(Metric::ErrorShare),
+            series(Metric::ErrorShare, vec![(0.0, 0.0); 16]),
+        ),
+    ];
+    assert_eq!(standard().progress(&all), Progress::Stop(StopReason::Regression));
+    let outcomes = decide(&all);
+    let failed: Vec<Metric> = outcomes
+        .iter()
+        .filter(|outcome| outcome.gated && outcome.verdict == Verdict::Regression)
+        .map(|outcome| outcome.metric)
+        .collect();
+    assert_eq!(failed, [Metric::Throughput, Metric::P50, Metric::P99]);
+    assert!(outcomes.iter().all(|outcome| !outcome.undecided), "{outcomes:?}");
+}
+
+#[test]
+fn a_rejection_frees_its_share_for_the_others() {
+    let second = with_role(GateRole::Secondary(0.1), series(Metric::P50, wobbling(26, 1.01)));
+    let adjusted = |first: f64| {
+        let first = series(Metric::CpuPerRequest, wobbling(26, first));
+        decide(&[first, second.clone()])[1].adjusted_p
+    };
+    // Without the first pair the second is the most significant and pays for the whole family; with it, half is free.
+    let (alone, after) = (adjusted(1.0), adjusted(1.5));
+    assert!(after < 1.0 && (alone / after - 2.0).abs() < 1e-6, "{alone} {after}");
 }
 
 #[test]
 fn advisory_pairs_neither_pay_for_nor_tax_the_gate() {
     let gated = series(Metric::CpuPerRequest, wobbling(26, 1.01));
-    let advisory = Series {
-        gated: false,
-        ..series(Metric::P99, wobbling(26, 1.3))
-    };
-    let alone = decide(1, std::slice::from_ref(&gated));
-    let together = decide(1, &[gated, advisory]);
+    let advisory = with_role(GateRole::Advisory, series(Metric::P99, wobbling(26, 1.3)));
+    let alone = decide(std::slice::from_ref(&gated));
+    let together = decide(&[gated, advisory]);
     assert_eq!(alone[0], together[0]);
     assert_eq!(together[1].verdict, Verdict::Regression);
 }
@@ -188,7 +260,7 @@ fn advisory_pairs_neither_pay_for_nor_tax_the_gate() {
 fn stops_early_for_a_regression_and_only_for_that() {
     let decision = |design| Decision::new(design).expect("a valid design");
     let progress = |blocks, ratio| {
-        decision(Design::standard(1)).progress(&[series(Metric::CpuPerRequest, wobbling(blocks, ratio))])
+        decision(Design::standard()).progress(&[series(Metric::CpuPerRequest, wobbling(blocks, ratio))])
     };
     assert_eq!(progress(0, 1.0), Progress::Continue { next_look: 10 });
     assert_eq!(progress(9, 2.0), Progress::Continue { next_look: 10 });
@@ -197,17 +269,23 @@ fn stops_early_for_a_regression_and_only_for_that() {
     assert_eq!(progress(12, 1.0), Progress::Continue { next_look: 16 });
     assert_eq!(progress(26, 1.0), Progress::Stop(StopReason::LastLook));
 
-    // 2^-10 is not small enough among 40 pairs: ten blocks cannot end that run.
-    let one = [series(Metric::CpuPerRequest, wobbling(10, 2.0))];
-    assert_eq!(
-        decision(Design::standard(40)).progress(&one),
-        Progress::Continue { next_look: 16 }
-    );
+    // 2^-10 is not small enough for a tenth of the error rate: ten blocks cannot end that run.
+    let one = [
+        with_role(GateRole::Secondary(0.1), series(Metric::Throughput, wobbling(10, 0.5))),
+        series(Metric::CpuPerRequest, wobbling(10, 1.0)),
+    ];
+    assert_eq!(standard().progress(&one), Progress::Continue { next_look: 16 });
+    // Nor does a secondary pair that lacks figures prolong it.
+    let lacking = [
+        with_role(GateRole::Secondary(0.1), series(Metric::PeakMemory, wobbling(3, 1.0))),
+        series(Metric::CpuPerRequest, wobbling(26, 1.0)),
+    ];
+    assert_eq!(standard().progress(&lacking), Progress::Stop(StopReason::LastLook));
 
     let equal = [series(Metric::CpuPerRequest, wobbling(10, 1.0))];
     let design = Design {
         stop_when_equivalent: true,
-        ..Design::standard(1)
+        ..Design::standard()
     };
     assert_eq!(
         decision(design).progress(&equal),
@@ -218,13 +296,8 @@ fn stops_early_for_a_regression_and_only_for_that() {
 #[test]
 fn an_advisory_regression_ends_no_run() {
     let gated = series(Metric::CpuPerRequest, wobbling(10, 1.0));
-    let advisory = Series {
-        gated: false,
-        ..series(Metric::Throughput, wobbling(10, 0.2))
-    };
-    let progress = Decision::new(Design::standard(1))
-        .expect("a valid design")
-        .progress(&[gated, advisory]);
+    let advisory = with_role(GateRole::Advisory, series(Metric::Throughput, wobbling(10, 0.2)));
+    let progress = standard().progress(&[gated, advisory]);
     assert_eq!(progress, Progress::Continue { next_look: 16 });
 }
 
@@ -233,7 +306,7 @@ fn refuses_a_design_that_is_none() {
     assert!(
         Decision::new(Design {
             looks: Vec::new(),
-            ..Design::standard(1)
+            ..Design::standard()
         })
         .is_err()
     );
@@ -250,8 +323,8 @@ proptest! {
     #[test]
     fn swapping_the_arms_mirrors_the_verdict(blocks in any_blocks()) {
         let mirrored: Vec<(f64, f64)> = blocks.iter().map(|&(base, candidate)| (candidate, base)).collect();
-        let one = decide(3, &[series(Metric::CpuPerRequest, blocks)]).remove(0);
-        let other = decide(3, &[series(Metric::CpuPerRequest, mirrored)]).remove(0);
+        let one = decide(&[series(Metric::CpuPerRequest, blocks)]).remove(0);
+        let other = decide(&[series(Metric::CpuPerRequest, mirrored)]).remove(0);
         let expected = match one.verdict {
             Verdict::Regression => Verdict::Improvement,
             Verdict::Improvement => Verdict::Regression,
@@ -274,14 +347,14 @@ proptest! {
     /// The short cut changes no verdict.
     #[test]
     fn fast_verdicts_are_the_verdicts(
-        arms in prop::collection::vec((any_blocks(), 0.8_f64..1.25), 1..4), family in 1_usize..6
+        arms in prop::collection::vec((any_blocks(), 0.8_f64..1.25, 0.01_f64..0.4), 1..4)
     ) {
-        let scaled = |(blocks, factor): (Vec<(f64, f64)>, f64)| {
+        let scaled = |(blocks, factor, weight): (Vec<(f64, f64)>, f64, f64)| {
             let blocks = blocks.into_iter().map(|(base, candidate)| (base, candidate * factor)).collect();
-            series(Metric::CpuPerRequest, blocks)
+            with_role(GateRole::Primary(weight), series(Metric::CpuPerRequest, blocks))
         };
         let all: Vec<Series> = arms.into_iter().map(scaled).collect();
-        let decision = Decision::new(Design::standard(family)).expect("a valid design");
+        let decision = standard();
         let full: Vec<Verdict> = decision.decide(&all).into_iter().map(|outcome| outcome.verdict).collect();
         prop_assert_eq!(decision.verdicts(&all), full);
     }

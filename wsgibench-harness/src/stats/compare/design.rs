@@ -1,38 +1,51 @@
-//! What is fixed before the first block: error rate, looks, size of the family.
+//! What is fixed before the first block: the error rate and the looks.
 
 use serde::{Deserialize, Serialize};
 
 use super::sign_flip::smallest_p;
 
-/// The family's false-alarm rate unless the user says otherwise.
+/// The false-alarm rate of the family.
 pub const ALPHA: f64 = 0.01;
 
-/// Two one-sided tests at this level make "equivalent": the interval of [`EQUIVALENCE_CONFIDENCE`] inside the margin.
+/// The level of each of the two one-sided tests for equivalence: the interval of [`EQUIVALENCE_CONFIDENCE`] lies within the
+/// margin.
 pub const EQUIVALENCE_ALPHA: f64 = 0.05;
 
 /// The confidence of the interval that is printed with a comparison.
 pub const EQUIVALENCE_CONFIDENCE: f64 = 1.0 - 2.0 * EQUIVALENCE_ALPHA;
 
-/// A planned moment at which the blocks so far are judged.
+/// A planned interim analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Look {
-    /// After how many blocks.
+    /// The number of blocks after which it takes place.
     pub blocks: usize,
-    /// Its share of the error rate (above 0, the shares sum to at most 1).
+    /// Its share of the error rate (above 0; the shares sum to at most 1).
     pub share: f64,
 }
+
+/// The looks of a plan that is not cut short. A shorter plan has the first of them, with the same shares, so that a decision
+/// never depends on looks that would have followed.
+pub const LOOKS: [Look; 3] = [
+    Look {
+        blocks: 10,
+        share: 0.25,
+    },
+    Look { blocks: 16, share: 0.3 },
+    Look {
+        blocks: 26,
+        share: 0.45,
+    },
+];
 
 /// The plan of a comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Design {
-    /// How often a family of unchanged cases may alarm at all (0 to 1, exclusive).
+    /// The probability with which a family of unchanged cases raises any alarm, at most (0 to 1, exclusive).
     pub alpha: f64,
-    /// Rising in blocks, at least one.
+    /// At least one, rising in blocks.
     pub looks: Vec<Look>,
-    /// How many gated (case, metric) pairs are planned. Pairs that get lost still count.
-    pub family: usize,
     /// Whether a look before the last may end the run because every gated pair is equivalent. Equivalence then spends
     /// its error rate over the looks by the same shares, also at the last one, which costs some of its power. It can
     /// only make alarms rarer.
@@ -41,7 +54,7 @@ pub struct Design {
     pub seed: u64,
 }
 
-/// A design that cannot be.
+/// Why a design is invalid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum DesignError {
     /// Not a rate.
@@ -55,37 +68,25 @@ pub enum DesignError {
     Shares(f64),
 }
 
-/// After 10, 16 and 26 blocks, or those of them that fit into `blocks`; `None` below 10.
-#[must_use]
-pub fn looks_within(blocks: usize) -> Option<Vec<Look>> {
-    let shares: &[(usize, f64)] = match blocks {
-        0..10 => return None,
-        10..16 => &[(10, 1.0)],
-        16..26 => &[(10, 0.3), (16, 0.7)],
-        26.. => &[(10, 0.2), (16, 0.3), (26, 0.5)],
-    };
-    Some(shares.iter().map(|&(blocks, share)| Look { blocks, share }).collect())
-}
-
 impl Design {
-    /// Looks after 10, 16 and 26 blocks at [`ALPHA`], for `family` gated pairs.
+    /// Looks after 10, 16 and 26 blocks at [`ALPHA`].
     #[must_use]
-    pub fn standard(family: usize) -> Self {
+    pub fn standard() -> Self {
         Self {
             alpha: ALPHA,
-            looks: looks_within(26).unwrap_or_default(),
-            family,
+            looks: LOOKS.to_vec(),
             stop_when_equivalent: false,
             seed: 0,
         }
     }
 
-    /// The same with those looks that fit into `blocks`; `None` below 10.
+    /// The standard design with the looks that fit into `blocks`; `None` below 10.
     #[must_use]
-    pub fn within(blocks: usize, family: usize) -> Option<Self> {
-        looks_within(blocks).map(|looks| Self {
+    pub fn within(blocks: usize) -> Option<Self> {
+        let looks: Vec<Look> = LOOKS.into_iter().filter(|look| look.blocks <= blocks).collect();
+        (!looks.is_empty()).then(|| Self {
             looks,
-            ..Self::standard(family)
+            ..Self::standard()
         })
     }
 
@@ -95,27 +96,29 @@ impl Design {
         self.looks.last().map_or(0, |look| look.blocks)
     }
 
-    /// The smallest number of blocks after which a change, however large, can be told from chance; `None` if the plan
-    /// has no such look.
+    /// The smallest number of blocks after which a change, however large, of a pair that has this share of the error rate can
+    /// be told from chance; `None` if the plan has no such look. An exact sign-flip test of `n` blocks cannot go below
+    /// `1 / 2^n`.
     #[must_use]
-    pub fn decidable_at(&self) -> Option<usize> {
+    pub fn decidable_at(&self, weight: f64) -> Option<usize> {
         self.looks
             .iter()
-            .find(|look| smallest_p(look.blocks) <= self.level(look))
+            .find(|look| smallest_p(look.blocks) <= self.level(look, weight))
             .map(|look| look.blocks)
     }
 
-    /// The p-value that the most significant pair must reach at a look.
+    /// The p-value that a pair with this share of the error rate must reach at a look while no other pair is rejected.
     #[must_use]
-    pub fn level(&self, look: &Look) -> f64 {
-        self.alpha * look.share / crate::stats::sample::float(self.family.max(1))
+    pub fn level(&self, look: &Look, weight: f64) -> f64 {
+        self.alpha * look.share * weight
     }
 
-    /// Whether the plan is one.
+    /// Checks the error rate, the looks and their shares. Whether the design can decide anything is another question:
+    /// [`Design::decidable_at`].
     ///
     /// # Errors
     ///
-    /// See [`DesignError`]. Whether it can decide anything is another question: [`Design::decidable_at`].
+    /// See [`DesignError`].
     pub fn check(&self) -> Result<(), DesignError> {
         if !(self.alpha > 0.0 && self.alpha < 1.0) {
             return Err(DesignError::Alpha(self.alpha));
@@ -138,31 +141,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_always_spend_the_whole_rate() {
-        for blocks in [10, 15, 16, 25, 26, 400] {
-            let design = Design::within(blocks, 4).expect("a look fits");
+    fn a_shorter_plan_is_the_beginning_of_the_longer_one() {
+        let standard = Design::standard();
+        assert_eq!(standard.check(), Ok(()));
+        let whole: f64 = standard.looks.iter().map(|look| look.share).sum();
+        assert!((whole - 1.0).abs() < 1e-12);
+        for (blocks, looks) in [(10, 1), (15, 1), (16, 2), (25, 2), (26, 3), (400, 3)] {
+            let design = Design::within(blocks).expect("a look fits");
             assert_eq!(design.check(), Ok(()));
-            assert!(design.last_blocks() <= blocks);
-            let whole: f64 = design.looks.iter().map(|look| look.share).sum();
-            assert!((whole - 1.0).abs() < 1e-12);
+            assert_eq!(design.looks, standard.looks[..looks]);
         }
-        assert_eq!(Design::within(9, 4), None);
+        assert_eq!(Design::within(9), None);
     }
 
     #[test]
-    fn a_look_too_early_for_its_family_cannot_decide() {
-        assert_eq!(Design::standard(2).decidable_at(), Some(10));
-        assert_eq!(Design::standard(40).decidable_at(), Some(16));
-        assert_eq!(
-            Design::within(10, 10).and_then(|design| design.decidable_at()),
-            Some(10)
-        );
-        assert_eq!(Design::within(10, 11).and_then(|design| design.decidable_at()), None);
+    fn a_look_too_early_for_a_weight_decides_nothing() {
+        let standard = Design::standard();
+        for (weight, blocks) in [(1.0, 10), (0.5, 10), (0.25, 16), (0.1, 16), (0.004, 26)] {
+            assert_eq!(standard.decidable_at(weight), Some(blocks), "{weight}");
+        }
+        assert_eq!(standard.decidable_at(1e-9), None);
+        assert_eq!(Design::within(10).and_then(|design| design.decidable_at(0.1)), None);
     }
 
     #[test]
-    fn refuses_what_is_no_plan() {
-        let base = Design::standard(1);
+    fn an_invalid_design_is_refused() {
+        let base = Design::standard();
         let with = |looks: &[(usize, f64)]| Design {
             looks: looks.iter().map(|&(blocks, share)| Look { blocks, share }).collect(),
             ..base.clone()

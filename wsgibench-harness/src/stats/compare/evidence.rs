@@ -159,6 +159,22 @@ pub(super) fn tails(values: &[f64], margin: Margin, prepared: &Prepared, seed: u
     }
 }
 
+/// Two-sided p-value of "neither arm differs": twice the smaller tail of the exact sign-flip test, of the sign test where the
+/// margin is absolute. Exact for any noise if the arms were launched in random order.
+pub(crate) fn two_sided_p(values: &[f64], margin: Margin, seed: u64) -> f64 {
+    let smaller = match margin {
+        Margin::Relative(_) => {
+            let tails = sign_flip(values, seed);
+            tails.positive.min(tails.negative)
+        }
+        Margin::Absolute(margin) => {
+            let tails = sign_test(values, margin);
+            tails.worse.min(tails.better)
+        }
+    };
+    (2.0 * smaller).min(1.0)
+}
+
 /// Blocks that rose by more than the margin against those that fell by more: the binomial tail of fair coins.
 fn sign_test(values: &[f64], margin: f64) -> Tails {
     let risen = values.iter().filter(|&&value| value > margin).count();
@@ -189,12 +205,13 @@ fn fair_tail(heads: usize, tosses: usize) -> f64 {
     tail
 }
 
-/// The smallest change for the worse that the plan finds with [`POWER`], on the scale of the differences, from their
-/// standard deviation; `None` where the plan can find none.
+/// The minimum detectable effect: the smallest change for the worse that the plan finds with [`POWER`] in a pair that has this
+/// share of the error rate, on the scale of the differences, from their standard deviation; `None` where the plan can find
+/// none.
 #[must_use]
-pub fn detectable(deviation: f64, margin: Margin, design: &Design) -> Option<f64> {
+pub fn detectable(deviation: f64, margin: Margin, design: &Design, weight: f64) -> Option<f64> {
     let last = design.looks.last()?;
-    let level = design.level(last);
+    let level = design.level(last, weight);
     if smallest_p(last.blocks) > level {
         return None;
     }

@@ -6,6 +6,7 @@
 pub mod decision;
 pub mod design;
 pub mod evidence;
+pub mod family;
 pub mod sign_flip;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use super::metric::{Margin, Metric};
 
 pub use decision::{Decision, Progress, StopReason};
 pub use design::{Design, DesignError, Look};
+pub use family::{Family, GateRole};
 
 /// One (case, metric) pair to judge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,14 +28,22 @@ pub struct Series {
     /// The smallest change that matters. A relative one is judged by log ratios, an absolute one (error share) by
     /// differences and a sign test.
     pub margin: Margin,
-    /// Whether it counts for the gate. Pairs that do not are advisory and judged as a family of their own.
-    pub gated: bool,
+    /// How it counts for the gate.
+    pub role: GateRole,
     /// Whether the candidate's measurement is less believable than the base's (its validity is lower): such a case is
     /// never an improvement.
     pub validity_worse: bool,
     /// (base, candidate) of each block in order, in the metric's unit; the median of the launch's rounds. A block that
-    /// lacks an arm is NaN there, and does not count.
+    /// lacks an arm is NaN there (`null` in JSON), and does not count.
+    #[serde(deserialize_with = "null_is_nan")]
     pub blocks: Vec<(f64, f64)>,
+}
+
+/// Reads `null` as NaN, which JSON lacks.
+fn null_is_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<(f64, f64)>, D::Error> {
+    let blocks: Vec<(Option<f64>, Option<f64>)> = Deserialize::deserialize(deserializer)?;
+    let known = |value: Option<f64>| value.unwrap_or(f64::NAN);
+    Ok(blocks.into_iter().map(|(a, b)| (known(a), known(b))).collect())
 }
 
 impl Series {
@@ -87,8 +97,15 @@ pub struct Outcome {
     pub case: String,
     /// What was measured.
     pub metric: Metric,
-    /// Whether it counts for the gate.
+    /// Whether a regression of it fails the gate.
     pub gated: bool,
+    /// Whether the gate needs a decision on it (server CPU per request, where that is gated). A gated pair that is not primary
+    /// can fail the gate and never blocks it.
+    #[serde(default)]
+    pub primary: bool,
+    /// Its share of the family's error rate, before any other pair is rejected (0 to 1).
+    #[serde(default)]
+    pub weight: f64,
     /// What the comparison says.
     pub verdict: Verdict,
     /// The base's figure in the metric's unit: geometric mean over the blocks used, arithmetic of an error share.
@@ -115,7 +132,8 @@ pub struct Outcome {
     pub blocks: usize,
     /// Blocks that lacked an arm or had a value that no ratio can be taken of.
     pub unusable_blocks: usize,
-    /// Fewer usable blocks than the first look needs: nothing was decided, and a gate must not pass on it.
+    /// Nothing was decided, and a gate must not pass on it: the blocks are too few for the first look, or for the first look
+    /// at which a primary pair can be decided, or most blocks lack a figure.
     pub undecided: bool,
     /// What a reader should know besides.
     pub notes: Vec<String>,

@@ -1,0 +1,179 @@
+//! The gated (case, metric) pairs, and how they share the error rate.
+
+use serde::{Deserialize, Serialize};
+
+use super::design::Design;
+use crate::stats::metric::Metric;
+use crate::stats::sample::float;
+
+/// How a pair counts for the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateRole {
+    /// Shown, never fails the gate. Advisory pairs are a family of their own.
+    Advisory,
+    /// Fails the gate when it is a regression, with this share of the gate's error rate (above 0, at most 1). Where it cannot
+    /// be decided, the gate passes without it.
+    Secondary(f64),
+    /// The same, and a gate that could not decide it gives no verdict.
+    Primary(f64),
+}
+
+impl GateRole {
+    /// Whether a regression of the pair fails the gate.
+    #[must_use]
+    pub fn is_gated(self) -> bool {
+        self != Self::Advisory
+    }
+
+    /// Whether the gate needs a decision on the pair.
+    #[must_use]
+    pub fn is_primary(self) -> bool {
+        matches!(self, Self::Primary(_))
+    }
+
+    /// The share of the gate's error rate; 0 for an advisory pair.
+    #[must_use]
+    pub fn weight(self) -> f64 {
+        match self {
+            Self::Advisory => 0.0,
+            Self::Secondary(weight) | Self::Primary(weight) => weight,
+        }
+    }
+}
+
+/// The metrics that a gate judges, for each of a number of cases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Family {
+    metrics: Vec<Metric>,
+    cases: usize,
+}
+
+impl Family {
+    /// The family of `metrics` for each of `cases` planned cases.
+    #[must_use]
+    pub fn new(metrics: &[Metric], cases: usize) -> Self {
+        let mut metrics = metrics.to_vec();
+        metrics.sort_unstable();
+        metrics.dedup();
+        Self { metrics, cases }
+    }
+
+    /// The family of the metrics that are gated by default.
+    #[must_use]
+    pub fn standard(cases: usize) -> Self {
+        Self::new(&Metric::gated(), cases)
+    }
+
+    /// The number of planned cases.
+    #[must_use]
+    pub fn cases(&self) -> usize {
+        self.cases
+    }
+
+    /// The gated metrics, each once.
+    #[must_use]
+    pub fn metrics(&self) -> &[Metric] {
+        &self.metrics
+    }
+
+    /// Whether there is nothing to judge.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.metrics.is_empty() || self.cases == 0
+    }
+
+    /// How a metric of one of the cases counts.
+    ///
+    /// Metrics share the error rate by [`Metric::gate_weight`], cases equally. The metrics of the largest weight are primary:
+    /// server CPU time per request where it is gated, every metric where only others are.
+    #[must_use]
+    pub fn role(&self, metric: Metric) -> GateRole {
+        if !self.metrics.contains(&metric) {
+            return GateRole::Advisory;
+        }
+        let whole: f64 = self.metrics.iter().map(|metric| metric.gate_weight()).sum();
+        let weight = metric.gate_weight() / whole / float(self.cases.max(1));
+        let is_lighter = |other: &Metric| metric.gate_weight() < other.gate_weight();
+        if self.metrics.iter().any(is_lighter) {
+            GateRole::Secondary(weight)
+        } else {
+            GateRole::Primary(weight)
+        }
+    }
+
+    /// The primary metrics.
+    #[must_use]
+    pub fn primary(&self) -> Vec<Metric> {
+        let is_primary = |metric: &Metric| self.role(*metric).is_primary();
+        self.metrics.iter().copied().filter(is_primary).collect()
+    }
+
+    /// Whether the design has a look at which a change of every primary metric, however large, can be told from chance.
+    #[must_use]
+    pub fn is_decidable(&self, design: &Design) -> bool {
+        let is_decidable = |metric: &Metric| design.decidable_at(self.role(*metric).weight()).is_some();
+        self.primary().iter().all(is_decidable)
+    }
+
+    /// The gated metrics that cannot fail the gate by this design: no change of theirs, however large, can be told from
+    /// chance at any of its looks.
+    #[must_use]
+    pub fn cannot_fail(&self, design: &Design) -> Vec<Metric> {
+        let is_lost = |metric: &Metric| design.decidable_at(self.role(*metric).weight()).is_none();
+        self.metrics.iter().copied().filter(is_lost).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECONDARY: [Metric; 5] = [
+        Metric::Throughput,
+        Metric::P50,
+        Metric::P99,
+        Metric::PeakMemory,
+        Metric::ErrorShare,
+    ];
+
+    #[test]
+    fn cpu_gets_half_of_the_error_rate_and_the_others_a_tenth_each() {
+        let family = Family::standard(1);
+        assert_eq!(family.role(Metric::CpuPerRequest), GateRole::Primary(0.5));
+        for metric in SECONDARY {
+            assert_eq!(family.role(metric), GateRole::Secondary(0.1));
+        }
+        assert_eq!(family.role(Metric::StartUpTime), GateRole::Advisory);
+        let whole = |family: &Family| -> f64 { Metric::ALL.iter().map(|m| family.role(*m).weight()).sum() };
+        assert!((whole(&family) - 1.0).abs() < 1e-12);
+        assert!((whole(&Family::standard(7)) - 1.0 / 7.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_is_taken_out_leaves_its_share_to_the_rest() {
+        let family = Family::new(&[Metric::CpuPerRequest, Metric::ErrorShare], 1);
+        assert_eq!(family.role(Metric::CpuPerRequest), GateRole::Primary(5.0 / 6.0));
+        assert_eq!(family.role(Metric::P99), GateRole::Advisory);
+        // Without CPU per request the rest has to be decided, or a gate would pass on nothing.
+        let family = Family::new(&[Metric::P50, Metric::P99, Metric::P50], 1);
+        assert_eq!(family.role(Metric::P99), GateRole::Primary(0.5));
+        assert_eq!(family.primary(), [Metric::P50, Metric::P99]);
+    }
+
+    #[test]
+    fn ten_blocks_decide_cpu_of_one_case_and_sixteen_everything_of_nineteen() {
+        let within = |blocks| Design::within(blocks).expect("a look fits");
+        let one = Family::standard(1);
+        assert!(one.is_decidable(&within(10)));
+        assert_eq!(one.cannot_fail(&within(10)), SECONDARY);
+        assert_eq!(one.cannot_fail(&within(16)), []);
+
+        assert!(!Family::standard(2).is_decidable(&within(10)));
+        assert_eq!(Family::standard(19).cannot_fail(&within(16)), []);
+        assert_eq!(Family::standard(20).cannot_fail(&within(16)), SECONDARY);
+        assert!(Family::standard(98).is_decidable(&within(16)));
+        assert!(!Family::standard(99).is_decidable(&within(16)));
+        assert_eq!(Family::standard(30_198).cannot_fail(&within(26)), []);
+    }
+}
