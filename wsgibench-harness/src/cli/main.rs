@@ -97,10 +97,7 @@ fn go(baked: Baked<'_>, bench: &str, args: impl Iterator<Item = OsString>) -> Re
     let target_dir = target::dir(manifest_dir);
     let store = Store::new(&target_dir);
     let listeners = Listeners::new(output::listeners(&args));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::machine(format!("no runtime: {e}")))?;
+    let runtime = runtime()?;
     let _one_at_a_time = runtime
         .block_on(MachineLock::acquire(|text| listeners.notice("", text)))
         .map_err(|e| Failure::machine(format!("the lock that lets one run measure at a time: {e}")))?;
@@ -212,4 +209,12 @@ fn tell_recovered(store: &Store, listeners: &Listeners) {
             Err(error) => listeners.notice("", format!("a killed run could not be recovered: {error}")),
         }
     }
+}
+
+/// Builds the runtime of the run.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::machine(format!("failed to start the runtime: {e}")))
 }
