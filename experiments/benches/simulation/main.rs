@@ -75,9 +75,7 @@ impl Run {
     fn caught(&self, series: &[Series], metrics: &[Metric]) -> bool {
         let first = series[0].case.as_str();
         let mut all = series.iter().zip(&self.verdicts);
-        all.any(|(one, verdict)| {
-            one.case == first && metrics.contains(&one.metric) && *verdict == Verdict::Regression
-        })
+        all.any(|(one, verdict)| one.case == first && metrics.contains(&one.metric) && *verdict == Verdict::Regression)
     }
 }
 
@@ -369,7 +367,10 @@ fn minimum_detectable_effect(options: &Options) {
                 let design = Design::within(blocks).expect("at least ten blocks");
                 let weight = Family::standard(number).role(metric).weight();
                 let Some(mde) = detectable(spread * 2.0_f64.sqrt(), metric.default_margin(), &design, weight) else {
-                    println!("{looks:<10} {number:>2} cases {metric:<16} {:>5} %: none", spread * 100.0);
+                    println!(
+                        "{looks:<10} {number:>2} cases {metric:<16} {:>5} %: none",
+                        spread * 100.0
+                    );
                     continue;
                 };
                 let decision = Decision::new(design).expect("a valid design");

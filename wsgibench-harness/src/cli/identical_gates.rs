@@ -152,7 +152,10 @@ impl GateLog {
     pub(super) fn recording(&self) -> Vec<Series> {
         let mut all: Vec<Series> = Vec::new();
         for series in self.gates.iter().flat_map(|gate| &gate.blocks) {
-            match all.iter_mut().find(|s| s.case == series.case && s.metric == series.metric) {
+            match all
+                .iter_mut()
+                .find(|s| s.case == series.case && s.metric == series.metric)
+            {
                 Some(known) => known.blocks.extend_from_slice(&series.blocks),
                 None => all.push(series.clone()),
             }
@@ -218,7 +221,11 @@ mod tests {
         let whole = log
             .run_missing(5, |number, setup| {
                 ran.push(number);
-                Ok(Some(record(number, setup, if number == 3 { "missing" } else { "pass" })))
+                Ok(Some(record(
+                    number,
+                    setup,
+                    if number == 3 { "missing" } else { "pass" },
+                )))
             })
             .unwrap();
         assert!(whole);
@@ -229,7 +236,11 @@ mod tests {
         assert_eq!((recording.len(), recording[0].blocks.len()), (1, 10));
         assert_eq!(recording[0].differences().len(), 5);
         // All there: nothing runs.
-        assert!(open().run_missing(5, |_, _| unreachable!("all gates are kept")).unwrap());
+        assert!(
+            open()
+                .run_missing(5, |_, _| unreachable!("all gates are kept"))
+                .unwrap()
+        );
     }
 
     #[test]
@@ -250,6 +261,9 @@ mod tests {
         let path = folder.path().join("identical-gates.jsonl");
         fs::write(&path, "{}\n").unwrap();
         let error = GateLog::open(&path, Value::Null).unwrap_err().text;
-        assert!(error.starts_with("line 1 of ") && error.contains("delete the line"), "{error}");
+        assert!(
+            error.starts_with("line 1 of ") && error.contains("delete the line"),
+            "{error}"
+        );
     }
 }

@@ -172,7 +172,10 @@ fn run_gates(
     if !whole {
         run.listeners.notice(
             "",
-            format!("interrupted after {} of {wanted} gates; the same command resumes", log.len()),
+            format!(
+                "interrupted after {} of {wanted} gates; the same command resumes",
+                log.len()
+            ),
         );
         return Ok((last, ExitStatus::Interrupted));
     }
@@ -288,7 +291,10 @@ fn measured(run: &Run, judged: &Judged, family: &Family, record: &RunRecord) -> 
 pub(super) fn before_gate(store: &Store, project: &Path) -> Result<String, Failure> {
     let path = store.root().join("self-check.json");
     let Ok(text) = fs::read(&path) else {
-        return Ok("no self-check of this machine: what a gate can see here is unknown; run `cargo bench -- --self-check`".to_owned());
+        return Ok(
+            "no self-check of this machine: what a gate can see here is unknown; run `cargo bench -- --self-check`"
+                .to_owned(),
+        );
     };
     let damaged = |error: serde_json::Error| {
         Failure::usage(format!(
@@ -332,10 +338,9 @@ pub(super) fn before_gate(store: &Store, project: &Path) -> Result<String, Failu
             Some(format!("{} {mde}", m.metric.title()))
         })
         .collect();
-    let gates = kept
-        .check
-        .identical_gates
-        .map_or_else(String::new, |gates| format!("; {}", comparison::identical_gates(&gates)));
+    let gates = kept.check.identical_gates.map_or_else(String::new, |gates| {
+        format!("; {}", comparison::identical_gates(&gates))
+    });
     Ok(format!(
         "self-check of {date}: the smallest changes that a gate can see here are {}{gates}{age}",
         seen.join(", ")

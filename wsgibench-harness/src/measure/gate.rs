@@ -57,7 +57,11 @@ fn human(time: Duration) -> humantime::FormattedDuration {
 
 /// The metrics' names, separated by commas.
 fn titles(metrics: &[Metric]) -> String {
-    metrics.iter().map(|metric| metric.title()).collect::<Vec<_>>().join(", ")
+    metrics
+        .iter()
+        .map(|metric| metric.title())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn counted(cases: usize) -> String {
@@ -92,11 +96,10 @@ impl GatePlan {
         let lost = self.family.cannot_fail(&self.design);
         let blocks = self.design.last_blocks();
         let standard = Design::standard();
-        let needed = standard
-            .looks
-            .iter()
-            .map(|look| look.blocks)
-            .find(|&blocks| Design::within(blocks).is_some_and(|design| self.family.cannot_fail(&design).is_empty()));
+        let needed =
+            standard.looks.iter().map(|look| look.blocks).find(|&blocks| {
+                Design::within(blocks).is_some_and(|design| self.family.cannot_fail(&design).is_empty())
+            });
         let remedy = needed.map_or_else(
             || "select fewer cases".to_owned(),
             |needed| format!("{needed} blocks are needed for them (a larger `--budget`)"),
@@ -290,7 +293,12 @@ mod tests {
     }
 
     fn planned(cases: usize, budget: Option<u64>) -> Result<GatePlan, PlanError> {
-        plan(&judged(), &ids(cases), Duration::from_secs(10), budget.map(Duration::from_secs))
+        plan(
+            &judged(),
+            &ids(cases),
+            Duration::from_secs(10),
+            budget.map(Duration::from_secs),
+        )
     }
 
     #[test]
@@ -307,9 +315,16 @@ mod tests {
     fn a_plan_of_ten_names_the_metrics_that_cannot_fail_in_it() {
         let limits = planned(1, Some(100)).unwrap().limits().expect("a limit");
         for metric in Metric::gated() {
-            assert_eq!(limits.contains(metric.title()), metric != Metric::CpuPerRequest, "{limits}");
+            assert_eq!(
+                limits.contains(metric.title()),
+                metric != Metric::CpuPerRequest,
+                "{limits}"
+            );
         }
-        assert!(limits.contains("10 blocks") && limits.contains("16 blocks are needed"), "{limits}");
+        assert!(
+            limits.contains("10 blocks") && limits.contains("16 blocks are needed"),
+            "{limits}"
+        );
     }
 
     #[test]
@@ -319,11 +334,19 @@ mod tests {
         assert!(error.to_string().contains("--budget 1m 41s"), "{error}");
         // Ten blocks are enough for one case; two need sixteen.
         let error = planned(2, Some(150)).unwrap_err().to_string();
-        for part in ["server CPU per request of 2 cases", "16 blocks are needed", "ping/a/c0, ping/a/c1", "--budget 2m 41s"] {
+        for part in [
+            "server CPU per request of 2 cases",
+            "16 blocks are needed",
+            "ping/a/c0, ping/a/c1",
+            "--budget 2m 41s",
+        ] {
             assert!(error.contains(part), "{part}: {error}");
         }
         let error = planned(30, Some(150)).unwrap_err().to_string();
-        assert!(error.contains("30 cases") && error.contains("ping/a/c19 and 10 more"), "{error}");
+        assert!(
+            error.contains("30 cases") && error.contains("ping/a/c19 and 10 more"),
+            "{error}"
+        );
         // Sixteen blocks cannot fail the other metrics of so many cases, and are no less a plan.
         assert!(planned(98, Some(170)).unwrap().limits().is_some());
     }

@@ -107,7 +107,10 @@ fn certainly_better(scaled: &[Vec<f64>], direction: Direction, pairing: Pairing)
         .map(|&(a, b)| two_sided_p(&scaled[a], &scaled[b], pairing))
         .collect();
     let mut better = vec![vec![false; count]; count];
-    for (&(a, b), adjusted) in pairs.iter().zip(holm::adjust(&p_values, &holm::equal_weights(pairs.len()))) {
+    for (&(a, b), adjusted) in pairs
+        .iter()
+        .zip(holm::adjust(&p_values, &holm::equal_weights(pairs.len())))
+    {
         if adjusted <= ALPHA {
             let a_is_better = (mean(&scaled[a]) - mean(&scaled[b])) * direction.worse() < 0.0;
             let (winner, loser) = if a_is_better { (a, b) } else { (b, a) };

@@ -103,7 +103,10 @@ fn a_favoured_arm_is_found_in_every_gated_metric() {
     for metric in Metric::gated() {
         for factor in [1.15, 1.0 / 1.15] {
             let check = favoured(metric, factor);
-            let found: Vec<(&str, Metric)> = check.differing().map(|pair| (pair.case.as_str(), pair.metric)).collect();
+            let found: Vec<(&str, Metric)> = check
+                .differing()
+                .map(|pair| (pair.case.as_str(), pair.metric))
+                .collect();
             assert_eq!(found, [("0", metric)], "{factor}");
             assert!(!check.passed);
             let differs: Vec<Metric> = check.metrics.iter().filter(|m| m.differs).map(|m| m.metric).collect();
@@ -150,7 +153,13 @@ fn a_steady_machine_sees_its_margins_and_a_noisy_one_says_how_little_it_sees() {
 /// Only gates that were run bound the rate of alarms.
 #[test]
 fn the_bound_of_identical_gates_is_exact() {
-    let recording = recording(Noise::Normal(0.02), 1.0, 26, 1, &mut Xoshiro256PlusPlus::seed_from_u64(1));
+    let recording = recording(
+        Noise::Normal(0.02),
+        1.0,
+        26,
+        1,
+        &mut Xoshiro256PlusPlus::seed_from_u64(1),
+    );
     let check = self_check(&recording, &Design::standard()).expect("26 blocks");
     assert_eq!(check.identical_gates, None);
     for (decided, alarms, bound) in [(20, 0, 0.139_108), (299, 0, 0.009_969), (50, 1, 0.091_398), (0, 0, 1.0)] {

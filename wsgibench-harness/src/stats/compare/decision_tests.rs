@@ -102,7 +102,12 @@ fn nothing_is_decided_before_the_first_look() {
 #[test]
 fn a_look_that_could_tell_nothing_decides_nothing() {
     // Of two cases neither can reach its level in ten blocks: a regression of any size would have been missed.
-    let of_two = |blocks| with_role(GateRole::Primary(0.25), series(Metric::CpuPerRequest, wobbling(blocks, 2.0)));
+    let of_two = |blocks| {
+        with_role(
+            GateRole::Primary(0.25),
+            series(Metric::CpuPerRequest, wobbling(blocks, 2.0)),
+        )
+    };
     let early = decide(&[of_two(10)]).remove(0);
     assert_eq!((early.verdict, early.undecided), (Verdict::Inconclusive, true));
     assert!(early.notes[0].contains("needs 16"), "{:?}", early.notes);
