@@ -7,10 +7,10 @@ use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    process::ExitCode,
+    process::{Command, ExitCode},
 };
 
-use project::{BAKED, Project};
+use project::{BAKED, Project, SERVE};
 use wsgibench_harness::prelude::*;
 
 /// Prints, as a careless declaration does.
@@ -21,7 +21,7 @@ fn printing() -> Server {
     let folder = Path::new(&std::env::var_os(BAKED).unwrap_or_default()).to_owned();
     Server::dockerfile(folder.join("server"))
         .app(folder.join("app"))
-        .command(["serve", "{port}"])
+        .command(["python", "serve.py", "{port}"])
 }
 
 #[scenario(connections = [1])]
@@ -42,7 +42,22 @@ const TESTS: &[Test] = &[
     ("a_base_that_declares_the_working_tree_is_refused", working_tree_in_base),
     ("a_bench_of_another_checkout_is_relocated_or_refused", two_checkouts),
     ("listings_hold_cases_only", listings),
+    ("a_generated_file_that_the_base_lacks_is_named", generated_file),
+    ("an_interrupt_before_the_first_look_ends_with_130", interrupted),
 ];
+
+/// Tests that start a server.
+const NEED_PYTHON: &[&str] = &[
+    "a_generated_file_that_the_base_lacks_is_named",
+    "an_interrupt_before_the_first_look_ends_with_130",
+];
+
+fn has_python() -> bool {
+    Command::new("python3")
+        .args(["-c", "import venv"])
+        .status()
+        .is_ok_and(|status| status.success())
+}
 
 fn main() -> ExitCode {
     if let Some(baked) = std::env::var_os(BAKED) {
@@ -59,6 +74,10 @@ fn main() -> ExitCode {
     let mut failed = false;
     for (name, test) in TESTS {
         if !wanted.is_empty() && !wanted.iter().any(|word| name.contains(word.as_str())) {
+            continue;
+        }
+        if NEED_PYTHON.contains(name) && !has_python() {
+            println!("test {name} ... ignored, python3 is missing");
             continue;
         }
         let ended = catch_unwind(AssertUnwindSafe(test));
@@ -194,4 +213,47 @@ fn listings() {
         (Some(0), "ping/printing/c1: benchmark\n")
     );
     assert!(terse.err.contains("printed by a declaration"), "{}", terse.err);
+}
+
+const GATE: &[&str] = &[
+    "--bench",
+    "--sandbox",
+    "process",
+    "--against",
+    "HEAD",
+    "--gate",
+    "--warm-up-time",
+    "100ms",
+    "--measurement-time",
+    "300ms",
+];
+
+fn generated_file() {
+    let project = Project::new();
+    project.write(".gitignore", "/target\nCargo.lock\n_version.py\n");
+    project.write(
+        "app/serve.py",
+        &SERVE.replace("import os", "import _version\nimport os"),
+    );
+    project.git(&["add", "-A"]);
+    project.git(&["commit", "-qm", "generated"]);
+    project.write("app/_version.py", "");
+    let ended = project.run(GATE, &[]);
+    assert_eq!(ended.status, Some(5), "{}", ended.err);
+    let verdict = project.verdict();
+    let missing = verdict["missing"].to_string();
+    assert!(
+        missing.contains("HEAD lacks files that git ignores: app/_version.py"),
+        "{missing}"
+    );
+}
+
+fn interrupted() {
+    let project = Project::new();
+    let status = project.interrupted(GATE);
+    assert_eq!(status, Some(130));
+    let verdict = project.verdict();
+    assert_eq!(verdict["verdict"], "interrupted");
+    assert_eq!(verdict["exit_status"], 130);
+    assert_eq!(verdict["identical"], serde_json::json!(["printing"]));
 }

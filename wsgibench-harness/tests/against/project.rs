@@ -6,10 +6,15 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     rc::Rc,
+    thread,
+    time::Duration,
 };
 
 /// Makes this program the bench that was built in the named folder.
 pub(crate) const BAKED: &str = "WSGIBENCH_TEST_BAKED_FOLDER";
+
+/// A server on the standard library alone.
+pub(crate) const SERVE: &str = include_str!("../whole_bench/app/serve.py");
 
 const FILES: &[(&str, &str)] = &[
     (
@@ -19,6 +24,7 @@ const FILES: &[(&str, &str)] = &[
     ("benches/against.rs", "fn main() {}"),
     ("server/Dockerfile", "FROM scratch"),
     ("app/application.py", ""),
+    ("app/serve.py", SERVE),
     (".gitignore", "/target\nCargo.lock\n"),
 ];
 
@@ -171,6 +177,33 @@ impl Project {
             .env("WSGIBENCH_DECLARATIONS_OF", checkout);
         assert!(command.status().unwrap().success());
         serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
+    }
+
+    /// Runs the bench, ends it by Ctrl-C in its first block, and returns its status.
+    pub(crate) fn interrupted(&self, arguments: &[&str]) -> Option<i32> {
+        let mut running = self.command().args(arguments).spawn().unwrap();
+        for _ in 0..1_200 {
+            if self.journal().is_some_and(|text| text.contains("\"entry\":\"round\"")) {
+                break;
+            }
+            assert!(running.try_wait().unwrap().is_none(), "it ended by itself");
+            thread::sleep(Duration::from_millis(50));
+        }
+        let pid = i32::try_from(running.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw)
+            .unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        running.wait().unwrap().code()
+    }
+
+    fn journal(&self) -> Option<String> {
+        let mut runs = fs::read_dir(self.root.join("target/wsgibench/runs")).ok()?;
+        fs::read_to_string(runs.next()?.ok()?.path().join("journal.jsonl")).ok()
+    }
+
+    pub(crate) fn verdict(&self) -> serde_json::Value {
+        serde_json::from_slice(&fs::read(self.root.join("target/wsgibench/verdict.json")).unwrap()).unwrap()
     }
 
     /// How cargo was asked to build, a line a call.
