@@ -12,7 +12,7 @@ use super::{AgainstError, BuildInputs, Checkout, build};
 use crate::{
     declare::{self, ServerSpec},
     load::Load,
-    subprocess::{Metadata, Toolchain, last_lines},
+    subprocess::{Metadata, Toolchain, last_lines, remove_local_variables},
 };
 
 /// Asks a bench for its declarations instead of running it: names the file to which it writes them.
@@ -157,6 +157,7 @@ fn ask(
         .env_remove("CARGO_PKG_NAME")
         .current_dir(&checkout.manifest_dir)
         .stdin(std::process::Stdio::null());
+    remove_local_variables(&mut command);
     for name in request.hidden {
         command.env_remove(name);
     }

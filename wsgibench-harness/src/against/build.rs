@@ -39,24 +39,40 @@ pub(super) fn build(
         path: metadata.workspace_root.clone(),
         source,
     })?;
-    let mut command = subprocess::cargo(&checkout.manifest_dir, toolchain);
-    for file in configuration_above(&checkout.top) {
-        command.arg("--config").arg(file);
+    let options = options(checkout, &metadata, notes);
+    let run = |options: &[String]| {
+        let mut command = subprocess::cargo(&checkout.manifest_dir, toolchain);
+        for file in configuration_above(&checkout.top) {
+            command.arg("--config").arg(file);
+        }
+        command
+            .args([
+                "bench",
+                "--no-run",
+                "--message-format=json-render-diagnostics",
+                "--manifest-path",
+            ])
+            .arg(&manifest)
+            // The crate's name has underscores where the target's may have hyphens.
+            .args(["--bench", &name.replace('_', "[-_]")])
+            .arg("--target-dir")
+            .arg(target)
+            .args(options);
+        command.output()
+    };
+    let mut output = run(&options).map_err(|e| failed(e.to_string()))?;
+    let own = without_features_of_dependencies(&options);
+    if !output.status.success() && own != options {
+        // A dependency may have been older then.
+        let again = run(&own).map_err(|e| failed(e.to_string()))?;
+        if again.status.success() {
+            notes.push(format!(
+                "the bench of {} does not build with features of dependencies; it is built without them",
+                checkout.reference
+            ));
+            output = again;
+        }
     }
-    command
-        .args([
-            "bench",
-            "--no-run",
-            "--message-format=json-render-diagnostics",
-            "--manifest-path",
-        ])
-        .arg(&manifest)
-        // The crate's name has underscores where the target's may have hyphens.
-        .args(["--bench", &name.replace('_', "[-_]")])
-        .arg("--target-dir")
-        .arg(target)
-        .args(options(checkout, &metadata, notes));
-    let output = command.output().map_err(|e| failed(e.to_string()))?;
     if !output.status.success() {
         return Err(failed(last_lines(&String::from_utf8_lossy(&output.stderr), 20)));
     }
@@ -113,7 +129,10 @@ fn toolchain(checkout: &Checkout, notes: &mut Vec<String>) -> Toolchain {
 /// dependencies.
 fn lend_lock(checkout: &Checkout, workspace: &Path, notes: &mut Vec<String>) -> std::io::Result<()> {
     let lock = workspace.join("Cargo.lock");
-    if lock.exists() {
+    let tracked = real(&lock)
+        .strip_prefix(real(&checkout.root))
+        .is_ok_and(|lock| checkout.has(lock));
+    if lock.exists() && tracked {
         return Ok(());
     }
     let inside = checkout
@@ -125,7 +144,10 @@ fn lend_lock(checkout: &Checkout, workspace: &Path, notes: &mut Vec<String>) -> 
         .map(|folder| checkout.top.join(folder).join("Cargo.lock"))
         .find(|file| file.is_file());
     if let Some(lent) = lent {
-        fs::copy(lent, lock)?;
+        // The same content keeps its time, or cargo would resolve anew.
+        if fs::read(&lent)? != fs::read(&lock).unwrap_or_default() {
+            fs::copy(lent, lock)?;
+        }
         notes.push(format!(
             "{} has no Cargo.lock: its bench is built with the working tree's",
             checkout.reference
@@ -199,6 +221,18 @@ fn existing(options: Vec<String>, features: Option<&BTreeMap<String, Vec<String>
         })
         .collect();
     (options, missing)
+}
+
+/// Leaves out features of the form `dependency/feature`.
+fn without_features_of_dependencies(options: &[String]) -> Vec<String> {
+    let own = |option: &String| {
+        let Some(list) = option.strip_prefix("--features=") else {
+            return Some(option.clone());
+        };
+        let own: Vec<&str> = list.split([',', ' ']).filter(|name| !name.contains('/')).collect();
+        (!own.is_empty()).then(|| format!("--features={}", own.join(",")))
+    };
+    options.iter().filter_map(own).collect()
 }
 
 /// The features of the running bench as cargo noted them, for calls whose command line does not show them (an alias).
@@ -290,6 +324,8 @@ mod tests {
         assert_eq!(options, ["--features=a,dep/x", "--all-features"]);
         assert_eq!(missing, ["new", "new"]);
         assert_eq!(existing(given.clone(), None), (given, vec![]));
+        let own = without_features_of_dependencies(&strings(&["--features=a,dep/x", "--features=dep/y", "--offline"]));
+        assert_eq!(own, ["--features=a", "--offline"]);
     }
 
     #[test]

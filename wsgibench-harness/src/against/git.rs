@@ -21,6 +21,8 @@ const WHOLE_TREE: &[&str] = &[
     "core.fsmonitor=false",
     "core.untrackedCache=false",
     "submodule.recurse=false",
+    // git runs a hook of the user's when it has written an index.
+    "core.hooksPath=/dev/null",
 ];
 
 /// The commit to compare with, as the command line names it.
@@ -246,6 +248,14 @@ impl Checkout {
         changed.sort();
         changed.dedup();
         Ok(changed)
+    }
+
+    /// Whether the commit has a file; a file may also have been added to its tree on disk.
+    #[must_use]
+    pub fn has(&self, file: &Path) -> bool {
+        let mut command = self.git(&self.root);
+        command.args(["ls-files", "--error-unmatch", "--"]).arg(file);
+        run(command.env("GIT_LITERAL_PATHSPECS", "1")).is_ok()
     }
 
     /// The working-tree files under `paths` that git ignores.

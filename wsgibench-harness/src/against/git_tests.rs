@@ -50,6 +50,9 @@ fn snapshot(folder: &Path) -> String {
 fn a_commit_is_written_out_and_the_repository_is_left_alone() {
     let repo = repository();
     let folder = tempfile::tempdir().unwrap();
+    let hook = repo.path().join(".git/hooks/post-index-change");
+    write(hook.clone(), "#!/bin/sh\ntouch \"$GIT_DIR/hooked\"\n");
+    fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let before = snapshot(repo.path());
     let checkout = tip(&repo.path().join("crate"), "HEAD", folder.path()).unwrap();
     assert_eq!(fs::read_to_string(checkout.manifest_dir.join("file")).unwrap(), "old");

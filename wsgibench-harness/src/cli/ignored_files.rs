@@ -48,10 +48,11 @@ pub(super) fn explain_failures(record: &mut RunRecord, plan: &Plan, checkout: &C
     Ok(())
 }
 
+/// Whether a case failed and no launch shows that the candidate did. A start that fails leaves no launch.
 fn base_failed(case: &CaseRecord) -> bool {
-    let failed = |arm: &str| case.of_arm(arm).any(|launch| launch.error.is_some());
-    let never_launched = case.launches.is_empty();
-    matches!(case.outcome, CaseOutcome::Failed(_)) && (never_launched || failed(BASE) && !failed(CANDIDATE))
+    let candidate_failed = case.candidate().any(|launch| launch.error.is_some());
+    let base_ran = case.of_arm(BASE).any(|launch| launch.error.is_none());
+    matches!(case.outcome, CaseOutcome::Failed(_)) && !candidate_failed && !base_ran
 }
 
 fn missing_in_base(checkout: &Checkout, folders: &[&Path]) -> Result<Vec<PathBuf>, Failure> {
@@ -167,6 +168,8 @@ mod tests {
             launch(BASE, Some("no module"))
         ]));
         assert!(!of(&[launch(CANDIDATE, Some("no module"))]));
+        assert!(of(&[launch(CANDIDATE, None)]), "a start that failed");
+        assert!(!of(&[launch(BASE, None), launch(CANDIDATE, Some("no module"))]));
         assert!(of(&[]), "an image that did not build");
         assert!(!failed_alone(records::case("a", &CaseOutcome::Measured, &[])));
     }

@@ -7,6 +7,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use super::remove_local_variables;
+
 /// The toolchain that a call of cargo uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Toolchain {
@@ -50,6 +52,8 @@ pub(crate) fn cargo(dir: &Path, toolchain: Toolchain) -> Command {
         (_, None) => "cargo".into(),
     };
     let mut command = Command::new(program);
+    // Build scripts ask git for versions.
+    remove_local_variables(&mut command);
     for (name, value) in env::vars_os() {
         if name
             .to_str()
@@ -109,7 +113,7 @@ mod tests {
         let command = cargo(folder, Toolchain::Current);
         assert_eq!(command.get_current_dir(), Some(folder));
         let removed = |name: &str| command.get_envs().any(|(key, value)| key == name && value.is_none());
-        assert!(removed("CARGO_MANIFEST_DIR") && removed("CARGO_PKG_NAME"));
+        assert!(removed("CARGO_MANIFEST_DIR") && removed("CARGO_PKG_NAME") && removed("GIT_DIR"));
         assert!(!removed("PATH"));
     }
 }

@@ -49,9 +49,7 @@ const LOCAL_KEYS: &[&str] = &["core.worktree", "core.bare"];
 pub(crate) fn git(dir: &Path) -> Command {
     let mut command = Command::new("git");
     command.arg("-C").arg(dir);
-    for name in LOCAL_VARIABLES {
-        command.env_remove(name);
-    }
+    remove_local_variables(&mut command);
     for (name, _) in env::vars_os() {
         if is_numbered(&name) {
             command.env_remove(name);
@@ -66,6 +64,13 @@ pub(crate) fn git(dir: &Path) -> Command {
         .env("GIT_TERMINAL_PROMPT", "0")
         .stdin(Stdio::null());
     command
+}
+
+/// Removes the variables that bind git to a repository, for programs that may call git in another one.
+pub(crate) fn remove_local_variables(command: &mut Command) {
+    for name in LOCAL_VARIABLES {
+        command.env_remove(name);
+    }
 }
 
 /// Whether a variable is a key or a value of `GIT_CONFIG_COUNT`.

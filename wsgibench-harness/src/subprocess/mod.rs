@@ -10,7 +10,7 @@ mod metadata;
 mod target;
 
 pub(crate) use cargo::{Toolchain, cargo};
-pub(crate) use git::git;
+pub(crate) use git::{git, remove_local_variables};
 pub(crate) use invocation::Invocation;
 pub(crate) use metadata::Metadata;
 pub(crate) use target::{target_of_bench, target_of_project};

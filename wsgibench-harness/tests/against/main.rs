@@ -37,6 +37,7 @@ const TESTS: &[Test] = &[
         only_the_application,
     ),
     ("a_changed_source_brings_the_build_back", changed_source),
+    ("the_base_has_its_own_workspace_toolchain_and_lock", own_settings),
     ("variables_of_a_git_hook_do_not_change_the_base", hook_variables),
     ("a_commit_without_the_benchmark_is_refused", without_benchmark),
     ("a_base_that_declares_the_working_tree_is_refused", working_tree_in_base),
@@ -119,6 +120,30 @@ fn changed_source() {
     // git ignores it, and the build needs it.
     assert!(ended.err.contains("HEAD has no Cargo.lock"), "{}", ended.err);
     assert!(checkout.join("Cargo.lock").is_file());
+}
+
+fn own_settings() {
+    let project = Project::new();
+    let manifest = fs::read_to_string(project.root().join("Cargo.toml")).unwrap();
+    // The commit is a package; the working tree made it a workspace, with another toolchain and configuration.
+    project.write("Cargo.toml", &manifest.replace("\n[workspace]\n", ""));
+    project.write("rust-toolchain.toml", "[toolchain]\nchannel = \"1.90\"\n");
+    project.git(&["add", "-A"]);
+    project.git(&["commit", "-qm", "a package"]);
+    project.write("Cargo.toml", &manifest);
+    project.write("rust-toolchain.toml", "[toolchain]\nchannel = \"stable\"\n");
+    project.write(".cargo/config.toml", "[build]\ntarget-dir = \"elsewhere\"\n");
+    let ended = project.compare("HEAD", &[("RUSTUP_TOOLCHAIN", "stable")]);
+    assert!(ended.err.contains("building its bench"), "{}", ended.err);
+    let builds = project.builds();
+    assert!(builds.contains("toolchain of the folder"), "{builds}");
+    // Another lock the next time.
+    let lock = project.checkout().join("Cargo.lock");
+    assert_eq!(fs::read_to_string(&lock).unwrap(), "version = 4\n");
+    project.write("Cargo.lock", "version = 3\n");
+    let ended = project.compare("HEAD", &[("RUSTUP_TOOLCHAIN", "stable")]);
+    assert!(ended.err.contains("HEAD has no Cargo.lock"), "{}", ended.err);
+    assert_eq!(fs::read_to_string(&lock).unwrap(), "version = 3\n");
 }
 
 fn hook_variables() {

@@ -37,7 +37,11 @@ done
 case " $* " in
     *" metadata "*) exec "$REAL_CARGO" "$@" ;;
 esac
-echo "in $PWD: $*" >> "$BUILDS"
+case "${RUSTUP_TOOLCHAIN+set}" in
+    set) chosen="toolchain of the bench";;
+    *) chosen="toolchain of the folder";;
+esac
+echo "in $PWD: $* ($chosen)" >> "$BUILDS"
 folder=$(dirname "$manifest")
 wrapper=$BUILDS.bench
 printf '#!/bin/sh\nWSGIBENCH_TEST_BAKED_FOLDER="%s" exec "%s" "$@"\n' "${BUILT_IN:-$folder}" "$BENCH" > "$wrapper"
@@ -148,6 +152,14 @@ impl Project {
             .env(BAKED, &self.root)
             .env("CARGO_TARGET_DIR", self.root.join("target"))
             .env("CARGO", self.folder.path().join("cargo"))
+            .env(
+                "PATH",
+                format!(
+                    "{}:{}",
+                    self.folder.path().display(),
+                    env::var("PATH").unwrap_or_default()
+                ),
+            )
             .env("REAL_CARGO", env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .env("BENCH", self.bench())
             .env("BUILDS", self.folder.path().join("builds"))
