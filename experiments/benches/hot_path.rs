@@ -1,7 +1,6 @@
-//! The engine's own inner loops under criterion: parsing an answer, recording a latency, finding the next arrival.
+//! Criterion benchmarks of the load generator's inner loops: parsing a response, recording a latency, the next arrival.
 //!
-//! Measured in CPU time of the thread, not in wall-clock time: the question is what a request costs, and on a shared
-//! machine the wall clock also counts what others cost.
+//! Measured in CPU time of the thread rather than wall-clock time, which on a shared machine includes other processes.
 
 use std::{hint::black_box, time::Duration};
 
@@ -50,7 +49,7 @@ impl Measurement for CpuTime {
     }
 }
 
-/// Says ns of CPU time in words.
+/// Formats ns of CPU time.
 struct Nanoseconds;
 
 impl Nanoseconds {
@@ -95,7 +94,7 @@ impl ValueFormatter for Nanoseconds {
 const SMALL: &[u8] = b"HTTP/1.1 200 OK\r\nServer: gunicorn\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
     Connection: keep-alive\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nOK";
 
-/// Keeps what a head says, counts a body.
+/// Stores the head and counts the body's bytes.
 #[derive(Default)]
 struct Count {
     facts: Option<(usize, HeadFacts)>,
@@ -137,7 +136,7 @@ fn parsing(c: &mut Criterion<CpuTime>) {
             });
         });
     }
-    // What the engine does with a head that it has seen before.
+    // The fast path for a head that was seen before.
     let mut seen = Count::default();
     let _ = Parser::new(false).feed(SMALL, &mut seen);
     if let Some((length, facts)) = seen.facts {
@@ -164,7 +163,7 @@ fn recording(c: &mut Criterion<CpuTime>) {
         let mut latency = Latency::new();
         let mut ns = 50_000_u64;
         b.iter(|| {
-            // Spread over a few octaves, as latencies are.
+            // Latencies over a few octaves.
             ns = ns
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);

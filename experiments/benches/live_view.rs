@@ -1,15 +1,15 @@
-//! Does it disturb a measurement to be watched? The same launch of a server, with and without the live view drawn in a
-//! terminal of its own, in turns.
+//! Measures whether the live view disturbs a measurement: the same launch of a server with and without the live view drawn
+//! in a terminal, interleaved.
 //!
 //!     cargo bench -p wsgibench-experiments --bench live_view                       8 launches of 60 s: about 9 minutes
 //!     cargo bench -p wsgibench-experiments --bench live_view -- --launches 3 --seconds 20
 //!
-//! The load is cut into slices that take turns (with, without, without, with, ...), so that both meet the same machine. A launch
-//! is one log ratio of CPU time per request and of p99 each; equal means that the whole 90 % interval of the launches' mean lies
+//! The load alternates between slices (with, without, without, with, ...), so that both see the same machine speed. Each
+//! launch gives one log ratio of CPU time per request and one of p99. They are equal if the 90 % interval of the mean lies
 //! within 1 % and 5 % (two one-sided tests).
 
-#[path = "shared/home.rs"]
-mod home;
+#[path = "shared/testbed.rs"]
+mod testbed;
 
 use std::{
     path::Path,
@@ -21,8 +21,8 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
-use home::Home;
 use serde::{Deserialize, Serialize};
+use testbed::Testbed;
 use wsgibench_harness::{
     load::{Edge, Latency, Load, LoadPlan, Session, Target},
     measure::event::Event,
@@ -35,10 +35,10 @@ use wsgibench_harness::{
     stats::{estimate::t_interval, sample::mean},
 };
 
-/// Where the run in the terminal leaves its figures.
+/// Names the file to which the child process writes its figures.
 const RUN: &str = "WSGIBENCH_LIVE_VIEW_FILE";
 
-/// Between two drawings, as in a run.
+/// Interval between two updates, as in a run.
 const TICK: Duration = Duration::from_millis(200);
 
 /// Compares a load that is watched with the same load that is not.
@@ -81,7 +81,7 @@ struct Ratios {
 fn main() -> ExitCode {
     let options = Options::parse();
     if !options.bench {
-        // `cargo test` starts bench targets, too; a measurement has no place among tests.
+        // `cargo test` also starts bench targets, and must not measure.
         println!("live_view measures only under `cargo bench -p wsgibench-experiments --bench live_view`");
         return ExitCode::SUCCESS;
     }
@@ -99,7 +99,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs this program once more where standard error is a terminal, and makes sure that something was drawn there.
+/// Runs this program again with a terminal as standard error, and checks that the live view was drawn.
 fn in_a_terminal() -> Result<Vec<Ratios>> {
     let file = tempfile::NamedTempFile::new()?;
     let program = std::env::current_exe().context("the name of this program")?;
@@ -130,25 +130,25 @@ fn in_a_terminal() -> Result<Vec<Ratios>> {
     serde_json::from_slice(&std::fs::read(file.path())?).context("the figures of the run")
 }
 
-/// For `sh`.
+/// Quotes an argument for `sh`.
 fn quoted(argument: &str) -> String {
     format!("'{}'", argument.replace('\'', r"'\''"))
 }
 
-/// All launches; their ratios go to `file`.
+/// Measures all launches and writes their ratios to `file`.
 fn measure(options: &Options, file: &Path) -> Result<()> {
-    let home = Home::open("live-view", options.server_cpu)?;
-    let server = home.prepare(&options.server)?;
+    let testbed = Testbed::open("live-view", options.server_cpu)?;
+    let server = testbed.prepare(&options.server)?;
     let mut ratios = Vec::new();
     for _ in 0..options.launches {
-        ratios.push(home.with_launch(&server, |launch| of_launch(options, launch))?);
+        ratios.push(testbed.with_launch(&server, |launch| of_launch(options, launch))?);
     }
-    home.close();
+    testbed.close();
     std::fs::write(file, serde_json::to_vec(&ratios)?)?;
     Ok(())
 }
 
-/// What the slices of one kind come to.
+/// Sums over the slices of one kind.
 #[derive(Default)]
 struct Sum {
     cpu_seconds: f64,
@@ -204,7 +204,7 @@ fn of_launch(options: &Options, launch: &Launch) -> Result<Ratios> {
     })
 }
 
-/// As in a run: the server is looked at five times a second either way, and the view, if there is one, hears of it.
+/// Runs one slice. As in a run, the server's usage is read five times a second; the view, if any, is updated with it.
 fn one_slice(
     session: &mut Session,
     launch: &Launch,
@@ -255,7 +255,7 @@ fn one_slice(
     Ok(())
 }
 
-/// Prints what was found; `true` unless a metric certainly differs by more than its margin.
+/// Prints the result. Returns `false` if a metric differs significantly by more than its margin.
 fn conclude(ratios: &[Ratios]) -> bool {
     let cpu: Vec<f64> = ratios.iter().map(|launch| launch.cpu_per_request).collect();
     let p99: Vec<f64> = ratios.iter().map(|launch| launch.p99).collect();
@@ -269,7 +269,7 @@ fn conclude(ratios: &[Ratios]) -> bool {
             sound = false;
             "DIFFERENT"
         } else {
-            "not decided: more launches, longer ones, or a quieter machine"
+            "inconclusive: use more or longer launches, or a quieter machine"
         };
         println!(
             "{name}: {:+.2} % [{:+.2} % {:+.2} %] with the live view over {} launches, margin {:.0} %: {verdict}",
@@ -283,7 +283,7 @@ fn conclude(ratios: &[Ratios]) -> bool {
     sound
 }
 
-/// Of a log ratio.
+/// Converts a log ratio to percent.
 fn percent(ratio: f64) -> f64 {
     ratio.exp_m1() * 100.0
 }

@@ -1,14 +1,13 @@
-//! What makes launches of the same server differ, and what takes it away: the same server under several treatments.
+//! Measures the variation between launches of the same server under several treatments (hash seed, malloc arenas, rate).
 //!
 //!     cargo bench -p wsgibench-experiments --bench spread                          16 launches of each, a round of 1 s: some seven minutes
 //!     cargo bench -p wsgibench-experiments --bench spread -- --list
 //!
-//! Read the column of the spread between launches (`--output-format json`, the report's *spread of launches*, or the
-//! CSV of `--export csv=PATH`); what was found is in `docs/statistics.md`.
+//! Results: `--output-format json`, the report, or `--export csv=PATH`. The findings are in `docs/statistics.md`.
 
 use wsgibench_harness::prelude::*;
 
-/// What a loaded server is asked in every treatment.
+/// The request of every treatment.
 fn ping(load: Load) -> Load {
     load.get("/").expect_status(200).expect_body("OK")
 }
@@ -16,15 +15,15 @@ fn ping(load: Load) -> Load {
 fn gthread() -> Server {
     let command = "gunicorn --worker-class gthread --workers 1 --threads 4 --bind {host}:{port} --backlog 4096 --keep-alive 75 \
                    --worker-connections 12000 --no-control-socket --worker-tmp-dir /dev/shm application:application";
-    Server::dockerfile("suites/images/gunicorn")
-        .app("suites/app")
+    Server::dockerfile("../suites/images/gunicorn")
+        .app("../suites/app")
         .command(command.split_whitespace())
 }
 
 fn bjoern() -> Server {
     let command = "python -m wsgibench_serve --port {port} --workers 1 --backlog 4096 application:application";
-    Server::dockerfile("suites/images/bjoern")
-        .app("suites/app")
+    Server::dockerfile("../suites/images/bjoern")
+        .app("../suites/app")
         .command(command.split_whitespace())
 }
 
@@ -34,13 +33,13 @@ fn gthread_fixed_hash() -> Server {
     gthread()
 }
 
-/// The same with a hash seed of its own each launch, as Python does it.
+/// The same with a random hash seed per launch, Python's default.
 #[server]
 fn gthread_random_hash() -> Server {
     gthread().env("PYTHONHASHSEED", "random")
 }
 
-/// The same with one arena for all threads.
+/// The same with one malloc arena for all threads.
 #[server]
 fn gthread_one_arena() -> Server {
     gthread().env("MALLOC_ARENA_MAX", "1")
@@ -52,25 +51,25 @@ fn bjoern_fixed_hash() -> Server {
     bjoern()
 }
 
-/// The same with a hash seed of its own each launch.
+/// The same with a random hash seed per launch.
 #[server]
 fn bjoern_random_hash() -> Server {
     bjoern().env("PYTHONHASHSEED", "random")
 }
 
-/// As fast as 64 connections go.
+/// A closed loop of 64 connections.
 #[scenario]
 fn closed() -> Load {
     ping(Load::closed(64))
 }
 
-/// Some half of what the server can do, at a fixed rate.
+/// A constant rate of about half the server's capacity.
 #[scenario(servers = [gthread_fixed_hash, gthread_random_hash, gthread_one_arena])]
 fn half_of_gthread() -> Load {
     ping(Load::rate(3_000))
 }
 
-/// Some half of what the server can do, at a fixed rate.
+/// A constant rate of about half the server's capacity.
 #[scenario(servers = [bjoern_fixed_hash, bjoern_random_hash])]
 fn half_of_bjoern() -> Load {
     ping(Load::rate(40_000))

@@ -1,4 +1,4 @@
-//! The clients: what starts them, and where they say how much they did.
+//! The clients: command lines and parsers of their output.
 
 use std::{fmt, net::SocketAddr, process::Command, str::FromStr};
 
@@ -11,11 +11,11 @@ use crate::{engine, hyper_client};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Client {
-    /// The engine of this crate, declared load.
+    /// wsgibench, declared load.
     Wsgibench,
-    /// The same, every request by a scripted user.
+    /// wsgibench, scripted users.
     WsgibenchScript,
-    /// A closed loop on hyper's client and nothing else: what scripted users stand on.
+    /// A minimal closed loop on hyper's client, which scripted users are built on.
     Hyper,
     /// <https://github.com/wg/wrk>
     Wrk,
@@ -25,7 +25,7 @@ pub(crate) enum Client {
     H2load,
 }
 
-/// What a run did, by the client's own account.
+/// Result of a run, as reported by the client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
     /// Requests answered with 200.
@@ -35,7 +35,7 @@ pub(crate) struct Work {
 }
 
 impl Client {
-    /// All that are compared unless told otherwise.
+    /// The clients compared by default.
     pub(crate) const PEERS_AND_US: [Self; 4] = [Self::Wsgibench, Self::Wrk, Self::Oha, Self::H2load];
 
     fn name(self) -> &'static str {
@@ -49,7 +49,7 @@ impl Client {
         }
     }
 
-    /// Its version, as it says itself.
+    /// Returns the version that the client reports.
     pub(crate) fn version(self) -> Result<String> {
         let (flag, remedy) = match self {
             Self::Wsgibench | Self::WsgibenchScript => return Ok(env!("CARGO_PKG_VERSION").into()),
@@ -59,16 +59,16 @@ impl Client {
             Self::Oha => ("--version", "cargo install oha"),
         };
         let output = Command::new(self.name()).arg(flag).output().map_err(|error| {
-            anyhow!("{self} cannot be started ({error}): install it with `{remedy}`, or leave it out with --clients")
+            anyhow!("failed to start {self} ({error}); install it with `{remedy}`, or exclude it with --clients")
         })?;
-        // wrk tells its version with a failing status and on either stream.
+        // wrk exits with a failing status when asked for its version, and prints it on either stream.
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text);
         let line = text.lines().next().unwrap_or_default();
         Ok(line.split(" Copyright").next().unwrap_or(line).trim().to_owned())
     }
 
-    /// The command of a closed loop of GETs on connections that are kept alive, in one thread.
+    /// Returns the command of a closed loop of GETs over keep-alive connections, in one thread.
     pub(crate) fn command(
         self,
         address: SocketAddr,
@@ -92,7 +92,7 @@ impl Client {
         Ok((self.name().to_owned(), arguments))
     }
 
-    /// Reads what a run printed.
+    /// Parses the output of a run.
     pub(crate) fn work(self, output: &str) -> Result<Work> {
         let work = match self {
             Self::Wsgibench | Self::WsgibenchScript | Self::Hyper => engine::work(output),
@@ -100,9 +100,9 @@ impl Client {
             Self::Oha => oha(output),
             Self::H2load => h2load(output),
         }
-        .with_context(|| format!("what {self} printed is not understood:\n{output}"))?;
+        .with_context(|| format!("failed to parse the output of {self}:\n{output}"))?;
         if work.requests == 0 {
-            bail!("{self} got no answer:\n{output}");
+            bail!("{self} got no response:\n{output}");
         }
         Ok(work)
     }
@@ -139,7 +139,7 @@ fn h2load(output: &str) -> Option<Work> {
     let per_second: f64 = rate.split_once(", ")?.1.split_once(" req/s")?.0.parse().ok()?;
     #[expect(clippy::cast_precision_loss, reason = "counts of a run stay far below 2^53")]
     let seconds = requests as f64 / per_second;
-    // Its "finished in" includes the time it takes to close; its rate is over the time that was asked for.
+    // "finished in" includes closing the connections; the rate refers to the requested duration.
     Some(Work { requests, seconds })
 }
 

@@ -1,4 +1,4 @@
-//! The comparison: interleaved runs in random order, medians and ratios.
+//! Runs the comparison: interleaved repetitions in random order, medians and ratios.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 sample.peak_rss_bytes / 1_048_576.0,
             );
             samples.push(sample);
-            // What the last run left in the kernel (closing sockets) is not the next one's work.
+            // Lets the kernel finish closing the last run's sockets.
             std::thread::sleep(Duration::from_millis(300));
         }
     }
@@ -65,8 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// One run of one client against a null server that has served nobody yet: no run inherits the ports or the memory
-/// of another.
+/// Runs one client against a fresh null server, so that no run inherits ports or memory of another.
 #[expect(clippy::cast_precision_loss, reason = "counts of a run stay far below 2^53")]
 fn one(options: &Options, client: Client, connections: usize) -> Result<Sample> {
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

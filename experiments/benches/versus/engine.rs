@@ -1,4 +1,4 @@
-//! The load engine as a process of its own: this program run again with a plan.
+//! Runs the load generator in a separate process: this program again, with a plan as argument.
 
 use std::{io::Write, net::SocketAddr, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::clients::Work;
 /// Marks the command line of the engine's process.
 const FLAG: &str = "--versus-engine";
 
-/// What the engine's process prints.
+/// Output of that process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) requests: u64,
@@ -46,7 +46,7 @@ pub(crate) fn closed(address: SocketAddr, connections: usize, seconds: u32, cpu:
     plan(address, load, Duration::from_secs(seconds.into()), cpu)
 }
 
-/// The command that carries out `plan` in a process of its own.
+/// Returns the command that runs `plan` in a separate process.
 pub(crate) fn command(plan: &LoadPlan, script: bool) -> Result<(String, Vec<String>)> {
     let program = std::env::current_exe()?;
     let program = program.to_str().context("this program's path is not UTF-8")?.to_owned();
@@ -63,7 +63,7 @@ pub(crate) fn work(output: &str) -> Option<Work> {
     })
 }
 
-/// Does the work if this process was started to be the engine's.
+/// Runs the plan if this process was started as that child.
 pub(crate) fn maybe_run() -> Option<Result<()>> {
     let mut arguments = std::env::args().skip(1);
     (arguments.next()? == FLAG).then(|| {
@@ -86,7 +86,7 @@ pub(crate) fn maybe_run() -> Option<Result<()>> {
     })
 }
 
-/// The same requests and the same check by scripted users.
+/// Runs the same requests and checks with scripted users.
 fn run_script(plan: &LoadPlan) -> Result<LoadResult> {
     let asking = script(|user| {
         Box::pin(async move {

@@ -1,25 +1,25 @@
-//! The load engine beside wrk, oha and h2load, all against the same null server on the same path.
+//! Compares the load generator with wrk, oha and h2load against the same null server on the same network path.
 //!
 //!     cargo bench -p wsgibench-experiments --bench versus                          the comparison, about ten minutes
-//!     cargo bench -p wsgibench-experiments --bench versus -- --repetitions 3 --seconds 1    a glance
-//!     cargo bench -p wsgibench-experiments --bench versus -- --script              with the cost of scripted users beside it
-//!     cargo bench -p wsgibench-experiments --bench versus -- --oracles             latencies held against the truth instead
-//!     cargo bench -p wsgibench-experiments --bench versus -- --parity              real servers measured by us and by wrk in turns
+//!     cargo bench -p wsgibench-experiments --bench versus -- --repetitions 3 --seconds 1    a quick check
+//!     cargo bench -p wsgibench-experiments --bench versus -- --script              with scripted users
+//!     cargo bench -p wsgibench-experiments --bench versus -- --oracles             known latencies instead
+//!     cargo bench -p wsgibench-experiments --bench versus -- --parity              real servers under wsgibench and wrk instead
 //!
-//! Every client is a process of its own on one core (so that all are accounted alike: user and system time and peak
-//! memory of the whole process, as the kernel counted them), the server is one on another. Repetitions are interleaved and
-//! in random order. The table and `target/wsgibench/versus.json` give medians; a client that is missing is an error.
+//! Each client is a separate process on one core, accounted by the kernel (user and system time, peak memory); the server is
+//! a process on another core. Repetitions are interleaved in random order. The table and `target/wsgibench/versus.json` give
+//! medians; a missing client is an error.
 
 mod clients;
 mod compare;
 mod engine;
-#[path = "../shared/home.rs"]
-mod home;
 mod hyper_client;
 mod oracles;
 mod output;
 mod parity;
 mod runner;
+#[path = "../shared/testbed.rs"]
+mod testbed;
 
 use std::process::ExitCode;
 
@@ -44,7 +44,7 @@ struct Options {
     /// Clients to compare.
     #[arg(long, value_delimiter = ',', default_values_t = Client::PEERS_AND_US)]
     clients: Vec<Client>,
-    /// Measure scripted users, too, and hyper's client on which they stand.
+    /// Also measure scripted users, and hyper's client, which they use.
     #[arg(long)]
     script: bool,
     /// CPU of the null server.
@@ -56,13 +56,13 @@ struct Options {
     /// Seed of the order of the runs.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Hold the engine's latencies against what is known to be true, instead of comparing clients.
+    /// Compare measured latencies with known ones, instead of comparing clients.
     #[arg(long)]
     oracles: bool,
     /// The oracles whose names contain this (lag, freeze, censored, delays, memory); all by default.
     #[arg(long, requires = "oracles", default_value = "")]
     only: String,
-    /// Measure real servers by us and by wrk in turns, and hold the rates against each other, instead of comparing clients.
+    /// Compare the throughput of real servers under wsgibench and wrk, instead of CPU time of clients.
     #[arg(long, conflicts_with = "oracles")]
     parity: bool,
     /// The servers of --parity.
@@ -95,7 +95,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<bool> {
     if !options.bench {
-        // `cargo test` starts bench targets, too; a measurement has no place among tests.
+        // `cargo test` also starts bench targets, and must not measure.
         println!("versus measures only under `cargo bench -p wsgibench-experiments --bench versus`");
         return Ok(true);
     }
@@ -106,7 +106,7 @@ fn run(options: &Options) -> Result<bool> {
     let cpus = std::thread::available_parallelism()?.get();
     ensure!(
         options.server_cpu != options.client_cpu,
-        "server and client need a CPU each; this machine has {cpus} (choose with --server-cpu and --client-cpu)"
+        "server and client need one CPU each, and this machine has {cpus}; choose them with --server-cpu and --client-cpu"
     );
     if options.oracles {
         return oracles::run(options);

@@ -1,4 +1,4 @@
-//! The engine's latencies held against what is known to be true.
+//! Compares measured latencies with values known from the set-up.
 
 use std::{fmt::Display, time::Duration};
 
@@ -11,7 +11,7 @@ use wsgibench_harness::{
 
 use crate::{Options, clients::Client, engine, output, runner};
 
-/// One comparison with the truth.
+/// One comparison with a known value.
 #[derive(Debug, Serialize)]
 struct Finding {
     oracle: &'static str,
@@ -55,7 +55,7 @@ impl Findings {
 enum Wanted {
     AtMost(f64),
     AtLeast(f64),
-    /// The truth, and how far off it may be.
+    /// The known value and its tolerance.
     Near(f64, f64),
 }
 
@@ -71,7 +71,7 @@ impl Display for Wanted {
 
 type Oracle = fn(&Options, &mut Findings) -> Result<()>;
 
-/// Runs the oracles; says whether all hold.
+/// Runs the oracles. Returns whether all hold.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let oracles: [(&str, Oracle); 5] = [
         ("lag", lag),
@@ -115,13 +115,13 @@ fn round(
         let result = load::run(&plan).context("the load could not be offered");
         match other.join() {
             Ok(outcome) => outcome.and(result),
-            Err(_) => anyhow::bail!("what was to happen meanwhile panicked"),
+            Err(_) => anyhow::bail!("the background action panicked"),
         }
     })?;
     result.rounds.pop().context("no round")
 }
 
-/// An idle core, a fast server, a modest schedule: requests leave when they are due.
+/// Client lag: on an idle core, with a fast server and a modest rate, requests are sent when due.
 fn lag(options: &Options, findings: &mut Findings) -> Result<()> {
     let server = NullServerProcess::spawn(Some(options.server_cpu))?;
     let round = round(
@@ -139,9 +139,8 @@ fn lag(options: &Options, findings: &mut Findings) -> Result<()> {
     Ok(())
 }
 
-/// A server that stands still for 1.5 s of 10 s at 2,000/s: 15 % of the requests wait a time spread evenly over
-/// 0 to 1.5 s, and those that piled up are worked off in their order at the rate that the server is capable of (measured just
-/// before): so p90 and p99 are known.
+/// Coordinated omission: a server is stopped for 1.5 s of 10 s at 2,000/s. 15 % of the requests wait between 0 and 1.5 s, and
+/// the backlog is served in order at the server's capacity (measured just before), which determines p90 and p99.
 fn freeze(options: &Options, findings: &mut Findings) -> Result<()> {
     const RATE: f64 = 2_000.0;
     const FROZEN: f64 = 1.5;
@@ -160,7 +159,7 @@ fn freeze(options: &Options, findings: &mut Findings) -> Result<()> {
         Ok(frozen.thaw()?)
     })?;
     for q in [0.90, 0.99] {
-        // Those that wait longer were due in the first part of the freeze; before each stood what was due before it.
+        // Requests that wait longer were due early in the stop, behind those due before them.
         let part = (1.0 - q) / SHARE * FROZEN;
         let truth = (FROZEN - part + part * RATE / capacity) * 1e6;
         let measured = quantile(&round.response_time, q);
@@ -175,7 +174,7 @@ fn per_second(round: &RoundResult) -> f64 {
     round.counts.done as f64 / round.seconds
 }
 
-/// A server that stands still from 3.5 s on to the end of the round, a closed loop: what hangs is told, not dropped.
+/// Censoring: a server is stopped from 3.5 s to the end of a closed-loop round; requests in flight are reported as censored.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 fn censored(options: &Options, findings: &mut Findings) -> Result<()> {
     const CONNECTIONS: usize = 64;
@@ -209,7 +208,7 @@ fn censored(options: &Options, findings: &mut Findings) -> Result<()> {
     Ok(())
 }
 
-/// A server that knows how long it took.
+/// Delays: a server with known response delays.
 fn delays(options: &Options, findings: &mut Findings) -> Result<()> {
     for connections in [1, 32] {
         let server = DelayServerProcess::spawn(Delays::default(), Some(options.server_cpu))?;
@@ -228,7 +227,7 @@ fn delays(options: &Options, findings: &mut Findings) -> Result<()> {
     Ok(())
 }
 
-/// Memory does not grow with time.
+/// Memory: peak memory is independent of the duration.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 fn memory(options: &Options, findings: &mut Findings) -> Result<()> {
     let mut peaks = Vec::new();

@@ -1,4 +1,4 @@
-//! Medians, ratios, the table and the file.
+//! Medians, ratios, the table and `versus.json`.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -34,7 +34,7 @@ struct Summary {
     requests_per_second: f64,
     peak_rss_bytes: f64,
     runs: usize,
-    /// Least and largest of the runs.
+    /// Minimum and maximum of the runs.
     cpu_us_per_request_range: [f64; 2],
     user_us_per_request: f64,
     client_cpu_share: f64,
@@ -126,13 +126,13 @@ impl File {
         table
     }
 
-    /// Writes the file whole or not at all.
+    /// Writes the file atomically.
     pub(crate) fn write(&self) -> Result<PathBuf> {
         write(self, "versus.json")
     }
 }
 
-/// Writes `value` to a file of `target/wsgibench`, whole or not at all.
+/// Writes `value` atomically to a file in `target/wsgibench`.
 pub(crate) fn write(value: &impl Serialize, name: &str) -> Result<PathBuf> {
     let store = Store::new(&target_dir(env!("CARGO_MANIFEST_DIR").as_ref()));
     let path = store.root().join(name);
@@ -145,7 +145,7 @@ pub(crate) fn write(value: &impl Serialize, name: &str) -> Result<PathBuf> {
 fn summary(client: Client, connections: usize, samples: &[&Sample], ours: &[&Sample]) -> Summary {
     let all = |figure: fn(&Sample) -> f64| samples.iter().map(|sample| figure(sample)).collect::<Vec<_>>();
     let cpu = all(|sample| sample.cpu_us_per_request);
-    // Both ran in each repetition, so the k-th of one belongs to the k-th of the other.
+    // Both ran in each repetition, so runs are paired by index.
     let ratios: Vec<f64> = ours
         .iter()
         .zip(&cpu)
@@ -169,7 +169,7 @@ fn summary(client: Client, connections: usize, samples: &[&Sample], ours: &[&Sam
     }
 }
 
-/// The middle value; NaN of none.
+/// Returns the median; NaN if there are no values.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;

@@ -1,7 +1,7 @@
-//! The same launch of a real server measured by us and by wrk: do both see the same rate?
+//! Compares the throughput that wsgibench and wrk measure on the same launch of a real server.
 //!
-//! Within a launch the two take turns (ours, wrk, wrk, ours, or the other way round, drawn), so that a drift of the launch
-//! touches both alike. The launch is the replicate: one log ratio each.
+//! Within a launch the two alternate (ABBA or BAAB, at random), so that drift affects both equally. Each launch gives one log
+//! ratio.
 
 use anyhow::Result;
 use rand::{RngExt, SeedableRng};
@@ -9,9 +9,9 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::Serialize;
 use wsgibench_harness::stats::{estimate::t_interval, sample::mean};
 
-use crate::{Options, clients::Client, home::Home, output, runner};
+use crate::{Options, clients::Client, output, runner, testbed::Testbed};
 
-/// Ours over wrk's, of one server.
+/// Ratio of wsgibench's throughput to wrk's for one server.
 #[derive(Debug, Serialize)]
 struct Parity {
     server: String,
@@ -26,20 +26,20 @@ struct Parity {
     log_ratios: Vec<f64>,
 }
 
-/// Measures each server; says whether every interval holds 1 or lies within 3 % of it.
+/// Measures each server. Returns whether every interval contains 1 or lies within 3 % of it.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     Client::Wrk.version()?;
-    let home = Home::open("parity", options.server_cpu)?;
+    let testbed = Testbed::open("parity", options.server_cpu)?;
     let mut found = Vec::new();
     for server in &options.servers {
-        let parity = of_server(options, &home, server)?;
+        let parity = of_server(options, &testbed, server)?;
         println!(
             "{server}: ours {:.0}, wrk {:.0} requests/s, ratio {:.4} [{:.4} {:.4}] over {} launches",
             parity.wsgibench, parity.wrk, parity.ratio, parity.interval[0], parity.interval[1], parity.launches
         );
         found.push(parity);
     }
-    home.close();
+    testbed.close();
     let path = output::write(&found, "parity.json")?;
     println!("written to {}", path.display());
     Ok(found.iter().all(|parity| {
@@ -48,8 +48,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }))
 }
 
-fn of_server(options: &Options, home: &Home, server: &str) -> Result<Parity> {
-    let prepared = home.prepare(server)?;
+fn of_server(options: &Options, testbed: &Testbed, server: &str) -> Result<Parity> {
+    let prepared = testbed.prepare(server)?;
     let mut random = Xoshiro256PlusPlus::seed_from_u64(options.seed);
     let (mut ours, mut wrk) = (Vec::new(), Vec::new());
     for _ in 0..options.repetitions {
@@ -57,8 +57,8 @@ fn of_server(options: &Options, home: &Home, server: &str) -> Result<Parity> {
         if random.random_bool(0.5) {
             turns = [1, 0, 0, 1];
         }
-        let logs = home.with_launch(&prepared, |launch| {
-            // Warms the server up, and is not counted.
+        let logs = testbed.with_launch(&prepared, |launch| {
+            // Warm-up, not counted.
             rate(options, Client::Wsgibench, launch.address(), 1)?;
             let mut logs = [0.0, 0.0];
             for turn in turns {

@@ -1,7 +1,7 @@
-//! One run of one client under the kernel's accounting.
+//! Runs one client and reads its CPU time and peak memory from the kernel.
 //!
-//! A process begins with the peak memory of the one that started it, so each client is started by a small one that does
-//! nothing else: this program once more, which pins itself first.
+//! A process inherits the peak memory of its parent, so each client is started by a small intermediate process: this program
+//! again, which sets its CPU affinity first.
 
 use std::{
     io::{Read, Write},
@@ -21,69 +21,69 @@ use wait4::Wait4;
 const FLAG: &str = "--versus-runner";
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Order {
+struct RunnerArguments {
     program: String,
     arguments: Vec<String>,
     cpu: usize,
 }
 
-/// What a client's process cost.
+/// Resource usage of a client's process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Cost {
     /// User and system time of the whole process, seconds.
     pub(crate) cpu_seconds: f64,
-    /// Of it user time, seconds.
+    /// User time, seconds.
     pub(crate) user_seconds: f64,
     /// From start to exit, seconds.
     pub(crate) wall_seconds: f64,
     /// Largest resident set, bytes.
     pub(crate) peak_rss_bytes: u64,
-    /// What it printed.
+    /// Its output.
     pub(crate) output: String,
 }
 
 /// Runs `program` on one CPU to its end.
 pub(crate) fn run((program, arguments): (String, Vec<String>), cpu: usize) -> Result<Cost> {
-    let order = serde_json::to_string(&Order {
+    let arguments = serde_json::to_string(&RunnerArguments {
         program,
         arguments,
         cpu,
     })?;
     let output = Command::new(std::env::current_exe()?)
-        .args([FLAG, &order])
+        .args([FLAG, &arguments])
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {
         bail!("a run failed ({})", output.status);
     }
-    serde_json::from_slice(&output.stdout).context("the runner printed something else than its figures")
+    serde_json::from_slice(&output.stdout).context("failed to parse the output of the intermediate process")
 }
 
-/// Does the work if this process was started to be a runner.
+/// Runs the client if this process was started as that intermediate process.
 pub(crate) fn maybe_run() -> Option<Result<()>> {
     let mut arguments = std::env::args().skip(1);
     (arguments.next()? == FLAG).then(|| {
-        let order: Order = serde_json::from_str(&arguments.next().context("no order")?)?;
-        let cost = account(&order)?;
+        let arguments: RunnerArguments = serde_json::from_str(&arguments.next().context("no arguments")?)?;
+        let cost = account(&arguments)?;
         writeln!(std::io::stdout(), "{}", serde_json::to_string(&cost)?)?;
         Ok(())
     })
 }
 
-fn account(order: &Order) -> Result<Cost> {
+fn account(arguments: &RunnerArguments) -> Result<Cost> {
     let mut cpus = CpuSet::new();
-    cpus.set(order.cpu);
-    sched_setaffinity(None, &cpus).with_context(|| format!("the client cannot run on CPU {}", order.cpu))?;
+    cpus.set(arguments.cpu);
+    sched_setaffinity(None, &cpus).with_context(|| format!("failed to bind the client to CPU {}", arguments.cpu))?;
     let mut descriptors = getrlimit(Resource::Nofile);
     descriptors.current = descriptors.maximum;
     setrlimit(Resource::Nofile, descriptors)?;
     let begun = Instant::now();
-    let mut client = Command::new(&order.program)
-        .args(&order.arguments)
+    let mut client = Command::new(&arguments.program)
+        .args(&arguments.arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .with_context(|| format!("`{}` cannot be started", order.program))?;
+        .with_context(|| format!("`{}` cannot be started", arguments.program))?;
     let mut printed = Vec::new();
     if let Some(stdout) = &mut client.stdout {
         stdout.read_to_end(&mut printed)?;
@@ -92,7 +92,7 @@ fn account(order: &Order) -> Result<Cost> {
     let wall_seconds = begun.elapsed().as_secs_f64();
     let output = String::from_utf8_lossy(&printed).into_owned();
     if !ended.status.success() {
-        bail!("`{}` failed ({}):\n{output}", order.program, ended.status);
+        bail!("`{}` failed ({}):\n{output}", arguments.program, ended.status);
     }
     let user_seconds = ended.rusage.utime.as_secs_f64();
     Ok(Cost {

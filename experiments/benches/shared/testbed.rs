@@ -1,4 +1,4 @@
-//! A home for servers of the suite, for experiments that launch one by hand.
+//! Launches servers of the suite for experiments that drive the load generator themselves.
 
 use std::sync::Arc;
 
@@ -7,20 +7,20 @@ use tokio::runtime::Runtime;
 use wsgibench_harness::{
     cli::target_dir,
     declare::{Declarations, Machine, resolve},
-    sandbox::{Launch, MachineLock, Prepared, Sandbox, SandboxChoice, SandboxOptions},
+    sandbox::{Launch, MachineLock, PreparedServer, Sandbox, SandboxChoice, SandboxOptions},
 };
 use wsgibench_suites as _;
 
-/// A sandbox, and the machine for oneself.
-pub(crate) struct Home {
+/// A sandbox and the machine lock.
+pub(crate) struct Testbed {
     runtime: Runtime,
     sandbox: Sandbox,
     logs: tempfile::TempDir,
     _alone: MachineLock,
 }
 
-impl Home {
-    /// Waits until nobody else measures, and opens the sandbox; servers run on `server_cpu`.
+impl Testbed {
+    /// Waits for the machine lock and opens the sandbox; servers run on `server_cpu`.
     pub(crate) fn open(what: &str, server_cpu: usize) -> Result<Self> {
         let logs = tempfile::tempdir()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -46,13 +46,13 @@ impl Home {
     }
 
     /// Builds a server of the suite.
-    pub(crate) fn prepare(&self, server: &str) -> Result<Prepared> {
+    pub(crate) fn prepare(&self, server: &str) -> Result<PreparedServer> {
         let declarations = Declarations::collect().map_err(|error| anyhow!("{error}"))?;
         let declared = declarations
             .servers
             .iter()
             .find(|declared| declared.name == server)
-            .with_context(|| format!("there is no server `{server}`; `cargo bench -- --list` names them"))?;
+            .with_context(|| format!("server `{server}` not found; `cargo bench -- --list` lists all"))?;
         let machine = Machine {
             server_cpus: 1,
             memory: u64::MAX,
@@ -61,8 +61,8 @@ impl Home {
         Ok(self.runtime.block_on(self.sandbox.prepare(&spec))?)
     }
 
-    /// Starts it, lets `work` have it, and stops it.
-    pub(crate) fn with_launch<T>(&self, server: &Prepared, work: impl FnOnce(&Launch) -> Result<T>) -> Result<T> {
+    /// Starts a server, passes it to `work`, and stops it.
+    pub(crate) fn with_launch<T>(&self, server: &PreparedServer, work: impl FnOnce(&Launch) -> Result<T>) -> Result<T> {
         let log = self.logs.path().join("server.log");
         let launch = self.runtime.block_on(self.sandbox.launch(server, &log))?;
         let done = work(&launch);
@@ -70,7 +70,7 @@ impl Home {
         done
     }
 
-    /// Removes what is left.
+    /// Closes the sandbox and removes its containers.
     pub(crate) fn close(self) {
         self.runtime.block_on(self.sandbox.close());
     }
