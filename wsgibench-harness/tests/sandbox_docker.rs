@@ -65,6 +65,21 @@ async fn printed(launch: &Launch, command: &str) -> String {
 }
 
 #[tokio::test]
+async fn servers_of_one_folder_build_one_image() {
+    let bench = Bench::new();
+    let Some(sandbox) = open(&bench).await else { return };
+    bench.file("app/marker.txt", &bench.run_id);
+    let specs = ["one", "two", "three"].map(|name| bench.container_spec(name));
+    let specs: Vec<_> = specs.iter().collect();
+    let prepared = sandbox.prepare_all(&specs, |_| true).await;
+    let images: Vec<String> = prepared.into_iter().map(|prepared| prepared.unwrap().image).collect();
+    assert!(images.iter().all(|image| *image == images[0]), "{images:?}");
+    let said = bench.said.lock().unwrap().join("\n");
+    assert_eq!(said.matches("builds its image").count(), 1, "{said}");
+    remove_image(&images[0]).await;
+}
+
+#[tokio::test]
 async fn a_server_from_start_to_end() {
     let bench = Bench::new();
     let Some(sandbox) = open(&bench).await else { return };

@@ -165,22 +165,33 @@ impl Runner<'_> {
 
     /// Builds every server once. One that cannot be built costs its cases, never the run.
     fn prepare(&self, writer: &mut RunWriter) -> Result<Vec<Ready>, StoreError> {
-        let mut built: Vec<(Arc<ServerSpec>, Built)> = Vec::new();
+        let mut specs: Vec<&ServerSpec> = Vec::new();
+        for job in &self.order.jobs {
+            if !specs.contains(&&*job.spec) {
+                specs.push(&job.spec);
+            }
+        }
+        let outcomes = self.runtime.block_on(self.sandbox.prepare_all(&specs, |spec| {
+            let goes_on = !self.interrupt.asked();
+            if goes_on {
+                (self.emit)(Event::Preparing {
+                    what: spec.name.clone(),
+                    text: "preparing".to_owned(),
+                });
+            }
+            goes_on
+        }));
+        // After an interrupt there are fewer outcomes than servers.
+        let mut built: Vec<(&ServerSpec, Built)> = Vec::new();
+        for (spec, outcome) in specs.into_iter().zip(outcomes) {
+            built.push((spec, self.record_server(writer, spec, outcome)?));
+        }
         let mut ready = Vec::new();
         let mut arms: BTreeMap<&str, Vec<Option<CaseOutcome>>> = BTreeMap::new();
         for job in &self.order.jobs {
-            if self.interrupt.asked() {
-                break;
-            }
-            let known = built.iter().position(|(spec, _)| **spec == *job.spec);
-            let at = if let Some(at) = known {
-                at
-            } else {
-                let outcome = self.build(writer, job)?;
-                built.push((Arc::clone(&job.spec), outcome));
-                built.len() - 1
+            let Some((_, outcome)) = built.iter().find(|(spec, _)| **spec == *job.spec) else {
+                continue;
             };
-            let outcome = &built[at].1;
             arms.entry(&job.case.id).or_default().push(outcome.clone().err());
             if let Ok(prepared) = outcome {
                 ready.push(Ready {
@@ -205,15 +216,17 @@ impl Runner<'_> {
         Ok(ready)
     }
 
-    fn build(&self, writer: &mut RunWriter, job: &Job) -> Result<Built, StoreError> {
-        (self.emit)(Event::Preparing {
-            what: job.spec.name.clone(),
-            text: "preparing".to_owned(),
-        });
-        match self.runtime.block_on(self.sandbox.prepare(&job.spec)) {
+    /// Writes a prepared server into the run; one that could not be prepared becomes the outcome of its cases.
+    fn record_server(
+        &self,
+        writer: &mut RunWriter,
+        spec: &ServerSpec,
+        outcome: Result<PreparedServer, PrepareError>,
+    ) -> Result<Built, StoreError> {
+        match outcome {
             Ok(prepared) => {
                 let server = ServerRecord {
-                    spec: (*job.spec).clone(),
+                    spec: spec.clone(),
                     image: prepared.image.clone(),
                     image_digest: prepared.digest.clone(),
                     image_bytes: prepared.bytes,

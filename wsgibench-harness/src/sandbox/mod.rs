@@ -25,7 +25,9 @@ mod tree;
 pub mod usage;
 mod versions;
 
-use std::{path::Path, sync::Arc};
+use std::{future::ready, path::Path, sync::Arc};
+
+use futures_util::{StreamExt, stream};
 
 pub use context::{ProgressSink, SandboxChoice, SandboxOptions};
 pub use error::{LaunchError, PrepareError, SandboxError};
@@ -44,6 +46,9 @@ pub(crate) use self::{
 
 use self::context::SandboxContext;
 use crate::declare::{Notice, ServerSpec, Source};
+
+/// Images or virtual environments made at once: one build waits for the network while another compiles.
+const PREPARED_AT_ONCE: usize = 3;
 
 /// Kind of a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +189,16 @@ impl Sandbox {
         }
     }
 
+    /// Prepares servers, [`PREPARED_AT_ONCE`] of them at a time. The results have the order of `specs`; they end before the first server for
+    /// which `begin`, called as its turn comes, returns `false`.
+    pub async fn prepare_all(
+        &self,
+        specs: &[&ServerSpec],
+        begin: impl Fn(&ServerSpec) -> bool,
+    ) -> Vec<Result<PreparedServer, PrepareError>> {
+        side_by_side(specs, begin, |spec| self.prepare(spec)).await
+    }
+
     /// Starts a server; returns once it answers. What it prints goes to `log`, when it is stopped or fails.
     ///
     /// # Errors
@@ -224,6 +239,20 @@ impl Sandbox {
     }
 }
 
+/// Runs `work` on the items, [`PREPARED_AT_ONCE`] at a time, until `begin` returns `false`; the results keep the order of the items.
+async fn side_by_side<T: Copy, R, F: Future<Output = R>>(
+    items: &[T],
+    begin: impl Fn(T) -> bool,
+    work: impl Fn(T) -> F,
+) -> Vec<R> {
+    stream::iter(items.iter().copied())
+        .take_while(|&item| ready(begin(item)))
+        .map(work)
+        .buffered(PREPARED_AT_ONCE)
+        .collect()
+        .await
+}
+
 async fn open_process(context: &Arc<SandboxContext>) -> Result<Inner, SandboxError> {
     #[cfg(feature = "docker")]
     docker::reap_quietly(context, std::time::Duration::from_secs(2)).await;
@@ -260,4 +289,33 @@ fn short_hash(hash: ring::digest::Context) -> String {
             let _ = write!(text, "{byte:02x}");
             text
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_bounded_number_is_prepared_at_once_in_the_given_order() {
+        let (running, most) = (Cell::new(0), Cell::new(0));
+        let work = |item: usize| {
+            let (running, most) = (&running, &most);
+            async move {
+                running.set(running.get() + 1);
+                most.set(most.get().max(running.get()));
+                // Later items are done earlier.
+                for _ in item..20 {
+                    tokio::task::yield_now().await;
+                }
+                running.set(running.get() - 1);
+                item
+            }
+        };
+        let items: Vec<usize> = (0..10).collect();
+        assert_eq!(side_by_side(&items, |_| true, work).await, items);
+        assert_eq!(most.get(), PREPARED_AT_ONCE);
+        assert_eq!(side_by_side(&items, |item| item < 5, work).await, items[..5]);
+    }
 }

@@ -3,8 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
+
+use tokio::sync::Mutex as AsyncMutex;
 
 use super::{
     DockerSandbox,
@@ -22,20 +24,20 @@ pub(super) const REPOSITORY: &str = "wsgibench";
 /// Label of a built image: the folder or server that it was built for.
 pub(crate) const IMAGE_LABEL: &str = "wsgibench.image";
 
-/// Tags that this run uses: never trimmed.
+/// Tags that this run uses, which are never pruned, each with the lock of its build.
 #[derive(Debug, Default)]
-pub(super) struct Tags(Mutex<Vec<String>>);
+pub(super) struct Tags(Mutex<HashMap<String, Arc<AsyncMutex<()>>>>);
 
 impl Tags {
-    fn add(&self, tag: &str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(tag.to_owned());
+    /// Adds a tag; returns the lock that keeps servers of one folder from building the same image at once.
+    fn add(&self, tag: &str) -> Arc<AsyncMutex<()>> {
+        let mut tags = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(tags.entry(tag.to_owned()).or_default())
     }
 
     pub(super) fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let tags = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tags.keys().cloned().collect()
     }
 }
 
@@ -141,7 +143,8 @@ async fn built(
     };
     let repository = format!("{REPOSITORY}/{name}");
     let tag = format!("{repository}:{}", files.hash(&[&base.id]));
-    sandbox.tags.add(&tag);
+    let build_lock = sandbox.tags.add(&tag);
+    let _building = build_lock.lock().await;
     if sandbox.engine.api.inspect_image(&tag).await.is_ok() {
         return Ok(tag);
     }

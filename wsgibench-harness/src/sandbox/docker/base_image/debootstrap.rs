@@ -13,6 +13,7 @@ use testcontainers::bollard::{body_try_stream, query_parameters::CreateImageOpti
 use tokio::{
     io::AsyncReadExt,
     process::{ChildStdout, Command},
+    sync::Mutex,
 };
 
 use super::host;
@@ -26,6 +27,8 @@ use crate::sandbox::{
 
 /// The longest that a step may take.
 const PATIENCE: Duration = Duration::from_secs(900);
+/// Held while debootstrap is installed: base images of two releases may be made at once, and apt has one lock.
+static INSTALLATION: Mutex<()> = Mutex::const_new(());
 /// Programs of the administrator are not on every user's path.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What images need but nobody reads.
@@ -68,6 +71,7 @@ pub(super) async fn make(
                 .into(),
         );
     }
+    let installing = INSTALLATION.lock().await;
     if find("debootstrap").is_none() {
         say("installs debootstrap with apt");
         run(&["apt-get", "update"]).await?;
@@ -81,6 +85,7 @@ pub(super) async fn make(
         ])
         .await?;
     }
+    drop(installing);
     let folder = TempFolder::create(temporary, "base").map_err(|error| format!("temporary folder: {error}"))?;
     let root = folder.root();
     say(&format!(

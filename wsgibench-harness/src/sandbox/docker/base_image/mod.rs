@@ -6,7 +6,7 @@ mod host;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 pub(crate) use self::choice::BASE_REPOSITORY;
 use self::choice::Wanted;
@@ -36,7 +36,7 @@ pub(super) struct BaseImages {
     context: Arc<SandboxContext>,
     pulls: Pulls,
     /// What was found, or why nothing was, by wanted Python.
-    known: Mutex<BTreeMap<Option<String>, Result<Base, String>>>,
+    known: Mutex<BTreeMap<Option<String>, Arc<OnceCell<Result<Base, String>>>>>,
 }
 
 impl BaseImages {
@@ -55,14 +55,8 @@ impl BaseImages {
 
     /// The base image for a Python (`3.9`), or for any.
     pub(super) async fn get(&self, python: Option<&str>) -> Result<Base, String> {
-        let key = python.map(str::to_owned);
-        let mut known = self.known.lock().await;
-        if let Some(known) = known.get(&key) {
-            return known.clone();
-        }
-        let found = self.find(python).await;
-        known.insert(key, found.clone());
-        found
+        let cell = Arc::clone(self.known.lock().await.entry(python.map(str::to_owned)).or_default());
+        cell.get_or_init(|| self.find(python)).await.clone()
     }
 
     async fn find(&self, python: Option<&str>) -> Result<Base, String> {
