@@ -30,13 +30,16 @@ pub(crate) fn looked_for() -> Vec<String> {
     std::env::var(&wanted.variable).map_or_else(|_| vec![wanted.official, wanted.own], |named| vec![named])
 }
 
+/// The outcome of a search that runs once.
+type Found = OnceCell<Result<Base, String>>;
+
 /// Finds base images, each once in a run.
 pub(super) struct BaseImages {
     engine: Engine,
     context: Arc<SandboxContext>,
     pulls: Pulls,
     /// What was found, or why nothing was, by wanted Python.
-    known: Mutex<BTreeMap<Option<String>, Arc<OnceCell<Result<Base, String>>>>>,
+    known: Mutex<BTreeMap<Option<String>, Arc<Found>>>,
 }
 
 impl BaseImages {
