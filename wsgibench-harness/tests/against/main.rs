@@ -38,6 +38,7 @@ const TESTS: &[Test] = &[
     ),
     ("a_changed_source_brings_the_build_back", changed_source),
     ("the_base_has_its_own_workspace_toolchain_and_lock", own_settings),
+    ("the_base_is_built_with_the_features_of_the_call", features),
     ("variables_of_a_git_hook_do_not_change_the_base", hook_variables),
     ("a_commit_without_the_benchmark_is_refused", without_benchmark),
     ("a_base_that_declares_the_working_tree_is_refused", working_tree_in_base),
@@ -144,6 +145,19 @@ fn own_settings() {
     let ended = project.compare("HEAD", &[("RUSTUP_TOOLCHAIN", "stable")]);
     assert!(ended.err.contains("HEAD has no Cargo.lock"), "{}", ended.err);
     assert_eq!(fs::read_to_string(&lock).unwrap(), "version = 3\n");
+}
+
+fn features() {
+    let project = Project::new();
+    let manifest = fs::read_to_string(project.root().join("Cargo.toml")).unwrap();
+    project.write("Cargo.toml", &(manifest.clone() + "\n[features]\nfast = []\n"));
+    project.git(&["commit", "-qam", "a feature"]);
+    project.write("Cargo.toml", &(manifest + "\n[features]\nfast = []\nnew = []\n"));
+    let ended = project.compare_called_by_cargo(&["bench", "--features", "fast,new", "--offline"]);
+    assert!(ended.err.contains("Cargo.toml differs"), "{}", ended.err);
+    assert!(ended.err.contains("HEAD has no feature new"), "{}", ended.err);
+    let builds = project.builds();
+    assert!(builds.contains("--features=fast --offline ("), "{builds}");
 }
 
 fn hook_variables() {

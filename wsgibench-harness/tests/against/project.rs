@@ -28,6 +28,9 @@ const FILES: &[(&str, &str)] = &[
     (".gitignore", "/target\nCargo.lock\n"),
 ];
 
+/// Where no engine answers.
+const NO_ENGINE: &str = "unix:///nonexistent/docker.sock";
+
 /// Stands for cargo: `bench` builds nothing and notes how it was called.
 const CARGO: &str = r#"#!/bin/sh
 for word in "$@"; do
@@ -135,14 +138,7 @@ impl Project {
     pub(crate) fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
         let mut command = self.command();
         command.args(arguments).envs(variables.iter().copied());
-        let output = command.output().unwrap();
-        let ended = Ended {
-            status: output.status.code(),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        };
-        println!("--- {arguments:?}: {:?}\n{}\n{}", ended.status, ended.out, ended.err);
-        ended
+        ended(&mut command, arguments)
     }
 
     fn command(&self) -> Command {
@@ -172,11 +168,31 @@ impl Project {
 
     /// Compares with a commit as far as nothing is measured: no engine answers.
     pub(crate) fn compare(&self, reference: &str, variables: &[(&str, &str)]) -> Ended {
-        let nowhere = ("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+        let nowhere = ("DOCKER_HOST", NO_ENGINE);
         self.run(
             &["--bench", "--sandbox", "docker", "--against", reference],
             &[variables, &[nowhere]].concat(),
         )
+    }
+
+    /// As [`compare`](Self::compare) with `HEAD`, below a process that looks like this call of cargo: a shell of that name that runs a
+    /// file called like the subcommand.
+    pub(crate) fn compare_called_by_cargo(&self, words: &[&str]) -> Ended {
+        let folder = self.folder.path().join("called");
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy("/bin/sh", folder.join("cargo")).unwrap();
+        let call = "\"$BENCH\" --bench --sandbox docker --against HEAD\nexit $?\n";
+        fs::write(folder.join(words[0]), call).unwrap();
+        let bench = self.command();
+        let mut command = Command::new(folder.join("cargo"));
+        command.args(words).current_dir(&folder).env("DOCKER_HOST", NO_ENGINE);
+        for (name, value) in bench.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        ended(&mut command, words)
     }
 
     /// Asks the running bench for the declarations of a checkout.
@@ -232,4 +248,15 @@ impl Project {
             .find(|path| path.ends_with(&commit));
         found.expect("a checkout was made")
     }
+}
+
+fn ended(command: &mut Command, arguments: &[&str]) -> Ended {
+    let output = command.output().unwrap();
+    let ended = Ended {
+        status: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    };
+    println!("--- {arguments:?}: {:?}\n{}\n{}", ended.status, ended.out, ended.err);
+    ended
 }
