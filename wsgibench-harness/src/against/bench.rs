@@ -65,12 +65,12 @@ pub struct Request<'a> {
     pub hidden: &'a [String],
 }
 
-/// How the base's declarations are found.
+/// The bench that writes the base's declarations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// From the running bench, asked in the checkout: it was built from the same files.
+    /// The running bench, called in the checkout: it was built from the same files.
     Running,
-    /// From a bench that is built from the commit, for this reason.
+    /// A bench that is built from the commit, for this reason.
     Built(String),
 }
 
@@ -89,7 +89,7 @@ pub fn source(checkout: &Checkout, manifest_dir: &Path) -> Result<Source, Agains
         Ok(inputs) => inputs,
         Err(unknown) => {
             return Ok(Source::Built(format!(
-                "cannot tell what this bench was built from: {unknown}"
+                "the inputs of the running bench are unknown: {unknown}"
             )));
         }
     };

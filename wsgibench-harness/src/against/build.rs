@@ -199,7 +199,7 @@ fn options(checkout: &Checkout, base: &Metadata, notes: &mut Vec<String>) -> Vec
     options
 }
 
-/// Leaves out features that a package does not have, and returns them beside the options.
+/// Splits features that a package does not have from the options. Returns the remaining options and the missing features.
 fn existing(options: Vec<String>, features: Option<&BTreeMap<String, Vec<String>>>) -> (Vec<String>, Vec<String>) {
     let Some(features) = features else {
         return (options, Vec::new());

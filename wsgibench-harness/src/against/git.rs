@@ -51,7 +51,7 @@ pub struct Checkout {
     pub reference: String,
     /// Full hash of the commit compared with.
     pub commit: String,
-    /// How the commit was chosen, where it is not the tip of the reference.
+    /// The reason for the commit, where it is not the tip of the reference.
     pub choice: Option<String>,
     /// Root of the written tree.
     pub root: PathBuf,

@@ -17,10 +17,10 @@ const SETTINGS: &[&str] = &[
     "rust-toolchain",
 ];
 
-/// What a bench was built from inside one checkout. Paths are relative to the checkout's root.
+/// The files of one checkout from which a bench was built. Paths are relative to the checkout's root.
 ///
-/// The files are those in the dependency files (`.d`) that rustc wrote beside the executable, for all crates there: more than
-/// this bench needs, never less. Dependencies from a registry are fixed by `Cargo.lock`.
+/// The files are those in the dependency files (`.d`) that rustc wrote beside the executable, for all crates in that folder: more than
+/// this bench needs, never fewer. Dependencies from a registry are fixed by `Cargo.lock`.
 #[derive(Debug, Default)]
 pub struct BuildInputs {
     /// Files; one that is absent in both checkouts is the same in both.
@@ -95,9 +95,9 @@ impl BuildInputs {
             }
         }
         // Macros that read a whole folder leave only the files in the dependency files that are still there.
-        let beside = changed.iter().find(|file| {
-            let moved = one.join(file).exists() != other.join(file).exists();
-            file.parent().filter(|_| moved).is_some_and(|folder| {
+        let moved = changed.iter().find(|file| {
+            let in_one_only = one.join(file).exists() != other.join(file).exists();
+            file.parent().filter(|_| in_one_only).is_some_and(|folder| {
                 !one.join(folder).join("Cargo.toml").is_file()
                     && self
                         .files
@@ -105,7 +105,7 @@ impl BuildInputs {
                         .any(|known| known.parent() == Some(folder) && is_source(known))
             })
         });
-        beside.map(|file| format!("{} was added or removed beside its sources", file.display()))
+        moved.map(|file| format!("{} was added or removed beside its sources", file.display()))
     }
 
     fn differs_within(&self, folder: &Path, one: &Path, other: &Path) -> Option<PathBuf> {

@@ -42,7 +42,7 @@ pub enum AgainstError {
     /// git failed at something that it should be able to do.
     #[error("failed to {action}; git says:\n{output}")]
     Git {
-        /// What was asked of it.
+        /// The operation, as a verb phrase.
         action: String,
         /// Its standard error.
         output: String,
@@ -83,7 +83,7 @@ pub enum AgainstError {
     /// The base arm would be made of the working tree.
     #[error("the base would be compared with itself: {what}; {remedy}")]
     SameTree {
-        /// What was found.
+        /// The finding.
         what: String,
         /// The remedy.
         remedy: &'static str,

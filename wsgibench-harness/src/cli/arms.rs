@@ -1,4 +1,4 @@
-//! The other arm of a comparison: what of the plan it has, and how it is had.
+//! Adds the other arm of a comparison to the plan: a commit's servers, or another server.
 
 use std::{collections::BTreeSet, path, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::{
 
 /// The other arm of a comparison.
 pub(super) struct OtherArm {
-    /// What the candidate is compared with, for people.
+    /// Name of the base, as reports show it.
     pub(super) against: String,
     /// Cases that are in one arm only.
     pub(super) unmatched: Vec<String>,
@@ -111,7 +111,7 @@ pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     })
 }
 
-/// What makes the other commit's bench resolve its servers as ours were: the limits of a profile, and the CPUs.
+/// Returns the arguments with which the base's bench resolves its servers as this one did: profile and CPUs.
 fn as_here(args: &Args, plan: &Plan) -> Vec<String> {
     let mut given = Vec::new();
     if args.quick {
@@ -201,7 +201,7 @@ fn add_base(plan: &mut Plan, declared: &Declared) -> Vec<String> {
     unmatched
 }
 
-/// The case with the other commit's load. A script cannot be had from there: the working tree's stands for both.
+/// Returns the case with the base's load. A script is code, so both arms run the working tree's.
 fn with_load(case: &Case, load: Load) -> Case {
     Case {
         work: case.work.clone().with_load(load),

@@ -67,7 +67,7 @@ fn go(baked: Baked<'_>, bench: &str, args: impl Iterator<Item = OsString>) -> Re
         }
     };
     output::set_colors(args.color);
-    let mut prints = Some(output::PrintsAside::new());
+    let mut prints = Some(output::StdoutToStderr::new());
     let declarations_file = std::env::var_os(DECLARATIONS_VARIABLE);
     let project = match &declarations_file {
         Some(_) => Project::of_declarations(baked),
@@ -140,7 +140,7 @@ struct Work<'a> {
 }
 
 /// Measures or loads a baseline, compares, and writes everything that is made from the run. Results go to standard output when `prints` ends.
-fn measure(run: &Run, work: &Work<'_>, prints: Option<output::PrintsAside>) -> Result<ExitStatus, Failure> {
+fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -> Result<ExitStatus, Failure> {
     let (args, listeners) = (work.args, &run.listeners);
     let earlier = baseline::read(&run.store, args)?;
     if let Some(name) = &args.load_baseline {

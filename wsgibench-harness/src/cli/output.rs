@@ -38,11 +38,11 @@ pub(super) fn set_colors(when: ColorArg) {
 /// While it lives, what the user's functions print to standard output goes to standard error: standard output carries listings and
 /// results that programs read.
 #[derive(Debug)]
-pub(super) struct PrintsAside {
+pub(super) struct StdoutToStderr {
     stdout: Option<OwnedFd>,
 }
 
-impl PrintsAside {
+impl StdoutToStderr {
     pub(super) fn new() -> Self {
         let redirect = || {
             std::io::stdout().flush().ok()?;
@@ -54,7 +54,7 @@ impl PrintsAside {
     }
 }
 
-impl Drop for PrintsAside {
+impl Drop for StdoutToStderr {
     fn drop(&mut self) {
         let _ = std::io::stdout().flush();
         if let Some(stdout) = &self.stdout {

@@ -16,7 +16,7 @@ use crate::{
     subprocess::{Metadata, Toolchain},
 };
 
-/// What is compiled into a bench about itself.
+/// The identity that is compiled into a bench.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Baked<'a> {
     /// Folder of its crate.

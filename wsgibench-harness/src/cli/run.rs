@@ -79,7 +79,7 @@ impl Run {
             Some(run) => self.store.resume(run.as_ref().clone())?,
             None => self.store.begin(first_record(plan))?,
         };
-        let sandbox = self.open_sandbox(
+        let opened = self.open_sandbox(
             args,
             Place {
                 run_id: writer.run().id.clone(),
@@ -88,7 +88,15 @@ impl Run {
                 server_cpus: plan.order.server_cpus.clone(),
                 runs_already: plan.order.jobs.iter().all(runs_already),
             },
-        )?;
+        );
+        let sandbox = match opened {
+            Ok(sandbox) => sandbox,
+            Err(failure) => {
+                // An unfinished journal would be reported as a killed run by the next one.
+                writer.finish(true)?;
+                return Err(failure);
+            }
+        };
         let outcome = self.with_sandbox(&mut writer, plan, &sandbox, policy);
         self.runtime.block_on(sandbox.close());
         // One that could not be measured to its end has not come to its end.

@@ -59,7 +59,7 @@ pub(crate) fn git(dir: &Path) -> Command {
         command.env(name, value);
     }
     command
-        .env("LC_ALL", "C") // messages are told apart by their text
+        .env("LC_ALL", "C") // callers look for words in the messages
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("GIT_TERMINAL_PROMPT", "0")
         .stdin(Stdio::null());

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is known of the call of cargo that runs this bench.
+/// The working directory and the options of the call of cargo that runs this bench.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Invocation {
     /// The folder where the user called cargo. Relative paths in variables and options start there.

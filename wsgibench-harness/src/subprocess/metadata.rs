@@ -1,4 +1,4 @@
-//! What cargo knows of a project.
+//! `cargo metadata` of a project.
 
 use std::{
     collections::BTreeMap,

@@ -183,6 +183,8 @@ fn hook_variables() {
             ended.err
         );
         assert!(ended.err.contains("so nothing is built"), "{}", ended.err);
+        // A run that could not begin is no killed one.
+        assert!(!ended.err.contains("was killed"), "{}", ended.err);
     }
 }
 

@@ -214,7 +214,10 @@ impl Project {
             if self.journal().is_some_and(|text| text.contains("\"entry\":\"round\"")) {
                 break;
             }
-            assert!(running.try_wait().unwrap().is_none(), "it ended by itself");
+            assert!(
+                running.try_wait().unwrap().is_none(),
+                "the run ended before the interrupt"
+            );
             thread::sleep(Duration::from_millis(50));
         }
         let pid = i32::try_from(running.id())
@@ -234,7 +237,7 @@ impl Project {
         serde_json::from_slice(&fs::read(self.root.join("target/wsgibench/verdict.json")).unwrap()).unwrap()
     }
 
-    /// How cargo was asked to build, a line a call.
+    /// Returns the build commands that cargo received, one line each.
     pub(crate) fn builds(&self) -> String {
         fs::read_to_string(self.folder.path().join("builds")).unwrap_or_default()
     }
