@@ -13,9 +13,6 @@ use crate::{
     },
 };
 
-/// Seed of the resampling behind intervals: fixed, so that every renderer and every later reading shows the same ends.
-pub(crate) const BOOTSTRAP_SEED: u64 = 0;
-
 /// What one arm of a case gave.
 #[derive(Clone, Debug)]
 pub struct Figures {
@@ -257,7 +254,7 @@ fn start_up(launches: &[&LaunchRecord]) -> Option<OverLaunches> {
 
 fn summarised(measured: Vec<(u32, Vec<f64>)>) -> Option<OverLaunches> {
     let (blocks, values): (Vec<u32>, Vec<Vec<f64>>) = measured.into_iter().unzip();
-    let summary = summarise(&values, BOOTSTRAP_SEED).ok()?;
+    let summary = summarise(&values).ok()?;
     let medians = values.iter().map(|rounds| crate::stats::sample::median(rounds));
     Some((summary, blocks.into_iter().zip(medians).collect()))
 }

@@ -1,18 +1,14 @@
-//! A figure over launches, with an interval that is honest about how many there were.
+//! Estimates over launches, with confidence intervals by Student's t on the logarithms.
 
 use serde::{Deserialize, Serialize};
 
-use super::bootstrap::bias_corrected_accelerated;
 use super::distribution::{chi_squared_quantile, t_quantile};
 use super::sample::{float, logs, mean, median, median_abs_dev, quantile, sorted, spread, std_dev};
-
-/// From this many launches on, intervals come from the bootstrap: below it there are too few different resamples.
-pub const BOOTSTRAP_FROM: usize = 10;
 
 /// The confidence of the intervals that are printed.
 pub const CONFIDENCE: f64 = 0.95;
 
-/// How an interval was made.
+/// The method of an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -21,11 +17,11 @@ pub enum Method {
     StudentT,
     /// The chi-squared interval of a normal sample's standard deviation.
     ChiSquared,
-    /// The bias-corrected and accelerated bootstrap.
+    /// The bias-corrected and accelerated bootstrap; only in runs and verdicts of earlier versions.
     BootstrapBca,
 }
 
-/// Where the truth probably lies.
+/// A confidence interval, or a prediction interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Interval {
@@ -130,9 +126,8 @@ pub enum SampleError {
     },
 }
 
-/// What the launches say together; each inner vector holds the rounds of one launch, in the metric's unit.
-///
-/// A launch counts once, by the median of its rounds. The same launches and seed give the same summary.
+/// Summarises launches; each inner vector holds the rounds of one launch, in the metric's unit. A launch counts once, by the
+/// median of its rounds.
 ///
 /// # Errors
 ///
@@ -140,12 +135,12 @@ pub enum SampleError {
 ///
 /// ```
 /// let launches = [vec![101.0, 99.0, 100.0], vec![104.0], vec![103.0]];
-/// let summary = wsgibench_harness::stats::summarise(&launches, 7)?;
+/// let summary = wsgibench_harness::stats::summarise(&launches)?;
 /// assert_eq!(summary.launches, 3);
 /// assert!(summary.mean.low() < 102.0 && 102.0 < summary.mean.high());
 /// # Ok::<(), wsgibench_harness::stats::estimate::SampleError>(())
 /// ```
-pub fn summarise(launches: &[Vec<f64>], seed: u64) -> Result<Summary, SampleError> {
+pub fn summarise(launches: &[Vec<f64>]) -> Result<Summary, SampleError> {
     for (launch, rounds) in launches.iter().enumerate() {
         if rounds.is_empty() {
             return Err(SampleError::NoRounds { launch });
@@ -161,10 +156,10 @@ pub fn summarise(launches: &[Vec<f64>], seed: u64) -> Result<Summary, SampleErro
     let sorted = sorted(&values);
     Ok(Summary {
         launches: values.len(),
-        mean: centre(&values, mean, seed),
-        median: centre(&values, median, seed),
-        std_dev: (values.len() > 1).then(|| deviation(&values, seed)),
-        median_abs_dev: (values.len() > 1).then(|| absolute_deviation(&values, seed)),
+        mean: centre(&values, mean),
+        median: centre(&values, median),
+        std_dev: (values.len() > 1).then(|| deviation(&values)),
+        median_abs_dev: (values.len() > 1).then(|| Estimate::bare(median_abs_dev(&values))),
         min: sorted[0],
         max: sorted[sorted.len() - 1],
         spread_between: spread(&values),
@@ -172,35 +167,34 @@ pub fn summarise(launches: &[Vec<f64>], seed: u64) -> Result<Summary, SampleErro
     })
 }
 
-/// A mean or a median of launches, with the interval that their number allows.
-pub fn centre(values: &[f64], statistic: impl Fn(&[f64]) -> f64, seed: u64) -> Estimate {
-    match values.len() {
-        0 | 1 => Estimate::bare(statistic(values)),
-        BOOTSTRAP_FROM.. => bootstrapped(values, statistic, seed),
-        _ => {
-            let point = statistic(values);
-            // A handful of launches cannot tell mean from median: both carry the interval of the logs' mean (the
-            // median of a log-normal population), which only ever has to be widened for a very uneven handful.
-            let (interval, standard_error) = match logs(values) {
-                Some(logs) => {
-                    let (interval, error) = t_interval(&logs, CONFIDENCE);
-                    (
-                        Interval {
-                            low: interval.low.exp(),
-                            high: interval.high.exp(),
-                            ..interval
-                        },
-                        error * point,
-                    )
-                }
-                None => t_interval(values, CONFIDENCE),
-            };
-            Estimate {
-                point,
-                interval: Some(interval.holding(point)),
-                standard_error: Some(standard_error),
-            }
+/// A mean or a median of launches with its interval; without an interval below two launches.
+///
+/// Both carry the interval of the logs' mean (of the values' mean, where one is not positive), widened where a few uneven
+/// launches put the point outside. That is the interval of the median of a log-normal population. It covers at any number of
+/// launches, where a bootstrap of 10 to 26 launches is too narrow: see `docs/statistics.md`.
+fn centre(values: &[f64], statistic: impl Fn(&[f64]) -> f64) -> Estimate {
+    let point = statistic(values);
+    if values.len() < 2 {
+        return Estimate::bare(point);
+    }
+    let (interval, standard_error) = match logs(values) {
+        Some(logs) => {
+            let (interval, error) = t_interval(&logs, CONFIDENCE);
+            (
+                Interval {
+                    low: interval.low.exp(),
+                    high: interval.high.exp(),
+                    ..interval
+                },
+                error * point,
+            )
         }
+        None => t_interval(values, CONFIDENCE),
+    };
+    Estimate {
+        point,
+        interval: Some(interval.holding(point)),
+        standard_error: Some(standard_error),
     }
 }
 
@@ -221,26 +215,8 @@ pub fn t_interval(values: &[f64], confidence: f64) -> (Interval, f64) {
     )
 }
 
-fn bootstrapped(values: &[f64], statistic: impl Fn(&[f64]) -> f64, seed: u64) -> Estimate {
-    let point = statistic(values);
-    let found = bias_corrected_accelerated(values, statistic, CONFIDENCE, seed);
-    let interval = Interval {
-        low: found.low,
-        high: found.high,
-        confidence: CONFIDENCE,
-        method: Method::BootstrapBca,
-    };
-    Estimate {
-        point,
-        interval: Some(interval.holding(point)),
-        standard_error: Some(found.standard_error),
-    }
-}
-
-fn deviation(values: &[f64], seed: u64) -> Estimate {
-    if values.len() >= BOOTSTRAP_FROM {
-        return bootstrapped(values, std_dev, seed);
-    }
+/// The standard deviation with its chi-squared interval, from at least two values.
+fn deviation(values: &[f64]) -> Estimate {
     let point = std_dev(values);
     let freedom = float(values.len() - 1);
     let end = |probability: f64| point * (freedom / chi_squared_quantile(probability, freedom)).sqrt();
@@ -256,14 +232,6 @@ fn deviation(values: &[f64], seed: u64) -> Estimate {
         interval: Some(interval),
         standard_error: Some(point / (2.0 * freedom).sqrt()),
     }
-}
-
-fn absolute_deviation(values: &[f64], seed: u64) -> Estimate {
-    if values.len() >= BOOTSTRAP_FROM {
-        return bootstrapped(values, median_abs_dev, seed);
-    }
-    // No interval of this one is worth its name below ten launches.
-    Estimate::bare(median_abs_dev(values))
 }
 
 fn spread_within(launches: &[Vec<f64>]) -> Option<f64> {

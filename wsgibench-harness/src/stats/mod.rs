@@ -6,7 +6,6 @@
 //! `docs/statistics.md` says what is computed and why, with references and the experiment that backs it.
 
 pub mod baseline;
-pub mod bootstrap;
 pub mod compare;
 pub mod distribution;
 pub mod disturbance;

@@ -1,17 +1,16 @@
-//! An order of servers that claims no more than the launches show.
+//! Ranks of servers, with ties where the launches do not tell two servers apart.
 
 use serde::{Deserialize, Serialize};
 
 use super::distribution::t_upper_tail;
-use super::estimate::{Estimate, Interval, centre, t_interval};
 use super::holm;
 use super::metric::Direction;
 use super::sample::{float, logs, mean, std_dev};
 
-/// How often a ranking may claim a difference that is not there, anywhere in it.
+/// The probability with which a ranking claims any difference that is not there, at most.
 pub const ALPHA: f64 = 0.05;
 
-/// Something to rank: its figure in each launch.
+/// A server to rank, with its figure in each launch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Contender {
     /// Its name.
@@ -40,10 +39,6 @@ pub struct Place {
     pub best: usize,
     /// The worst rank it may have: those not certainly worse. Contenders that cannot be told apart overlap here.
     pub worst: usize,
-    /// Its geometric mean over launches (mean, where a value is not positive), in the metric's unit.
-    pub estimate: Estimate,
-    /// How many launches it has.
-    pub launches: usize,
 }
 
 /// Places of all contenders, best estimate first; those without a launch, or with one that is not finite, are left out.
@@ -56,7 +51,6 @@ pub fn rank(contenders: &[Contender], direction: Direction, pairing: Pairing) ->
     let kept: Vec<&Contender> = contenders.iter().filter(measured).collect();
     // One scale for all: logs if every launch of every contender has one.
     let on_logs: Option<Vec<Vec<f64>>> = kept.iter().map(|c| logs(&c.launches)).collect();
-    let uses_logs = on_logs.is_some();
     let scaled = on_logs.unwrap_or_else(|| kept.iter().map(|c| c.launches.clone()).collect());
 
     let better = certainly_better(&scaled, direction, pairing);
@@ -71,31 +65,8 @@ pub fn rank(contenders: &[Contender], direction: Direction, pairing: Pairing) ->
             name: kept[index].name.clone(),
             best: 1 + (0..kept.len()).filter(|&other| better[other][index]).count(),
             worst: kept.len() - (0..kept.len()).filter(|&other| better[index][other]).count(),
-            estimate: estimate(&scaled[index], uses_logs),
-            launches: scaled[index].len(),
         })
         .collect()
-}
-
-fn estimate(scaled: &[f64], on_logs: bool) -> Estimate {
-    if !on_logs {
-        return centre(scaled, mean, 0);
-    }
-    let point = mean(scaled).exp();
-    if scaled.len() < 2 {
-        return Estimate::bare(point);
-    }
-    let (interval, error) = t_interval(scaled, super::estimate::CONFIDENCE);
-    let interval = Interval {
-        low: interval.low.exp(),
-        high: interval.high.exp(),
-        ..interval
-    };
-    Estimate {
-        point,
-        interval: Some(interval),
-        standard_error: Some(error * point),
-    }
 }
 
 /// `[a][b]`: whether `a` is certainly better than `b`.
@@ -243,7 +214,6 @@ mod tests {
             prop_assert_eq!(got.len(), field.len());
             for (index, place) in got.iter().enumerate() {
                 prop_assert!(place.best <= index + 1 && index < place.worst);
-                prop_assert!(place.estimate.low() <= place.estimate.point);
             }
         }
     }

@@ -1,12 +1,9 @@
 //! Descriptions of one sample: no inference here.
 
-use rand::RngExt;
-use rand_xoshiro::Xoshiro256PlusPlus;
-
 /// A count as a float.
 #[expect(
     clippy::cast_precision_loss,
-    reason = "counts of launches, blocks and resamples stay far below 2^52"
+    reason = "counts of launches and blocks stay far below 2^52"
 )]
 #[must_use]
 pub fn float(count: usize) -> f64 {
@@ -85,13 +82,6 @@ pub fn spread(values: &[f64]) -> Option<f64> {
     (values.len() > 1)
         .then(|| logs(values).map(|logs| std_dev(&logs)))
         .flatten()
-}
-
-/// Fills `target` with draws from `source`, with replacement.
-pub(crate) fn resample(source: &[f64], target: &mut [f64], rng: &mut Xoshiro256PlusPlus) {
-    for slot in target {
-        *slot = source[rng.random_range(..source.len())];
-    }
 }
 
 #[cfg(test)]

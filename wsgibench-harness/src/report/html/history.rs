@@ -9,7 +9,7 @@ use crate::{
     report::{
         charts::{Axis, Chart, Kind, Point, Quantity, Series, slug, wide},
         display, faults,
-        figures::{BOOTSTRAP_SEED, Figures},
+        figures::Figures,
         units,
     },
     stats::{Estimate, Metric, summarise},
@@ -164,7 +164,7 @@ fn of_run(run: &RunRecord) -> Column {
 fn of_kept(kept: &BaselineRun) -> Column {
     let figure = |values: &Vec<f64>| {
         let launches: Vec<Vec<f64>> = values.iter().map(|v| vec![*v]).collect();
-        let summary = summarise(&launches, BOOTSTRAP_SEED).ok()?;
+        let summary = summarise(&launches).ok()?;
         Some(Figure {
             estimate: summary.mean,
             level: ValidityLevel::Valid,
