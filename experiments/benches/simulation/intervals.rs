@@ -44,14 +44,12 @@ pub(crate) fn coverage(families: usize, seed: u64) {
                     u32::from(t.low <= 0.0 && 0.0 <= t.high)
                 })
                 .sum();
-            println!(
-                "{:<7} {blocks:>2} blocks: {:.1} %",
-                name(spikes),
-                share(held, trials)
-            );
+            println!("{:<7} {blocks:>2} blocks: {:.1} %", name(spikes), share(held, trials));
         }
     }
-    println!("\nCoverage of the 95 % interval of a figure over launches, {trials} trials: geometric mean, median, mean");
+    println!(
+        "\nCoverage of the 95 % interval of a figure over launches, {trials} trials: geometric mean, median, mean"
+    );
     for spikes in [false, true] {
         for spread in [0.03, 0.1, 0.3] {
             let [geometric, middle, average] = truths(spread, spikes);

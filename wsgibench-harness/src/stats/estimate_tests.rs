@@ -28,7 +28,12 @@ fn intervals_are_students_at_any_number_of_launches() {
         let interval = summary.mean.interval.expect("an interval");
         assert_eq!(interval.method, Method::StudentT);
         let of_median = summary.median.interval.expect("an interval").method;
-        let of_deviation = summary.std_dev.expect("two launches").interval.expect("an interval").method;
+        let of_deviation = summary
+            .std_dev
+            .expect("two launches")
+            .interval
+            .expect("an interval")
+            .method;
         assert_eq!((of_median, of_deviation), (Method::StudentT, Method::ChiSquared));
         let width = interval.high - interval.low;
         assert!(width < last, "{count}: {width}");
