@@ -15,9 +15,12 @@
 //! | [`sandbox`], [`store`] | containers and processes; runs and baselines on disk |
 //! | [`declare`] | servers, scenarios, profiles, and their expansion into cases |
 //! | [`load`] | the load generator, usable alone |
-//! | [`stats`], [`conformance`], [`null_server`], `subprocess` | statistics; HTTP and WSGI rules; a server for calibration; calls of git and cargo |
+//! | [`stats`], [`conformance`], [`null_server`], `subprocess` | statistics; HTTP and WSGI rules; a server for calibration; calls of git, cargo and pip |
 //!
 //! A module uses only modules of the rows below it; `tests/layers.rs` enforces this.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("wsgibench supports Linux only; run it in a Linux virtual machine (on Windows, WSL 2)");
 
 pub mod against;
 pub mod cli;

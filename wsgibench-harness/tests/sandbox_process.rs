@@ -177,26 +177,143 @@ async fn a_literal_port_that_is_taken_is_told() {
     assert!(error.to_string().contains("is not free"), "{error}");
 }
 
+/// Prepares a server whose requirements include a wheel, with the environment that the parent set.
 #[tokio::test]
-async fn what_cannot_be_had_here_is_told_as_such() {
+#[ignore = "started by another test"]
+async fn helper_with_pip_settings() {
+    let bench = Bench::new();
+    write_wheel(&bench.path("image/fixture-1.0-py3-none-any.whl"));
+    bench.file("image/requirements.txt", "-r more/base.txt\n");
+    bench.file("image/more/base.txt", "-c limits.txt\n./fixture-1.0-py3-none-any.whl\n");
+    bench.file("image/more/limits.txt", "fixture<2\n");
+    let sandbox = open(&bench).await;
+    let spec = bench.process_spec("settings");
+    let prepared = sandbox.prepare(&spec).await.unwrap();
+    assert_eq!(prepared.versions["fixture"], "1.0");
+
+    // Moved with its target folder, as a CI cache does: it is made again at the new place.
+    std::fs::rename(bench.path("target"), bench.path("moved")).unwrap();
+    let mut options = bench.options(SandboxChoice::Process);
+    options.target_dir = bench.path("moved");
+    let moved = Sandbox::open(options).await.unwrap().prepare(&spec).await.unwrap();
+    let script = read(std::path::Path::new(&moved.image).join("bin/pip").as_ref());
+    assert!(script.contains(&bench.path("moved").display().to_string()), "{script}");
+    println!("PREPARED");
+}
+
+/// A package without code: a wheel is an archive with three files of metadata.
+fn write_wheel(path: &std::path::Path) {
+    let script = "import sys, zipfile\n\
+        wheel = zipfile.ZipFile(sys.argv[1], 'w')\n\
+        info = 'fixture-1.0.dist-info/'\n\
+        wheel.writestr(info + 'METADATA', 'Metadata-Version: 2.1\\nName: fixture\\nVersion: 1.0\\n')\n\
+        wheel.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n\
+        wheel.writestr(info + 'RECORD', '')\n\
+        wheel.close()\n";
+    let status = std::process::Command::new("python3")
+        .args(["-E", "-c", script])
+        .arg(path)
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn the_users_pip_and_python_settings_do_not_reach_an_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    let config = folder.path().join("pip.conf");
+    std::fs::write(
+        &config,
+        format!("[global]\nuser = true\n[install]\nprefix = {}\n", elsewhere.display()),
+    )
+    .unwrap();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["helper_with_pip_settings", "--exact", "--ignored", "--nocapture"])
+        .env("PIP_CONFIG_FILE", &config)
+        .env("PIP_USER", "1")
+        .env("PIP_TARGET", &elsewhere)
+        .env("PYTHONHOME", "/nowhere")
+        .env("PYTHONPATH", "/nowhere")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("PREPARED"), "{said}");
+    assert!(!elsewhere.exists(), "nothing is installed outside the environment");
+}
+
+/// Prints the index that pip was called with.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn helper_with_an_index() {
+    let bench = Bench::new();
+    let sandbox = open(&bench).await;
+    let mut spec = bench.process_spec("index");
+    spec.source = Source::Requirements(vec!["wsgibench-no-such-package".into()]);
+    let error = sandbox.prepare(&spec).await.unwrap_err();
+    assert!(matches!(error, PrepareError::Failed(_)), "{error}");
+    let venvs = std::fs::read_dir(bench.path("target/wsgibench/venvs")).unwrap();
+    for log in venvs
+        .filter_map(Result::ok)
+        .filter(|file| file.path().extension().is_some_and(|end| end == "log"))
+    {
+        println!("{}", read(&log.path()));
+    }
+}
+
+#[tokio::test]
+async fn index_settings_of_the_configuration_file_reach_pip() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("pip.conf");
+    std::fs::write(
+        &config,
+        "[global]\nuser = true\nindex-url = http://127.0.0.1:9/simple\nretries = 0\n",
+    )
+    .unwrap();
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["helper_with_an_index", "--exact", "--ignored", "--nocapture"]);
+    for name in ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX"] {
+        command.env_remove(name);
+    }
+    let output = command.env("PIP_CONFIG_FILE", &config).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && said.contains("http://127.0.0.1:9/simple"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn servers_that_cannot_be_prepared_are_reported_by_cause() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let mut spec = bench.process_spec("missing");
-    spec.source = Source::Requirements(vec!["./nowhere/none".into()]);
-    let Err(PrepareError::NotAvailable(reason)) = sandbox.prepare(&spec).await else {
-        panic!("it is available")
+    spec.source = Source::Requirements(vec!["/nowhere/none.whl".into()]);
+    let Err(PrepareError::Failed(reason)) = sandbox.prepare(&spec).await else {
+        panic!("a failed installation is a failure")
+    };
+    assert!(reason.contains("nowhere"), "{reason}");
+
+    let spec = bench.process_spec("include");
+    bench.file("image/requirements.txt", "-r none.txt\n");
+    let Err(PrepareError::Failed(reason)) = sandbox.prepare(&spec).await else {
+        panic!("a missing include is a failure")
     };
     assert!(
-        reason.starts_with("pip failed") && reason.contains("nowhere"),
+        reason.contains("requirements.txt:1: ") && reason.contains("none.txt"),
         "{reason}"
     );
+    std::fs::remove_file(bench.path("image/requirements.txt")).unwrap();
 
     let mut spec = bench.process_spec("python");
     spec.python = Some("3.99".into());
     let Err(PrepareError::NotAvailable(reason)) = sandbox.prepare(&spec).await else {
         panic!("it is available")
     };
-    assert!(reason.starts_with("it needs python3.99, which is not here"), "{reason}");
+    assert!(
+        reason.starts_with("it needs python3.99, which was not found"),
+        "{reason}"
+    );
 
     let mut spec = bench.process_spec("image");
     spec.source = Source::Image("python:3".into());
@@ -210,7 +327,10 @@ async fn what_cannot_be_had_here_is_told_as_such() {
     let Err(PrepareError::Failed(reason)) = sandbox.prepare(&spec).await else {
         panic!("it was prepared")
     };
-    assert!(reason.contains("no application folder"), "{reason}");
+    assert!(
+        reason.contains("application folder") && reason.contains("not found"),
+        "{reason}"
+    );
 }
 
 /// Launches a server, says so, and waits to be killed.

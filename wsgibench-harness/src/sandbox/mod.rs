@@ -19,6 +19,7 @@ mod prepared;
 pub(crate) mod proc;
 mod process;
 mod ready;
+mod requirements;
 mod running;
 mod temp;
 mod tree;

@@ -1,4 +1,4 @@
-//! A virtual environment for each server, kept under the target folder for as long as its requirements stay the same.
+//! Virtual environments of servers, kept under the target folder and shared by servers with the same packages.
 
 use std::{
     collections::BTreeMap,
@@ -18,40 +18,42 @@ use crate::{
         context::SandboxContext,
         error::last_lines,
         owner::{Owner, VARIABLE},
+        requirements::Requirements,
         short_hash, versions,
     },
+    subprocess,
 };
 
-/// Written into an environment once it is whole.
+/// Written into an environment once it is complete. It holds the environment's own path: programs in it name their
+/// interpreter by that path, so an environment that was moved or restored elsewhere is made again.
 const COMPLETE: &str = "wsgibench-complete";
-/// The longest that the packages of one server may take.
-const PATIENCE: Duration = Duration::from_secs(600);
-/// Lines of pip's output that are shown.
-const SHOWN_LINES: usize = 8;
+/// Time limit for installing the packages of one server.
+const INSTALL_TIMEOUT: Duration = Duration::from_secs(600);
+/// Lines of pip's output shown in an error.
+const SHOWN_LINES: usize = 20;
 
-/// A Python to make environments from.
+/// A Python interpreter to make environments with.
 #[derive(Clone, Debug)]
 pub(super) struct Python {
     program: String,
-    /// `3.11.2 /usr`: another one needs another environment.
+    /// Version and prefix, such as `3.11.2 /usr`. Part of an environment's hash.
     identity: String,
 }
 
-/// Finds a Python (`3.9`, or any).
+/// Finds an interpreter of the wanted version (`3.9`), or of any.
 pub(super) async fn python(wanted: Option<&str>) -> Result<Python, String> {
-    let program = std::env::var("WSGIBENCH_PYTHON").unwrap_or_else(|_| "python3".into());
+    let program = std::env::var("WSGIBENCH_PYTHON")
+        .ok()
+        .filter(|program| !program.is_empty())
+        .unwrap_or_else(|| "python3".into());
     let named = wanted.map(|version| format!("python{version}"));
     for program in std::iter::once(program).chain(named.clone()) {
         let script = "import sys, platform; print(platform.python_version(), sys.base_prefix)";
-        let output = Command::new(&program)
+        let output = Command::from(subprocess::python(&program))
             .args(["-c", script])
-            .stdin(Stdio::null())
             .output()
             .await;
-        let Ok(output) = output
-            .map_err(|_| ())
-            .and_then(|output| if output.status.success() { Ok(output) } else { Err(()) })
-        else {
+        let Some(output) = output.ok().filter(|output| output.status.success()) else {
             continue;
         };
         let identity = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -60,28 +62,65 @@ pub(super) async fn python(wanted: Option<&str>) -> Result<Python, String> {
         }
     }
     Err(match named {
-        None => "there is no `python3` here; install Python, or name one with WSGIBENCH_PYTHON".into(),
-        Some(named) => format!("it needs {named}, which is not here; install it, or use --sandbox docker"),
+        None => "python3 not found; install Python 3 with its venv module, or set WSGIBENCH_PYTHON".into(),
+        Some(named) => format!("it needs {named}, which was not found; install it, or use --sandbox docker"),
     })
 }
 
-/// Makes a server's environment, or finds it.
+/// Packages of a server, and where they are written down.
+struct Packages {
+    requirements: Requirements,
+    source: PackageSource,
+}
+
+enum PackageSource {
+    /// A file that pip reads where it is, so that it finds what the file includes.
+    File(PathBuf),
+    Lines(Vec<String>),
+}
+
+impl Packages {
+    fn of(source: &Source) -> Result<Self, PrepareError> {
+        let failed = PrepareError::Failed;
+        match source {
+            Source::Folder(folder) if !folder.is_dir() => Err(failed(format!(
+                "folder {} not found; Server::dockerfile takes a path relative to the crate",
+                folder.display()
+            ))),
+            Source::Folder(folder) => {
+                let file = folder.join("requirements.txt");
+                Ok(Self {
+                    requirements: Requirements::of_file(&file).map_err(failed)?,
+                    source: PackageSource::File(file),
+                })
+            }
+            Source::Requirements(lines) => Ok(Self {
+                requirements: Requirements::of_lines(lines).map_err(failed)?,
+                source: PackageSource::Lines(lines.clone()),
+            }),
+            Source::Image(_) | Source::Running(_) => Err(PrepareError::NotAvailable(
+                "it is an image, which needs the docker sandbox".into(),
+            )),
+        }
+    }
+}
+
+/// Returns a server with its virtual environment, made unless there is one with the same packages.
 pub(super) async fn prepare(context: &SandboxContext, spec: &ServerSpec) -> Result<PreparedServer, PrepareError> {
     let unavailable = |text: &str| Err(PrepareError::NotAvailable(text.to_owned()));
-    let requirements = match &spec.source {
-        Source::Folder(folder) => requirements_of(folder).map_err(PrepareError::Failed)?,
-        Source::Requirements(lines) => lines.join("\n"),
-        Source::Image(_) | Source::Running(_) => return unavailable("it is an image: it needs the docker sandbox"),
-    };
+    let failed = |why: String| PrepareError::Failed(format!("failed to prepare server `{}`: {why}", spec.name));
+    let packages = Packages::of(&spec.source).map_err(|error| match error {
+        PrepareError::Failed(why) => failed(why),
+        PrepareError::NotAvailable(why) => PrepareError::NotAvailable(why),
+    })?;
     if let Some(app) = spec.app.as_deref().filter(|app| !app.is_dir()) {
-        return Err(PrepareError::Failed(format!(
-            "`{}`: there is no application folder {}; Server::app names one relative to the crate",
-            spec.name,
+        return Err(failed(format!(
+            "application folder {} not found; Server::app takes a path relative to the crate",
             app.display()
         )));
     }
     if spec.command.is_empty() {
-        return unavailable("it has no command of its own but its image's: it needs the docker sandbox");
+        return unavailable("its command is that of its image, which needs the docker sandbox");
     }
     if !spec.companions.is_empty() {
         return unavailable("its companions need the docker sandbox");
@@ -96,16 +135,15 @@ pub(super) async fn prepare(context: &SandboxContext, spec: &ServerSpec) -> Resu
             .map_or(spec.name.as_str().into(), std::ffi::OsStr::to_string_lossy),
         _ => spec.name.as_str().into(),
     };
-    let path = context.folder("venvs").join(folder_name(&name, &requirements, &python));
-    // Two runs at once must not make the same environment; the one that comes later finds it made.
-    let lock = lock(&path)
-        .await
-        .map_err(|error| PrepareError::Failed(format!("{}: {error}", path.display())))?;
-    if !path.join(COMPLETE).is_file() {
+    let io = |error: std::io::Error| failed(error.to_string());
+    let path = std::path::absolute(context.folder("venvs"))
+        .map_err(io)?
+        .join(folder_name(&name, &packages.requirements, &python));
+    // Two runs at once must not make the same environment; the second finds it complete.
+    let lock = lock(&path).await.map_err(io)?;
+    if !is_complete(&path) {
         context.say(&spec.name, "makes its virtual environment");
-        make(&path, &requirements, &python)
-            .await
-            .map_err(PrepareError::NotAvailable)?;
+        make(&path, &packages, &python).await.map_err(failed)?;
     }
     drop(lock);
     let versions = versions_in(&path).await;
@@ -120,48 +158,35 @@ pub(super) async fn prepare(context: &SandboxContext, spec: &ServerSpec) -> Resu
     })
 }
 
-/// The requirements of an image's folder; none where it has no such file.
-fn requirements_of(folder: &Path) -> Result<String, String> {
-    if !folder.is_dir() {
-        return Err(format!(
-            "there is no folder {}; Server::dockerfile names one relative to the crate",
-            folder.display()
-        ));
-    }
-    let file = folder.join("requirements.txt");
-    match fs::read_to_string(&file) {
-        Ok(text) => Ok(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(format!("{}: {error}", file.display())),
-    }
+/// Whether the environment at `path` was finished, was made at this path, and still has its interpreter.
+fn is_complete(path: &Path) -> bool {
+    let made_at = fs::read(path.join(COMPLETE)).unwrap_or_default();
+    made_at == path.as_os_str().as_encoded_bytes() && path.join("bin/python").is_file()
 }
 
-/// Lines that ask for something.
-fn asks_for_packages(requirements: &str) -> bool {
-    requirements
-        .lines()
-        .any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
-}
-
-fn folder_name(name: &str, requirements: &str, python: &Python) -> String {
+fn folder_name(name: &str, requirements: &Requirements, python: &Python) -> String {
     let mut hash = digest::Context::new(&digest::SHA256);
-    hash.update(requirements.as_bytes());
+    requirements.add_to(&mut hash);
     hash.update(python.identity.as_bytes());
     hash.update(std::env::consts::ARCH.as_bytes());
     let hash = short_hash(hash);
     let name: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+        .take(100)
         .collect();
     format!("{name}-{hash}")
 }
 
 async fn lock(path: &Path) -> std::io::Result<fs::File> {
     let file = path.with_extension("lock");
-    if let Some(parent) = file.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    let file = fs::File::create(file)?;
+    let open = || {
+        if let Some(parent) = file.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::File::create(&file)
+    };
+    let file = open().map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
     loop {
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(file),
@@ -171,75 +196,78 @@ async fn lock(path: &Path) -> std::io::Result<fs::File> {
     }
 }
 
-async fn make(path: &Path, requirements: &str, python: &Python) -> Result<(), String> {
+async fn make(path: &Path, packages: &Packages, python: &Python) -> Result<(), String> {
     let io = |error: std::io::Error| format!("{}: {error}", path.display());
     if path.exists() {
-        // One that was broken off.
+        // Left by an interrupted run, or made at another path.
         fs::remove_dir_all(path).map_err(io)?;
     }
     let log = path.with_extension("log");
     let output = fs::File::create(&log).map_err(io)?;
-    let packages = asks_for_packages(requirements);
-    let mut make = Command::new(&python.program);
+    let mut make: Command = subprocess::python(&python.program).into();
     make.args(["-m", "venv"])
-        .args((!packages).then_some("--without-pip"))
+        .args((!packages.requirements.has_packages).then_some("--without-pip"))
         .arg(path);
     run(make, &output)
         .await
-        .map_err(|why| tell("python3 -m venv", &why, &log))?;
-    if packages {
-        let file = path.join("requirements.txt");
-        fs::write(&file, requirements).map_err(io)?;
-        let mut install = Command::new(path.join("bin/python"));
-        install
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--no-input",
-                "--disable-pip-version-check",
-                "--requirement",
-            ])
-            .arg(&file);
-        // Set, it would replace Python's own flags, -DNDEBUG among them: assertions would be measured.
-        install.env_remove("CFLAGS");
-        run(install, &output).await.map_err(|why| tell("pip", &why, &log))?;
+        .map_err(|why| explain("python3 -m venv", &why, &log, "install python3-venv"))?;
+    if packages.requirements.has_packages {
+        let mut install = subprocess::pip(path)?;
+        let remedy = match &packages.source {
+            PackageSource::File(file) => {
+                install.args(["install", "--requirement"]).arg(file);
+                // pip takes local projects relative to its working folder.
+                install.current_dir(file.parent().unwrap_or(Path::new(".")));
+                format!("fix {}", file.display())
+            }
+            PackageSource::Lines(lines) => {
+                let file = path.join("requirements.txt");
+                fs::write(&file, lines.join("\n") + "\n").map_err(io)?;
+                install.args(["install", "--requirement"]).arg(&file);
+                "fix the requirements of Server::python".to_owned()
+            }
+        };
+        run(install.into(), &output)
+            .await
+            .map_err(|why| explain("pip", &why, &log, &remedy))?;
     }
-    fs::write(path.join(COMPLETE), "").map_err(io)
+    fs::write(path.join(COMPLETE), path.as_os_str().as_encoded_bytes()).map_err(io)
 }
 
-/// Runs to the end, in a process group that does not outlive this call.
+/// Runs a command to its end in a process group of its own, which is killed when this call is cancelled.
 async fn run(mut command: Command, output: &fs::File) -> Result<(), String> {
     let clone = || output.try_clone().map_err(|error| error.to_string());
     command.stdin(Stdio::null()).stdout(clone()?).stderr(clone()?);
     command.env(VARIABLE, Owner::this().to_string());
-    #[cfg(unix)]
     command.process_group(0);
     command.kill_on_drop(true);
-    let mut child = command
-        .spawn()
-        .map_err(|error| format!("could not be started: {error}"))?;
+    let mut child = command.spawn().map_err(|error| format!("failed to start: {error}"))?;
     let _group = child.id().map(crate::sandbox::group::Group::new);
-    match tokio::time::timeout(PATIENCE, child.wait()).await {
+    match tokio::time::timeout(INSTALL_TIMEOUT, child.wait()).await {
         Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(format!("failed ({status})")),
+        Ok(Ok(status)) => Err(match status.code() {
+            Some(code) => format!("exited with status {code}"),
+            None => format!("was ended by a signal ({status})"),
+        }),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("was not done after {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("timed out after {} s", INSTALL_TIMEOUT.as_secs())),
     }
 }
 
-fn tell(what: &str, why: &str, log: &Path) -> String {
+/// The error of a failed step, with the telling lines of its output.
+fn explain(program: &str, why: &str, log: &Path, remedy: &str) -> String {
     let output = fs::read(log).unwrap_or_default();
     let reasons = reasons(&String::from_utf8_lossy(&output));
-    let said = if reasons.is_empty() {
-        last_lines(&output, SHOWN_LINES)
+    let quoted = if reasons.is_empty() {
+        &output
     } else {
-        last_lines(reasons.as_bytes(), SHOWN_LINES)
+        reasons.as_bytes()
     };
-    format!("{what} {why} (all of it in {}):\n{said}", log.display())
+    let quoted = last_lines(quoted, SHOWN_LINES);
+    format!("{program} {why} (see {}); {remedy}:\n{quoted}", log.display())
 }
 
-/// The lines of an output that tell why: pip wraps a compiler's error in pages of its own.
+/// Returns the lines that hold the cause. pip wraps a compiler's error in pages of its own.
 fn reasons(output: &str) -> String {
     const TELLING: [&str; 6] = [
         "fatal error:",
@@ -268,9 +296,8 @@ fn reasons(output: &str) -> String {
 }
 
 async fn versions_in(path: &Path) -> BTreeMap<String, String> {
-    let output = Command::new(path.join("bin/python"))
+    let output = Command::from(subprocess::python(path.join("bin/python")))
         .args(["-c", versions::SCRIPT])
-        .stdin(Stdio::null())
         .output()
         .await;
     output
@@ -278,7 +305,7 @@ async fn versions_in(path: &Path) -> BTreeMap<String, String> {
         .unwrap_or_default()
 }
 
-/// `PATH` with an environment's programs first.
+/// Returns `PATH` with an environment's programs first.
 pub(super) fn search_path(environment: &Path) -> String {
     let mut path = environment.join("bin").display().to_string();
     if let Ok(rest) = std::env::var("PATH") {
@@ -288,7 +315,7 @@ pub(super) fn search_path(environment: &Path) -> String {
     path
 }
 
-/// Folders that Python looks in for a server's modules: its launchers, and the application.
+/// Returns `PYTHONPATH` for a server: the folder of its launchers, then its application.
 pub(super) fn module_path(spec: &ServerSpec) -> String {
     let launchers = match &spec.source {
         Source::Folder(folder) => Some(folder),
@@ -307,13 +334,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_ask_for_nothing() {
-        assert!(!asks_for_packages("# wsgiref is part of Python\n\n  # nothing\n"));
-        assert!(asks_for_packages("# pinned\ngunicorn==27.0.1\n"));
-    }
-
-    #[test]
-    fn the_reason_is_found_in_pips_pages() {
+    fn compiler_errors_are_found_in_pips_output() {
         let output = "Collecting bjoern\n  error: subprocess-exited-with-error\n  x.h:6:10: fatal error: ev.h: No such file or directory\n\
             compilation terminated.\n  error: Command '['gcc', '-g']' returned non-zero exit status 1.\n  note: This error is not of pip\n\
             ERROR: Failed building wheel for bjoern\n";
@@ -325,14 +346,37 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_is_told_by_what_makes_it() {
+    fn name_of_an_environment_depends_on_packages_and_python() {
         let python = |identity: &str| Python {
             program: "python3".into(),
             identity: identity.into(),
         };
-        let name = folder_name("mod wsgi/x", "a==1", &python("3.11.2 /usr"));
+        let packages = |line: &str| Requirements::of_lines(&[line.to_owned()]).unwrap();
+        let name = folder_name("mod wsgi/x", &packages("a==1"), &python("3.11.2 /usr"));
         assert!(name.starts_with("mod_wsgi_x-"), "{name}");
-        assert_ne!(name, folder_name("mod wsgi/x", "a==2", &python("3.11.2 /usr")));
-        assert_ne!(name, folder_name("mod wsgi/x", "a==1", &python("3.11.3 /usr")));
+        assert_ne!(
+            name,
+            folder_name("mod wsgi/x", &packages("a==2"), &python("3.11.2 /usr"))
+        );
+        assert_ne!(
+            name,
+            folder_name("mod wsgi/x", &packages("a==1"), &python("3.11.3 /usr"))
+        );
+    }
+
+    #[test]
+    fn an_environment_that_was_moved_is_not_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, there) = (folder.path().join("here"), folder.path().join("there"));
+        fs::create_dir_all(here.join("bin")).unwrap();
+        fs::write(here.join("bin/python"), "").unwrap();
+        assert!(!is_complete(&here), "interrupted");
+        fs::write(here.join(COMPLETE), here.as_os_str().as_encoded_bytes()).unwrap();
+        assert!(is_complete(&here));
+        fs::rename(&here, &there).unwrap();
+        assert!(!is_complete(&there));
+        fs::remove_file(there.join("bin/python")).unwrap();
+        fs::rename(&there, &here).unwrap();
+        assert!(!is_complete(&here), "its interpreter is gone");
     }
 }

@@ -77,7 +77,7 @@ fn sandbox(facts: &Facts) -> Vec<Line> {
         }
         Engine::Missing(why) => {
             let level = if facts.python.is_ok() { Level::Warn } else { Level::Fail };
-            let remedy = "start Docker or Podman (docker info shows whether it answers, DOCKER_HOST where it is); until then servers run as \
+            let remedy = "start Docker (docker info shows whether it answers, DOCKER_HOST where it is); until then servers run as \
                           local processes, less isolated";
             lines.push(line(level, "container engine", why.clone(), remedy));
         }

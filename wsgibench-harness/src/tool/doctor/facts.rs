@@ -201,16 +201,16 @@ fn memory() -> Option<u64> {
 }
 
 fn python() -> Result<String, String> {
-    let program = std::env::var("WSGIBENCH_PYTHON").unwrap_or_else(|_| "python3".into());
+    let program = std::env::var("WSGIBENCH_PYTHON")
+        .ok()
+        .filter(|program| !program.is_empty())
+        .unwrap_or_else(|| "python3".into());
     let script = "import ensurepip, venv, sys; print(sys.version.split()[0])";
-    let output = Command::new(&program)
-        .args(["-c", script])
-        .stdin(Stdio::null())
-        .output();
+    let output = subprocess::python(&program).args(["-c", script]).output();
     match output {
         Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-        Ok(_) => Err(format!("{program} is here, but not its modules `venv` and `ensurepip`")),
-        Err(_) => Err(format!("{program} is not here")),
+        Ok(_) => Err(format!("{program} lacks the modules `venv` and `ensurepip`")),
+        Err(_) => Err(format!("{program} not found")),
     }
 }
 
