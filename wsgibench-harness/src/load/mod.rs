@@ -5,6 +5,7 @@
 
 mod clock;
 pub mod error;
+mod excerpt;
 pub mod fault;
 pub mod http1;
 pub mod model;

@@ -145,7 +145,7 @@ impl LaunchContext<'_> {
             stripe: Stripe::default(),
             busy_poll: !self.order.shared_cpus,
         };
-        let tried = response_check::check(&plan, work, self.interrupt);
+        let tried = response_check::check(&plan, work, self.interrupt, &mut notes);
         self.interrupt.on_first(None);
         let tried = tried?;
         if self.interrupt.asked() {

@@ -86,6 +86,9 @@ impl Tried {
     }
 }
 
+/// Told where a server sets `Secure` cookies on a plain connection.
+const SECURE_COOKIES: &str =
+    "the server sets Secure cookies over plain HTTP; users keep and send them, as if TLS ended before the server";
 /// How long the first answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection is driven before it is looked at.
@@ -97,13 +100,18 @@ const SCRIPT_PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The first wrong answer, or what is wrong with the script.
-pub(super) fn check(plan: &LoadPlan, work: &Work, interrupt: &Interrupt) -> Result<Tried, Wrong> {
+pub(super) fn check(
+    plan: &LoadPlan,
+    work: &Work,
+    interrupt: &Interrupt,
+    note: impl FnOnce(String),
+) -> Result<Tried, Wrong> {
     match work {
         Work::Load(load) => {
             each_request(plan, load)?;
             Ok(Tried::Requests)
         }
-        Work::Script { script, .. } => once(plan, script, interrupt),
+        Work::Script { script, .. } => once(plan, script, interrupt, note),
     }
 }
 
@@ -150,7 +158,7 @@ fn ask(plan: &LoadPlan) -> Result<(), String> {
 }
 
 /// One user runs the script once.
-fn once(plan: &LoadPlan, script: &Script, interrupt: &Interrupt) -> Result<Tried, Wrong> {
+fn once(plan: &LoadPlan, script: &Script, interrupt: &Interrupt, note: impl FnOnce(String)) -> Result<Tried, Wrong> {
     let mut plan = plan.clone();
     plan.load.timeout = plan.load.timeout.min(PATIENCE);
     let mut session = ScriptSession::trial(&plan, script.clone())?;
@@ -162,6 +170,9 @@ fn once(plan: &LoadPlan, script: &Script, interrupt: &Interrupt) -> Result<Tried
     if interrupt.asked() {
         // Broken off: what it came to says nothing.
         return Ok(Tried::Script(Duration::ZERO));
+    }
+    if trial.secure_cookies_over_http {
+        note(SECURE_COOKIES.to_owned());
     }
     judged(&trial).map_err(Wrong::Script)
 }

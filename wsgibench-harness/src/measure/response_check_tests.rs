@@ -28,7 +28,7 @@ where
         load: load.clone(),
         script: script(function),
     };
-    check(&plan(&server, load), &work, &Interrupt::default())
+    check(&plan(&server, load), &work, &Interrupt::default(), drop)
 }
 
 fn said<F>(function: F) -> String
@@ -41,7 +41,14 @@ where
 #[test]
 fn each_request_is_asked_and_the_wrong_answer_is_named() {
     let server = server();
-    let asked = |load: Load| check(&plan(&server, load.clone()), &Work::Load(load), &Interrupt::default());
+    let asked = |load: Load| {
+        check(
+            &plan(&server, load.clone()),
+            &Work::Load(load),
+            &Interrupt::default(),
+            drop,
+        )
+    };
     let load = Load::closed(50).get("/").expect_status(200).expect_body("OK");
     assert_eq!(asked(load.clone()).unwrap(), Tried::Requests);
     let error = asked(load.get("/other").expect_body("NO")).unwrap_err().to_string();

@@ -10,6 +10,7 @@ use slab::Slab;
 use super::{
     super::{
         clock::Nanos,
+        excerpt::shorten,
         record::{Recorder, Tally},
         result::{ErrorKind, FailedCheck, Latency, Step},
     },
@@ -20,8 +21,6 @@ use super::{
 const SILENCE: Nanos = 100_000_000;
 /// The name under which hanging scripts are counted.
 pub(super) const HANGS: &str = "the script hangs";
-/// Length of a sample, bytes.
-const SAMPLE: usize = 512;
 
 /// What a request came to once its answer was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -271,7 +270,7 @@ fn note_check(checks: &mut Vec<FailedCheck>, name: &str, sample: &str) {
         None => checks.push(FailedCheck {
             name: name.to_owned(),
             count: 1,
-            sample: sample[..sample.floor_char_boundary(SAMPLE)].to_owned(),
+            sample: shorten(sample),
         }),
     }
 }

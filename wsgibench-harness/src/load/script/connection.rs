@@ -32,6 +32,9 @@ use super::{
     worker_state::WorkerState,
 };
 
+/// Headers of a response that are accepted: hyper's own limit of 100 is below what servers send.
+const MANY_HEADERS: usize = 1024;
+
 /// How a user connects.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Transport {
@@ -115,7 +118,9 @@ impl Link {
             });
             return Ok(Self::Http2(sender));
         }
-        let (sender, connection) = http1::handshake(io)
+        let (sender, connection) = http1::Builder::new()
+            .max_headers(MANY_HEADERS)
+            .handshake(io)
             .await
             .map_err(|error| RequestError::talking(&error))?;
         tokio::task::spawn_local(async move {

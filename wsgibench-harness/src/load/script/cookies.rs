@@ -4,42 +4,61 @@ use cookie_store::{CookieStore, RawCookie};
 use http::{HeaderMap, HeaderValue, header};
 use url::Url;
 
-/// Cookies by the rules of browsers (RFC 6265): domain, path, expiry, secure.
+/// Bytes of a cookie that are not UTF-8 are kept as characters of the private use area, from this one on, so that they are
+/// sent back unchanged.
+const RAW_BYTES: u32 = 0xF700;
+
+/// Cookies by the rules of browsers (RFC 6265): domain, path, expiry.
+///
+/// A `Secure` cookie is kept and sent over plain HTTP too: a server under load stands behind whatever ends TLS for it, and
+/// its address, loopback or a container's, must make no difference.
 #[derive(Debug, Default)]
-pub(super) struct CookieJar {
+pub(crate) struct CookieJar {
     store: CookieStore,
     /// Most users never get a cookie: they pay nothing.
     used: bool,
+    /// A `Secure` cookie came over plain HTTP.
+    secure_over_http: bool,
 }
 
 impl CookieJar {
-    /// Keeps what an answer sets.
-    pub(super) fn keep(&mut self, headers: &HeaderMap, url: impl FnOnce() -> Option<Url>) {
+    /// Keeps the cookies of a response to a request for `url`.
+    pub(crate) fn keep(&mut self, headers: &HeaderMap, url: impl FnOnce() -> Option<Url>) {
         if !headers.contains_key(header::SET_COOKIE) {
             return;
         }
         let Some(url) = url() else {
             return;
         };
-        let cookies = headers
+        let plain = url.scheme() == "http";
+        let cookies: Vec<RawCookie<'static>> = headers
             .get_all(header::SET_COOKIE)
             .iter()
-            .filter_map(|value| RawCookie::parse(value.to_str().ok()?.to_owned()).ok());
-        self.store.store_response_cookies(cookies, &url);
+            .filter_map(|value| RawCookie::parse(to_text(value.as_bytes())).ok())
+            .collect();
+        self.secure_over_http |= plain && cookies.iter().any(|cookie| cookie.secure() == Some(true));
+        self.store.store_response_cookies(cookies.into_iter(), &secure(url));
         self.used = true;
     }
 
-    /// The header for a request, if there are cookies for it.
-    pub(super) fn header(&self, url: impl FnOnce() -> Option<Url>) -> Option<HeaderValue> {
+    /// Returns the `Cookie` header of a request for `url`, if there are cookies for it.
+    pub(crate) fn header(&self, url: impl FnOnce() -> Option<Url>) -> Option<HeaderValue> {
         if !self.used {
             return None;
         }
-        let pairs: Vec<String> = self
-            .store
-            .get_request_values(&url()?)
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        HeaderValue::from_str(&pairs.join("; "))
+        let mut header = Vec::new();
+        for (name, value) in self.store.get_request_values(&secure(url()?)) {
+            let pair = to_bytes(&format!("{name}={value}"));
+            // One cookie that cannot be sent does not take the others with it.
+            if HeaderValue::from_bytes(&pair).is_err() {
+                continue;
+            }
+            if !header.is_empty() {
+                header.extend_from_slice(b"; ");
+            }
+            header.extend_from_slice(&pair);
+        }
+        HeaderValue::from_bytes(&header)
             .ok()
             .filter(|header| !header.is_empty())
     }
@@ -53,11 +72,98 @@ impl CookieJar {
 
     pub(super) fn set(&mut self, name: &str, value: &str, url: &Url) {
         let cookie = RawCookie::new(name.to_owned(), value.to_owned());
-        self.used |= self.store.insert_raw(&cookie, url).is_ok();
+        self.used |= self.store.insert_raw(&cookie, &secure(url.clone())).is_ok();
     }
 
     pub(super) fn clear(&mut self) {
         self.store.clear();
         self.used = false;
+    }
+
+    /// Whether a `Secure` cookie came over plain HTTP.
+    pub(super) fn secure_over_http(&self) -> bool {
+        self.secure_over_http
+    }
+}
+
+/// The same page over TLS, to which every cookie of the site is sent.
+fn secure(mut url: Url) -> Url {
+    // From one special scheme to another: always possible.
+    let _ = url.set_scheme("https");
+    url
+}
+
+/// Decodes UTF-8; each byte that is none becomes a character that [`to_bytes`] turns back.
+fn to_text(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(
+            chunk
+                .invalid()
+                .iter()
+                .filter_map(|byte| char::from_u32(RAW_BYTES + u32::from(*byte))),
+        );
+    }
+    text
+}
+
+/// The bytes of a text from [`to_text`].
+fn to_bytes(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    for character in text.chars() {
+        match u32::from(character).checked_sub(RAW_BYTES).map(u8::try_from) {
+            Some(Ok(byte)) if byte >= 0x80 => bytes.push(byte),
+            _ => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(set: &[&[u8]], url: &str) -> Option<Vec<u8>> {
+        let url = Url::parse(url).unwrap();
+        let mut headers = HeaderMap::new();
+        for value in set {
+            headers.append(header::SET_COOKIE, HeaderValue::from_bytes(value).unwrap());
+        }
+        let mut jar = CookieJar::default();
+        jar.keep(&headers, || Some(url.clone()));
+        jar.header(|| Some(url)).map(|header| header.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn secure_cookies_are_sent_over_plain_http_at_every_address() {
+        for url in [
+            "http://127.0.0.1:8000/",
+            "http://172.17.0.2:8000/",
+            "http://shop.test/",
+            "http://[fd00::2]:80/",
+        ] {
+            let cookie = sent(&[b"session=s1; Path=/; Secure; HttpOnly"], url);
+            assert_eq!(cookie.as_deref(), Some(&b"session=s1"[..]), "{url}");
+        }
+    }
+
+    #[test]
+    fn cookies_go_back_byte_for_byte() {
+        let url = "http://127.0.0.1:8000/";
+        for value in [
+            &b"a=Z\xc3\xbcrich"[..],
+            b"a=Z\xfcrich",
+            b"a=\xff\xfe\x80",
+            b"a=\"q\"",
+            b"a=",
+        ] {
+            assert_eq!(sent(&[value], url).as_deref(), Some(value), "{value:?}");
+        }
+        let both = sent(&[b"s=1; Path=/", b"town=Z\xc3\xbcrich; Path=/; Comment=\xff"], url).unwrap();
+        assert!(
+            both == b"s=1; town=Z\xc3\xbcrich" || both == b"town=Z\xc3\xbcrich; s=1",
+            "{both:?}"
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! A request and its answer on the wire.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -13,6 +16,7 @@ use super::{
     accounting::RequestOutcome,
     body::{Outgoing, Payload},
     connection::Link,
+    redirect,
     request::RequestSpec,
     request_error::RequestError,
     response::{Response, Streaming},
@@ -144,6 +148,7 @@ async fn follow(
         let mut ticket = Ticket::new(user);
         let deadline = Instant::now() + after;
         let (method, headers, path) = (order.method.clone(), order.headers.clone(), order.path.clone());
+        let (follows, left) = (order.redirects.is_some(), order.redirects.unwrap_or(0));
         let sent = timeout_at(deadline, send(user, order, &ticket)).await;
         let (response, again) = match sent {
             Ok(Ok(outcome)) => outcome,
@@ -157,23 +162,28 @@ async fn follow(
             }
         };
         let (state, tls) = (&user.state, user.transport.root_certificate.is_some());
-        user.cookies.keep(response.headers(), || state.url(tls, &path));
-        let next = again.filter(|(left, _)| *left > 0);
-        let location = location(&response);
-        let (Some((left, payload)), Some(location)) = (next, location) else {
+        let page = || state.url(tls, headers.get(header::HOST), &path);
+        user.cookies.keep(response.headers(), page);
+        if user.cookies.secure_over_http() {
+            state.secure_over_http.store(true, Ordering::Relaxed);
+        }
+        if !follows || !redirect::is_redirect(response.status()) {
             return Ok((ticket, response, deadline));
-        };
-        let target = match state
-            .url(tls, &path)
-            .and_then(|url| Some((url.join(&location).ok()?, url)))
-        {
-            Some((target, url)) if target.origin() == url.origin() => target,
-            _ => {
+        }
+        let target = redirect::target(response.headers(), page()).and_then(|target| {
+            left.checked_sub(1)
+                .map(|left| (target, left))
+                .ok_or_else(redirect::too_many)
+        });
+        let (path, left) = match target {
+            Ok(target) => target,
+            Err(refused) => {
                 user.link = None;
-                let name = "redirect stays on the server".into();
-                return Err(ticket.fails_check(ErrorKind::CheckFailed, name, location));
+                let sample = format!("{}: {}", response.status(), refused.reason);
+                return Err(ticket.fails_check(ErrorKind::CheckFailed, refused.check.into(), sample));
             }
         };
+        let payload = again;
         let status = response.status();
         // The body of a redirect belongs to its request.
         match timeout_at(deadline, collect(response.into_body())).await {
@@ -187,58 +197,64 @@ async fn follow(
                 return Err(ticket.times_out(after));
             }
         }
+        let Some(next) = redirected(&method, headers, payload, status, path, left, after) else {
+            let sample = format!("{status}: the body was a stream, which cannot be sent again");
+            return Err(ticket.fails_check(ErrorKind::CheckFailed, redirect::FOLLOWABLE.into(), sample));
+        };
+        order = next;
         drop(ticket);
-        let mut path = target.path().to_owned();
-        if let Some(query) = target.query() {
-            path = format!("{path}?{query}");
-        }
-        order = redirected(method, headers, payload, status, path, left - 1, after);
     }
 }
 
-/// What a redirect makes of a request (RFC 9110, 15.4): 307 and 308 keep it as it is, the others ask by GET.
+/// Returns the request that a redirect asks for; `None` where it would need a streamed body a second time.
 fn redirected(
-    method: Method,
+    method: &Method,
     mut headers: HeaderMap,
-    payload: Payload,
+    payload: Option<Payload>,
     status: StatusCode,
     path: String,
     redirects: u32,
     timeout: Duration,
-) -> RequestSpec {
-    let keeps = matches!(status.as_u16(), 307 | 308) || method == Method::HEAD || method == Method::GET;
-    if !keeps {
-        headers.remove(header::CONTENT_TYPE);
-    }
-    RequestSpec {
-        method: if keeps { method } else { Method::GET },
+) -> Option<RequestSpec> {
+    let next = redirect::method(status, method);
+    let payload = if next == *method {
+        payload?
+    } else {
+        // The fields of the body go with it.
+        for name in [
+            header::CONTENT_TYPE,
+            header::CONTENT_LENGTH,
+            header::CONTENT_ENCODING,
+            header::CONTENT_LANGUAGE,
+            header::CONTENT_LOCATION,
+            header::TRANSFER_ENCODING,
+            header::EXPECT,
+        ] {
+            headers.remove(name);
+        }
+        Payload::Whole(Bytes::new())
+    };
+    Some(RequestSpec {
+        method: next,
         path,
         headers,
-        payload: if keeps { payload } else { Payload::Whole(Bytes::new()) },
-        redirects,
+        payload,
+        redirects: Some(redirects),
         timeout: Some(timeout),
         mistake: None,
-    }
+    })
 }
 
-fn location(response: &http::Response<Incoming>) -> Option<String> {
-    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
-    }
-    let value = response.headers().get(header::LOCATION)?;
-    Some(value.to_str().ok()?.to_owned())
-}
-
-type Sent = (http::Response<Incoming>, Option<(u32, Payload)>);
+/// The response, and the body of the request where it can be sent again.
+type Sent = (http::Response<Incoming>, Option<Payload>);
 
 /// Sends on the open connection or on a new one. A connection that the server closed while it was idle is no failure:
 /// the request goes out once more. Gives the answer, and what a redirect may send again.
-async fn send(user: &mut User, order: RequestSpec, ticket: &Ticket) -> Result<Sent, RequestError> {
-    if let Some(mistake) = order.mistake {
+async fn send(user: &mut User, mut order: RequestSpec, ticket: &Ticket) -> Result<Sent, RequestError> {
+    if let Some(mistake) = order.mistake.take() {
         return Err(RequestError::new(ErrorKind::Script, mistake));
     }
-    let redirects = order.redirects;
-    let mut payload = Some(order.payload);
+    let mut payload = Some(std::mem::replace(&mut order.payload, Payload::Whole(Bytes::new())));
     let mut retried = false;
     loop {
         let mut reused = true;
@@ -267,8 +283,9 @@ async fn send(user: &mut User, order: RequestSpec, ticket: &Ticket) -> Result<Se
         };
         let http2 = matches!(link, Link::Http2(_));
         let (state, tls) = (&user.state, user.transport.root_certificate.is_some());
-        let cookies = user.cookies.header(|| state.url(tls, &order.path));
-        let mut request = build(state, http2, &order.method, &order.path, body)?;
+        let own_host = order.headers.get(header::HOST);
+        let cookies = user.cookies.header(|| state.url(tls, own_host, &order.path));
+        let mut request = build(state, http2, &order, body)?;
         *request.headers_mut() = headers(state, http2, &order.headers, cookies, last && !http2);
         if http2 && tls {
             *request.uri_mut() = secure(request.uri())?;
@@ -281,9 +298,6 @@ async fn send(user: &mut User, order: RequestSpec, ticket: &Ticket) -> Result<Se
                     // The connection lives until the answer has been read, and no longer.
                     user.link = None;
                 }
-                let again = again.map(|payload| (redirects, payload));
-                // Nothing can be sent again when a stream was the body; a redirect by GET still can.
-                let again = again.or(Some((redirects, Payload::Whole(Bytes::new()))));
                 return Ok((response, again));
             }
             Err(error) if reused && !retried && again.is_some() && is_stale(&error) => {
@@ -315,22 +329,24 @@ fn is_last(user: &User) -> bool {
 fn build(
     state: &WorkerState,
     http2: bool,
-    method: &Method,
-    path: &str,
+    order: &RequestSpec,
     body: Outgoing,
 ) -> Result<Request<Outgoing>, RequestError> {
-    let wrong = |what: &str| RequestError::new(ErrorKind::Script, format!("`{path}` is no path of a server: {what}"));
+    let path = order.path.as_str();
+    let wrong =
+        |what: &str| RequestError::new(ErrorKind::Script, format!("`{path}` is not a path of a server: {what}"));
     if !path.starts_with('/') {
         return Err(wrong("it must begin with `/`"));
     }
     let uri: Uri = if http2 {
-        format!("http://{}{path}", state.plan.target.host).parse()
+        let own_host = order.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        format!("http://{}{path}", own_host.unwrap_or(&state.plan.target.host)).parse()
     } else {
         path.parse()
     }
     .map_err(|error: http::uri::InvalidUri| wrong(&error.to_string()))?;
     let mut request = Request::new(body);
-    *request.method_mut() = method.clone();
+    *request.method_mut() = order.method.clone();
     *request.uri_mut() = uri;
     if http2 {
         *request.version_mut() = http::Version::HTTP_2;
@@ -346,6 +362,10 @@ fn secure(uri: &Uri) -> Result<Uri, RequestError> {
 
 fn headers(state: &WorkerState, http2: bool, own: &HeaderMap, cookies: Option<HeaderValue>, closes: bool) -> HeaderMap {
     let mut headers = own.clone();
+    if http2 {
+        // The name of the site is in the URI there.
+        headers.remove(header::HOST);
+    }
     if !http2
         && !headers.contains_key(header::HOST)
         && let Ok(host) = HeaderValue::try_from(state.plan.target.host.as_str())

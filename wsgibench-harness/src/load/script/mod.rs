@@ -16,10 +16,12 @@
 mod accounting;
 mod body;
 mod connection;
+mod content;
 mod cookies;
 mod exchange;
 mod multipart;
 mod pace;
+mod redirect;
 mod request;
 mod request_error;
 mod response;

@@ -48,7 +48,8 @@ pub(super) struct RequestSpec {
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload,
-    pub(super) redirects: u32,
+    /// Redirects still to follow; `None`: a redirect is a response like any other.
+    pub(super) redirects: Option<u32>,
     pub(super) timeout: Option<Duration>,
     /// A mistake in the making of it; told when it is awaited.
     pub(super) mistake: Option<String>,
@@ -61,14 +62,14 @@ impl<'u> RequestBuilder<'u> {
             path: path.to_owned(),
             headers: HeaderMap::new(),
             payload: Payload::Whole(Bytes::new()),
-            redirects: 0,
+            redirects: None,
             timeout: None,
             mistake: None,
         };
         Self { user, order }
     }
 
-    /// Adds a header.
+    /// Adds a header. A `Host` names the site: cookies and redirects go by it.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             (Ok(name), Ok(value)) => {
@@ -134,9 +135,13 @@ impl<'u> RequestBuilder<'u> {
         self
     }
 
-    /// Follows up to so many redirects on the same server; each is a request of its own.
+    /// Follows up to `at_most` redirects on the same site; each is a request of its own. 301 and 302 turn a POST into a GET,
+    /// 303 turns every method but HEAD into one, 307 and 308 repeat the request with its body.
+    ///
+    /// A redirect that cannot be followed (to another site, without a readable `Location`, one too many, a streamed body to
+    /// repeat) is a failed check.
     pub fn follow_redirects(mut self, at_most: u32) -> Self {
-        self.order.redirects = at_most;
+        self.order.redirects = Some(at_most);
         self
     }
 

@@ -8,10 +8,12 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
-use super::{super::result::ErrorKind, exchange::Ticket, request_error::RequestError};
-
-/// How much of a body stands in a sample, bytes.
-const SHOWN: usize = 400;
+use super::{
+    super::{excerpt::excerpt, result::ErrorKind},
+    content::{self, Undecoded},
+    exchange::Ticket,
+    request_error::RequestError,
+};
 
 /// A whole answer. Its request is done if it passed every check made of it by the time it is dropped; without a check
 /// of the status, 200 to 399 is right.
@@ -45,29 +47,34 @@ impl Response {
         self.head.headers.get(name)?.to_str().ok()
     }
 
-    /// The body.
+    /// The body as it was sent, in its `Content-Encoding`.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// The body as text; what is no UTF-8 is replaced.
+    /// The body as text, decoded from gzip or deflate; bytes that are not UTF-8 are replaced. In place of a body in another
+    /// `Content-Encoding` stands a sentence that names it.
     #[must_use]
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+        match self.decoded() {
+            Ok(body) => String::from_utf8_lossy(&body).into_owned(),
+            Err(undecoded) => format!("({undecoded})"),
+        }
     }
 
-    /// The body read as JSON.
+    /// The body read as JSON, decoded from gzip or deflate.
     ///
     /// # Errors
-    /// It is none, or not of this form: counted as the failed check `json`.
+    /// It is not JSON, not of this form, or in an unsupported `Content-Encoding`: counted as the failed check `json`.
     pub fn json<T: DeserializeOwned>(self) -> Result<T, RequestError> {
-        match serde_json::from_slice(&self.body) {
+        let read = match self.decoded() {
+            Ok(body) => serde_json::from_slice(&body).map_err(|error| format!("{error} in {}", self.sample())),
+            Err(undecoded) => Err(undecoded.to_string()),
+        };
+        match read {
             Ok(value) => Ok(value),
-            Err(error) => {
-                let sample = format!("{error} in {}", self.sample());
-                Err(self.ticket.fails_check(ErrorKind::CheckFailed, "json".into(), sample))
-            }
+            Err(sample) => Err(self.ticket.fails_check(ErrorKind::CheckFailed, "json".into(), sample)),
         }
     }
 
@@ -90,25 +97,30 @@ impl Response {
         self
     }
 
-    /// The body must be exactly this.
+    /// The body, decoded from gzip or deflate, must be exactly this.
     ///
     /// # Errors
     /// It is another: counted as the failed check `body`.
     pub fn expect_body(self, body: impl AsRef<[u8]>) -> Result<Self, RequestError> {
-        let holds = self.body == body.as_ref();
+        let holds = self.decoded().is_ok_and(|decoded| decoded == body.as_ref());
         self.expect("body", holds)
     }
 
-    /// The body must contain this text.
+    /// The body, decoded from gzip or deflate, must contain this text.
     ///
     /// # Errors
     /// It does not: counted as the failed check `body contains TEXT`.
     pub fn expect_body_contains(self, text: &str) -> Result<Self, RequestError> {
-        let holds = memchr::memmem::find(&self.body, text.as_bytes()).is_some();
+        let holds = self
+            .decoded()
+            .is_ok_and(|decoded: Bytes| memchr::memmem::find(&decoded, text.as_bytes()).is_some());
         if holds {
             return Ok(self);
         }
-        self.fail(ErrorKind::CheckFailed, format!("body contains {text}"))
+        self.fail(
+            ErrorKind::CheckFailed,
+            format!("body contains {}", excerpt(text.as_bytes())),
+        )
     }
 
     /// The header must be there with this value.
@@ -143,8 +155,15 @@ impl Response {
         if self.body.is_empty() {
             return format!("{} without a body", self.head.status);
         }
-        let shown = &self.body[..self.body.len().min(SHOWN)];
-        format!("{}: {}", self.head.status, String::from_utf8_lossy(shown))
+        let shown = match self.decoded() {
+            Ok(body) => excerpt(&body),
+            Err(undecoded) => format!("({undecoded})"),
+        };
+        format!("{}: {shown}", self.head.status)
+    }
+
+    fn decoded(&self) -> Result<Bytes, Undecoded> {
+        content::decode(&self.head.headers, &self.body)
     }
 }
 

@@ -65,6 +65,8 @@ pub struct ScriptSession {
 /// What one run of a script by one user came to.
 #[derive(Clone, Debug)]
 pub struct Trial {
+    /// The server set `Secure` cookies over plain HTTP. They are kept and sent, as if TLS ended before the server.
+    pub secure_cookies_over_http: bool,
     /// Its requests.
     pub round: RoundResult,
     /// It has come to its end; otherwise it was still asking or thinking when it was broken off, or it hangs.
@@ -125,7 +127,9 @@ impl ScriptSession {
                 accounting.finished() > 0 || accounting.any_hangs(now, HANGING)
             })
         })?;
+        let secure_over_http = |crew: &Crew| crew.state.secure_over_http.load(Ordering::Relaxed);
         Ok(Trial {
+            secure_cookies_over_http: self.workers.iter().any(secure_over_http),
             finished: round.users.is_some_and(|users| users.finished > 0),
             round,
         })

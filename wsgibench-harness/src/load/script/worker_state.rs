@@ -1,13 +1,14 @@
-//! What all users of a worker share.
+//! The state that all users of a worker share.
 
 use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI32, AtomicU64},
+        atomic::{AtomicBool, AtomicI32, AtomicU64},
     },
 };
 
+use http::HeaderValue;
 use url::Url;
 
 use super::{
@@ -27,6 +28,8 @@ pub(super) struct WorkerState {
     accounting: Mutex<Accounting>,
     pub(super) sent: Arc<AtomicU64>,
     pub(super) received: Arc<AtomicU64>,
+    /// A `Secure` cookie came over plain HTTP.
+    pub(super) secure_over_http: AtomicBool,
     /// Time that pacing spent spinning, ns.
     pub(super) spun: AtomicU64,
     /// The worker's thread, 0 until it runs.
@@ -46,19 +49,20 @@ impl WorkerState {
             accounting: Mutex::new(Accounting::default()),
             sent: Arc::default(),
             received: Arc::default(),
+            secure_over_http: AtomicBool::new(false),
             spun: AtomicU64::new(0),
             thread: AtomicI32::new(0),
         })
     }
 
-    /// The address of a path on the server.
-    pub(super) fn url(&self, tls: bool, path: &str) -> Option<Url> {
-        let mut url = self.base.join(path).ok()?;
-        if tls {
-            // From one special scheme to another: always possible.
-            let _ = url.set_scheme("https");
-        }
-        Some(url)
+    /// The URL of a path on the site that a request names: by a `Host` header of its own, or else by the target's.
+    pub(super) fn url(&self, tls: bool, own_host: Option<&HeaderValue>, path: &str) -> Option<Url> {
+        let host = match own_host {
+            Some(host) => host.to_str().ok()?,
+            None => &self.plan.target.host,
+        };
+        let scheme = if tls { "https" } else { "http" };
+        Url::parse(&format!("{scheme}://{host}{path}")).ok()
     }
 
     /// The accounting. Nothing that could panic or wait happens while they are held, so a poisoned lock is still sound.

@@ -1,7 +1,10 @@
-//! Judging answers while they stream by.
+//! Checks responses while they arrive.
+
+use std::fmt::Write as _;
 
 use super::{
     super::{
+        excerpt::{SHOWN, excerpt},
         http1::{Head, HeadFacts, Sink},
         request::Check,
     },
@@ -10,8 +13,10 @@ use super::{
 
 /// No check failed.
 pub(crate) const NO_CHECK: u16 = u16::MAX;
-/// Bytes of a wrong answer that are kept to show.
-const SAMPLE: usize = 512;
+/// Bytes of a wrong response that are kept until its end: enough for the characters that are shown.
+const SAMPLE: usize = 4 * SHOWN;
+/// How a body in gzip begins.
+const GZIP: &[u8] = b"\x1f\x8b";
 /// A longer head is not worth remembering: comparing it costs as much as parsing a usual one.
 const REMEMBERED_HEAD: usize = 4096;
 
@@ -26,26 +31,26 @@ pub(crate) struct Checks {
     length: Option<(u16, u64)>,
 }
 
-/// How far the judging of one answer is.
+/// The state of the checks of one response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CheckState {
     /// The first check that failed.
     pub(crate) failed: u16,
-    /// This answer is being kept as the sample of that check.
+    /// This response is being kept as the sample of that check.
     sampling: bool,
     /// Body bytes so far.
     body_at: u64,
 }
 
-/// The last head of a request, so that the same bytes need not be parsed and judged again. Servers send the same
-/// head for a whole second, until their date changes.
+/// The last response head of a request, so that the same bytes are not parsed and checked again. Servers send the same head
+/// for a whole second, until their date changes.
 #[derive(Debug, Default)]
 pub(crate) struct HeadCache {
     bytes: Vec<u8>,
     known: Option<(HeadFacts, u16)>,
 }
 
-/// Watches one answer.
+/// Checks one response.
 pub(crate) struct Judge<'a> {
     pub(crate) request: &'a PreparedRequest,
     pub(crate) state: &'a mut CheckState,
@@ -91,6 +96,28 @@ impl Checks {
         id == self.status_id
     }
 
+    /// Returns the part of a head that a failed check shows: the status line, or the values of the header.
+    fn shown(&self, failed: u16, head: &Head<'_>) -> String {
+        if failed == self.status_id {
+            let line = head.raw.trim_ascii_start();
+            let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            return format!("{}\n", excerpt(line.trim_ascii_end()));
+        }
+        let Some((_, name, _)) = self.headers.iter().find(|(id, ..)| *id == failed) else {
+            return String::new();
+        };
+        let values: Vec<String> = head
+            .headers
+            .iter()
+            .filter(|header| header.name.eq_ignore_ascii_case(name))
+            .map(|header| format!("{name}: {}\n", excerpt(header.value)))
+            .collect();
+        if values.is_empty() {
+            return format!("no header {name}\n");
+        }
+        values.concat()
+    }
+
     fn head(&self, head: &Head<'_>) -> u16 {
         let right = match self.status {
             Some(status) => head.status == status,
@@ -121,7 +148,7 @@ impl CheckState {
 }
 
 impl HeadCache {
-    /// If `bytes` begin with the head that is known: its length, facts and verdict.
+    /// Returns length, facts and failed check of the known head, if `bytes` begin with it.
     #[inline]
     pub(crate) fn lookup(&self, bytes: &[u8]) -> Option<(usize, HeadFacts, u16)> {
         let (facts, failed) = self.known?;
@@ -141,7 +168,7 @@ impl HeadCache {
 }
 
 impl Judge<'_> {
-    /// The answer is whole: the last checks. Returns the check that failed, or [`NO_CHECK`].
+    /// Makes the last checks of a whole response. Returns the check that failed, or [`NO_CHECK`].
     #[inline]
     pub(crate) fn end(&mut self) -> u16 {
         if self.state.failed == NO_CHECK {
@@ -156,9 +183,31 @@ impl Judge<'_> {
                 self.fail(id, format!("a body of {} bytes", self.state.body_at).as_bytes());
             }
         }
+        if self.state.sampling {
+            self.finish_sample();
+        }
         self.state.failed
     }
 
+    /// Cuts the sample to what is shown, and states the length of the body it is from.
+    #[cold]
+    fn finish_sample(&mut self) {
+        self.state.sampling = false;
+        let Some(Some(sample)) = self.samples.get_mut(usize::from(self.state.failed)) else {
+            return;
+        };
+        // The last character may be missing where the next one had no room.
+        let full = sample.len() + 4 > SAMPLE;
+        if let Some((cut, _)) = sample.char_indices().nth(SHOWN) {
+            sample.truncate(cut);
+        } else if !full {
+            return;
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(sample, "... (body of {} bytes)", self.state.body_at);
+    }
+
+    #[cold]
     fn fail(&mut self, id: u16, shown: &[u8]) {
         self.state.failed = id;
         if let Some(sample) = self.samples.get_mut(usize::from(id))
@@ -190,7 +239,8 @@ impl Sink for Judge<'_> {
     fn head(&mut self, head: &Head<'_>) {
         let failed = self.request.checks.head(head);
         if failed != NO_CHECK {
-            self.fail(failed, head.raw);
+            let shown = self.request.checks.shown(failed, head);
+            self.fail(failed, shown.as_bytes());
         }
         self.cache.remember(head.raw, head.facts, failed);
     }
@@ -204,7 +254,18 @@ impl Sink for Judge<'_> {
                 .ok()
                 .and_then(|at| expected.get(at..));
             if !rest.is_some_and(|rest| rest.starts_with(piece)) {
-                self.fail(*id, piece);
+                if self.state.body_at == 0 && piece.starts_with(GZIP) {
+                    self.fail(
+                        *id,
+                        b"a body in gzip: declared requests compare bodies as they are sent",
+                    );
+                    self.state.sampling = false;
+                } else {
+                    if self.state.body_at > 0 {
+                        self.fail(*id, b"...");
+                    }
+                    self.fail(*id, piece);
+                }
             }
         } else if self.state.sampling {
             self.show(piece);
@@ -213,7 +274,7 @@ impl Sink for Judge<'_> {
     }
 }
 
-/// A short text is named by itself, so that a failed check shows both sides.
+/// Names a body check. A short text stands in the name, so that a failed check shows both sides.
 fn body_name(body: &[u8]) -> String {
     const SHOWN: usize = 40;
     match std::str::from_utf8(body) {

@@ -1,4 +1,4 @@
-//! Requests made ready before the first is sent: bytes, checks, and the places where values go.
+//! Prepares requests before the first is sent: their bytes, their checks and the placeholders in them.
 
 mod check;
 mod template;
@@ -23,7 +23,7 @@ const BLOCK: usize = 64 * 1024;
 /// Data bytes of one chunk of a chunked body.
 const CHUNK: usize = 16 * 1024;
 
-/// The mix: every request in both forms (connection kept, connection closed after it).
+/// The requests of a load, each in two forms: with the connection kept and with it closed afterwards.
 #[derive(Debug)]
 pub(crate) struct Mix {
     requests: Vec<PreparedRequest>,
@@ -50,7 +50,7 @@ enum Head {
     Template(Template),
 }
 
-/// A body that is never held whole: a block repeated, and a tail.
+/// A body that is not held in memory as a whole: a repeated block and a tail.
 #[derive(Debug, Default)]
 struct Stream {
     block: Vec<u8>,
@@ -87,7 +87,7 @@ impl Mix {
         })
     }
 
-    /// Which request is number `sequence`.
+    /// Returns the index of request number `sequence` in the mix.
     #[inline]
     pub(crate) fn choose(&self, sequence: u64) -> u32 {
         if self.requests.len() == 1 {
@@ -112,7 +112,7 @@ impl Mix {
         &self.check_names
     }
 
-    /// Makes the bytes of request number `sequence` ready in `scratch` where they differ from request to request.
+    /// Renders request number `sequence` into `scratch`, where it differs from request to request.
     #[inline]
     pub(crate) fn render(&self, index: u32, close: bool, sequence: u64, scratch: &mut Scratch) {
         if let Head::Template(template) = self.get(index).head(close) {
@@ -148,7 +148,7 @@ impl PreparedRequest {
         matches!(self.keep, Head::Template(_))
     }
 
-    /// The bytes from `offset` on, as far as they lie together; empty at the end. `rendered` is the head of a template.
+    /// Returns the longest contiguous run of bytes from `offset` on; empty at the end. `rendered` is the head of a template.
     #[inline]
     pub(crate) fn piece<'a>(&'a self, close: bool, rendered: &'a [u8], offset: u64) -> &'a [u8] {
         let head: &[u8] = match self.head(close) {
@@ -163,7 +163,7 @@ impl PreparedRequest {
         }
     }
 
-    /// Length of everything, head and body.
+    /// Returns the length of head and body, bytes.
     #[inline]
     pub(crate) fn length(&self, close: bool, rendered: &[u8]) -> u64 {
         let head = match self.head(close) {
@@ -182,14 +182,16 @@ impl Head {
         };
         let names: Vec<&str> = request.values.iter().map(|(name, _)| name.as_str()).collect();
         let body_varies = template::mentions(text_body, &names);
-        let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.path);
+        let line = format!("{} {} HTTP/1.1\r\n", request.method, request.path);
+        let line_varies = template::mentions_in_target(line.as_bytes(), &names);
+        let mut head = String::new();
         let given = |name: &str| request.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
         if !given("host") {
-            line(&mut head, format_args!("Host: {}", target.host));
+            field(&mut head, format_args!("Host: {}", target.host));
         }
         for (name, value) in &request.headers {
             if !(close && name.eq_ignore_ascii_case("connection")) {
-                line(&mut head, format_args!("{name}: {value}"));
+                field(&mut head, format_args!("{name}: {value}"));
             }
         }
         if close {
@@ -206,15 +208,22 @@ impl Head {
                 length_at = Some(head.len());
                 head.push_str("\r\n");
             }
-            Body::Bytes(bytes) => line(&mut head, format_args!("Content-Length: {}", bytes.len())),
-            Body::Streamed(length) => line(&mut head, format_args!("Content-Length: {length}")),
+            Body::Bytes(bytes) => field(&mut head, format_args!("Content-Length: {}", bytes.len())),
+            Body::Streamed(length) => field(&mut head, format_args!("Content-Length: {length}")),
             Body::Chunked(_) => head.push_str("Transfer-Encoding: chunked\r\n"),
         }
         head.push_str("\r\n");
-        if template::mentions(head.as_bytes(), &names) || body_varies {
-            return Self::Template(Template::new(head.as_bytes(), length_at, text_body, &request.values));
+        if line_varies || template::mentions(head.as_bytes(), &names) || body_varies {
+            return Self::Template(Template::new(
+                line.as_bytes(),
+                head.as_bytes(),
+                length_at,
+                text_body,
+                &request.values,
+            ));
         }
-        let mut bytes = head.into_bytes();
+        let mut bytes = line.into_bytes();
+        bytes.extend_from_slice(head.as_bytes());
         bytes.extend_from_slice(text_body);
         Self::Fixed(bytes)
     }
@@ -265,7 +274,7 @@ impl Stream {
     }
 }
 
-fn line(head: &mut String, text: std::fmt::Arguments<'_>) {
+fn field(head: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = write!(head, "{text}\r\n");
 }
@@ -284,7 +293,7 @@ fn invalid(text: String) -> LoadError {
     LoadError::InvalidPlan(text)
 }
 
-/// What would make the bytes on the wire something else than the request that was declared.
+/// Refuses a request whose bytes on the wire would not be the request that was declared.
 fn validate(request: &Request) -> Result<(), LoadError> {
     let shown = format!("request {} {}", request.method, request.path);
     let token = |text: &str| {
@@ -294,15 +303,15 @@ fn validate(request: &Request) -> Result<(), LoadError> {
                 .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
     };
     if !token(&request.method) {
-        return Err(invalid(format!(
-            "{shown}: the method is not a word of letters, such as GET"
-        )));
+        return Err(invalid(format!("{shown}: the method is not a token such as GET")));
     }
     if !(request.path.starts_with('/') || request.path == "*") {
         return Err(invalid(format!("{shown}: the path must begin with /")));
     }
     if request.path.bytes().any(|b| b <= b' ' || b == 0x7f) {
-        return Err(invalid(format!("{shown}: the path has a blank; write it as %20")));
+        return Err(invalid(format!(
+            "{shown}: the path has a space or control character; write it percent-encoded, a space as %20"
+        )));
     }
     for (name, value) in &request.headers {
         if !token(name) {
@@ -314,11 +323,11 @@ fn validate(request: &Request) -> Result<(), LoadError> {
         let framing = ["content-length", "transfer-encoding"];
         if framing.iter().any(|framing| name.eq_ignore_ascii_case(framing)) {
             return Err(invalid(format!(
-                "{shown}: {name} follows from the body; say it with Body::Bytes, Body::Streamed or Body::Chunked"
+                "{shown}: {name} follows from the body; set the body with Body::Bytes, Body::Streamed or Body::Chunked"
             )));
         }
     }
-    template::validate(&shown, &request.values)
+    template::validate(&shown, request)
 }
 
 #[cfg(test)]

@@ -1,9 +1,17 @@
-//! Requests that differ from one to the next: `{name}` replaced by a value, without an allocation once the
-//! buffers have grown to their size.
+//! Renders requests whose `{name}` placeholders take another value each time, without an allocation once the buffers have
+//! grown.
+//!
+//! In the request target a value is percent-encoded, so that a space, `&` or `%` in it stays part of it; `{+name}` inserts it
+//! as it is. In headers and bodies both forms insert it as it is.
 
-use std::ops::Range;
+use std::{fmt::Write as _, ops::Range};
 
-use super::super::{LoadError, random, request::Values};
+use super::super::{
+    LoadError,
+    excerpt::excerpt,
+    random,
+    request::{Body, Request, Values},
+};
 
 /// Buffers that rendering uses again and again.
 #[derive(Debug, Default)]
@@ -32,8 +40,14 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// `length_at` is the place in `head` where the length of the rendered body goes.
-    pub(super) fn new(head: &[u8], length_at: Option<usize>, body: &[u8], values: &[(String, Values)]) -> Self {
+    /// Compiles the parts of a request. `length_at` is the place in `fields` where the length of the rendered body goes.
+    pub(super) fn new(
+        line: &[u8],
+        fields: &[u8],
+        length_at: Option<usize>,
+        body: &[u8],
+        values: &[(String, Values)],
+    ) -> Self {
         let mut template = Self {
             text: Vec::new(),
             parts: Vec::new(),
@@ -41,7 +55,8 @@ impl Template {
             values: values.iter().map(|(_, v)| v.clone()).collect(),
         };
         let names: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
-        let (before, after) = head.split_at(length_at.unwrap_or(0));
+        template.compile_target(line, &names);
+        let (before, after) = fields.split_at(length_at.unwrap_or(0));
         template.compile(before, &names);
         if length_at.is_some() {
             template.parts.push(Part::BodyLength);
@@ -52,12 +67,35 @@ impl Template {
         template
     }
 
+    /// Compiles the request line: rows are encoded here, once, and rendered from a second list of values.
+    fn compile_target(&mut self, text: &[u8], names: &[&str]) {
+        let mut encoded = vec![None; names.len()];
+        let mut rest = text;
+        while let Some(found) = placeholder_in_target(rest, names) {
+            self.literal(&rest[..found.at]);
+            let index = match (&self.values[found.value], found.raw, encoded[found.value]) {
+                (Values::Rows(_), false, Some(known)) => known,
+                (Values::Rows(rows), false, None) => {
+                    let rows = rows.iter().map(|row| percent_encode(row)).collect();
+                    self.values.push(Values::Rows(rows));
+                    let index = self.values.len() - 1;
+                    encoded[found.value] = Some(index);
+                    index
+                }
+                _ => found.value,
+            };
+            self.parts.push(Part::Value(index));
+            rest = &rest[found.at + found.length..];
+        }
+        self.literal(rest);
+    }
+
     fn compile(&mut self, text: &[u8], names: &[&str]) {
         let mut rest = text;
-        while let Some((at, index, length)) = first_mention(rest, names) {
-            self.literal(&rest[..at]);
-            self.parts.push(Part::Value(index));
-            rest = &rest[at + length..];
+        while let Some(found) = placeholder(rest, names) {
+            self.literal(&rest[..found.at]);
+            self.parts.push(Part::Value(found.value));
+            rest = &rest[found.at + found.length..];
         }
         self.literal(rest);
     }
@@ -132,31 +170,83 @@ fn write_number(mut number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// Whether the text has a gap for one of these values.
-pub(super) fn mentions(text: &[u8], names: &[&str]) -> bool {
-    first_mention(text, names).is_some()
+/// Percent-encodes all but the unreserved characters (RFC 3986, 2.3).
+fn percent_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }
 
-/// Place, value and length of the first `{name}`. Braces around anything else are text (JSON has many).
-fn first_mention(text: &[u8], names: &[&str]) -> Option<(usize, usize, usize)> {
+/// A `{name}` or `{+name}` in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Placeholder {
+    at: usize,
+    /// Bytes that it takes in the text.
+    length: usize,
+    /// Index of its value.
+    value: usize,
+    /// Written `{+name}`.
+    raw: bool,
+}
+
+/// Whether the text has a `{name}` of one of these values.
+pub(super) fn mentions(text: &[u8], names: &[&str]) -> bool {
+    placeholder(text, names).is_some()
+}
+
+/// Whether the request line has a `{name}` or `{+name}` of one of these values.
+pub(super) fn mentions_in_target(text: &[u8], names: &[&str]) -> bool {
+    placeholder_in_target(text, names).is_some()
+}
+
+/// Finds the first `{name}`. Braces around anything else are text (JSON has many).
+fn placeholder(text: &[u8], names: &[&str]) -> Option<Placeholder> {
+    find(text, names, false)
+}
+
+/// Finds the first `{name}` or `{+name}`.
+fn placeholder_in_target(text: &[u8], names: &[&str]) -> Option<Placeholder> {
+    find(text, names, true)
+}
+
+fn find(text: &[u8], names: &[&str], raw_form: bool) -> Option<Placeholder> {
     let mut from = 0;
-    while let Some(open) = memchr::memchr(b'{', &text[from..]).map(|at| at + from) {
-        let inside = &text[open + 1..];
-        for (index, name) in names.iter().enumerate() {
-            if inside.starts_with(name.as_bytes()) && inside.get(name.len()) == Some(&b'}') {
-                return Some((open, index, name.len() + 2));
-            }
+    while let Some(at) = memchr::memchr(b'{', &text[from..]).map(|at| at + from) {
+        let inside = &text[at + 1..];
+        let plain = names.iter().position(|name| is_closed(inside, name));
+        let raw = inside.strip_prefix(b"+").filter(|_| raw_form);
+        let raw = raw.and_then(|inside| names.iter().position(|name| is_closed(inside, name)));
+        if let Some(value) = plain.or(raw) {
+            let raw = plain.is_none();
+            return Some(Placeholder {
+                at,
+                length: names[value].len() + 2 + usize::from(raw),
+                value,
+                raw,
+            });
         }
-        from = open + 1;
+        from = at + 1;
     }
     None
 }
 
-pub(super) fn validate(shown: &str, values: &[(String, Values)]) -> Result<(), LoadError> {
+/// Whether the text begins with the name and a closing brace.
+fn is_closed(text: &[u8], name: &str) -> bool {
+    text.starts_with(name.as_bytes()) && text.get(name.len()) == Some(&b'}')
+}
+
+pub(super) fn validate(shown: &str, request: &Request) -> Result<(), LoadError> {
+    let values = &request.values;
     for (index, (name, value)) in values.iter().enumerate() {
         let problem = match value {
             Values::Rows(rows) if rows.is_empty() => "has no rows",
-            Values::Rows(rows) if rows.iter().any(|row| row.contains(['\r', '\n'])) => "has a row with a line break",
             Values::Random { low, high } if low > high => "draws from an empty range: its low is above its high",
             _ if name.is_empty() || name.contains(['{', '}']) => "needs a name without braces",
             _ if values[..index].iter().any(|(other, _)| other == name) => "is given twice",
@@ -164,5 +254,57 @@ pub(super) fn validate(shown: &str, values: &[(String, Values)]) -> Result<(), L
         };
         return Err(LoadError::InvalidPlan(format!("{shown}: the value {name:?} {problem}")));
     }
+    let names: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
+    let raw_in_target = |text: &str| {
+        let mut rest = text.as_bytes();
+        let mut found = Vec::new();
+        while let Some(placeholder) = placeholder_in_target(rest, &names) {
+            found.push(placeholder);
+            rest = &rest[placeholder.at + placeholder.length..];
+        }
+        found
+    };
+    let in_path = raw_in_target(&request.path);
+    for (index, (name, value)) in values.iter().enumerate() {
+        let Values::Rows(rows) = value else { continue };
+        let only = [name.as_str()];
+        let in_header = request
+            .headers
+            .iter()
+            .any(|(_, header)| mentions(header.as_bytes(), &only));
+        let in_path_raw = in_path.iter().any(|found| found.value == index && found.raw);
+        let in_path = in_path.iter().any(|found| found.value == index);
+        let body = matches!(&request.body, Body::Bytes(body) if mentions(body, &only));
+        // A row may have lines only where nothing but a body has it.
+        let one_line = in_path || in_header || !body;
+        for (row, text) in rows.iter().enumerate() {
+            let problem = if one_line && text.contains(['\r', '\n', '\0']) {
+                "has a line break, which a path, query or header cannot carry; remove it from the row"
+            } else if in_path_raw && text.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+                "has a space or control character, and {+name} inserts it as it is; write {name} to percent-encode it"
+            } else {
+                continue;
+            };
+            return Err(LoadError::InvalidPlan(format!(
+                "{shown}: row {} of column {name:?} ({:?}) {problem}",
+                row + 1,
+                excerpt(text.as_bytes()),
+            )));
+        }
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_found_among_other_braces() {
+        let found = |text: &str| find(text.as_bytes(), &["a", "ab"], true).map(|p| (p.at, p.length, p.value, p.raw));
+        assert_eq!(found("{\"x\":{ab}}"), Some((5, 4, 1, false)));
+        assert_eq!(found("/{+a}"), Some((1, 4, 0, true)));
+        assert_eq!(found("{+b}{a"), None);
+        assert_eq!(placeholder(b"{+a}", &["a"]), None);
+    }
 }

@@ -206,3 +206,101 @@ fn checks_name_the_first_thing_that_is_wrong() {
     let (name, _) = judge(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nO");
     assert_eq!(name.as_deref(), Some("body \"OK\""));
 }
+
+fn city(path: &str, rows: &[&str]) -> Request {
+    let mut request = Request::new("GET", path);
+    let rows = rows.iter().map(|row| (*row).to_owned()).collect();
+    request.values.push(("city".into(), Values::Rows(rows)));
+    request
+}
+
+#[test]
+fn rows_are_percent_encoded_in_path_and_query() {
+    let mut request = city("/{city}/x?city={city}&raw={+city}", &["a&b=50%", "Z\u{fc}rich", "a/b"]);
+    request.headers.push(("X-City".into(), "{city} {+city}".into()));
+    let mix = mix_of(request);
+    let head = |sequence| String::from_utf8(whole(&mix, 0, false, sequence)).unwrap();
+    assert!(
+        head(0).starts_with("GET /a%26b%3D50%25/x?city=a%26b%3D50%25&raw=a&b=50% HTTP/1.1\r\n"),
+        "{}",
+        head(0)
+    );
+    assert!(head(0).contains("X-City: a&b=50% {+city}\r\n"), "{}", head(0));
+    assert!(head(1).starts_with("GET /Z%C3%BCrich/x?city=Z%C3%BCrich&raw=Z\u{fc}rich HTTP/1.1\r\n"));
+    assert!(head(2).starts_with("GET /a%2Fb/x?city=a%2Fb&raw=a/b HTTP/1.1\r\n"));
+    let spaced = mix_of(city("/?q={city}", &["New York"]));
+    assert!(
+        String::from_utf8(whole(&spaced, 0, false, 0))
+            .unwrap()
+            .starts_with("GET /?q=New%20York HTTP/1.1\r\n")
+    );
+}
+
+#[test]
+fn a_row_that_would_break_the_request_is_refused_with_row_and_column() {
+    let refused = |request: Request| {
+        Mix::new(&Load::closed(1).request(request), &target(), 0)
+            .unwrap_err()
+            .to_string()
+    };
+    let injected = ["Rome", "Oslo\r\nX-Injected: 1"];
+    for path in ["/{city}", "/?q={city}", "/?q={+city}"] {
+        let message = refused(city(path, &injected));
+        assert!(
+            message.contains("row 2 of column \"city\"") && message.contains("line break"),
+            "{message}"
+        );
+    }
+    let mut header = city("/", &injected);
+    header.headers.push(("X-City".into(), "{city}".into()));
+    assert!(refused(header).contains("row 2 of column \"city\""));
+    let message = refused(city("/{+city}", &["Rome", "New York"]));
+    assert!(
+        message.contains("row 2 of column \"city\"") && message.contains("{name}"),
+        "{message}"
+    );
+    let mut body = city("/", &injected);
+    body.method = "POST".into();
+    body.body = Body::Bytes(b"text={city}".to_vec());
+    assert!(whole(&mix_of(body), 0, false, 1).ends_with(b"text=Oslo\r\nX-Injected: 1"));
+}
+
+#[test]
+fn a_wrong_body_of_70000_bytes_is_cut_and_its_length_stated() {
+    let mix = Mix::new(
+        &Load::closed(1).get("/").expect_status(200).expect_body("OK"),
+        &target(),
+        0,
+    )
+    .unwrap();
+    let sample = |status: &str, body: &[u8]| {
+        let mut answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+        answer.extend_from_slice(body);
+        let mut samples = vec![None; mix.check_names().len()];
+        let (mut cache, mut state) = (HeadCache::default(), CheckState::FRESH);
+        let mut judge = Judge {
+            request: mix.get(0),
+            state: &mut state,
+            cache: &mut cache,
+            samples: &mut samples,
+        };
+        let mut parser = crate::load::http1::Parser::new(false);
+        for piece in answer.chunks(1000) {
+            parser.feed(piece, &mut judge).unwrap();
+        }
+        judge.end();
+        samples.into_iter().flatten().next().unwrap()
+    };
+    assert_eq!(
+        sample("200 OK", &vec![b'x'; 70_000]),
+        format!("{}... (body of 70000 bytes)", "x".repeat(200))
+    );
+    let refused = sample("500 Oh", &vec![b'x'; 70_000]);
+    assert!(
+        refused.starts_with("HTTP/1.1 500 Oh\nxxx") && refused.ends_with("... (body of 70000 bytes)"),
+        "{refused}"
+    );
+    assert!(refused.chars().count() < 240, "{refused}");
+    assert_eq!(sample("200 OK", b"short"), "short");
+    assert!(sample("200 OK", b"\x1f\x8b\x08").contains("gzip"));
+}

@@ -96,6 +96,53 @@ fn cookies_are_kept_and_redirects_followed_on_request() {
 }
 
 #[test]
+fn redirects_cookies_and_encodings_of_real_servers() {
+    use std::time::Duration;
+
+    use super::{super::super::Load, round};
+
+    async fn talk(user: &mut User) -> Result<()> {
+        let cafe = user.get("/to-utf8").follow_redirects(1).await?.text();
+        ensure!(cafe.starts_with("GET /caf%C3%A9 "), "{cafe}");
+        let named = user
+            .get("/by-name")
+            .header("host", "shop.test")
+            .follow_redirects(1)
+            .await?;
+        let named = named.expect_status(200)?.text();
+        ensure!(named.contains("[shop.test]"), "{named}");
+        let again = user
+            .get("/by-name")
+            .header("host", "shop.test")
+            .follow_redirects(1)
+            .await?;
+        let again = again.text();
+        ensure!(again.contains("/echo?name=1"), "the cookie of shop.test: {again}");
+        let json: serde_json::Value = user.get("/gzip").await?.json()?;
+        ensure!(json["n"] == 3);
+        user.get("/gzip").await?.expect_body_contains("wsgibench")?;
+        let unknown = user.get("/brotli").await?.text();
+        ensure!(unknown.contains("content-encoding br is not supported"), "{unknown}");
+        user.get("/many").await?.expect_body("many")?;
+        for (path, reason) in [
+            ("/round", "follow_redirects"),
+            ("/nowhere", "no Location"),
+            ("/away", "leaves"),
+        ] {
+            let error = user.get(path).follow_redirects(2).await.unwrap_err().to_string();
+            ensure!(error.contains("redirect") && error.contains(reason), "{path}: {error}");
+        }
+        Ok(())
+    }
+    let server = Server::start();
+    let load = Load::users(1)
+        .arriving_for(Duration::from_millis(1))
+        .requests_per_user(1);
+    let round = round(&server, load, Duration::from_millis(600), |user| Box::pin(talk(user)));
+    assert_eq!(round.counts.failed, 3, "{:?} {:?}", round.errors, round.failed_checks);
+}
+
+#[test]
 fn a_server_that_closes_costs_a_connection_and_no_error() {
     async fn talk(user: &mut User) -> Result<()> {
         for _ in 0..5 {

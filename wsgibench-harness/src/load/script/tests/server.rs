@@ -141,6 +141,42 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
         "/moved" => with(text(StatusCode::SEE_OTHER, ""), header::LOCATION, "/echo?from=moved"),
         "/kept" => with(text(StatusCode::TEMPORARY_REDIRECT, ""), header::LOCATION, "echo"),
         "/away" => with(text(StatusCode::FOUND, ""), header::LOCATION, "http://example.invalid/"),
+        "/to-utf8" => {
+            let mut moved = text(StatusCode::FOUND, "");
+            let location = header::HeaderValue::from_bytes("/caf\u{e9}".as_bytes()).unwrap();
+            moved.headers_mut().insert(header::LOCATION, location);
+            moved
+        }
+        "/round" => with(text(StatusCode::FOUND, ""), header::LOCATION, "/round"),
+        "/nowhere" => text(StatusCode::FOUND, ""),
+        "/by-name" => {
+            let mut moved = with(
+                text(StatusCode::FOUND, ""),
+                header::SET_COOKIE,
+                "name=1; Path=/; Secure",
+            );
+            let location = format!("http://{}/echo?{}", header(header::HOST), header(header::COOKIE));
+            moved.headers_mut().insert(header::LOCATION, location.parse().unwrap());
+            moved
+        }
+        "/gzip" => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut encoder, br#"{"name":"wsgibench","n":3}"#).unwrap();
+            with(
+                text(StatusCode::OK, encoder.finish().unwrap()),
+                header::CONTENT_ENCODING,
+                "gzip",
+            )
+        }
+        "/brotli" => with(text(StatusCode::OK, "1234"), header::CONTENT_ENCODING, "br"),
+        "/many" => {
+            let mut many = text(StatusCode::OK, "many");
+            for index in 0..500 {
+                let name = header::HeaderName::try_from(format!("x-{index}")).unwrap();
+                many.headers_mut().insert(name, "1".parse().unwrap());
+            }
+            many
+        }
         "/slow" => {
             tokio::time::sleep(Duration::from_secs(30)).await;
             text(StatusCode::OK, "late")
