@@ -167,7 +167,12 @@ fn ask(
     let output = command.output().map_err(|e| failed(e.to_string()))?;
     if !output.status.success() {
         let printed = last_lines(&String::from_utf8_lossy(&output.stderr), 20);
-        return Err(failed(format!("its bench ended with {}:\n{printed}", output.status)));
+        let block = if printed.is_empty() {
+            String::new()
+        } else {
+            format!("; it printed:\n{printed}")
+        };
+        return Err(failed(format!("its bench ended with {}{block}", output.status)));
     }
     let written = fs::read(file.path()).map_err(|e| failed(e.to_string()))?;
     if written.is_empty() {

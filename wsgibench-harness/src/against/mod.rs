@@ -97,7 +97,7 @@ pub enum AgainstError {
         output: String,
     },
     /// The bench of that commit does not tell its declarations.
-    #[error("failed to read the declarations of {reference}: {reason}; --against needs wsgibench at that commit too")]
+    #[error("failed to read the declarations of {reference}, which needs a wsgibench like this one: {reason}")]
     Declarations {
         /// The reference.
         reference: String,

@@ -80,6 +80,9 @@ pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
         },
         &mut notes,
     );
+    for note in notes {
+        run.listeners.notice("", note);
+    }
     // Ctrl-C reaches cargo too, whose end is then no failure of the build.
     let declared = declared.map_err(|error| {
         if run.interrupt.asked() {
@@ -88,9 +91,6 @@ pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
             error.into()
         }
     })?;
-    for note in notes {
-        run.listeners.notice("", note);
-    }
     set_candidate_env(plan, &args.candidate_env);
     let unmatched = add_base(plan, &declared);
     if !plan.order.jobs.iter().any(|job| job.arm == BASE) {

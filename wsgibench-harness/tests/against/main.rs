@@ -37,6 +37,7 @@ const TESTS: &[Test] = &[
         only_the_application,
     ),
     ("a_changed_source_brings_the_build_back", changed_source),
+    ("cargo_builds_the_base_in_its_checkout", real_cargo),
     ("the_base_has_its_own_workspace_toolchain_and_lock", own_settings),
     ("the_base_is_built_with_the_features_of_the_call", features),
     ("variables_of_a_git_hook_do_not_change_the_base", hook_variables),
@@ -121,6 +122,45 @@ fn changed_source() {
     // git ignores it, and the build needs it.
     assert!(ended.err.contains("HEAD has no Cargo.lock"), "{}", ended.err);
     assert!(checkout.join("Cargo.lock").is_file());
+}
+
+fn real_cargo() {
+    // A bench that takes no time to build, and declares nothing.
+    const BENCH: &str = r#"fn main() {
+        let file = std::env::var_os("WSGIBENCH_WRITE_DECLARATIONS").expect("asked for declarations");
+        println!("printed");
+        let declared = concat!(
+            "{\"version\":2,\"servers\":[],\"cases\":[],\"manifest_dir\":\"", env!("CARGO_MANIFEST_DIR"), "\"}"
+        );
+        std::fs::write(file, declared).unwrap();
+    }"#;
+    let project = Project::new();
+    project.write("benches/against.rs", BENCH);
+    project.git(&["commit", "-qam", "declares nothing"]);
+    project.write("benches/against.rs", "fn main() {}");
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let ended = project.compare("HEAD", &[("CARGO", &cargo)]);
+    assert!(ended.err.contains("HEAD has none of the chosen cases"), "{}", ended.err);
+    // Two commits that are built in turn, in one target folder.
+    let first = project.git(&["rev-parse", "HEAD"]);
+    project.write("benches/against.rs", "fn main() { std::process::exit(7) }");
+    project.git(&["commit", "-qam", "fails"]);
+    project.write("benches/against.rs", "fn main() {}");
+    for (reference, told) in [
+        ("HEAD", "exit status: 7"),
+        (first.as_str(), "none of the chosen cases"),
+        ("HEAD", "exit status: 7"),
+    ] {
+        let ended = project.compare(reference, &[("CARGO", &cargo)]);
+        assert!(ended.err.contains(told), "{reference}: {}", ended.err);
+    }
+    // What does not compile is told in cargo's words.
+    project.write("benches/against.rs", "fn main() { missing() }");
+    project.git(&["commit", "-qam", "broken"]);
+    project.write("benches/against.rs", "fn main() {}");
+    let ended = project.compare("HEAD", &[("CARGO", &cargo)]);
+    assert_eq!(ended.status, Some(2));
+    assert!(ended.err.contains("cannot find function `missing`"), "{}", ended.err);
 }
 
 fn own_settings() {
