@@ -3,6 +3,7 @@
 //! [`run`](run()) takes a [`LoadPlan`] and gives a [`LoadResult`]; both are serde types. A caller that must look at the
 //! server at the edges of each round (its CPU time, say) drives a [`Session`] instead.
 
+mod agenda;
 mod clock;
 pub mod error;
 mod excerpt;
@@ -15,6 +16,7 @@ mod random;
 mod record;
 pub mod request;
 pub mod result;
+mod retry;
 pub mod schedule;
 pub mod script;
 pub mod session;

@@ -15,6 +15,24 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// What draws are for. Each purpose has a stream of its own, so that no two of them are correlated under one seed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stream {
+    /// The choice of a request in a mix.
+    Choice = 1,
+    /// Gaps between Poisson arrivals.
+    Gaps,
+    /// Values in requests.
+    Values,
+    /// Random numbers of scripted users.
+    Users,
+}
+
+/// Returns the seed of a stream.
+pub(crate) fn stream(seed: u64, stream: Stream) -> u64 {
+    mix(mix(seed ^ 0x5eed_5eed_5eed_5eed).wrapping_add(stream as u64))
+}
+
 /// A number in `0..bound`; 0 for a bound of 0.
 #[inline]
 pub(crate) fn below(bound: u64, bits: u64) -> u64 {

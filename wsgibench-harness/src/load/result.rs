@@ -72,7 +72,8 @@ pub struct Counts {
     pub offered: u64,
     /// Answered, and rightly.
     pub done: u64,
-    /// Ended with an error.
+    /// Ended with an error: a wrong answer, no connection, or a connection that was lost after the server had received the
+    /// request.
     pub failed: u64,
     /// Timed out, or in flight when the round ended: known only to have lasted at least so long.
     pub censored: u64,
@@ -80,7 +81,8 @@ pub struct Counts {
     pub unsent: u64,
     /// Of `censored`: those that reached the timeout.
     pub timed_out: u64,
-    /// Requests sent again after the server closed an idle connection before any byte of the answer (not counted twice above).
+    /// Requests sent again on a new connection, as the server had closed the old one without reading them (RFC 9110, 9.2.2;
+    /// not counted twice above). A request that is not idempotent is never among them once a byte of it has left.
     pub retried: u64,
 }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use super::{
     clock::nanos,
-    model::{Arrivals, Stage},
+    model::{Arrivals, Model, Stage},
     plan::Stripe,
-    random,
+    random::{self, Stream},
 };
 
 /// An arrival process.
@@ -79,6 +79,23 @@ impl Schedule {
                 every_ns: nanos(every).max(1),
                 until_ns: nanos(arriving_for),
             },
+        }
+    }
+
+    /// Returns the schedule of a load, `None` for closed loops. `seed` is that of the run; the load's own adds to it.
+    pub(crate) fn of_model(model: &Model, seed: u64) -> Option<Self> {
+        match model {
+            Model::Closed { .. } => None,
+            Model::Open { stages, seed: own, .. } => {
+                let seed = random::bits(random::stream(seed, Stream::Gaps), *own);
+                Some(Self::stages(stages, seed))
+            }
+            Model::Users {
+                batch,
+                every,
+                arriving_for,
+                ..
+            } => Some(Self::batches(*batch, *every, *arriving_for)),
         }
     }
 

@@ -347,7 +347,7 @@ impl Drop for Session {
 }
 
 /// Worker `index` of `workers` within a stripe of the load.
-fn worker_stripe(stripe: Stripe, index: usize, workers: usize) -> Stripe {
+pub(super) fn worker_stripe(stripe: Stripe, index: usize, workers: usize) -> Stripe {
     let index = u32::try_from(index).unwrap_or(0);
     let workers = u32::try_from(workers).unwrap_or(1);
     Stripe {
@@ -369,7 +369,8 @@ fn work(order: WorkerConfig, cpu: Option<usize>) {
     }
 }
 
-fn pin(cpu: usize) -> Result<(), LoadError> {
+/// Pins this thread to a CPU.
+pub(super) fn pin(cpu: usize) -> Result<(), LoadError> {
     let mut set = CpuSet::new();
     if cpu < CpuSet::MAX_CPU {
         set.set(cpu);

@@ -13,6 +13,8 @@ pub struct Live {
     pub done: u64,
     /// Failures and timeouts so far.
     pub errors: u64,
+    /// Requests sent again so far.
+    pub retried: u64,
     /// 99th percentile of the response times of the last whole second, ns (of the slowest worker).
     pub p99_ns: u64,
     /// Connections (or users) that are active.
@@ -47,6 +49,7 @@ impl Watch {
             });
             cell.done.store(0, Ordering::Relaxed);
             cell.errors.store(0, Ordering::Relaxed);
+            cell.retried.store(0, Ordering::Relaxed);
         }
     }
 
@@ -56,6 +59,7 @@ impl Watch {
         self.workers.iter().fold(Live::default(), |sum, (cell, _)| Live {
             done: sum.done + cell.done.load(Ordering::Relaxed),
             errors: sum.errors + cell.errors.load(Ordering::Relaxed),
+            retried: sum.retried + cell.retried.load(Ordering::Relaxed),
             p99_ns: sum.p99_ns.max(cell.p99_ns.load(Ordering::Relaxed)),
             active: sum.active + cell.active.load(Ordering::Relaxed),
         })

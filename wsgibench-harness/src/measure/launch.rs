@@ -234,7 +234,7 @@ impl LaunchContext<'_> {
             AtomicBool::new(false),
         );
         let watched = driver.watch();
-        let mut drilled = fault_injection::Drilled::default();
+        let mut drilled = Ok(fault_injection::Drilled::default());
         let look = || UsageSnapshot::at(launch, self.order);
         let mut edges = (None, None);
         let programs = ProcessCpu::now();
@@ -275,10 +275,11 @@ impl LaunchContext<'_> {
             done.store(true, Ordering::Relaxed);
             looking.thread().unpark();
             over.store(true, Ordering::Relaxed);
-            drilled = drilling.join().unwrap_or_default();
+            drilled = fault_injection::Drilled::of_thread(drilling.join());
             result
         });
         let load = result?;
+        let drilled = drilled?;
         let samples = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
         let account = match edges {
             (Some(before), Some(after)) => Account::between(&before, &after).with_machine_load(

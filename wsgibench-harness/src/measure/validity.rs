@@ -369,7 +369,7 @@ fn answers(load: &RoundResult, find: Find<'_>) {
             retried,
             0.01,
             format!(
-                "{:.1} % of the requests were sent again: the server closes idle connections without saying so",
+                "{:.1} % of the requests were sent again: the server closes connections without announcing it",
                 retried * 100.0
             ),
         );

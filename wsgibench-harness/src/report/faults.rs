@@ -23,6 +23,8 @@ pub struct FaultFigures {
     pub ended: usize,
     /// Requests lost in a launch; `None` where it was never done.
     pub lost: Option<Spread>,
+    /// Requests sent again in a launch; `None` where it was never done.
+    pub sent_again: Option<Spread>,
     /// Seconds to recover, where it did.
     pub seconds: Option<Spread>,
     /// Seconds that it was watched, at most, where it did not.
@@ -95,6 +97,7 @@ fn one(found: &[&FaultRecord]) -> Option<FaultFigures> {
         recovered: back().count(),
         ended: done.iter().filter(|fault| fault.server_ended).count(),
         lost: spread(|fault| units::float(fault.recovery.requests_lost)),
+        sent_again: spread(|fault| units::float(fault.recovery.requests_sent_again)),
         seconds: Spread::of(back()),
         watched: done
             .iter()
@@ -131,8 +134,18 @@ impl FaultFigures {
     /// Requests lost, in words; `-` where it was never done.
     #[must_use]
     pub fn lost_text(&self) -> String {
-        self.lost
-            .map_or_else(|| "-".to_owned(), |lost| lost.text(spread::count))
+        let Some(lost) = self.lost else { return "-".to_owned() };
+        let lost = lost.text(spread::count);
+        format!("{lost}{}", self.again_text())
+    }
+
+    /// Requests sent again, to follow those lost; empty for none.
+    fn again_text(&self) -> String {
+        self.sent_again
+            .filter(|again| again.max > 0.0)
+            .map_or_else(String::new, |again| {
+                format!(", {} sent again", again.text(spread::count))
+            })
     }
 
     /// When it was itself again, in words; `-` where it was never done.
@@ -163,8 +176,9 @@ impl FaultFigures {
             return not_done.unwrap_or_default();
         };
         let mut text = format!(
-            "{} lost, recovered: {}; usual rate {} req/s, lowest {}",
-            self.lost_text(),
+            "{} lost{}, recovered: {}; usual rate {} req/s, lowest {}",
+            self.lost.map_or_else(String::new, |lost| lost.text(spread::count)),
+            self.again_text(),
             self.recovered_text(),
             units::rate(usual.median),
             units::rate(lowest.median)
@@ -193,6 +207,7 @@ mod tests {
                 usual_per_second: 4_100.0,
                 lowest_per_second: 0.0,
                 requests_lost: lost,
+                requests_sent_again: 0,
                 recovered_after_seconds: after,
                 watched_seconds: 8.0,
             },
@@ -238,6 +253,19 @@ mod tests {
                 .contains("1,234 lost, recovered: not within 8.0 s: the server ended")
         );
         assert_eq!(one(&[]), None);
+    }
+
+    #[test]
+    fn requests_sent_again_are_shown() {
+        let mut again = fault(8, Some(0.8));
+        again.recovery.requests_sent_again = 3;
+        let again = figures(&[again]);
+        assert_eq!(again.lost_text(), "8, 3 sent again");
+        assert!(
+            again.line().starts_with("8 lost, 3 sent again, recovered: 0.8 s"),
+            "{}",
+            again.line()
+        );
     }
 
     #[test]

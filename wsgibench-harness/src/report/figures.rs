@@ -145,6 +145,13 @@ impl Figures {
         self.errors.values().sum()
     }
 
+    /// Returns how many requests were sent again, in words; `None` for none.
+    #[must_use]
+    pub fn sent_again(&self) -> Option<String> {
+        let retried = self.counts.retried;
+        (retried > 0).then(|| format!("{} sent again", crate::report::units::grouped(retried)))
+    }
+
     fn add_round(&mut self, round: &RoundRecord) {
         let load = &round.load;
         self.response.merge(&load.response_time);

@@ -306,6 +306,9 @@ pub struct Recovery {
     pub lowest_per_second: f64,
     /// Requests that failed or timed out.
     pub requests_lost: u64,
+    /// Requests sent again on a new connection, as the server had closed the old one before they arrived.
+    #[serde(default)]
+    pub requests_sent_again: u64,
     /// From the fault until a second begins in which nothing fails and no tenth has less than half of the usual rate, seconds;
     /// 0 where that second begins at once, and it goes on until the harm is over. `None`: never while it was watched.
     pub recovered_after_seconds: Option<f64>,
@@ -322,6 +325,9 @@ pub struct Sample {
     pub done: u64,
     /// Failed or timed out.
     pub errors: u64,
+    /// Sent again.
+    #[serde(default)]
+    pub retried: u64,
 }
 
 /// A companion in a round.

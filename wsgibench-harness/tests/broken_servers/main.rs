@@ -4,5 +4,6 @@
 mod dying;
 mod framing;
 mod hanging;
+mod lost;
 mod server;
 mod upload;

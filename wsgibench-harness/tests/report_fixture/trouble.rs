@@ -72,6 +72,7 @@ fn trouble(round: &mut RoundRecord, action: &str, rate: f64, Felt { lost, after 
             at: now,
             done: done as u64,
             errors,
+            retried: 0,
         });
     }
     round.load.counts.failed = lost;
@@ -88,6 +89,7 @@ fn trouble(round: &mut RoundRecord, action: &str, rate: f64, Felt { lost, after 
             usual_per_second: rate,
             lowest_per_second: if lost == 0 { 3_900.0 } else { 0.0 },
             requests_lost: lost,
+            requests_sent_again: 0,
             recovered_after_seconds: after,
             watched_seconds: length - at,
         },

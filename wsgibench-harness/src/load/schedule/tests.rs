@@ -151,3 +151,48 @@ proptest! {
         }
     }
 }
+
+/// Mean gap before the requests of each kind, in mean gaps: 1 where choice and gaps are independent.
+#[test]
+fn choice_in_a_mix_does_not_depend_on_the_gap_before_it() {
+    use crate::load::{Load, Target, plan::Stripe, request::Request, wire::Mix};
+    let target = Target {
+        address: ([127, 0, 0, 1], 80).into(),
+        host: "mix.test".into(),
+    };
+    let (mut rare, mut common) = ((0.0, 0.0), (0.0, 0.0));
+    for seed in 0..40 {
+        let mut heavy = Request::new("GET", "/heavy");
+        heavy.weight = 5;
+        let mut light = Request::new("GET", "/light");
+        light.weight = 95;
+        // The load's own seed is that of the run: the most that a user can do to tie the two together.
+        let load = Load::poisson(1_000.0).seed(seed).request(heavy).request(light);
+        let mix = Mix::new(&load, &target, seed).unwrap();
+        let schedule = Schedule::of_model(&load.model, seed).unwrap();
+        let mut last = 0;
+        for (k, at) in (0..5_000).zip(schedule.arrivals(Stripe::default())) {
+            #[expect(clippy::cast_precision_loss, reason = "a gap of milliseconds")]
+            let gap = (at - last) as f64 / 1e6;
+            last = at;
+            let sums = if mix.choose(k) == 0 { &mut rare } else { &mut common };
+            *sums = (sums.0 + gap, sums.1 + 1.0);
+        }
+    }
+    // Exponential gaps have a standard deviation of 1: of 10,000 rare ones the mean is within 0.04 (four of its own).
+    assert!((9_000.0..11_000.0).contains(&rare.1), "{rare:?}");
+    assert!((rare.0 / rare.1 - 1.0).abs() < 0.04, "{rare:?}");
+    assert!((common.0 / common.1 - 1.0).abs() < 0.01, "{common:?}");
+}
+
+#[test]
+fn run_seed_and_load_seed_both_change_poisson_arrivals() {
+    use crate::load::{Load, plan::Stripe};
+    let arrivals = |run, own| {
+        let schedule = Schedule::of_model(&Load::poisson(100.0).seed(own).model, run).unwrap();
+        schedule.arrivals(Stripe::default()).take(20).collect::<Vec<_>>()
+    };
+    assert_eq!(arrivals(1, 2), arrivals(1, 2));
+    assert_ne!(arrivals(1, 2), arrivals(2, 2));
+    assert_ne!(arrivals(1, 2), arrivals(1, 3));
+}

@@ -9,10 +9,12 @@ use slab::Slab;
 
 use super::{
     super::{
-        clock::Nanos,
+        agenda::Agenda,
+        clock::{NEVER, Nanos},
         excerpt::shorten,
         record::{Recorder, Tally},
         result::{ErrorKind, FailedCheck, Latency, Step},
+        watch::Live,
     },
     Part, WHOLE_SCRIPT,
 };
@@ -88,6 +90,14 @@ pub(super) struct Accounting {
     recorder: Recorder,
     /// When the round began that is on.
     phase: Option<Nanos>,
+    /// When it is to end.
+    until: Nanos,
+    /// Arrivals of this worker; `None` for closed loops.
+    agenda: Option<Agenda>,
+    /// Each arrival is a user who visits, not a request.
+    visits: bool,
+    /// Arrivals of the round that have been taken.
+    taken: u64,
     second: Nanos,
     requests: Slab<Pending>,
     users: Slab<UserNotes>,
@@ -107,11 +117,15 @@ pub(super) struct Round {
     pub(super) steps: Vec<Step>,
 }
 
-impl Default for Accounting {
-    fn default() -> Self {
+impl Accounting {
+    pub(super) fn new(agenda: Option<Agenda>, visits: bool) -> Self {
         Self {
             recorder: Recorder::new(0),
             phase: None,
+            until: 0,
+            agenda,
+            visits,
+            taken: 0,
             second: 0,
             requests: Slab::new(),
             users: Slab::new(),
@@ -133,8 +147,13 @@ fn step(name: &str) -> Step {
 
 /// The phase.
 impl Accounting {
-    /// The round begins: requests under way join it.
-    pub(super) fn begin(&mut self, now: Nanos) {
+    /// Begins a round that lasts until `until`: requests under way join it.
+    pub(super) fn begin(&mut self, now: Nanos, until: Nanos) {
+        self.until = until;
+        self.taken = 0;
+        if let Some(agenda) = &mut self.agenda {
+            agenda.restart(now);
+        }
         self.recorder.take();
         self.checks.clear();
         for step in &mut self.steps {
@@ -188,6 +207,7 @@ impl Accounting {
         while let Some(due) = self.queue.pop_front() {
             self.recorder.unsent(now.saturating_sub(due));
         }
+        self.end_arrivals(now);
         let start = self.phase.unwrap_or(now);
         self.end_second(now);
         self.phase = None;
@@ -199,6 +219,27 @@ impl Accounting {
             checks: std::mem::take(&mut self.checks),
             steps: self.steps.clone(),
         }
+    }
+
+    /// Counts the arrivals that were due and that a busy worker never got to.
+    fn end_arrivals(&mut self, now: Nanos) {
+        let users = self.visits;
+        let Some(agenda) = &mut self.agenda else { return };
+        let end = self.until.min(now);
+        while let Some(due) = agenda.pop(end, end) {
+            let tally = &mut self.recorder.tally;
+            tally.counts.offered += 1;
+            if users {
+                tally.users_arrived += 1;
+                tally.users_active += 1;
+                tally.wanted += 1;
+                tally.fairness.add(0);
+            } else {
+                tally.scheduled += 1;
+            }
+            self.recorder.unsent(now.saturating_sub(due));
+        }
+        agenda.stop();
     }
 
     fn close_user(&mut self, key: usize, user: UserNotes, now: Nanos) {
@@ -238,10 +279,42 @@ impl Accounting {
         self.recorder.tally.users_finished
     }
 
-    /// Done, and failed or timed out, in the round so far; the last second's 99th percentile; users.
-    pub(super) fn live(&self) -> (u64, u64, u64, u64) {
+    /// Returns the figures of the round so far.
+    pub(super) fn live(&self) -> Live {
         let (done, errors) = self.recorder.done_or_failed();
-        (done, errors, self.recorder.last_p99, self.users.len() as u64)
+        Live {
+            done,
+            errors,
+            retried: self.recorder.tally.counts.retried,
+            p99_ns: self.recorder.last_p99,
+            active: self.users.len() as u64,
+        }
+    }
+}
+
+/// Arrivals.
+impl Accounting {
+    /// Returns when the next arrival of the round that began at `start` is due; `None` after the last, and in another round.
+    pub(super) fn next_due(&self, start: Nanos) -> Option<Nanos> {
+        let due = self.agenda.as_ref().filter(|_| self.phase == Some(start))?.due();
+        (due != NEVER && due < self.until).then_some(due)
+    }
+
+    /// Takes the arrival that was due then, and returns its number in the round; `None` where the round has ended
+    /// meanwhile. A request that arrives waits for a user's place from here on.
+    pub(super) fn takes_arrival(&mut self, start: Nanos, due: Nanos, now: Nanos) -> Option<u64> {
+        if self.next_due(start) != Some(due) {
+            return None;
+        }
+        self.agenda.as_mut()?.pop(now.max(due), self.until)?;
+        let number = self.taken;
+        self.taken += 1;
+        if !self.visits {
+            self.recorder.tally.counts.offered += 1;
+            self.recorder.tally.scheduled += 1;
+            self.queue.push_back(due);
+        }
+        Some(number)
     }
 }
 

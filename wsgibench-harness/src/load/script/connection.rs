@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
@@ -25,7 +25,7 @@ use tokio::{
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::{
-    super::{result::ErrorKind, socket},
+    super::{result::ErrorKind, retry::Ending, socket},
     body::Outgoing,
     request_error::RequestError,
     tls::RootCertificate,
@@ -42,9 +42,42 @@ pub(super) struct Transport {
     pub(super) root_certificate: Option<RootCertificate>,
 }
 
-/// The sending end of a connection; the rest of it is a task of its own.
+/// What the socket of a connection saw, for whoever must know how it ended.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    sent: AtomicU64,
+    received: AtomicU64,
+    refused: AtomicBool,
+    reset: AtomicBool,
+}
+
+impl Traffic {
+    /// Returns the bytes sent and received so far.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn ending(&self) -> Ending {
+        if self.reset.load(Ordering::Relaxed) {
+            Ending::Reset
+        } else {
+            Ending::Closed {
+                refused: self.refused.load(Ordering::Relaxed),
+            }
+        }
+    }
+}
+
+/// A connection: its sending end (the rest of it is a task of its own), and what its socket saw.
 #[derive(Debug)]
-pub(super) enum Link {
+pub(super) struct Link {
+    sender: Sender,
+    traffic: Arc<Traffic>,
+    tls: bool,
+}
+
+#[derive(Debug)]
+enum Sender {
     Http1(http1::SendRequest<Outgoing>),
     Http2(http2::SendRequest<Outgoing>),
 }
@@ -79,13 +112,20 @@ impl Link {
         let socket = socket.map_err(|error| RequestError::connecting(&error))?;
         // A user who leaves has read all that it asked for; without this each would cost a port for a minute.
         let _ = socket.set_zero_linger();
+        let traffic = Arc::new(Traffic::default());
+        let link = |sender, tls| Self {
+            sender,
+            traffic: Arc::clone(&traffic),
+            tls,
+        };
         let socket = Counted {
             socket,
             sent: Arc::clone(&state.sent),
             received: Arc::clone(&state.received),
+            traffic: Arc::clone(&traffic),
         };
         let Some(root_certificate) = &transport.root_certificate else {
-            return Self::speak(state, socket, transport.http2).await;
+            return Ok(link(Sender::handshake(state, socket, transport.http2).await?, false));
         };
         let host = state
             .base
@@ -98,10 +138,40 @@ impl Link {
         let connector = root_certificate.connector(transport.http2);
         let stream = connector.connect(name, socket).await;
         let stream = stream.map_err(|error| RequestError::connecting(&error))?;
-        Self::speak(state, stream, transport.http2).await
+        Ok(link(Sender::handshake(state, stream, transport.http2).await?, true))
     }
 
-    async fn speak<S>(state: &Arc<WorkerState>, stream: S, http2: bool) -> Result<Self, RequestError>
+    pub(super) fn is_http2(&self) -> bool {
+        matches!(self.sender, Sender::Http2(_))
+    }
+
+    /// Whether bytes that are no answer travel on it, too.
+    pub(super) fn is_framed(&self) -> bool {
+        self.tls || self.is_http2()
+    }
+
+    pub(super) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+
+    /// Whether it is there to take a request; false once it has ended.
+    pub(super) async fn ready(&mut self) -> bool {
+        match &mut self.sender {
+            Sender::Http1(sender) => sender.ready().await.is_ok(),
+            Sender::Http2(sender) => sender.ready().await.is_ok(),
+        }
+    }
+
+    pub(super) async fn send(&mut self, request: Request<Outgoing>) -> Result<http::Response<Incoming>, hyper::Error> {
+        match &mut self.sender {
+            Sender::Http1(sender) => sender.send_request(request).await,
+            Sender::Http2(sender) => sender.send_request(request).await,
+        }
+    }
+}
+
+impl Sender {
+    async fn handshake<S>(state: &Arc<WorkerState>, stream: S, http2: bool) -> Result<Self, RequestError>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
@@ -128,21 +198,6 @@ impl Link {
             drop(counted);
         });
         Ok(Self::Http1(sender))
-    }
-
-    /// Whether it is there to take a request; false once it has ended.
-    pub(super) async fn ready(&mut self) -> bool {
-        match self {
-            Self::Http1(sender) => sender.ready().await.is_ok(),
-            Self::Http2(sender) => sender.ready().await.is_ok(),
-        }
-    }
-
-    pub(super) async fn send(&mut self, request: Request<Outgoing>) -> Result<http::Response<Incoming>, hyper::Error> {
-        match self {
-            Self::Http1(sender) => sender.send_request(request).await,
-            Self::Http2(sender) => sender.send_request(request).await,
-        }
     }
 }
 
@@ -171,12 +226,14 @@ struct Counted {
     socket: TcpStream,
     sent: Arc<AtomicU64>,
     received: Arc<AtomicU64>,
+    traffic: Arc<Traffic>,
 }
 
 impl Counted {
     fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(bytes)) = &written {
             self.sent.fetch_add(*bytes as u64, Ordering::Relaxed);
+            self.traffic.sent.fetch_add(*bytes as u64, Ordering::Relaxed);
         }
         written
     }
@@ -188,6 +245,15 @@ impl AsyncRead for Counted {
         let result = Pin::new(&mut self.socket).poll_read(cx, buffer);
         let read = buffer.filled().len() - before;
         self.received.fetch_add(read as u64, Ordering::Relaxed);
+        self.traffic.received.fetch_add(read as u64, Ordering::Relaxed);
+        match &result {
+            Poll::Ready(Ok(())) if read == 0 => {
+                let refused = matches!(self.socket.take_error(), Ok(Some(_)));
+                self.traffic.refused.store(refused, Ordering::Relaxed);
+            }
+            Poll::Ready(Err(_)) => self.traffic.reset.store(true, Ordering::Relaxed),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
         result
     }
 }

@@ -12,7 +12,11 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    super::{plan::KeepAlive, result::ErrorKind},
+    super::{
+        plan::KeepAlive,
+        result::ErrorKind,
+        retry::{self, Ending, Loss},
+    },
     accounting::RequestOutcome,
     body::{Outgoing, Payload},
     connection::Link,
@@ -248,8 +252,8 @@ fn redirected(
 /// The response, and the body of the request where it can be sent again.
 type Sent = (http::Response<Incoming>, Option<Payload>);
 
-/// Sends on the open connection or on a new one. A connection that the server closed while it was idle is no failure:
-/// the request goes out once more. Gives the answer, and what a redirect may send again.
+/// Sends on the open connection or on a new one, and once more on a new one where [`Loss`] allows it. Returns the response,
+/// and what a redirect may send again.
 async fn send(user: &mut User, mut order: RequestSpec, ticket: &Ticket) -> Result<Sent, RequestError> {
     if let Some(mistake) = order.mistake.take() {
         return Err(RequestError::new(ErrorKind::Script, mistake));
@@ -281,7 +285,7 @@ async fn send(user: &mut User, mut order: RequestSpec, ticket: &Ticket) -> Resul
                 ));
             }
         };
-        let http2 = matches!(link, Link::Http2(_));
+        let http2 = link.is_http2();
         let (state, tls) = (&user.state, user.transport.root_certificate.is_some());
         let own_host = order.headers.get(header::HOST);
         let cookies = user.cookies.header(|| state.url(tls, own_host, &order.path));
@@ -290,6 +294,9 @@ async fn send(user: &mut User, mut order: RequestSpec, ticket: &Ticket) -> Resul
         if http2 && tls {
             *request.uri_mut() = secure(request.uri())?;
         }
+        let traffic = Arc::clone(link.traffic());
+        let framed = link.is_framed();
+        let before = traffic.bytes();
         ticket.sends();
         user.used += 1;
         match link.send(request).await {
@@ -300,20 +307,33 @@ async fn send(user: &mut User, mut order: RequestSpec, ticket: &Ticket) -> Resul
                 }
                 return Ok((response, again));
             }
-            Err(error) if reused && !retried && again.is_some() && is_stale(&error) => {
+            Err(error) => {
+                let after = traffic.bytes();
+                let ending = traffic.ending();
+                let loss = Loss {
+                    reused: reused && !retried,
+                    // TLS and HTTP/2 announce the end of a connection in bytes of their own.
+                    heard: after.1 > before.1 && !(framed && ending == Ending::Closed { refused: true }),
+                    bytes_left: after.0 > before.0,
+                    idempotent: retry::is_idempotent(order.method.as_str()),
+                    ending,
+                };
+                let faults = !user.state.plan.load.faults.is_empty();
+                if again.is_none() || !is_connection_lost(&error) || !loss.may_be_sent_again(faults) {
+                    return Err(RequestError::talking(&error));
+                }
                 retried = true;
                 payload = again;
                 user.link = None;
                 user.state.accounting().retries();
             }
-            Err(error) => return Err(RequestError::talking(&error)),
         }
     }
 }
 
-/// Whether the connection had ended before the request was on it.
-fn is_stale(error: &hyper::Error) -> bool {
-    error.is_canceled() || error.is_closed() || error.is_incomplete_message()
+/// Whether it was the connection that failed, and neither what came on it nor the script's own body.
+fn is_connection_lost(error: &hyper::Error) -> bool {
+    !error.is_parse() && !error.is_user()
 }
 
 /// Whether the connection ends with the next request on it.

@@ -11,8 +11,7 @@ use std::{
 };
 
 use mio::{Events, Poll, Token, Waker};
-use rustix::thread::{CpuSet, sched_setaffinity};
-use tokio::sync::watch;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{
     super::{
@@ -23,7 +22,7 @@ use super::{
         preflight,
         record::{self, Circumstances},
         result::{Counts, RoundResult, Step},
-        session::{Edge, lost},
+        session::{Edge, lost, pin, worker_stripe},
         watch::{Live, Watch},
         worker::LiveCell,
     },
@@ -56,7 +55,6 @@ pub struct ScriptSession {
     watch: Watch,
     cell: Arc<LiveCell>,
     poll: Poll,
-    orders: watch::Sender<Phase>,
     workers: Vec<Crew>,
     /// How often a phase is looked at.
     tick: Nanos,
@@ -76,6 +74,8 @@ pub struct Trial {
 #[derive(Debug)]
 struct Crew {
     state: Arc<WorkerState>,
+    /// A queue: a worker that is held by a script takes every phase when it has its thread back.
+    commands: UnboundedSender<Phase>,
     thread: JoinHandle<()>,
 }
 
@@ -147,13 +147,11 @@ impl ScriptSession {
         let poll = Poll::new().map_err(LoadError::system("a poll cannot be made"))?;
         let waker = Waker::new(poll.registry(), Token(0)).map_err(LoadError::system("a waker cannot be made"))?;
         let cell = Arc::new(LiveCell::default());
-        let (orders, taken) = watch::channel(Phase::Pause);
         let mut session = Self {
             watch: Watch::new(vec![(Arc::clone(&cell), waker)]),
             cell,
             poll,
             clock,
-            orders,
             workers: Vec::new(),
             plan: Arc::clone(&plan),
             tick,
@@ -164,16 +162,22 @@ impl ScriptSession {
             plan.cpus.iter().copied().map(Some).collect()
         };
         for (index, cpu) in cpus.iter().enumerate() {
-            let state = Arc::new(WorkerState::new(Arc::clone(&plan), clock)?);
+            let stripe = worker_stripe(plan.stripe, index, cpus.len());
+            let state = Arc::new(WorkerState::new(Arc::clone(&plan), clock, stripe)?);
+            let (commands, taken) = unbounded_channel();
             let job = Job {
                 state: Arc::clone(&state),
                 script: script.clone(),
                 first_number,
-                stripe: part(plan.stripe, index, cpus.len()),
-                orders: taken.clone(),
+                stripe,
+                commands: taken,
             };
             let thread = launch(job, index, *cpu)?;
-            session.workers.push(Crew { state, thread });
+            session.workers.push(Crew {
+                state,
+                commands,
+                thread,
+            });
         }
         Ok(session)
     }
@@ -251,7 +255,7 @@ impl ScriptSession {
     }
 
     fn end_workers(&mut self) -> Result<(), LoadError> {
-        self.orders.send_replace(Phase::Finish);
+        self.command(Phase::Finish);
         let deadline = Instant::now() + PATIENCE;
         let mut result = Ok(());
         for crew in self.workers.drain(..) {
@@ -276,18 +280,18 @@ impl ScriptSession {
         self.watch.reset();
         let start = self.clock.now() + LEAD;
         let end = start.saturating_add(nanos(length)).min(u64::MAX - 1);
-        // Where nobody is under way, the accounting begin before the first arrival can be due; loops go on all the time, and
-        // theirs begin when the round does.
+        // Where nobody is under way, the accounting begins before the first arrival can be due; loops go on all the time, and
+        // theirs begins when the round does.
         let loops = matches!(self.plan.load.model, Model::Closed { .. });
         if !loops {
-            self.begin_notes(start);
+            self.begin_notes(start, end);
         }
-        self.orders.send_replace(Phase::Offer { start, end });
+        self.command(Phase::Offer { start });
         thread::sleep(Duration::from_nanos(start.saturating_sub(self.clock.now())));
         observe(Edge::Start);
         let begun = if loops { self.clock.now() } else { start };
         if loops {
-            self.begin_notes(begun);
+            self.begin_notes(begun, end);
         }
         let before: Vec<Usage> = self.workers.iter().map(usage).collect();
         self.pass(begun, end, enough)?;
@@ -299,7 +303,7 @@ impl ScriptSession {
             .collect();
         observe(Edge::End);
         if !loops {
-            self.orders.send_replace(Phase::Pause);
+            self.command(Phase::Pause);
         }
         if let Some(crew) = self.workers.iter().find(|crew| crew.thread.is_finished()) {
             return Err(LoadError::WorkerLost {
@@ -309,12 +313,19 @@ impl ScriptSession {
         self.result(rounds, &before)
     }
 
-    fn begin_notes(&self, at: Nanos) {
+    fn command(&self, phase: Phase) {
+        for crew in &self.workers {
+            // A worker that has ended shows when its round does.
+            let _ = crew.commands.send(phase);
+        }
+    }
+
+    fn begin_notes(&self, at: Nanos, until: Nanos) {
         for crew in &self.workers {
             crew.state.sent.store(0, Ordering::Relaxed);
             crew.state.received.store(0, Ordering::Relaxed);
             crew.state.spun.store(0, Ordering::Relaxed);
-            crew.state.accounting().begin(at);
+            crew.state.accounting().begin(at, until);
         }
     }
 
@@ -352,15 +363,20 @@ impl ScriptSession {
     }
 
     fn publish(&self) {
-        let mut sum = (0, 0, 0, 0);
+        let mut sum = Live::default();
         for crew in &self.workers {
-            let (done, errors, p99, active) = crew.state.accounting().live();
-            sum = (sum.0 + done, sum.1 + errors, p99.max(sum.2), sum.3 + active);
+            let live = crew.state.accounting().live();
+            sum.done += live.done;
+            sum.errors += live.errors;
+            sum.retried += live.retried;
+            sum.p99_ns = sum.p99_ns.max(live.p99_ns);
+            sum.active += live.active;
         }
-        self.cell.done.store(sum.0, Ordering::Relaxed);
-        self.cell.errors.store(sum.1, Ordering::Relaxed);
-        self.cell.p99_ns.store(sum.2, Ordering::Relaxed);
-        self.cell.active.store(sum.3, Ordering::Relaxed);
+        self.cell.done.store(sum.done, Ordering::Relaxed);
+        self.cell.errors.store(sum.errors, Ordering::Relaxed);
+        self.cell.retried.store(sum.retried, Ordering::Relaxed);
+        self.cell.p99_ns.store(sum.p99_ns, Ordering::Relaxed);
+        self.cell.active.store(sum.active, Ordering::Relaxed);
     }
 
     fn result(&self, rounds: Vec<Round>, before: &[Usage]) -> Result<RoundResult, LoadError> {
@@ -436,27 +452,6 @@ fn launch(job: Job, index: usize, cpu: Option<usize>) -> Result<JoinHandle<()>, 
         Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(LoadError::WorkerLost {
             what: "did not start".into(),
         }),
-    }
-}
-
-fn pin(cpu: usize) -> Result<(), LoadError> {
-    let mut set = CpuSet::new();
-    if cpu < CpuSet::MAX_CPU {
-        set.set(cpu);
-    }
-    sched_setaffinity(None, &set).map_err(|error| LoadError::Affinity {
-        cpu,
-        source: error.into(),
-    })
-}
-
-/// Worker `index` of `workers` within a stripe of the load.
-fn part(stripe: Stripe, index: usize, workers: usize) -> Stripe {
-    let index = u32::try_from(index).unwrap_or(0);
-    let workers = u32::try_from(workers).unwrap_or(1);
-    Stripe {
-        index: stripe.index + stripe.of * index,
-        of: stripe.of * workers,
     }
 }
 

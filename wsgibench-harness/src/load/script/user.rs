@@ -11,8 +11,8 @@ use super::{
         clock::Clock,
         error::LoadError,
         model::Load,
-        plan::{LoadPlan, Target},
-        random,
+        plan::{LoadPlan, Stripe, Target},
+        random::{self, Stream},
         result::ErrorKind,
     },
     connection::{Link, Transport},
@@ -53,7 +53,10 @@ impl User {
             cookies: CookieJar::default(),
             step: None,
             number,
-            random: Xoshiro256PlusPlus::seed_from_u64(random::bits(state.plan.seed, number)),
+            random: Xoshiro256PlusPlus::seed_from_u64(random::bits(
+                random::stream(state.plan.seed, Stream::Users),
+                number,
+            )),
         }
     }
 
@@ -64,7 +67,7 @@ impl User {
     /// The target's host is no name of a server.
     pub fn apart(target: &Target) -> Result<Self, LoadError> {
         let plan = LoadPlan::new(target.clone(), Load::closed(1));
-        let state = Arc::new(WorkerState::new(Arc::new(plan), Clock::start())?);
+        let state = Arc::new(WorkerState::new(Arc::new(plan), Clock::start(), Stripe::default())?);
         Ok(Self::new(&state, 0))
     }
 

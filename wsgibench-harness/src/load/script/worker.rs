@@ -4,12 +4,12 @@ use std::{cell::Cell, io, rc::Rc, sync::Arc, time::Duration};
 
 use rustix::thread::gettid;
 use tokio::{
-    sync::watch::Receiver,
+    sync::{mpsc::UnboundedReceiver, watch},
     task::{JoinSet, LocalSet},
 };
 
 use super::{
-    super::{clock::Nanos, model::Model, plan::Stripe, schedule::Schedule, worker::share},
+    super::{clock::Nanos, model::Model, plan::Stripe, worker::share},
     Function, Part, Script, USER_SETUP, USER_TEARDOWN,
     pace::Pace,
     request_error::RequestError,
@@ -24,10 +24,10 @@ pub(super) const GOODBYE: Duration = Duration::from_secs(3);
 /// What the session tells a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Nothing yet, or between two rounds.
+    /// Stop offering the load until the next round.
     Pause,
-    /// Offer the load from one moment to another.
-    Offer { start: Nanos, end: Nanos },
+    /// Offer the load from a moment on.
+    Offer { start: Nanos },
     /// Close everything and end.
     Finish,
 }
@@ -39,7 +39,8 @@ pub(super) struct Job {
     /// Number of the first user.
     pub(super) first_number: u64,
     pub(super) stripe: Stripe,
-    pub(super) orders: Receiver<Phase>,
+    /// Each phase is taken in its turn, however late: none is overtaken by the next.
+    pub(super) commands: UnboundedReceiver<Phase>,
 }
 
 impl Job {
@@ -55,37 +56,37 @@ impl Job {
     async fn obey(mut self) -> io::Result<()> {
         let pace = Pace::new(&self.state)?;
         let mut users = JoinSet::new();
-        loop {
-            let order = *self.orders.borrow_and_update();
-            match order {
+        let (finish, finished) = watch::channel(false);
+        let mut next = self.commands.recv().await;
+        while let Some(command) = next {
+            next = match command {
                 Phase::Finish => {
+                    finish.send_replace(true);
                     if self.script.part(Part::Teardown).is_some() {
-                        // What still hangs after a while is dropped.
+                        // Users that still hang after a while are dropped.
                         let all = async { while users.join_next().await.is_some() {} };
                         let _ = tokio::time::timeout(GOODBYE, all).await;
                     }
                     return Ok(());
                 }
-                Phase::Pause => {}
-                Phase::Offer { start, end } => match &self.state.plan.load.model {
-                    Model::Closed { connections } => {
+                Phase::Pause => self.commands.recv().await,
+                Phase::Offer { start } => {
+                    if let Model::Closed { connections } = self.state.plan.load.model {
                         if users.is_empty() {
                             pace.until(start).await?;
-                            self.loops(&mut users, *connections);
+                            self.loops(&mut users, connections, &finished);
                         }
-                    }
-                    Model::Open { .. } | Model::Users { .. } => {
-                        self.arrivals(&mut users, &pace, start, end).await?;
+                        self.commands.recv().await
+                    } else {
+                        let command = self.arrivals(&mut users, &pace, start).await?;
                         users.abort_all();
                         while users.join_next().await.is_some() {}
-                        continue;
+                        command
                     }
-                },
-            }
-            if self.orders.changed().await.is_err() {
-                return Ok(());
-            }
+                }
+            };
         }
+        Ok(())
     }
 
     fn number(&self, k: u64) -> u64 {
@@ -93,11 +94,11 @@ impl Job {
     }
 
     /// Users who run the script over and over.
-    fn loops(&self, users: &mut JoinSet<()>, connections: usize) {
+    fn loops(&self, users: &mut JoinSet<()>, connections: usize, finished: &watch::Receiver<bool>) {
         for k in 0..share(connections as u64, self.stripe) {
             let mut user = User::new(&self.state, self.number(k));
             let script = self.script.clone();
-            let mut orders = self.orders.clone();
+            let mut finished = finished.clone();
             users.spawn_local(async move {
                 if script.part(Part::Teardown).is_none() {
                     again_and_again(&script, &mut user).await;
@@ -105,7 +106,7 @@ impl Job {
                 }
                 tokio::select! {
                     biased;
-                    () = over(&mut orders) => {}
+                    () = over(&mut finished) => {}
                     () = again_and_again(&script, &mut user) => {}
                 }
                 // A request may be under way on it.
@@ -115,56 +116,37 @@ impl Job {
         }
     }
 
-    /// Users who come on the schedule; returns when the phase has ended.
-    async fn arrivals(&self, users: &mut JoinSet<()>, pace: &Pace, start: Nanos, end: Nanos) -> io::Result<()> {
-        let load = &self.state.plan.load;
-        let (schedule, places, runs) = match &load.model {
-            Model::Open {
-                stages,
-                seed,
-                max_connections,
-            } => {
-                let places = share(*max_connections as u64, self.stripe).max(1);
-                (Schedule::stages(stages, *seed), places, None)
-            }
-            Model::Users {
-                batch,
-                every,
-                arriving_for,
-                requests_per_user,
-            } => {
-                let schedule = Schedule::batches(*batch, *every, *arriving_for);
-                (schedule, u64::MAX, Some(*requests_per_user))
-            }
-            Model::Closed { .. } => return Ok(()),
+    /// Lets users come on the schedule until the phase has ended, and returns the command that ended it.
+    async fn arrivals(&mut self, users: &mut JoinSet<()>, pace: &Pace, start: Nanos) -> io::Result<Option<Phase>> {
+        let (places, runs) = match &self.state.plan.load.model {
+            Model::Open { max_connections, .. } => (share(*max_connections as u64, self.stripe).max(1), None),
+            Model::Users { requests_per_user, .. } => (u64::MAX, Some(*requests_per_user)),
+            Model::Closed { .. } => return Ok(self.commands.recv().await),
         };
-        let mut orders = self.orders.clone();
         let busy = Rc::new(Cell::new(0));
-        for (k, offset) in schedule.arrivals(self.stripe).enumerate() {
-            let due = start.saturating_add(offset);
-            if due >= end {
-                break;
-            }
+        loop {
+            let due = self.state.accounting().next_due(start);
+            let Some(due) = due else {
+                return Ok(self.commands.recv().await);
+            };
             tokio::select! {
                 biased;
+                command = self.commands.recv() => return Ok(command),
                 reached = pace.until(due) => reached?,
-                () = ended(&mut orders) => return Ok(()),
             }
-            // What is over is not kept.
+            // Users that have left are not kept.
             while users.try_join_next().is_some() {}
-            let number = self.number(k as u64);
+            let now = self.state.clock.now();
+            let taken = self.state.accounting().takes_arrival(start, due, now);
+            let Some(k) = taken else { continue };
+            let number = self.number(k);
             if let Some(runs) = runs {
                 self.visit(users, number, runs);
-                continue;
-            }
-            self.state.accounting().arrives(due);
-            if busy.get() < places {
+            } else if busy.get() < places {
                 busy.set(busy.get() + 1);
                 self.place(users, number, Rc::clone(&busy));
             }
         }
-        ended(&mut orders).await;
-        Ok(())
     }
 
     /// A user who runs the script so many times and leaves.
@@ -210,15 +192,10 @@ impl Job {
     }
 }
 
-/// Resolves when the phase that is on is over.
-async fn ended(orders: &mut Receiver<Phase>) {
-    // An error means that the session is gone, which ends everything.
-    let _ = orders.wait_for(|order| !matches!(order, Phase::Offer { .. })).await;
-}
-
 /// Resolves when the load is over.
-async fn over(orders: &mut Receiver<Phase>) {
-    let _ = orders.wait_for(|order| *order == Phase::Finish).await;
+async fn over(finished: &mut watch::Receiver<bool>) {
+    // An error means that the worker is gone, which ends everything.
+    let _ = finished.wait_for(|finished| *finished).await;
 }
 
 /// A closed loop: the set-up until it succeeds, then the script over and over.

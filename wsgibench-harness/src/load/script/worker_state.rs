@@ -12,7 +12,13 @@ use http::HeaderValue;
 use url::Url;
 
 use super::{
-    super::{clock::Clock, error::LoadError, plan::LoadPlan},
+    super::{
+        agenda::Agenda,
+        clock::Clock,
+        error::LoadError,
+        model::Model,
+        plan::{LoadPlan, Stripe},
+    },
     accounting::Accounting,
 };
 
@@ -37,16 +43,19 @@ pub(super) struct WorkerState {
 }
 
 impl WorkerState {
-    pub(super) fn new(plan: Arc<LoadPlan>, clock: Clock) -> Result<Self, LoadError> {
+    pub(super) fn new(plan: Arc<LoadPlan>, clock: Clock, stripe: Stripe) -> Result<Self, LoadError> {
         let host = &plan.target.host;
         let base = Url::parse(&format!("http://{host}/"))
             .map_err(|error| LoadError::InvalidPlan(format!("`{host}` is no name of a server: {error}")))?;
+        let model = &plan.load.model;
+        let agenda = Agenda::new(model, plan.seed, stripe);
+        let accounting = Accounting::new(agenda, matches!(model, Model::Users { .. }));
         Ok(Self {
             address: plan.target.address,
             base,
             plan,
             clock,
-            accounting: Mutex::new(Accounting::default()),
+            accounting: Mutex::new(accounting),
             sent: Arc::default(),
             received: Arc::default(),
             secure_over_http: AtomicBool::new(false),
@@ -65,7 +74,7 @@ impl WorkerState {
         Url::parse(&format!("{scheme}://{host}{path}")).ok()
     }
 
-    /// The accounting. Nothing that could panic or wait happens while they are held, so a poisoned lock is still sound.
+    /// Locks the accounting. Nothing that could panic or wait happens while it is held, so a poisoned lock is still sound.
     pub(super) fn accounting(&self) -> MutexGuard<'_, Accounting> {
         self.accounting.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,8 +14,9 @@ use super::{
     LoadError,
     model::Load,
     plan::Target,
-    random,
+    random::{self, Stream as RandomStream},
     request::{Body, Request},
+    retry,
 };
 
 /// Streamed bodies go out in pieces of this size.
@@ -29,7 +30,9 @@ pub(crate) struct Mix {
     requests: Vec<PreparedRequest>,
     /// Running sums of the weights.
     weights: Vec<u64>,
-    seed: u64,
+    /// Seeds of the choice of a request, and of the values in it.
+    choice_seed: u64,
+    value_seed: u64,
     check_names: Vec<String>,
 }
 
@@ -40,6 +43,8 @@ pub(crate) struct PreparedRequest {
     close: Head,
     stream: Stream,
     pub(crate) to_head: bool,
+    /// Its method is idempotent (RFC 9110, 9.2.2).
+    pub(crate) idempotent: bool,
     pub(crate) checks: Checks,
 }
 
@@ -82,7 +87,8 @@ impl Mix {
         Ok(Self {
             requests,
             weights,
-            seed,
+            choice_seed: random::stream(seed, RandomStream::Choice),
+            value_seed: random::stream(seed, RandomStream::Values),
             check_names,
         })
     }
@@ -94,7 +100,7 @@ impl Mix {
             return 0;
         }
         let total = self.weights.last().copied().unwrap_or(0);
-        let ticket = random::below(total, random::bits(self.seed, sequence));
+        let ticket = random::below(total, random::bits(self.choice_seed, sequence));
         let index = self.weights.partition_point(|sum| *sum <= ticket);
         u32::try_from(index).unwrap_or(0)
     }
@@ -116,7 +122,7 @@ impl Mix {
     #[inline]
     pub(crate) fn render(&self, index: u32, close: bool, sequence: u64, scratch: &mut Scratch) {
         if let Head::Template(template) = self.get(index).head(close) {
-            template.render(self.seed, sequence, scratch);
+            template.render(self.value_seed, sequence, scratch);
         }
     }
 }
@@ -134,6 +140,7 @@ impl PreparedRequest {
             close: Head::new(request, target, true),
             stream,
             to_head: request.method == "HEAD",
+            idempotent: retry::is_idempotent(&request.method),
             checks: Checks::new(&request.checks, check_names),
         })
     }

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use super::{
     super::{
+        agenda::Agenda,
         clock::{NEVER, Nanos},
         model::{Load, Model},
         plan::Stripe,
         result::ErrorKind,
-        schedule::{ArrivalTimes, Schedule},
     },
     Agent, Owner, State, Worker, is_pooled, share,
 };
@@ -21,17 +21,6 @@ pub(super) enum Driver {
     Closed { loops: u64 },
     Open(Open),
     Users(Users),
-}
-
-/// The arrivals of this worker.
-pub(super) struct Agenda {
-    schedule: Schedule,
-    stripe: Stripe,
-    times: ArrivalTimes,
-    /// Start of the phase.
-    start: Nanos,
-    /// The next arrival; `NEVER` after the last.
-    due: Nanos,
 }
 
 /// An open load: a schedule, a pool of connections, a queue for what is due while all are busy.
@@ -62,51 +51,15 @@ pub(super) struct Users {
     pub(super) active: u64,
 }
 
-impl Agenda {
-    fn new(schedule: Schedule, stripe: Stripe) -> Self {
-        Self {
-            times: schedule.arrivals(stripe),
-            schedule,
-            stripe,
-            start: 0,
-            due: NEVER,
-        }
-    }
-
-    fn restart(&mut self, start: Nanos) {
-        self.times = self.schedule.arrivals(self.stripe);
-        self.start = start;
-        self.advance();
-    }
-
-    fn advance(&mut self) {
-        self.due = self.times.next().map_or(NEVER, |at| self.start.saturating_add(at));
-    }
-
-    /// The next arrival if it is due.
-    fn pop(&mut self, now: Nanos, end: Nanos) -> Option<Nanos> {
-        let due = self.due;
-        if due <= now && due < end {
-            self.advance();
-            Some(due)
-        } else {
-            None
-        }
-    }
-}
-
 impl Driver {
     pub(super) fn new(load: &Load, seed: u64, stripe: Stripe) -> Self {
-        match &load.model {
-            Model::Closed { connections } => Self::Closed {
-                loops: share(*connections as u64, stripe),
-            },
-            Model::Open {
-                stages,
-                max_connections,
-                seed: own,
-            } => Self::Open(Open {
-                agenda: Agenda::new(Schedule::stages(stages, seed ^ own), stripe),
+        let closed = |connections: usize| Self::Closed {
+            loops: share(connections as u64, stripe),
+        };
+        let agenda = Agenda::new(&load.model, seed, stripe);
+        match (&load.model, agenda) {
+            (Model::Open { max_connections, .. }, Some(agenda)) => Self::Open(Open {
+                agenda,
                 queue: VecDeque::with_capacity(1024),
                 idle: VecDeque::with_capacity(1024),
                 most: usize::try_from(share(*max_connections as u64, stripe))
@@ -115,16 +68,14 @@ impl Driver {
                 live: 0,
                 pending: 0,
             }),
-            Model::Users {
-                batch,
-                every,
-                arriving_for,
-                requests_per_user,
-            } => Self::Users(Users {
-                agenda: Agenda::new(Schedule::batches(*batch, *every, *arriving_for), stripe),
+            (Model::Users { requests_per_user, .. }, Some(agenda)) => Self::Users(Users {
+                agenda,
                 requests_per_user: (*requests_per_user).max(1),
                 active: 0,
             }),
+            (Model::Closed { connections }, _) => closed(*connections),
+            // Only closed loops have no arrivals.
+            (Model::Open { .. } | Model::Users { .. }, None) => closed(0),
         }
     }
 
@@ -138,10 +89,7 @@ impl Driver {
     pub(super) fn initial(&self) -> u64 {
         match self {
             Self::Closed { loops } => *loops,
-            Self::Open(open) => {
-                let share = open.agenda.schedule.peak_rate() / f64::from(open.agenda.stripe.of.max(1));
-                ((share * 0.01).ceil().clamp(1.0, 64.0) as u64).min(open.most as u64)
-            }
+            Self::Open(open) => ((open.agenda.peak_rate() * 0.01).ceil().clamp(1.0, 64.0) as u64).min(open.most as u64),
             Self::Users(_) => 0,
         }
     }
@@ -158,8 +106,8 @@ impl Driver {
     pub(super) fn due(&self) -> Nanos {
         match self {
             Self::Closed { .. } => NEVER,
-            Self::Open(open) => open.agenda.due,
-            Self::Users(users) => users.agenda.due,
+            Self::Open(open) => open.agenda.due(),
+            Self::Users(users) => users.agenda.due(),
         }
     }
 }
@@ -344,13 +292,13 @@ impl Worker {
         match &mut self.driver {
             Driver::Closed { .. } => {}
             Driver::Open(open) => {
-                open.agenda.due = NEVER;
+                open.agenda.stop();
                 for Waiting { due, .. } in open.queue.drain(..) {
                     self.recorder.unsent(end.saturating_sub(due));
                 }
             }
             Driver::Users(users) => {
-                users.agenda.due = NEVER;
+                users.agenda.stop();
                 // A user who was due and could not be let in is a user all the same.
                 self.recorder.tally.users_arrived += arrived;
                 self.recorder.tally.users_active = users.active + arrived;

@@ -5,6 +5,7 @@ use super::{
         clock::{NEVER, Nanos},
         plan::KeepAlive,
         result::ErrorKind,
+        retry::{Ending, Loss},
         wire::{CheckState, Judge, NO_CHECK},
     },
     Driver, Owner, State, Worker,
@@ -279,35 +280,50 @@ impl Worker {
         self.connect(idx);
     }
 
-    /// End of the stream.
+    /// Handles the end of the stream.
     pub(super) fn server_closed(&mut self, idx: usize) {
         let now = self.tick();
         let Some(conn) = self.conns.get_mut(idx) else { return };
         match conn.state {
             State::Busy if conn.parser.finish() => self.answered(idx, now, true),
-            State::Busy if conn.write_failed => self.connection_lost(idx, ErrorKind::WriteReset),
-            State::Busy => self.connection_lost(idx, ErrorKind::PrematureEnd),
+            State::Busy => {
+                // The server's kernel answers bytes for a closed socket with a reset, which leaves an error behind the
+                // end of the stream.
+                let refused = conn
+                    .stream
+                    .as_ref()
+                    .is_some_and(|s| matches!(s.take_error(), Ok(Some(_))));
+                self.connection_lost(idx, ErrorKind::PrematureEnd, Ending::Closed { refused });
+            }
             State::Idle => self.idle_gone(idx, CloseMode::Close),
             State::Lingering => self.dismiss(idx, CloseMode::Close),
             State::Connecting | State::Empty => {}
         }
     }
 
-    /// The connection is gone while it was used. Before any byte of the answer, on a connection that has carried an
-    /// answer before, it may just have been idle for too long: the request is sent again, once, on a new connection.
-    pub(super) fn connection_lost(&mut self, idx: usize, kind: ErrorKind) {
+    /// Handles the loss of a connection. The request on it is sent again on a new connection, once, where [`Loss`]
+    /// allows it; otherwise it has failed.
+    pub(super) fn connection_lost(&mut self, idx: usize, kind: ErrorKind, ending: Ending) {
         let Some(conn) = self.conns.get_mut(idx) else { return };
         match conn.state {
-            State::Busy if !conn.heard && conn.answers > 0 => {
-                if conn.counted {
-                    self.recorder.tally.counts.retried += 1;
-                }
-                self.strip(idx, CloseMode::Close);
-                self.connect(idx);
-            }
             State::Busy => {
-                let kind = if conn.write_failed { ErrorKind::WriteReset } else { kind };
-                self.failed(idx, kind);
+                let loss = Loss {
+                    reused: conn.answers > 0,
+                    heard: conn.heard,
+                    bytes_left: conn.offset > 0,
+                    idempotent: self.mix.get(conn.request).idempotent,
+                    ending,
+                };
+                if loss.may_be_sent_again(!self.plan.load.faults.is_empty()) {
+                    if conn.counted {
+                        self.recorder.tally.counts.retried += 1;
+                    }
+                    self.strip(idx, CloseMode::Close);
+                    self.connect(idx);
+                } else {
+                    let kind = if conn.write_failed { ErrorKind::WriteReset } else { kind };
+                    self.failed(idx, kind);
+                }
             }
             State::Idle => self.idle_gone(idx, CloseMode::Close),
             State::Lingering => self.dismiss(idx, CloseMode::Close),

@@ -12,6 +12,7 @@ use super::{
     super::{
         clock::{NEVER, nanos},
         result::ErrorKind,
+        retry::Ending,
         socket,
     },
     Agent, LINGER, Owner, State, TURN, Worker,
@@ -84,12 +85,12 @@ impl Worker {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if self.conns.get(idx).is_some_and(|conn| conn.write_failed) {
-                        self.connection_lost(idx, ErrorKind::WriteReset);
+                        self.connection_lost(idx, ErrorKind::WriteReset, Ending::Reset);
                     }
                     return;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return self.connection_lost(idx, ErrorKind::ReadReset),
+                Err(_) => return self.connection_lost(idx, ErrorKind::ReadReset, Ending::Reset),
             }
         }
     }

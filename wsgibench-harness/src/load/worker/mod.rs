@@ -80,6 +80,7 @@ pub(crate) enum Report {
 pub(crate) struct LiveCell {
     pub(crate) done: AtomicU64,
     pub(crate) errors: AtomicU64,
+    pub(crate) retried: AtomicU64,
     pub(crate) p99_ns: AtomicU64,
     pub(crate) active: AtomicU64,
     /// Phases ended early on request, up to the one with this end.
@@ -297,6 +298,8 @@ impl Worker {
         let (done, errors) = self.recorder.done_or_failed();
         self.live.done.store(done, Ordering::Relaxed);
         self.live.errors.store(errors, Ordering::Relaxed);
+        let retried = self.recorder.tally.counts.retried;
+        self.live.retried.store(retried, Ordering::Relaxed);
     }
 
     fn is_empty_ramp(&self) -> bool {

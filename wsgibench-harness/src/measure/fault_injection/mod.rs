@@ -19,6 +19,7 @@ use super::launch::LaunchFailure;
 use crate::{
     declare::ServerSpec,
     load::{Action, Fault, Load, Watch},
+    panics,
     sandbox::Launch,
     store::record::{FaultRecord, RoundRecord, Sample, Validity},
 };
@@ -110,8 +111,12 @@ impl<'a> Drill<'a> {
         }
         let deeds = Mutex::new(Vec::new());
         let pulses = thread::scope(|scope| {
-            scope.spawn(|| self.act(done, &deeds));
-            self.watch(watch, done)
+            let acting = scope.spawn(|| self.act(done, &deeds));
+            let pulses = self.watch(watch, done);
+            if let Err(panic) = acting.join() {
+                std::panic::resume_unwind(panic);
+            }
+            pulses
         });
         Drilled {
             pulses,
@@ -128,6 +133,7 @@ impl<'a> Drill<'a> {
                     at: begun.elapsed().as_secs_f64(),
                     done: live.done,
                     errors: live.errors,
+                    retried: live.retried,
                 });
             }
             thread::sleep(TICK);
@@ -170,12 +176,34 @@ impl<'a> Drill<'a> {
 }
 
 impl Drilled {
+    /// Returns what the thread of the faults gave.
+    ///
+    /// # Errors
+    /// [`LaunchFailure::Said`] when it panicked: a round whose faults were not injected is not the round that was asked for.
+    pub(super) fn of_thread(joined: thread::Result<Self>) -> Result<Self, LaunchFailure> {
+        joined.map_err(|panic| {
+            let text = panics::text_of(panic.as_ref());
+            LaunchFailure::Said(format!(
+                "fault injection panicked: {text}; this is a fault in the harness, please report it"
+            ))
+        })
+    }
+
     /// Puts into a round's record what its faults gave, and takes out what would be read as the server's speed.
-    pub(super) fn enter(self, record: &mut RoundRecord, alive: bool) {
+    pub(super) fn enter(mut self, record: &mut RoundRecord, alive: bool) {
         if self.deeds.is_empty() {
             return;
         }
         let end = record.load.seconds;
+        // The counts at the end of the round, which the last look may have missed.
+        let counts = &record.load.counts;
+        self.pulses.retain(|pulse| pulse.at < end);
+        self.pulses.push(Sample {
+            at: end,
+            done: counts.done,
+            errors: counts.failed + counts.timed_out,
+            retried: counts.retried,
+        });
         let starts: Vec<f64> = self.deeds.iter().map(|deed| deed.at).collect();
         let last = self.deeds.len() - 1;
         for (index, deed) in self.deeds.into_iter().enumerate() {
@@ -222,12 +250,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn panicking_fault_thread_fails_the_launch() {
+        let joined = thread::spawn(|| -> Drilled { panic!("no such process") }).join();
+        let failure = Drilled::of_thread(joined).unwrap_err();
+        assert!(
+            matches!(failure, LaunchFailure::Said(text) if text.contains("fault injection panicked: no such process"))
+        );
+    }
+
+    #[test]
     fn few_pulses_are_kept() {
         let pulses: Vec<Sample> = (0..100)
             .map(|n| Sample {
                 at: f64::from(n) * 0.02,
                 done: 0,
                 errors: 0,
+                retried: 0,
             })
             .collect();
         let kept = thinned(&pulses, 1.0);

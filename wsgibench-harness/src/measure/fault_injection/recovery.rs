@@ -28,6 +28,7 @@ pub(super) fn recovery(pulses: &[Sample], (fault, over): (f64, f64), until: f64)
     let after = bins(pulses, fault, until);
     let usual = median(before.iter().map(|bin| bin.done / (bin.end - bin.start)));
     let lost = at(pulses, until).errors.saturating_sub(at(pulses, fault).errors);
+    let sent_again = at(pulses, until).retried.saturating_sub(at(pulses, fault).retried);
     let well = |bin: &Bin| {
         let rate = bin.done / (bin.end - bin.start);
         bin.errors == 0 && (usual * BIN < FEW || rate >= usual * SHARE)
@@ -61,6 +62,7 @@ pub(super) fn recovery(pulses: &[Sample], (fault, over): (f64, f64), until: f64)
         usual_per_second: usual,
         lowest_per_second: if deepest.is_finite() { deepest } else { 0.0 },
         requests_lost: lost,
+        requests_sent_again: sent_again,
         recovered_after_seconds: recovered.map(|since| (since - fault).max(0.0)),
         watched_seconds: (until - fault).max(0.0),
     }
@@ -131,6 +133,7 @@ mod tests {
                     at,
                     done: done as u64,
                     errors: errors as u64,
+                    retried: 0,
                 });
             }
         }

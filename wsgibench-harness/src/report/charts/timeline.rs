@@ -208,7 +208,12 @@ mod tests {
     use super::*;
 
     fn pulse(at: f64, done: u64, errors: u64) -> Sample {
-        Sample { at, done, errors }
+        Sample {
+            at,
+            done,
+            errors,
+            retried: 0,
+        }
     }
 
     #[test]

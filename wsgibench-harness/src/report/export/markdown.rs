@@ -185,7 +185,10 @@ fn table(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> String {
             figure(one, other),
             figure(one, Metric::CpuPerRequest),
             figure(one, Metric::PeakMemory),
-            figure(one, Metric::ErrorShare),
+            one.sent_again().map_or_else(
+                || figure(one, Metric::ErrorShare),
+                |again| format!("{}; {again}", figure(one, Metric::ErrorShare))
+            ),
         );
     }
     text.push('\n');

@@ -92,6 +92,11 @@ pub(super) const COLUMNS: &[Column] = &[
     ("requests_lost", |r| {
         each_fault(r, |fault| of_done(fault, fault.recovery.requests_lost.to_string()))
     }),
+    ("requests_sent_again", |r| {
+        each_fault(r, |fault| {
+            of_done(fault, fault.recovery.requests_sent_again.to_string())
+        })
+    }),
     ("recovered_after_s", |r| {
         each_fault(r, |fault| {
             let seconds = fault.recovery.recovered_after_seconds;

@@ -160,7 +160,7 @@ fn rows(run: &RunRecord, case: &CaseRecord, figures: &Figures) -> Vec<Row> {
                     Course::NotDone => why.trim_start_matches("not done: ").to_owned(),
                     _ => why,
                 },
-                lost: fault.lost.map_or_else(dash, |lost| lost.text(spread::count)),
+                lost: fault.lost.map_or_else(dash, |_| fault.lost_text()),
                 recovered: if fault.done() == 0 {
                     dash()
                 } else {
@@ -228,10 +228,8 @@ fn answers(answers: &std::collections::BTreeMap<String, u64>) -> String {
 
 fn errors(figures: &Figures) -> String {
     let kinds = figures.errors.iter();
-    let kinds: Vec<String> = kinds
-        .map(|(kind, count)| format!("{} {}", units::grouped(*count), display::error_kind(*kind)))
-        .collect();
-    kinds.join(", ")
+    let kinds = kinds.map(|(kind, count)| format!("{} {}", units::grouped(*count), display::error_kind(*kind)));
+    kinds.chain(figures.sent_again()).collect::<Vec<_>>().join(", ")
 }
 
 /// A rate; one that is nothing needs no decimals.
@@ -272,6 +270,7 @@ fn launches(run: &RunRecord, group: &Group) -> Option<Table> {
             numbers("at"),
             numbers("took"),
             numbers("requests lost"),
+            numbers("sent again"),
             numbers("recovered after"),
             numbers("watched"),
             numbers("lowest rate"),
@@ -284,7 +283,7 @@ fn launches(run: &RunRecord, group: &Group) -> Option<Table> {
     .filled()
 }
 
-fn cells(fault: &FaultRecord) -> [String; 10] {
+fn cells(fault: &FaultRecord) -> [String; 11] {
     let recovery = &fault.recovery;
     let of_done = |text: String| if faults::done(fault) { text } else { dash() };
     let recovered = match recovery.recovered_after_seconds {
@@ -297,6 +296,7 @@ fn cells(fault: &FaultRecord) -> [String; 10] {
         spread::seconds(fault.at_seconds),
         spread::seconds(fault.took_seconds),
         of_done(units::grouped(recovery.requests_lost)),
+        of_done(units::grouped(recovery.requests_sent_again)),
         of_done(recovered),
         of_done(spread::seconds(recovery.watched_seconds)),
         of_done(rate(recovery.lowest_per_second)),

@@ -388,10 +388,14 @@ fn errors(figures: &Figures) -> String {
         .iter()
         .map(|(kind, count)| format!("{} {}", units::grouped(*count), display::error_kind(*kind)))
         .collect();
-    if kinds.is_empty() {
-        "none".into()
+    let errors = if kinds.is_empty() {
+        "none".to_owned()
     } else {
         kinds.join(", ")
+    };
+    match figures.sent_again() {
+        Some(again) => format!("{errors}; {again}"),
+        None => errors,
     }
 }
 

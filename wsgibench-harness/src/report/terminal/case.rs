@@ -202,9 +202,10 @@ fn steps(figures: &Figures) -> Vec<(&'static str, String, String)> {
 
 /// All failures by kind, the most frequent first.
 pub(super) fn errors(figures: &Figures) -> String {
+    let again = figures.sent_again().map(|text| format!("; {text}")).unwrap_or_default();
     let total = figures.error_count();
     if total == 0 {
-        return "none".into();
+        return format!("none{again}");
     }
     let mut kinds: Vec<_> = figures.errors.iter().collect();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -215,7 +216,7 @@ pub(super) fn errors(figures: &Figures) -> String {
     let share = figures.metrics.get(&Metric::ErrorShare).map_or_else(String::new, |s| {
         format!(" ({} of requests)", units::percent(s.mean.point))
     });
-    format!("{}{share}: {}", units::grouped(total), kinds.join(", "))
+    format!("{}{share}: {}{again}", units::grouped(total), kinds.join(", "))
 }
 
 /// Lines under a title.

@@ -31,15 +31,6 @@ impl Accounting {
         }
     }
 
-    /// A request is due at `due`, whoever may make it.
-    pub(in crate::load::script) fn arrives(&mut self, due: Nanos) {
-        if self.phase.is_some() {
-            self.recorder.tally.counts.offered += 1;
-            self.recorder.tally.scheduled += 1;
-            self.queue.push_back(due);
-        }
-    }
-
     /// The next arrival that waits.
     pub(in crate::load::script) fn next_arrival(&mut self) -> Option<Nanos> {
         self.queue.pop_front()

@@ -24,6 +24,7 @@ const COLUMNS: &[Column] = &[
     ("at (s)", |_, f| Cell::Number(f.at_seconds)),
     ("took (s)", |_, f| Cell::Number(f.took_seconds)),
     ("requests lost", |_, f| of_done(f, float(f.recovery.requests_lost))),
+    ("sent again", |_, f| of_done(f, float(f.recovery.requests_sent_again))),
     ("recovered after (s)", |_, f| match f.recovery.recovered_after_seconds {
         Some(seconds) => of_done(f, seconds),
         None => Cell::Nothing,
