@@ -1,11 +1,12 @@
 //! The scenarios of the database in real containers, as `cargo bench` runs them: PostgreSQL answers, and where it cannot be reached the
-//! case fails with that reason while the others go on. Without an engine it says so and does nothing; `WSGIBENCH_REQUIRE_DOCKER=1`
-//! makes that a failure.
+//! case fails with that reason while the others go on. Without an engine the test is ignored; `WSGIBENCH_REQUIRE_DOCKER=1` makes it
+//! fail.
 //!
 //! This program is both: the bench (when it finds [`ROLE`] in its environment) and the test that starts it.
 
-#[path = "../../wsgibench-harness/tests/whole_bench/engine.rs"]
-mod engine;
+#[macro_use]
+#[path = "../../wsgibench-harness/tests/needs/mod.rs"]
+mod needs;
 
 use std::process::{Command, ExitCode};
 
@@ -52,15 +53,7 @@ fn main() -> ExitCode {
     if std::env::var_os(ROLE).is_some() {
         return wsgibench_harness::cli::run_main(env!("CARGO_MANIFEST_DIR"), env!("CARGO_PKG_NAME"), "database");
     }
-    if std::env::args().any(|argument| argument == "--list") {
-        println!("the_database_answers_or_its_absence_is_told: test");
-        return ExitCode::SUCCESS;
-    }
-    if engine::answers() {
-        the_database_answers_or_its_absence_is_told();
-        println!("test the_database_answers_or_its_absence_is_told ... ok");
-    }
-    ExitCode::SUCCESS
+    needs::run(trials!(needs::Need::engine(); the_database_answers_or_its_absence_is_told).into())
 }
 
 fn the_database_answers_or_its_absence_is_told() {

@@ -1,6 +1,10 @@
 //! A server of the suite on the oldest and on the newest of its Pythons, in real containers. Where no registry answers this makes base
-//! images from Debian's packages: a minute each, once, as root. Without an engine it says so and does nothing;
-//! `WSGIBENCH_REQUIRE_DOCKER=1` makes that a failure.
+//! images from Debian's packages: a minute each, once, as root. Without an engine the test is ignored;
+//! `WSGIBENCH_REQUIRE_DOCKER=1` makes it fail.
+
+#[macro_use]
+#[path = "../../wsgibench-harness/tests/needs/mod.rs"]
+mod needs;
 
 use std::{
     io::{Read, Write},
@@ -29,7 +33,10 @@ fn get(address: SocketAddr, path: &str) -> String {
     answer
 }
 
-#[tokio::test]
+fn main() -> std::process::ExitCode {
+    needs::run(trials!(needs::Need::engine(), async; the_same_server_answers_on_each_python).into())
+}
+
 async fn the_same_server_answers_on_each_python() {
     let required = std::env::var("WSGIBENCH_REQUIRE_DOCKER").is_ok_and(|value| value == "1");
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -42,11 +49,7 @@ async fn the_same_server_answers_on_each_python() {
         published_port: false,
         say: Arc::new(|what, line| println!("{what}: {line}")),
     };
-    let sandbox = match Sandbox::open(options).await {
-        Ok(sandbox) => sandbox,
-        Err(error) if required => panic!("{error}"),
-        Err(error) => return println!("skipped: {error}"),
-    };
+    let sandbox = Sandbox::open(options).await.unwrap();
     let declarations = Declarations::collect().unwrap();
     let mut images = Vec::new();
     for (server, python) in [("bjoern_python39", "3.9."), ("bjoern_python313", "3.13.")] {

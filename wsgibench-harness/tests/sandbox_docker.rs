@@ -1,34 +1,35 @@
-//! The docker sandbox, with a real engine. Without one the tests print why they do nothing; `WSGIBENCH_REQUIRE_DOCKER=1` makes
-//! that a failure.
-#![cfg(feature = "docker")]
+//! The docker sandbox, with a real engine. Without one the tests are ignored; `WSGIBENCH_REQUIRE_DOCKER=1` makes them fail.
 
+#[macro_use]
+mod needs;
 mod sandbox_support;
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, process::ExitCode, time::Duration};
 
 use bollard::query_parameters::{
     InspectNetworkOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveImageOptions,
 };
+use needs::Need;
 use sandbox_support::{Bench, eventually, get, gunicorn_spec, helper, of_helper, read, without_index};
 use wsgibench_harness::{
     declare::{Source, server::Companion},
-    sandbox::{Launch, LaunchError, PrepareError, Sandbox, SandboxChoice, SandboxKind, SandboxOptions, Signal},
+    sandbox::{Launch, LaunchError, PrepareError, Sandbox, SandboxChoice, SandboxKind, Signal},
 };
 
-/// A sandbox, or nothing where no engine answers.
-async fn open_with(options: SandboxOptions) -> Option<Sandbox> {
-    match Sandbox::open(options).await {
-        Ok(sandbox) => Some(sandbox),
-        Err(error) if std::env::var("WSGIBENCH_REQUIRE_DOCKER").is_ok_and(|value| value == "1") => panic!("{error}"),
-        Err(error) => {
-            println!("skipped: {error}");
-            None
-        }
-    }
+fn main() -> ExitCode {
+    let engine = Need::engine();
+    let mut tests = Vec::from(
+        trials!(engine, async; servers_of_one_folder_build_one_image, a_server_from_start_to_end, it_is_restarted_at_its_address, it_is_shut_in_and_limited, one_that_does_not_start_dies_or_never_answers_is_told_and_leaves_nothing, a_build_that_fails_shows_the_failing_steps_output, the_tag_follows_the_content_and_old_images_go, a_kill_from_outside_is_seen_and_told, the_published_port_is_the_other_way_in, a_companion_is_there_first_and_found_by_name, dropped_cancelled_or_in_a_panic_it_leaves_nothing, what_a_killed_run_left_goes_at_the_next_start_and_a_live_run_stays, an_emergency_leaves_nothing, requirement_lines_alone_make_an_image),
+    );
+    // Started by other tests, or takes a minute, root and the network.
+    let ignored =
+        trials!(engine, async; helper_that_ends_badly, a_base_image_comes_from_debian_where_no_registry_answers);
+    tests.extend(ignored.map(|test| test.with_ignored_flag(true)));
+    needs::run(tests)
 }
 
-async fn open(bench: &Bench) -> Option<Sandbox> {
-    open_with(bench.options(SandboxChoice::Docker)).await
+async fn open(bench: &Bench) -> Sandbox {
+    Sandbox::open(bench.options(SandboxChoice::Docker)).await.unwrap()
 }
 
 /// Containers and networks of a test's run.
@@ -64,10 +65,9 @@ async fn printed(launch: &Launch, command: &str) -> String {
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
-#[tokio::test]
 async fn servers_of_one_folder_build_one_image() {
     let bench = Bench::new();
-    let Some(sandbox) = open(&bench).await else { return };
+    let sandbox = open(&bench).await;
     bench.file("app/marker.txt", &bench.run_id);
     let specs = ["one", "two", "three"].map(|name| bench.container_spec(name));
     let specs: Vec<_> = specs.iter().collect();
@@ -79,10 +79,9 @@ async fn servers_of_one_folder_build_one_image() {
     remove_image(&images[0]).await;
 }
 
-#[tokio::test]
 async fn a_server_from_start_to_end() {
     let bench = Bench::new();
-    let Some(sandbox) = open(&bench).await else { return };
+    let sandbox = open(&bench).await;
     assert_eq!(sandbox.kind(), SandboxKind::Docker);
     let prepared = sandbox.prepare(&bench.container_spec("fixture")).await.unwrap();
     assert!(prepared.versions["python"].starts_with('3'), "{:?}", prepared.versions);
@@ -109,10 +108,9 @@ async fn a_server_from_start_to_end() {
     assert_eq!(left_of(&bench.run_id).await, [] as [String; 0]);
 }
 
-#[tokio::test]
 async fn it_is_restarted_at_its_address() {
     let bench = Bench::new();
-    let Some(sandbox) = open(&bench).await else { return };
+    let sandbox = open(&bench).await;
     let launch = launch(&sandbox, &bench).await;
     let before = launch.pids();
     launch.restart().await.unwrap();
@@ -132,10 +130,9 @@ async fn it_is_restarted_at_its_address() {
     assert_eq!(left_of(&bench.run_id).await, [] as [String; 0]);
 }
 
-#[tokio::test]
 async fn it_is_shut_in_and_limited() {
     let bench = Bench::new();
-    let Some(sandbox) = open(&bench).await else { return };
+    let sandbox = open(&bench).await;
     let mut spec = bench.container_spec("fixture");
     spec.tmpfs = vec!["/scratch".into()];
     // More than most engines grant.
@@ -193,10 +190,9 @@ async fn it_is_shut_in_and_limited() {
     sandbox.close().await;
 }
 
-#[tokio::test]
 async fn one_that_does_not_start_dies_or_never_answers_is_told_and_leaves_nothing() {
     let bench = Bench::new();
-    let Some(sandbox) = open(&bench).await else { return };
+    let sandbox = open(&bench).await;
     let try_command = async |command: &[&str], within: u64| {
         let mut spec = bench.container_spec("fixture");
         spec.command = command.iter().map(|word| (*word).to_owned()).collect();
@@ -224,10 +220,9 @@ async fn one_that_does_not_start_dies_or_never_answers_is_told_and_leaves_nothin
     assert_eq!(left_of(&bench.run_id).await, [] as [String; 0]);
 }
 
-#[tokio::test]
 async fn a_build_that_fails_shows_the_failing_steps_output() {
     let bench = Bench::new();
-    let Some(sandbox) = open(&bench).await else { return };
+    let sandbox = open(&bench).await;
     let dockerfile = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN echo all is well\nRUN echo the reason is here; exit 9\n";
     bench.file("image/Dockerfile", dockerfile);
     let Err(PrepareError::Failed(text)) = sandbox.prepare(&bench.container_spec("broken")).await else {
@@ -246,10 +241,9 @@ async fn a_build_that_fails_shows_the_failing_steps_output() {
     assert!(text.contains("has no Dockerfile"), "{text}");
 }
 
-#[tokio::test]
 async fn the_tag_follows_the_content_and_old_images_go() {
     let bench = Bench::new();
-    let Some(first) = open(&bench).await else { return };
+    let first = open(&bench).await;
     // A repository of this test's own.
     let name = format!("gen-{}", bench.run_id);
     std::fs::rename(bench.path("image"), bench.path(&name)).unwrap();
@@ -259,7 +253,7 @@ async fn the_tag_follows_the_content_and_old_images_go() {
     for generation in 0..5 {
         bench.file("app/marker.txt", &generation.to_string());
         // Another run each time: what a run uses it keeps.
-        let sandbox = open(&bench).await.unwrap();
+        let sandbox = open(&bench).await;
         let image = sandbox.prepare(&spec).await.unwrap().image;
         assert_eq!(
             image,
@@ -284,24 +278,20 @@ async fn the_tag_follows_the_content_and_old_images_go() {
     first.close().await;
 }
 
-#[tokio::test]
 async fn a_kill_from_outside_is_seen_and_told() {
     let bench = Bench::new();
-    let Some(sandbox) = open(&bench).await else { return };
+    let sandbox = open(&bench).await;
     let launch = launch(&sandbox, &bench).await;
     launch.signal(Signal::Kill).await.unwrap();
     eventually("it is seen to be dead", || !launch.is_alive()).await;
     assert_eq!(launch.stop().await.unwrap().exit, Some(128 + 9));
 }
 
-#[tokio::test]
 async fn the_published_port_is_the_other_way_in() {
     let bench = Bench::new();
     let mut options = bench.options(SandboxChoice::Docker);
     options.published_port = true;
-    let Some(sandbox) = open_with(options).await else {
-        return;
-    };
+    let sandbox = Sandbox::open(options).await.unwrap();
     assert_eq!(sandbox.path(), "published port");
     let launch = launch(&sandbox, &bench).await;
     assert!(launch.address().ip().is_loopback() && get(launch.address(), "/").ends_with("OK"));
@@ -309,10 +299,9 @@ async fn the_published_port_is_the_other_way_in() {
     launch.stop().await.unwrap();
 }
 
-#[tokio::test]
 async fn a_companion_is_there_first_and_found_by_name() {
     let bench = Bench::new();
-    let Some(sandbox) = open(&bench).await else { return };
+    let sandbox = open(&bench).await;
     // The companion's image is one that exists: the fixture's.
     let image = sandbox.prepare(&bench.container_spec("fixture")).await.unwrap().image;
     let mut spec = bench.container_spec("with-companion");
@@ -375,10 +364,9 @@ async fn a_companion_is_there_first_and_found_by_name() {
     assert_eq!(left_of(&bench.run_id).await, [] as [String; 0]);
 }
 
-#[tokio::test]
 async fn dropped_cancelled_or_in_a_panic_it_leaves_nothing() {
     let bench = Bench::new();
-    let Some(sandbox) = open(&bench).await else { return };
+    let sandbox = open(&bench).await;
     let prepared = sandbox.prepare(&bench.container_spec("fixture")).await.unwrap();
     let log = bench.path("log");
     drop(sandbox.launch(&prepared, &log).await.unwrap());
@@ -413,8 +401,7 @@ async fn dropped_cancelled_or_in_a_panic_it_leaves_nothing() {
 }
 
 /// Launches a server and waits: to be killed, or to be told to clean up.
-#[tokio::test]
-#[ignore = "started by other tests"]
+/// Ignored: started by other tests.
 async fn helper_that_ends_badly() {
     let bench = Bench::new();
     let sandbox = Sandbox::open(of_helper(bench.options(SandboxChoice::Docker)))
@@ -431,10 +418,9 @@ async fn helper_that_ends_badly() {
     told.join().unwrap();
 }
 
-#[tokio::test]
 async fn what_a_killed_run_left_goes_at_the_next_start_and_a_live_run_stays() {
     let (bench, dead) = (Bench::new(), Bench::new());
-    let Some(sandbox) = open(&bench).await else { return };
+    let sandbox = open(&bench).await;
     let alive = launch(&sandbox, &bench).await;
     let mut helper = helper("helper_that_ends_badly", &dead);
     helper.kill().unwrap();
@@ -442,19 +428,14 @@ async fn what_a_killed_run_left_goes_at_the_next_start_and_a_live_run_stays() {
     assert_eq!(left_of(&dead.run_id).await.len(), 2, "a container and a network");
 
     let next = Bench::new();
-    let second = open(&next).await.unwrap();
+    let second = open(&next).await;
     assert_eq!(left_of(&dead.run_id).await, [] as [String; 0], "{}", next.said());
     assert!(alive.is_alive() && get(alive.address(), "/").ends_with("OK"));
     second.close().await;
     alive.stop().await.unwrap();
 }
 
-#[tokio::test]
 async fn an_emergency_leaves_nothing() {
-    let bench = Bench::new();
-    if open(&bench).await.is_none() {
-        return;
-    }
     let theirs = Bench::new();
     let mut helper = helper("helper_that_ends_badly", &theirs);
     assert_eq!(left_of(&theirs.run_id).await.len(), 2);
@@ -464,11 +445,10 @@ async fn an_emergency_leaves_nothing() {
 }
 
 /// Makes a base image where none can be pulled; a minute and 300 MB of downloads, as root.
-#[tokio::test]
-#[ignore = "takes a minute, root and the network"]
+/// Ignored: takes a minute, root and the network.
 async fn a_base_image_comes_from_debian_where_no_registry_answers() {
     let bench = Bench::new();
-    let Some(sandbox) = open(&bench).await else { return };
+    let sandbox = open(&bench).await;
     let mut spec = bench.container_spec("trixie");
     spec.python = Some("3.13".into());
     let prepared = sandbox.prepare(&spec).await.unwrap();
@@ -484,10 +464,9 @@ async fn a_base_image_comes_from_debian_where_no_registry_answers() {
     remove_image(&prepared.image).await;
 }
 
-#[tokio::test]
 async fn requirement_lines_alone_make_an_image() {
     let bench = Bench::new();
-    let Some(sandbox) = open(&bench).await else { return };
+    let sandbox = open(&bench).await;
     let prepared = match sandbox.prepare(&gunicorn_spec(&bench)).await {
         Ok(prepared) => prepared,
         Err(error) if error.to_string().contains("pip install") => return without_index(&error),

@@ -38,8 +38,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// `None` where there is no browser and none is required.
-    pub(crate) fn open(runs: &[&RunRecord], width: u32) -> Option<Self> {
+    /// Opens the report of `runs` in a window of that width.
+    pub(crate) fn open(runs: &[&RunRecord], width: u32) -> Self {
         Self::open_page(
             &html::Page {
                 runs,
@@ -49,15 +49,8 @@ impl Report {
         )
     }
 
-    pub(crate) fn open_page(made_of: &html::Page, width: u32) -> Option<Self> {
-        let Some(program) = chromium() else {
-            assert!(
-                std::env::var_os("WSGIBENCH_REQUIRE_BROWSER").is_none_or(|v| v != "1"),
-                "WSGIBENCH_REQUIRE_BROWSER=1, and there is no chromium on the path: apt-get install chromium"
-            );
-            eprintln!("skipped: no chromium on the path (apt-get install chromium)");
-            return None;
-        };
+    pub(crate) fn open_page(made_of: &html::Page, width: u32) -> Self {
+        let program = chromium().expect("a test of the browser runs only where there is one");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("index.html");
         html::write(made_of, &path).unwrap();
@@ -125,7 +118,7 @@ impl Report {
             _folder: folder,
         };
         page.go();
-        Some(page)
+        page
     }
 
     pub(crate) fn go(&self) {

@@ -11,8 +11,7 @@ use crate::{
     report_fixture as fixture,
 };
 
-#[test]
-fn a_baselines_history_is_told_and_drawn() {
+pub(crate) fn a_baselines_history_is_told_and_drawn() {
     let run = fixture::full();
     let kept: Vec<BaselineRun> = (1..=3)
         .map(|day| {
@@ -44,9 +43,7 @@ fn a_baselines_history_is_told_and_drawn() {
         missing: &["one <b>thing</b>".to_owned()],
         ..html::Page::default()
     };
-    let Some(page) = Report::open_page(&made_of, 1280) else {
-        return;
-    };
+    let page = Report::open_page(&made_of, 1280);
     let row = page.eval("return document.querySelector('[data-history=\"ping/bjoern/c64\"]').textContent");
     let case = run.cases.iter().find(|c| c.id == "ping/bjoern/c64").unwrap();
     let mean = Figures::of(case).metrics[&Metric::Throughput].mean.point;

@@ -1,14 +1,28 @@
 //! The report in a real browser: what it shows, what a person can do with it, and that it keeps to itself.
 //!
-//! Needs Chromium (`CHROME` names another than the one on the path). Without one the tests say so and pass; under
+//! Needs Chromium (`CHROME` names another than the one on the path). Without one the tests are ignored; under
 //! `WSGIBENCH_REQUIRE_BROWSER=1` they fail.
-#![cfg(feature = "html")]
 
 mod browser;
 mod history;
+#[macro_use]
+#[path = "../needs/mod.rs"]
+mod needs;
 mod real;
 #[path = "../report_fixture/mod.rs"]
 mod report_fixture;
 mod robust;
 mod shown;
 mod trouble;
+
+use std::process::ExitCode;
+
+use needs::Need;
+
+fn main() -> ExitCode {
+    let missing = browser::chromium()
+        .is_none()
+        .then_some("no chromium on the path (apt-get install chromium)");
+    let chromium = Need::new(missing, "WSGIBENCH_REQUIRE_BROWSER");
+    needs::run(trials!(chromium; history::a_baselines_history_is_told_and_drawn, real::a_real_run_shows_the_figures_of_its_file, real::a_real_run_is_accessible_in_both_themes_wide_and_narrow, robust::markup_in_names_and_logs_stays_text, robust::whatever_a_run_left_the_page_opens_without_an_error, robust::reports_open_small_and_large, robust::a_thousand_servers_in_one_chart_open, shown::the_figures_shown_are_those_of_the_record, shown::hovering_tells_the_value_and_its_interval, shown::a_series_goes_and_comes_by_keyboard_and_stays_gone_when_redrawn, shown::the_table_under_a_chart_has_its_figures, shown::the_theme_switches_and_both_are_accessible, trouble::faults_are_those_of_the_record_and_never_ranked, trouble::the_timeline_dips_where_the_fault_is_marked, trouble::a_departure_leads_by_keyboard_to_its_reason, trouble::endurance_and_footprint_are_those_of_the_record, trouble::trouble_is_accessible_in_both_themes_wide_and_narrow).into())
+}

@@ -7,15 +7,12 @@ use crate::{
     report_fixture as fixture,
 };
 
-#[test]
-fn markup_in_names_and_logs_stays_text() {
+pub(crate) fn markup_in_names_and_logs_stays_text() {
     let mut run = fixture::full();
     run.cases[0].description = "</script><script>window.owned = 1</script>".into();
     run.notices[0].text = "<img src=http://127.0.0.1:9/x onerror='window.owned = 1'>".into();
     run.servers[0].spec.command = vec!["\"><script>window.owned = 1</script>".into()];
-    let Some(page) = Report::open(&[&run], 1280) else {
-        return;
-    };
+    let page = Report::open(&[&run], 1280);
     page.eval(DRAW_ALL);
     assert_eq!(page.eval("return window.owned"), Value::Null);
     assert_eq!(page.eval("return document.images.length"), 0);
@@ -25,8 +22,7 @@ fn markup_in_names_and_logs_stays_text() {
     page.quiet();
 }
 
-#[test]
-fn whatever_a_run_left_the_page_opens_without_an_error() {
+pub(crate) fn whatever_a_run_left_the_page_opens_without_an_error() {
     let nothing = {
         let mut run = fixture::full();
         run.cases.retain(|c| c.server == "wsgiref" || c.server == "meinheld");
@@ -64,7 +60,7 @@ fn whatever_a_run_left_the_page_opens_without_an_error() {
         ("empty", empty, 0..=0),
         ("without-histograms", without, 6..=20),
     ] {
-        let Some(page) = Report::open(&[&run], 390) else { return };
+        let page = Report::open(&[&run], 390);
         page.eval(DRAW_ALL);
         let found = page
             .eval("return document.querySelectorAll('.canvas').length")
@@ -101,13 +97,10 @@ fn whatever_a_run_left_the_page_opens_without_an_error() {
     }
 }
 
-#[test]
-fn reports_open_small_and_large() {
+pub(crate) fn reports_open_small_and_large() {
     for (cases, most) in [(10, 5 << 20), (1_000, 12 << 20)] {
         let run = fixture::many(cases);
-        let Some(page) = Report::open(&[&run], 1280) else {
-            return;
-        };
+        let page = Report::open(&[&run], 1280);
         // No assertion on time: it is the machine's. `--nocapture` shows it.
         let (painted, loaded, bytes) = opening(&page);
         eprintln!("{cases} cases: {bytes} bytes, first paint after {painted:.0} ms, loaded after {loaded:.0} ms");
@@ -118,8 +111,7 @@ fn reports_open_small_and_large() {
     }
 }
 
-#[test]
-fn a_thousand_servers_in_one_chart_open() {
+pub(crate) fn a_thousand_servers_in_one_chart_open() {
     let one = fixture::Shape {
         launches: 1,
         rounds: 1,
@@ -128,9 +120,7 @@ fn a_thousand_servers_in_one_chart_open() {
     let cases = (0..1_000)
         .map(|i| fixture::case("ping", &format!("server_{i}"), 64, one))
         .collect();
-    let Some(page) = Report::open(&[&fixture::run(cases)], 390) else {
-        return;
-    };
+    let page = Report::open(&[&fixture::run(cases)], 390);
     page.eval("wsgibench.chart('ping-throughput')");
     page.fits("a thousand servers");
     page.quiet();

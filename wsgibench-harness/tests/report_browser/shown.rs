@@ -12,12 +12,9 @@ use crate::{
     report_fixture as fixture,
 };
 
-#[test]
-fn the_figures_shown_are_those_of_the_record() {
+pub(crate) fn the_figures_shown_are_those_of_the_record() {
     let run = fixture::compared();
-    let Some(page) = Report::open(&[&run], 1280) else {
-        return;
-    };
+    let page = Report::open(&[&run], 1280);
     let shown = page.eval(
         "return Object.fromEntries([...document.querySelectorAll('table.ranking tr[data-case]')].map((row) => \
          [row.dataset.case, [row.querySelector('[data-figure=by]').textContent, row.querySelector('[data-figure=cpu]').textContent]]))",
@@ -55,12 +52,9 @@ fn the_figures_shown_are_those_of_the_record() {
     page.shot("wide-light");
 }
 
-#[test]
-fn hovering_tells_the_value_and_its_interval() {
+pub(crate) fn hovering_tells_the_value_and_its_interval() {
     let run = fixture::full();
-    let Some(page) = Report::open(&[&run], 1280) else {
-        return;
-    };
+    let page = Report::open(&[&run], 1280);
     let at = page.eval(
         "const chart = wsgibench.chart('ping-throughput'); \
          document.querySelector('#ping-throughput').scrollIntoView({behavior: 'instant', block: 'center'}); \
@@ -86,11 +80,8 @@ fn hovering_tells_the_value_and_its_interval() {
     page.shot("hover");
 }
 
-#[test]
-fn a_series_goes_and_comes_by_keyboard_and_stays_gone_when_redrawn() {
-    let Some(page) = Report::open(&[&fixture::full()], 1280) else {
-        return;
-    };
+pub(crate) fn a_series_goes_and_comes_by_keyboard_and_stays_gone_when_redrawn() {
+    let page = Report::open(&[&fixture::full()], 1280);
     let selected = "return wsgibench.chart('ping-throughput').getOption().legend[0].selected['bjoern'] ?? true";
     page.eval(
         "wsgibench.chart('ping-throughput'); \
@@ -114,12 +105,9 @@ fn a_series_goes_and_comes_by_keyboard_and_stays_gone_when_redrawn() {
     page.quiet();
 }
 
-#[test]
-fn the_table_under_a_chart_has_its_figures() {
+pub(crate) fn the_table_under_a_chart_has_its_figures() {
     let run = fixture::full();
-    let Some(page) = Report::open(&[&run], 1280) else {
-        return;
-    };
+    let page = Report::open(&[&run], 1280);
     let text = page.eval(
         "const d = document.querySelector('#ping-throughput details.data'); d.open = true; \
          await new Promise((r) => setTimeout(r, 200)); return d.querySelector('table').innerText",
@@ -139,12 +127,9 @@ fn the_table_under_a_chart_has_its_figures() {
     page.quiet();
 }
 
-#[test]
-fn the_theme_switches_and_both_are_accessible() {
+pub(crate) fn the_theme_switches_and_both_are_accessible() {
     for width in [1280, 390] {
-        let Some(page) = Report::open(&[&fixture::full(), &fixture::compared()], width) else {
-            return;
-        };
+        let page = Report::open(&[&fixture::full(), &fixture::compared()], width);
         both_themes(&page, &format!("axe-{width}"), width);
     }
 }

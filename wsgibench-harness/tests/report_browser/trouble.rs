@@ -14,7 +14,7 @@ use crate::{
     report_fixture as fixture,
 };
 
-fn open(run: &RunRecord, width: u32) -> Option<Report> {
+fn open(run: &RunRecord, width: u32) -> Report {
     let made_of = html::Page {
         runs: &[run],
         conformance: Some(&fixture::examined()),
@@ -30,10 +30,9 @@ fn everything() -> RunRecord {
     run
 }
 
-#[test]
-fn faults_are_those_of_the_record_and_never_ranked() {
+pub(crate) fn faults_are_those_of_the_record_and_never_ranked() {
     let run = fixture::faulty();
-    let Some(page) = open(&run, 1280) else { return };
+    let page = open(&run, 1280);
     let shown = page.eval(
         "return Object.fromEntries([...document.querySelectorAll('table.faults tr[data-case]')].map((row) => [row.dataset.case, \
          Object.fromEntries([...row.querySelectorAll('[data-figure]')].map((cell) => [cell.dataset.figure, cell.textContent]))]))",
@@ -91,10 +90,9 @@ fn faults_are_those_of_the_record_and_never_ranked() {
     page.quiet();
 }
 
-#[test]
-fn the_timeline_dips_where_the_fault_is_marked() {
+pub(crate) fn the_timeline_dips_where_the_fault_is_marked() {
     let run = fixture::faulty();
-    let Some(page) = open(&run, 1280) else { return };
+    let page = open(&run, 1280);
     let drawn = page.eval(
         "const id = [...document.querySelectorAll('[data-chart]')].map((c) => c.dataset.chart).find((id) => \
            id.startsWith('fault-worker') && id.endsWith('-answers')); \
@@ -138,10 +136,9 @@ fn the_timeline_dips_where_the_fault_is_marked() {
     page.quiet();
 }
 
-#[test]
-fn a_departure_leads_by_keyboard_to_its_reason() {
+pub(crate) fn a_departure_leads_by_keyboard_to_its_reason() {
     let run = fixture::faulty();
-    let Some(page) = open(&run, 1280) else { return };
+    let page = open(&run, 1280);
     let record = fixture::examined();
     let servers = page.eval(
         "return [...document.querySelectorAll('table.conformance thead th')].slice(1).map((th) => th.textContent)",
@@ -203,10 +200,9 @@ fn a_departure_leads_by_keyboard_to_its_reason() {
     page.quiet();
 }
 
-#[test]
-fn endurance_and_footprint_are_those_of_the_record() {
+pub(crate) fn endurance_and_footprint_are_those_of_the_record() {
     let run = fixture::enduring();
-    let Some(page) = open(&run, 1280) else { return };
+    let page = open(&run, 1280);
     let cells = |table: &str| {
         page.eval(&format!(
             "return [...document.querySelectorAll('#{table} tbody tr')].map((row) => [...row.cells].map((c) => c.textContent))"
@@ -251,12 +247,9 @@ fn endurance_and_footprint_are_those_of_the_record() {
     page.quiet();
 }
 
-#[test]
-fn trouble_is_accessible_in_both_themes_wide_and_narrow() {
+pub(crate) fn trouble_is_accessible_in_both_themes_wide_and_narrow() {
     for width in [1400, 390] {
-        let Some(page) = open(&everything(), width) else {
-            return;
-        };
+        let page = open(&everything(), width);
         page.eval("document.querySelectorAll('#faults .canvas').forEach((c) => wsgibench.chart(c.dataset.chart))");
         for section in ["faults", "endurance", "conformance", "footprint"] {
             page.shot_of(&format!("#{section}"), &format!("{section}-{width}"));
