@@ -38,7 +38,7 @@ fn main() -> std::process::ExitCode {
 }
 
 async fn the_same_server_answers_on_each_python() {
-    let required = std::env::var("WSGIBENCH_REQUIRE_DOCKER").is_ok_and(|value| value == "1");
+    let required = wsgibench_harness::__private::switch("WSGIBENCH_REQUIRE_DOCKER").unwrap();
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let options = SandboxOptions {
         choice: SandboxChoice::Docker,

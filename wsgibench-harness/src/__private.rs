@@ -4,6 +4,8 @@ pub use inventory;
 
 pub use crate::load::script::script;
 
+pub use crate::variables::switch;
+
 use crate::declare::Server;
 
 /// The hidden type beside a `#[server]` function; `servers = [...]` looks for it.

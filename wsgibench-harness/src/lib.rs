@@ -37,6 +37,7 @@ pub mod stats;
 pub mod store;
 mod subprocess;
 pub mod tool;
+mod variables;
 
 #[doc(hidden)]
 pub mod __private;

@@ -4,7 +4,14 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 /// The layers, lowest first. A module may use every module of a lower layer, and none of its own layer or above.
 const LAYERS: [&[&str]; 8] = [
-    &["panics", "stats", "null_server", "conformance", "subprocess"],
+    &[
+        "panics",
+        "stats",
+        "null_server",
+        "conformance",
+        "subprocess",
+        "variables",
+    ],
     &["load"],
     &["declare"],
     &["sandbox", "store"],

@@ -1,85 +1,96 @@
-//! The command line, as clap sees it. Each option has a `WSGIBENCH_*` twin in the environment.
+//! Options of `cargo bench`. A `WSGIBENCH_*` variable stands for each that is not part of the test protocol.
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{CommandFactory as _, Parser, ValueEnum};
+use clap::{Parser, ValueEnum};
 
 use super::verdict::Gate;
-use crate::{against::Base, declare::RunningServer, sandbox::cpus::parse_list};
+use crate::{against::Base, declare::RunningServer, sandbox::cpus::parse_list, variables};
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo bench                                     the default profile
-  cargo bench -- --quick                          a short look at the same cases
-  cargo bench -- --list                           what the default profile runs; `--list .` shows all there is
-  cargo bench -- ping/gunicorn                    cases whose id matches a regular expression
-  cargo bench -- --server bjoern --server uwsgi   only these servers
-  cargo bench -- --profile appdynamics            a published study again
-  cargo bench -- ping --server-url http://10.0.0.7:8000   a server that runs already
-  cargo bench -- --save-baseline main             keep the figures; compare later with --baseline main
-  cargo bench -- --against origin/main --gate     fail if a server became slower than at that commit
+  cargo bench                                     Run the default profile
+  cargo bench -- --quick                          Run the same cases for a shorter time
+  cargo bench -- --list                           List the cases of the default profile; `--list .` lists all
+  cargo bench -- ping/gunicorn                    Run cases whose id matches a regular expression
+  cargo bench -- --server bjoern --server uwsgi   Run the cases of these servers
+  cargo bench -- --profile appdynamics            Repeat a published study
+  cargo bench -- ping --server-url http://10.0.0.7:8000   Load a server that is already running
+  cargo bench -- --save-baseline main             Save the figures; compare later with --baseline main
+  cargo bench -- --against origin/main --gate     Fail if a server became slower than at that commit
 
-Exit status: 0 done; 1 a case failed to run; 2 wrong usage, or a plan that cannot do what was asked; 3 regression;
-4 inconclusive under --gate strict; 5 a gated measurement is missing or invalid; 130 ended by Ctrl-C.";
+Environment:
+  An empty variable counts as unset. Switches take 1, true, yes, on and 0, false, no, off.
+  Options on the command line take precedence.
 
-/// Measures web servers: each in its own container, loaded by an engine that hides nothing.
+Exit status:
+  0    success
+  1    a case failed to run
+  2    invalid usage, or a plan that cannot do what was asked
+  3    regression
+  4    inconclusive under --gate=strict
+  5    a gated measurement is missing or invalid
+  130  interrupted by Ctrl-C";
+
+/// Benchmark web servers, each isolated in a container, with a built-in load generator
 #[derive(Clone, Debug, Parser)]
 #[command(name = "cargo bench --", bin_name = "cargo bench --", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+#[expect(clippy::doc_markdown, reason = "the help shows the text as it is")]
 pub struct Args {
-    /// Regular expressions on the case id `scenario/server/param`; a case that matches any is run.
-    #[arg(value_name = "FILTER", help_heading = "Which cases")]
+    /// Run cases whose id `scenario/server/param` matches one of these regular expressions
+    #[arg(value_name = "FILTER", help_heading = "Selection")]
     pub filters: Vec<String>,
-    /// Leaves out cases whose id matches.
-    #[arg(long, value_name = "REGEX", env = "WSGIBENCH_SKIP", help_heading = "Which cases")]
+    /// Skip cases whose id matches
+    #[arg(long, value_name = "REGEX", env = "WSGIBENCH_SKIP", help_heading = "Selection")]
     pub skip: Vec<String>,
-    /// FILTER is a whole case id, not a regular expression.
-    #[arg(long, help_heading = "Which cases")]
+    /// Match FILTER against the whole case id instead of as a regular expression
+    #[arg(long, help_heading = "Selection")]
     pub exact: bool,
-    /// Only this server (may be given again).
+    /// Run only this server; repeatable
     #[arg(
         long = "server",
         value_name = "NAME",
         env = "WSGIBENCH_SERVER",
         value_delimiter = ',',
-        help_heading = "Which cases"
+        help_heading = "Selection"
     )]
     pub servers: Vec<String>,
-    /// Only this scenario (may be given again).
+    /// Run only this scenario; repeatable
     #[arg(
         long = "scenario",
         value_name = "NAME",
         env = "WSGIBENCH_SCENARIO",
         value_delimiter = ',',
-        help_heading = "Which cases"
+        help_heading = "Selection"
     )]
     pub scenarios: Vec<String>,
-    /// Only servers and scenarios with this tag (may be given again).
+    /// Run only servers and scenarios with this tag; repeatable
     #[arg(
         long = "tag",
         value_name = "TAG",
         env = "WSGIBENCH_TAG",
         value_delimiter = ',',
-        help_heading = "Which cases"
+        help_heading = "Selection"
     )]
     pub tags: Vec<String>,
-    /// Runs cases marked `ignore` too.
-    #[arg(long, help_heading = "Which cases")]
+    /// Also run cases marked `ignore`
+    #[arg(long, help_heading = "Selection")]
     pub include_ignored: bool,
-    /// Runs only cases marked `ignore`.
-    #[arg(long, help_heading = "Which cases")]
+    /// Run only cases marked `ignore`
+    #[arg(long, help_heading = "Selection")]
     pub ignored: bool,
-    /// Lists the cases and ends.
-    #[arg(long, help_heading = "Which cases")]
+    /// List the selected cases and exit
+    #[arg(long, help_heading = "Selection")]
     pub list: bool,
-    /// Form of --list.
-    #[arg(long, value_name = "FORM", default_value = "pretty", help_heading = "Which cases")]
+    /// Output format of --list
+    #[arg(long, value_name = "FORM", default_value = "pretty", help_heading = "Selection")]
     pub format: ListFormat,
 
-    /// A short look: 2 launches, 0.5 s of warm-up, one round of 1.5 s.
+    /// Run for a short time: 2 launches, 0.5 s of warm-up, one round of 1.5 s
     #[arg(long, env = "WSGIBENCH_QUICK", help_heading = "Effort")]
     pub quick: bool,
-    /// A profile by name, or a TOML file.
+    /// Use a profile: its name, or the path of a TOML file
     #[arg(
         long,
         value_name = "NAME",
@@ -88,23 +99,23 @@ pub struct Args {
         help_heading = "Effort"
     )]
     pub profile: Option<String>,
-    /// Fresh starts of each server per case.
+    /// Number of fresh starts of the server for each case
     #[arg(long, value_name = "N", env = "WSGIBENCH_LAUNCHES", value_parser = clap::value_parser!(u32).range(1..=10_000), help_heading = "Effort")]
     pub launches: Option<u32>,
-    /// Measured intervals per launch.
+    /// Number of measured intervals in each launch
     #[arg(long, value_name = "N", env = "WSGIBENCH_ROUNDS", value_parser = clap::value_parser!(u32).range(1..=10_000), help_heading = "Effort")]
     pub rounds: Option<u32>,
-    /// Load before the first round: seconds, or with a unit (500ms, 2s).
+    /// Duration of the load before the first round: seconds, or with a unit (500ms, 2s)
     #[arg(long, value_name = "TIME", env = "WSGIBENCH_WARM_UP_TIME", value_parser = time, help_heading = "Effort")]
     pub warm_up_time: Option<Duration>,
-    /// Length of a round: seconds, or with a unit.
+    /// Duration of a round: seconds, or with a unit
     #[arg(long, value_name = "TIME", env = "WSGIBENCH_MEASUREMENT_TIME", value_parser = positive_time, help_heading = "Effort")]
     pub measurement_time: Option<Duration>,
-    /// Seed of the order, the mixes and the schedules; a fresh one is drawn and recorded otherwise.
+    /// Seed for launch order, request mixes and arrival schedules [default: random, recorded in the run]
     #[arg(long, value_name = "N", env = "WSGIBENCH_SEED", help_heading = "Effort")]
     pub seed: Option<u64>,
 
-    /// Goes on with a run that was interrupted or killed: the newest such run, or the one named. The command line must be the same.
+    /// Resume an interrupted run: the newest one, or RUN. The other arguments must be the same
     #[arg(
         long,
         value_name = "RUN",
@@ -117,146 +128,142 @@ pub struct Args {
     )]
     pub resume: Option<String>,
 
-    /// A server that runs already, asked in place of those that are declared (may be given again); with the name of a declared
-    /// one it stands for it.
+    /// Load a server that is already running instead of the declared ones; repeatable. NAME of a declared server replaces that one
     #[arg(
         long = "server-url",
         value_name = "[NAME=]URL",
         env = "WSGIBENCH_SERVER_URL",
         value_delimiter = ',',
-        help_heading = "Where"
+        help_heading = "Environment"
     )]
     pub server_urls: Vec<RunningServer>,
-    /// Where servers run.
+    /// Where to run servers
     #[arg(
         long,
         value_name = "WHERE",
         env = "WSGIBENCH_SANDBOX",
         default_value = "auto",
-        help_heading = "Where"
+        help_heading = "Environment"
     )]
     pub sandbox: SandboxArg,
-    /// CPUs of the servers, e.g. `0`, `0-2` or `0,2`.
-    #[arg(long, value_name = "SET", env = "WSGIBENCH_SERVER_CPUS", value_parser = cpu_set, help_heading = "Where")]
+    /// CPUs for the servers, e.g. `0`, `0-2` or `0,2`
+    #[arg(long, value_name = "SET", env = "WSGIBENCH_SERVER_CPUS", value_parser = cpu_set, help_heading = "Environment")]
     pub server_cpus: Option<CpuSet>,
-    /// CPUs of the load engine; disjoint from those of the servers.
-    #[arg(long, value_name = "SET", env = "WSGIBENCH_LOAD_CPUS", value_parser = cpu_set, help_heading = "Where")]
+    /// CPUs for the load generator; must not overlap those of the servers
+    #[arg(long, value_name = "SET", env = "WSGIBENCH_LOAD_CPUS", value_parser = cpu_set, help_heading = "Environment")]
     pub load_cpus: Option<CpuSet>,
 
-    /// Compares the working tree with the commit at which it branched off from this one (the merge base), block by block in one run.
+    /// Compare the working tree with its merge base with GIT_REF, in paired blocks of one run
     #[arg(
         long,
         value_name = "GIT_REF",
         env = "WSGIBENCH_AGAINST",
         group = "base_commit",
         conflicts_with = "versus",
-        help_heading = "Comparing"
+        help_heading = "Comparison"
     )]
     pub against: Option<String>,
-    /// Compares the working tree with this commit itself, including what the branch does not have yet.
+    /// Compare the working tree with the tip of GIT_REF, including commits that the branch lacks
     #[arg(
         long,
         value_name = "GIT_REF",
         env = "WSGIBENCH_AGAINST_TIP",
         group = "base_commit",
         conflicts_with_all = ["against", "versus"],
-        help_heading = "Comparing"
+        help_heading = "Comparison"
     )]
     pub against_tip: Option<String>,
-    /// Compares the other servers with this one.
-    #[arg(long, value_name = "SERVER", env = "WSGIBENCH_VERSUS", help_heading = "Comparing")]
+    /// Compare the other servers with this one
+    #[arg(long, value_name = "SERVER", env = "WSGIBENCH_VERSUS", help_heading = "Comparison")]
     pub versus: Option<String>,
-    /// Sets an environment variable in the working tree's servers only, so that a setting is compared as a change of code
-    /// is (with --against; may be given again).
+    /// Set an environment variable in the servers of the working tree only, to compare a setting (with --against); repeatable
     #[arg(
         long,
         value_name = "NAME=VALUE",
         env = "WSGIBENCH_CANDIDATE_ENV",
         requires = "base_commit",
         value_parser = variable,
-        help_heading = "Comparing"
+        help_heading = "Comparison"
     )]
     pub candidate_env: Vec<(String, String)>,
-    /// Fails on a regression; `strict` fails on what cannot be decided too.
-    #[arg(long, value_name = "HOW", env = "WSGIBENCH_GATE", num_args = 0..=1, require_equals = true, default_missing_value = "on", help_heading = "Comparing")]
+    /// Fail on a regression; `strict` also fails on an inconclusive comparison
+    #[arg(long, value_name = "HOW", env = "WSGIBENCH_GATE", num_args = 0..=1, require_equals = true, default_missing_value = "on", help_heading = "Comparison")]
     pub gate: Option<Gate>,
-    /// Another margin for a metric, percent (may be given again).
+    /// Set the margin of a metric in percent; repeatable
     #[arg(
         long,
         value_name = "METRIC=PERCENT",
         env = "WSGIBENCH_MARGIN",
         value_delimiter = ',',
-        help_heading = "Comparing"
+        help_heading = "Comparison"
     )]
     pub margin: Vec<String>,
-    /// Gate on this metric instead of the default ones (repeatable).
+    /// Gate on this metric instead of the default ones; repeatable
     #[arg(
         long,
         value_name = "METRIC",
         env = "WSGIBENCH_GATE_METRIC",
         value_delimiter = ',',
-        help_heading = "Comparing"
+        help_heading = "Comparison"
     )]
     pub gate_metric: Vec<String>,
-    /// Take this metric out of the gate: its changes are shown and never fail (repeatable).
+    /// Take this metric out of the gate: its changes are shown and never fail; repeatable
     #[arg(
         long,
         value_name = "METRIC",
         env = "WSGIBENCH_UNGATE",
         value_delimiter = ',',
-        help_heading = "Comparing"
+        help_heading = "Comparison"
     )]
     pub ungate: Vec<String>,
-    /// Longest time for the measurement of a comparison; refused beforehand when no decision fits in it.
-    #[arg(long, value_name = "TIME", env = "WSGIBENCH_BUDGET", value_parser = positive_time, help_heading = "Comparing")]
+    /// Limit the time of a comparison; refused beforehand if it is too short for a decision
+    #[arg(long, value_name = "TIME", env = "WSGIBENCH_BUDGET", value_parser = positive_time, help_heading = "Comparison")]
     pub budget: Option<Duration>,
-    /// Measure identical arms: fail if they differ by more than chance, and report how small a change a gate can see here.
-    #[arg(long, env = "WSGIBENCH_SELF_CHECK", conflicts_with_all = ["against", "against_tip", "versus", "gate"], help_heading = "Comparing")]
+    /// Measure identical arms: fail if they differ by more than chance, and report how small a change a gate can detect here
+    #[arg(long, env = "WSGIBENCH_SELF_CHECK", conflicts_with_all = ["against", "against_tip", "versus", "gate"], help_heading = "Comparison")]
     pub self_check: bool,
-    /// With --self-check: run this many real gates on identical arms and report the bound that they put on the rate of false
-    /// alarms. Interrupted, the same command resumes.
-    #[arg(long, value_name = "N", env = "WSGIBENCH_GATES", requires = "self_check", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Comparing")]
+    /// With --self-check: run N real gates on identical arms and report the bound on the rate of false alarms; resumable
+    #[arg(long, value_name = "N", env = "WSGIBENCH_GATES", requires = "self_check", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Comparison")]
     pub gates: Option<u32>,
-    /// Keeps the figures under this name; a baseline grows with each run saved to it.
+    /// Save the figures under this name; a baseline grows with each run saved to it
     #[arg(
         long,
         value_name = "NAME",
         env = "WSGIBENCH_SAVE_BASELINE",
-        help_heading = "Comparing"
+        help_heading = "Comparison"
     )]
     pub save_baseline: Option<String>,
-    /// Compares with figures kept before (advice, not a gate); cases that are not in it are an error.
+    /// Compare with a saved baseline (advice, not a gate); a case that it lacks is an error
     #[arg(
         long,
         value_name = "NAME",
         env = "WSGIBENCH_BASELINE",
         conflicts_with = "baseline_lenient",
-        help_heading = "Comparing"
+        help_heading = "Comparison"
     )]
     pub baseline: Option<String>,
-    /// The same, but cases that are not in it are only noted.
+    /// Compare with a saved baseline; a case that it lacks is a notice
     #[arg(
         long,
         value_name = "NAME",
         env = "WSGIBENCH_BASELINE_LENIENT",
-        help_heading = "Comparing"
+        help_heading = "Comparison"
     )]
     pub baseline_lenient: Option<String>,
-    /// Takes the figures of a baseline's newest run in place of measuring; with --baseline it compares two kept ones.
+    /// Load the newest run of a baseline instead of measuring; with --baseline, compare two saved baselines
     #[arg(
         long,
         value_name = "NAME",
         env = "WSGIBENCH_LOAD_BASELINE",
-        help_heading = "Comparing"
+        help_heading = "Comparison"
     )]
     pub load_baseline: Option<String>,
 
-    /// Asks servers the rules of HTTP/1.1 and PEP 3333 in place of measuring: all that are set up with care, or those of --server
-    /// and --tag.
-    #[arg(long, env = "WSGIBENCH_CONFORMANCE", conflicts_with_all = ["against", "against_tip", "versus", "gate", "self_check", "save_baseline", "baseline", "baseline_lenient", "load_baseline"], help_heading = "Which cases")]
+    /// Check servers against the rules of HTTP/1.1 and PEP 3333 instead of measuring; all tuned servers, or those of --server and --tag
+    #[arg(long, env = "WSGIBENCH_CONFORMANCE", conflicts_with_all = ["against", "against_tip", "versus", "gate", "self_check", "save_baseline", "baseline", "baseline_lenient", "load_baseline"], help_heading = "Selection")]
     pub conformance: bool,
 
-    /// What is printed on standard output.
+    /// Format of standard output
     #[arg(
         long,
         value_name = "FORM",
@@ -265,13 +272,13 @@ pub struct Args {
         help_heading = "Output"
     )]
     pub output_format: OutputFormat,
-    /// Writes the run in another form as well (may be given again).
+    /// Also write the run in another format; PATH `-` is standard output; repeatable
     #[arg(long, value_name = "FORMAT=PATH", env = "WSGIBENCH_EXPORT", help_heading = "Output")]
     pub export: Vec<String>,
-    /// Makes no HTML report.
+    /// Do not write the HTML report
     #[arg(long, env = "WSGIBENCH_NOPLOT", help_heading = "Output")]
     pub noplot: bool,
-    /// When to use colour.
+    /// When to use colour
     #[arg(
         long,
         value_name = "WHEN",
@@ -280,7 +287,7 @@ pub struct Args {
         help_heading = "Output"
     )]
     pub color: ColorArg,
-    /// Prints results only.
+    /// Print results only
     #[arg(
         long,
         short,
@@ -289,17 +296,17 @@ pub struct Args {
         help_heading = "Output"
     )]
     pub quiet: bool,
-    /// Prints each launch and round as well.
+    /// Also print each launch and round
     #[arg(long, short, env = "WSGIBENCH_VERBOSE", help_heading = "Output")]
     pub verbose: bool,
 
-    /// Given by `cargo bench`; without it each case is only tried once (`cargo test --benches`).
+    /// Passed by `cargo bench`; without it, each case is tried once (`cargo test --benches`)
     #[arg(long, hide = true)]
     pub bench: bool,
-    /// Tries each case once, a few requests each.
+    /// Try each case once with a few requests
     #[arg(long, hide = true)]
     pub test: bool,
-    /// Accepted for the test protocol of cargo and nextest; output is never captured.
+    /// Accepted for the test protocol of cargo and nextest; output is never captured
     #[arg(long, hide = true)]
     pub nocapture: bool,
 }
@@ -307,56 +314,56 @@ pub struct Args {
 /// `--list --format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ListFormat {
-    /// A table.
+    /// A table
     Pretty,
-    /// `id: benchmark` a line, as test runners read it.
+    /// One line `id: benchmark` for each case, for test runners
     Terse,
 }
 
 /// `--sandbox`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SandboxArg {
-    /// Containers where an engine answers and a base image can be had, else local processes.
+    /// Containers if an engine and a base image are available, else local processes
     Auto,
-    /// Containers.
+    /// Containers
     Docker,
-    /// Local processes.
+    /// Local processes
     Process,
 }
 
 /// `--output-format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
-    /// For people.
+    /// Criterion-like text
     Pretty,
-    /// `test NAME ... bench: N ns/iter (+/- N)`.
+    /// Lines `test NAME ... bench: N ns/iter (+/- N)`
     Bencher,
-    /// The whole run as JSON.
+    /// The whole run as JSON
     Json,
 }
 
 /// `--color`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ColorArg {
-    /// On a terminal.
+    /// On a terminal
     Auto,
-    /// Always.
+    /// Always
     Always,
-    /// Never.
+    /// Never
     Never,
 }
 
-/// A set of CPUs, sorted, each once.
+/// A set of CPUs, sorted, without duplicates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuSet(pub Vec<usize>);
 
 impl Args {
-    /// Parses the process's arguments, with the program's name first.
+    /// Parses the process's arguments, the program's name first, and the environment.
     ///
     /// # Errors
-    /// clap's own, with its exit status and its text.
+    /// Returns clap's error, with its exit status and text.
     pub fn parse_from_os(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        Self::try_parse_from(join_gate(args))
+        variables::parse_arguments(join_gate(args))
     }
 
     /// The commit to compare with, if any.
@@ -372,15 +379,13 @@ impl Args {
     /// The names of the environment variables that stand for options.
     #[must_use]
     pub fn variables() -> Vec<String> {
-        let command = Self::command();
-        let names = command.get_arguments().filter_map(clap::Arg::get_env);
-        names.filter_map(|name| name.to_str().map(str::to_owned)).collect()
+        variables::names::<Self>()
     }
 
-    /// `--export FORMAT=PATH`, split.
+    /// Splits each `--export FORMAT=PATH`.
     ///
     /// # Errors
-    /// One without `=`.
+    /// Returns the message for an export without `=`.
     pub fn exports(&self) -> Result<Vec<(String, PathBuf)>, String> {
         self.export
             .iter()
@@ -389,7 +394,7 @@ impl Args {
                     .filter(|(format, path)| !format.is_empty() && !path.is_empty())
                     .map(|(format, path)| (format.to_owned(), PathBuf::from(path)))
                     .ok_or_else(|| {
-                        format!("`--export {text}` is not of the form FORMAT=PATH, e.g. `--export csv=results.csv`")
+                        format!("invalid value `{text}` for --export: expected FORMAT=PATH, e.g. csv=results.csv")
                     })
             })
             .collect()
@@ -399,15 +404,15 @@ impl Args {
 fn time(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds)
-            .map_err(|_| format!("`{text}` is no length of time: give seconds, 0 or more"));
+            .map_err(|_| format!("`{text}` is not a duration: use seconds, 0 or more"));
     }
     humantime::parse_duration(text)
-        .map_err(|_| format!("`{text}` is no length of time: give seconds (2.5) or a unit (500ms, 2s, 1min)"))
+        .map_err(|_| format!("`{text}` is not a duration: use seconds (2.5) or a unit (500ms, 2s, 1min)"))
 }
 
 fn positive_time(text: &str) -> Result<Duration, String> {
     match time(text)? {
-        Duration::ZERO => Err("a round of no length measures nothing: give seconds (2.5) or a unit (500ms)".to_owned()),
+        Duration::ZERO => Err("must be longer than 0: use seconds (2.5) or a unit (500ms)".to_owned()),
         time => Ok(time),
     }
 }
@@ -423,7 +428,7 @@ fn cpu_set(text: &str) -> Result<CpuSet, String> {
     parse_list(text).map(CpuSet).map_err(|e| e.to_string())
 }
 
-/// `--gate strict` means `--gate=strict`; any other word behind `--gate` is a filter.
+/// Joins `--gate strict` to `--gate=strict`; any other word after `--gate` is a filter.
 fn join_gate(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut joined: Vec<OsString> = Vec::new();
     for arg in args {
@@ -443,6 +448,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
         Args::command().debug_assert();
     }
 
@@ -484,6 +490,81 @@ mod tests {
         assert!(parse(&["--against-tip", "a", "--candidate-env", "A=b"]).is_ok());
         assert!(parse(&["--candidate-env", "A=b"]).is_err());
         assert!(Args::variables().contains(&"WSGIBENCH_CANDIDATE_ENV".to_owned()));
+    }
+
+    /// Options of the test protocol and the filters: a variable for them would change what a test runner asks for.
+    const WITHOUT_VARIABLE: [&str; 10] = [
+        "filters",
+        "exact",
+        "include_ignored",
+        "ignored",
+        "list",
+        "format",
+        "bench",
+        "test",
+        "nocapture",
+        "help",
+    ];
+
+    #[test]
+    fn every_option_has_a_variable_that_may_be_empty() {
+        use clap::CommandFactory as _;
+        let command = Args::command();
+        for arg in command.get_arguments() {
+            let id = arg.get_id().as_str();
+            let name = format!(
+                "WSGIBENCH_{}",
+                arg.get_long().unwrap_or_default().replace('-', "_").to_uppercase()
+            );
+            match arg.get_env() {
+                Some(variable) => assert_eq!(variable, name.as_str(), "{id}"),
+                None => assert!(WITHOUT_VARIABLE.contains(&id), "--{id} has no variable {name}"),
+            }
+        }
+        let empty = |_: &std::ffi::OsStr| Some(OsString::new());
+        let args = variables::parse_with::<Args>(["x".into()], &empty).unwrap();
+        let unset = variables::parse_with::<Args>(["x".into()], &|_: &std::ffi::OsStr| None).unwrap();
+        assert_eq!(format!("{args:?}"), format!("{unset:?}"));
+    }
+
+    #[test]
+    fn every_switch_is_off_by_word_and_then_conflicts_with_nothing() {
+        use clap::CommandFactory as _;
+        let command = Args::command();
+        let is_switch = |arg: &&clap::Arg| {
+            matches!(arg.get_action(), clap::ArgAction::SetTrue)
+                || arg.get_num_args().is_some_and(|range| range.min_values() == 0)
+        };
+        let switches = command.get_arguments().filter(is_switch).filter_map(clap::Arg::get_env);
+        let switches: Vec<OsString> = switches.map(ToOwned::to_owned).collect();
+        assert!(switches.len() >= 8, "{switches:?}");
+        let parse = |line: &[&str], name: &OsString, value: &str| {
+            let variable = |asked: &std::ffi::OsStr| (asked == name).then(|| OsString::from(value));
+            let line = ["x"].iter().chain(line).map(OsString::from);
+            variables::parse_with::<Args>(line, &variable).map(|args| format!("{args:?}"))
+        };
+        let lines: [&[&str]; 4] = [
+            &["--profile", "full"],
+            &["--against", "main", "--gate"],
+            &["--baseline", "main"],
+            &["--verbose"],
+        ];
+        for name in &switches {
+            for line in lines {
+                let unset = parse(line, name, "").unwrap();
+                for off in ["false", "0", "no", "off"] {
+                    assert_eq!(parse(line, name, off).unwrap(), unset, "{name:?}={off}");
+                }
+            }
+            let off = parse(&[], name, "off").unwrap();
+            for on in ["true", "1", "yes", "on"] {
+                assert_ne!(parse(&[], name, on).unwrap(), off, "{name:?}={on}");
+            }
+            if name != "WSGIBENCH_RESUME" {
+                let error = parse(&[], name, "maybe").unwrap_err().to_string();
+                assert!(error.contains(name.to_str().unwrap()), "{error}");
+            }
+        }
     }
 
     #[test]

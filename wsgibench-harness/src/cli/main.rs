@@ -68,7 +68,7 @@ fn go(baked: Baked<'_>, bench: &str, args: impl Iterator<Item = OsString>) -> Re
     };
     output::set_colors(args.color);
     let mut prints = Some(output::StdoutToStderr::new());
-    let declarations_file = std::env::var_os(DECLARATIONS_VARIABLE);
+    let declarations_file = std::env::var_os(DECLARATIONS_VARIABLE).filter(|path| !path.is_empty());
     let project = match &declarations_file {
         Some(_) => Project::of_declarations(baked),
         None => Project::locate(baked)?,

@@ -52,7 +52,7 @@ pub(crate) fn detached_order(port: u16) -> (&'static str, String) {
 ///
 /// Call it first in `main` of every program that uses [`NullServerProcess`] or [`DelayServerProcess`].
 pub fn maybe_serve() {
-    let Ok(config) = std::env::var(VARIABLE) else {
+    let Some(config) = std::env::var(VARIABLE).ok().filter(|config| !config.is_empty()) else {
         return;
     };
     let code = match serve(&config) {

@@ -17,18 +17,19 @@ mod units;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use self::{
     arguments::{Arguments, ColorWhen, Command},
     error::ToolError,
 };
-use crate::store::Store;
+use crate::{store::Store, variables::parse_arguments};
 
 /// Reads the arguments, does what they ask for, and tells how it ended: 0 well, 1 not done, 2 wrong usage.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = match parse_arguments(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
     match arguments.color {
         ColorWhen::Auto => {}
         ColorWhen::Always => console::set_colors_enabled(true),

@@ -136,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_engine_tells_what_the_control_group_tells() {
-        let required = std::env::var("WSGIBENCH_REQUIRE_DOCKER").is_ok_and(|value| value == "1");
+        let required = crate::variables::switch("WSGIBENCH_REQUIRE_DOCKER").unwrap();
         let engine = match Engine::connect().await {
             Ok(engine) => engine,
             Err(error) if required => panic!("{error}"),

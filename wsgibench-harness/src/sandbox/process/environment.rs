@@ -42,10 +42,7 @@ pub(super) struct Python {
 
 /// Finds an interpreter of the wanted version (`3.9`), or of any.
 pub(super) async fn python(wanted: Option<&str>) -> Result<Python, String> {
-    let program = std::env::var("WSGIBENCH_PYTHON")
-        .ok()
-        .filter(|program| !program.is_empty())
-        .unwrap_or_else(|| "python3".into());
+    let program = crate::variables::text("WSGIBENCH_PYTHON").unwrap_or_else(|| "python3".into());
     let named = wanted.map(|version| format!("python{version}"));
     for program in std::iter::once(program).chain(named.clone()) {
         let script = "import sys, platform; print(platform.python_version(), sys.base_prefix)";

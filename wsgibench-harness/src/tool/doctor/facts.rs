@@ -201,10 +201,7 @@ fn memory() -> Option<u64> {
 }
 
 fn python() -> Result<String, String> {
-    let program = std::env::var("WSGIBENCH_PYTHON")
-        .ok()
-        .filter(|program| !program.is_empty())
-        .unwrap_or_else(|| "python3".into());
+    let program = crate::variables::text("WSGIBENCH_PYTHON").unwrap_or_else(|| "python3".into());
     let script = "import ensurepip, venv, sys; print(sys.version.split()[0])";
     let output = subprocess::python(&program).args(["-c", script]).output();
     match output {

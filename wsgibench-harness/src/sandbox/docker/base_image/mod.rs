@@ -27,7 +27,7 @@ pub(crate) fn looked_for() -> Vec<String> {
     let Ok(wanted) = Wanted::new(None) else {
         return Vec::new();
     };
-    std::env::var(&wanted.variable).map_or_else(|_| vec![wanted.official, wanted.own], |named| vec![named])
+    crate::variables::text(&wanted.variable).map_or_else(|| vec![wanted.official, wanted.own], |named| vec![named])
 }
 
 /// The outcome of a search that runs once.
@@ -65,7 +65,7 @@ impl BaseImages {
     async fn find(&self, python: Option<&str>) -> Result<Base, String> {
         let wanted = Wanted::new(python)?;
         let say = |line: &str| self.context.say("base image", line);
-        if let Some(reference) = std::env::var(&wanted.variable).ok().filter(|name| !name.is_empty()) {
+        if let Some(reference) = crate::variables::text(&wanted.variable) {
             self.pulls
                 .find_or_pull(&reference)
                 .await
