@@ -13,7 +13,7 @@ use crate::{
     declare::{Case, Declarations, DeclaredServer, ServerSpec, Variant},
     measure::{conformance_runner::ConformanceRunner, event::Event},
     report::{conformance, export::Format},
-    store::{ConformanceRecord, write_atomically},
+    store::{ConformanceRecord, write_output},
 };
 
 /// Which servers, and where the table goes besides the terminal; checked before anything is started.
@@ -103,12 +103,16 @@ pub(super) fn run(
     record.write(&path)?;
     outcome?;
     for (format, path) in &request.exports {
-        let failed = |why: String| Failure::machine(format!("the export to {} was not written: {why}", path.display()));
+        let failed = |why: String| Failure::machine(format!("failed to export to {}: {why}", path.display()));
         let bytes = match format {
             Format::Csv => conformance::csv(&record).map_err(|e| failed(e.to_string()))?,
             _ => conformance::markdown(&record).into_bytes(),
         };
-        write_atomically(path, &bytes).map_err(|e| failed(e.to_string()))?;
+        if path.as_os_str() == "-" {
+            output::print(&bytes)?;
+        } else {
+            write_output(path, &bytes).map_err(|e| failed(e.to_string()))?;
+        }
     }
     match args.output_format {
         OutputFormat::Json => {

@@ -87,10 +87,8 @@ fn go(baked: Baked<'_>, bench: &str, args: impl Iterator<Item = OsString>) -> Re
     if args.list {
         let cases = plan::listed(&declarations, &args, manifest_dir)?;
         drop(prints);
-        print!(
-            "{}",
-            list::render(&cases, declarations.cases().len(), args.format, output::width())
-        );
+        let text = list::render(&cases, declarations.cases().len(), args.format, output::width());
+        output::print(text.as_bytes())?;
         return Ok(ExitStatus::Success);
     }
     let examination = conformance::request(&declarations, &args, &exports)?;

@@ -17,7 +17,7 @@ use crate::{
         export::{self, Format},
         terminal::{Options, Terminal},
     },
-    store::{Store, record::RunRecord},
+    store::{Store, ignore_closed_pipe, record::RunRecord},
 };
 
 /// Colour as asked, on both streams.
@@ -106,14 +106,14 @@ pub(super) fn finish(
 ) -> Result<(), Failure> {
     for (format, path) in exports {
         export::write(*format, run, path)
-            .map_err(|e| Failure::machine(format!("the export to {} was not written: {e}", path.display())))?;
+            .map_err(|e| Failure::machine(format!("failed to export to {}: {e}", path.display())))?;
         if path.as_os_str() != "-" {
             listeners.notice("", format!("exported to {}", path.display()));
         }
     }
     let saved = args.save_baseline.as_deref();
     if let Err(error) = criterion::write(run, target_dir, saved) {
-        listeners.notice("", format!("criterion's files were not written: {error}"));
+        listeners.notice("", format!("failed to write Criterion's files: {error}"));
     }
     if args.output_format == OutputFormat::Bencher {
         let text = export::render(Format::BencherLines, run).map_err(|e| Failure::machine(e.to_string()))?;
@@ -147,7 +147,7 @@ fn html(store: &Store, run: &RunRecord, args: &Args, listeners: &Listeners) {
     };
     match write(&page, &path) {
         Ok(()) => listeners.tell(&crate::measure::event::Event::Reported { path }),
-        Err(error) => listeners.notice("", format!("the report was not written: {error}")),
+        Err(error) => listeners.notice("", format!("failed to write the report: {error}")),
     }
 }
 
@@ -163,7 +163,6 @@ pub(super) fn print_json(run: &RunRecord) -> Result<(), Failure> {
 
 /// Bytes on standard output.
 pub(super) fn print(bytes: &[u8]) -> Result<(), Failure> {
-    std::io::stdout()
-        .write_all(bytes)
-        .map_err(|e| Failure::machine(format!("standard output: {e}")))
+    ignore_closed_pipe(std::io::stdout().write_all(bytes))
+        .map_err(|e| Failure::machine(format!("failed to write to standard output: {e}")))
 }

@@ -41,6 +41,12 @@ pub fn of_run(run: &RunRecord) -> Vec<Footprint> {
                 .collect();
             one(&server.spec.name, &cases, server.image_bytes)
         })
+        .filter(|print| {
+            print.start_up.is_some()
+                || print.at_rest.is_some()
+                || print.per_connection.is_some()
+                || print.image.is_some()
+        })
         .collect()
 }
 

@@ -40,16 +40,16 @@ pub(super) fn run(options: &Compare, store: &Store) -> Result<ExitCode, ToolErro
     } else {
         &options.metrics
     };
-    println!("before: {} of {}", earlier.id, units::minute(earlier.started));
-    println!("after:  {} of {}\n", later.id, units::minute(later.started));
+    outln!("before: {} of {}", earlier.id, units::minute(earlier.started));
+    outln!("after:  {} of {}\n", later.id, units::minute(later.started));
     for (before, after) in pairs {
-        println!("{}{}", style(&after.id).bold(), validity(before, after));
-        println!("{}\n", table(before, after, metrics));
+        outln!("{}{}", style(&after.id).bold(), validity(before, after));
+        outln!("{}\n", table(before, after, metrics));
     }
     for line in remarks(&earlier, &later) {
-        println!("{} {line}", style("note:").yellow());
+        outln!("{} {line}", style("note:").yellow());
     }
-    println!(
+    outln!(
         "Advice, no verdict: the two runs were not measured in turns. If nothing but chance changed, `after` lies within\n\
          `expected` 99 times of 100. For a decision to rely on: cargo bench -- --against GIT_REF --gate"
     );

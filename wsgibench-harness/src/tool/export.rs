@@ -20,7 +20,7 @@ pub(super) fn run(options: &Export, store: &Store) -> Result<ExitCode, ToolError
         .map_err(|error| ToolError::Usage(error.to_string()))?;
     let run = store.read(&options.run)?;
     let failed = |error: crate::report::export::ExportError| ToolError::Failed(error.to_string());
-    if options.path == Path::new("-") {
+    if options.path == Path::new("-") && !options.format.is_folder() {
         let bytes = render(options.format, &run).map_err(failed)?;
         // A reader that has seen enough, `head` say, is no failure.
         return match io::stdout().write_all(&bytes) {
@@ -31,6 +31,6 @@ pub(super) fn run(options: &Export, store: &Store) -> Result<ExitCode, ToolError
         };
     }
     write(options.format, &run, &options.path).map_err(failed)?;
-    println!("{} of {} is in {}", options.format, run.id, options.path.display());
+    outln!("{} of {} is in {}", options.format, run.id, options.path.display());
     Ok(ExitCode::SUCCESS)
 }

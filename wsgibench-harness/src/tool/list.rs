@@ -14,7 +14,7 @@ use crate::store::{
 pub(super) fn run(store: &Store) -> ExitCode {
     let ids = store.finished();
     if ids.is_empty() {
-        println!(
+        outln!(
             "nothing is stored under {}: run `cargo bench` first",
             store.root().join("runs").display()
         );
@@ -35,10 +35,10 @@ pub(super) fn run(store: &Store) -> ExitCode {
     for column in table.column_iter_mut().skip(3).take(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    println!("{table}");
+    outln!("{table}");
     let baselines = store.baselines();
     if !baselines.is_empty() {
-        println!("\nbaselines: {}", baselines.join(", "));
+        outln!("\nbaselines: {}", baselines.join(", "));
     }
     ExitCode::SUCCESS
 }

@@ -2,6 +2,14 @@
 //!
 //! It measures nothing: that is `cargo bench`.
 
+/// Prints a line on standard output. A reader that has seen enough, such as `head`, ends nothing.
+macro_rules! outln {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 mod arguments;
 mod clean;
 mod compare;

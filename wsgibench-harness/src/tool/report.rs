@@ -41,7 +41,7 @@ pub(super) fn run(options: &Report, store: &Store) -> Result<ExitCode, ToolError
     for line in &missing {
         eprintln!("{} {line}", console::style("note:").yellow().for_stderr());
     }
-    println!("report: {}", path.display());
+    outln!("report: {}", path.display());
     Ok(ExitCode::SUCCESS)
 }
 

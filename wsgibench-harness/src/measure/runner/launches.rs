@@ -204,14 +204,24 @@ impl Runner<'_> {
             Ok(launch) => launch,
             Err(error) => return self.failed_start(writer, ready, &error).map(Err),
         };
+        // Neither is known of a server that was started by someone else.
+        let runs_already = matches!(job.spec.source, crate::declare::Source::Running(_));
         let record = LaunchRecord {
             index,
             block,
             arm: job.arm.to_owned(),
             started,
-            start_up_seconds: launch.start_up().as_secs_f64(),
+            start_up_seconds: if runs_already {
+                0.0
+            } else {
+                launch.start_up().as_secs_f64()
+            },
             address: launch.address().to_string(),
-            memory_at_rest_bytes: launch.usage().map_or(0, |u| u.memory_bytes),
+            memory_at_rest_bytes: if runs_already {
+                0
+            } else {
+                launch.usage().map_or(0, |u| u.memory_bytes)
+            },
             rounds: Vec::new(),
             reference: Vec::new(),
             error: None,

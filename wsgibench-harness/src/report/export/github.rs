@@ -24,7 +24,8 @@ pub(super) fn render(run: &RunRecord) -> Result<Vec<u8>, ExportError> {
             figures_of_all.push(figure(&format!("{id} time per request"), "ns/request", time));
         }
         for (metric, unit) in METRICS {
-            if let Some(summary) = figures.metrics.get(metric) {
+            // The tool compares by ratio, which a figure of 0 does not have.
+            if let Some(summary) = figures.metrics.get(metric).filter(|summary| summary.mean.point > 0.0) {
                 figures_of_all.push(figure(&format!("{id} {}", metric.title()), unit, summary));
             }
         }

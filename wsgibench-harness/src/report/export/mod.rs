@@ -12,11 +12,11 @@ mod table;
 #[cfg(feature = "spreadsheet")]
 mod xlsx;
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{fmt, io::Write as _, path::Path, str::FromStr};
 
 pub(super) use table::harmless;
 
-use crate::store::{record::RunRecord, write_atomically};
+use crate::store::{ignore_closed_pipe, record::RunRecord, write_output};
 
 /// A form in which a run can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -131,10 +131,10 @@ impl FromStr for Format {
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// No such format.
-    #[error("there is no format `{0}`; choose from {list}", list = names())]
+    #[error("unknown format `{0}`; use one of {list}", list = names())]
     Unknown(String),
     /// A format that is several files was asked for as one.
-    #[error("{0} is a folder of files: give `--export {0}=FOLDER`")]
+    #[error("{0} writes a folder of files; use `--export {0}=FOLDER`")]
     Folder(Format),
     /// The build lacks the cargo feature that the format needs.
     #[error(
@@ -146,20 +146,20 @@ pub enum ExportError {
         /// Name of the cargo feature.
         feature: &'static str,
     },
-    /// The disk said no.
-    #[error("{path}: {source}")]
+    /// A file could not be written.
+    #[error("failed to write {path}: {source}")]
     Disk {
         /// What was written.
         path: std::path::PathBuf,
         /// Why it was not.
         source: std::io::Error,
     },
-    /// A library that makes the format refused.
-    #[error("the run cannot be written as {format}: {reason}")]
+    /// The run could not be rendered.
+    #[error("failed to render the run as {format}: {reason}")]
     Form {
         /// Which.
         format: Format,
-        /// Its words.
+        /// The library's message.
         reason: String,
     },
 }
@@ -202,12 +202,15 @@ pub fn render(format: Format, run: &RunRecord) -> Result<Vec<u8>, ExportError> {
     }
 }
 
-/// Writes a run as a file, or as a folder of files ([`Format::is_folder`]); each is written whole or not at all.
+/// Writes a run as a file, or as a folder of files ([`Format::is_folder`]); `-` is standard output.
 ///
 /// # Errors
 /// When the disk refuses, the build lacks the format's feature, or the library that makes the format does.
 pub fn write(format: Format, run: &RunRecord, path: &Path) -> Result<(), ExportError> {
     if format.is_folder() {
+        if path == Path::new("-") {
+            return Err(ExportError::Folder(format));
+        }
         return write_folder(format, run, path);
     }
     put(path, &render(format, run)?)
@@ -232,7 +235,12 @@ fn write_folder(format: Format, _run: &RunRecord, _folder: &Path) -> Result<(), 
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
-    write_atomically(path, bytes).map_err(|source| ExportError::Disk {
+    let written = if path == Path::new("-") {
+        ignore_closed_pipe(std::io::stdout().write_all(bytes))
+    } else {
+        write_output(path, bytes)
+    };
+    written.map_err(|source| ExportError::Disk {
         path: path.to_owned(),
         source,
     })

@@ -64,16 +64,21 @@ pub(super) const COLUMNS: &[Column] = &[
             .collect();
         text(&kinds.join(" "))
     }),
-    ("server_cpu_s", |r| Cell::Number(r.round.server_cpu_seconds)),
-    ("server_cpu_user_s", |r| Cell::Number(r.round.server_cpu_user_seconds)),
-    ("server_cpu_system_s", |r| {
-        Cell::Number(r.round.server_cpu_system_seconds)
-    }),
+    ("server_cpu_s", |r| cpu(r, r.round.server_cpu_seconds)),
+    ("server_cpu_user_s", |r| cpu(r, r.round.server_cpu_user_seconds)),
+    ("server_cpu_system_s", |r| cpu(r, r.round.server_cpu_system_seconds)),
     ("throttled_s", |r| Cell::Number(r.round.throttled_seconds)),
-    ("memory_mean_bytes", |r| number(r.round.memory_mean_bytes)),
-    ("memory_peak_bytes", |r| number(r.round.memory_peak_bytes)),
-    ("start_up_s", |r| Cell::Number(r.launch.start_up_seconds)),
-    ("memory_at_rest_bytes", |r| number(r.launch.memory_at_rest_bytes)),
+    ("memory_mean_bytes", |r| measured(r.round.memory_mean_bytes)),
+    ("memory_peak_bytes", |r| measured(r.round.memory_peak_bytes)),
+    ("start_up_s", |r| {
+        let seconds = r.launch.start_up_seconds;
+        if seconds > 0.0 {
+            Cell::Number(seconds)
+        } else {
+            Cell::Nothing
+        }
+    }),
+    ("memory_at_rest_bytes", |r| measured(r.launch.memory_at_rest_bytes)),
     ("bytes_sent", |r| number(r.round.load.bytes_sent)),
     ("bytes_received", |r| number(r.round.load.bytes_received)),
     ("connections_wanted", |r| number(r.round.load.connections.wanted)),
@@ -154,6 +159,20 @@ fn text(text: &str) -> Cell {
 
 fn number(value: u64) -> Cell {
     Cell::Number(float(value))
+}
+
+/// A figure that is 0 only where it was not measured.
+fn measured(value: u64) -> Cell {
+    if value == 0 { Cell::Nothing } else { number(value) }
+}
+
+/// CPU time of the server, absent where none was measured.
+fn cpu(row: &Row, seconds: f64) -> Cell {
+    if row.round.server_cpu_seconds > 0.0 {
+        Cell::Number(seconds)
+    } else {
+        Cell::Nothing
+    }
 }
 
 fn metric(row: &Row, id: &str) -> Cell {

@@ -21,7 +21,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use minijinja::{AutoEscape, Environment, Value, context, value::Serde};
 use ring::digest::{SHA256, digest};
 
-use crate::store::{BaselineRun, ConformanceRecord, record::RunRecord, write_atomically};
+use crate::store::{BaselineRun, ConformanceRecord, record::RunRecord, write_output};
 
 const TEMPLATE: &str = include_str!("assets/index.html.jinja");
 /// What the page is made of, by the names that it includes them by.
@@ -86,7 +86,7 @@ pub struct Baseline<'a> {
 /// When there is no run, or the disk refuses.
 pub fn write(page: &Page, path: &Path) -> Result<(), ReportError> {
     let html = render(page)?;
-    write_atomically(path, html.as_bytes()).map_err(|source| ReportError::Disk {
+    write_output(path, html.as_bytes()).map_err(|source| ReportError::Disk {
         path: path.to_owned(),
         source,
     })

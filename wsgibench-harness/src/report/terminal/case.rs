@@ -44,12 +44,9 @@ pub(super) fn render(case: &CaseRecord, figures: &Figures) -> String {
 }
 
 fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
-    if let Some(time) = &figures.time {
-        page.line("time:", &bracket(time, units::time, 1.0), &launches(time, figures));
-    }
     if let Some(thrpt) = figures.metrics.get(&Metric::Throughput) {
         let text = format!("{} req/s", bracket(thrpt, units::rate, 1.0));
-        page.line("thrpt:", &text, "");
+        page.line("thrpt:", &text, &launches(thrpt, figures));
     }
     if let Some(cpu) = figures.metrics.get(&Metric::CpuPerRequest) {
         let cores = figures

@@ -35,7 +35,7 @@ pub(super) fn run(options: &Clean, store: &Store) -> Result<ExitCode, ToolError>
                 Some(engine)
             }
             Err(why) => {
-                println!(
+                outln!(
                     "{} images, containers and networks were not looked at: {why}",
                     style("note:").yellow()
                 );
@@ -87,7 +87,7 @@ fn show(items: &[Item], hint: bool) {
             .as_ref()
             .map(|why| format!("  stays: {why}"))
             .unwrap_or_default();
-        println!("{}{remark}", describe(item));
+        outln!("{}{remark}", describe(item));
     }
     let goes: u64 = items
         .iter()
@@ -95,12 +95,12 @@ fn show(items: &[Item], hint: bool) {
         .filter_map(|item| item.bytes)
         .sum();
     match (items.is_empty(), hint) {
-        (true, _) => println!("Nothing of ours is here."),
-        (false, false) => println!(
+        (true, _) => outln!("Nothing of ours is here."),
+        (false, false) => outln!(
             "\nWould remove {} (layers that images share count more than once).",
             units::size(goes)
         ),
-        (false, true) => println!(
+        (false, true) => outln!(
             "\nNothing was removed. --all removes what the next run makes again; --images, --networks, --environments and --runs \
              choose."
         ),
@@ -112,7 +112,7 @@ fn remove(items: &[Item], engine: Option<&Connection>) -> usize {
     let (mut gone, mut bytes, mut failures) = (0_usize, 0, 0);
     for item in items {
         if let Some(why) = &item.stays {
-            println!("{}  stays: {why}", describe(item));
+            outln!("{}  stays: {why}", describe(item));
             continue;
         }
         let removed = match (&item.place, engine) {
@@ -122,20 +122,20 @@ fn remove(items: &[Item], engine: Option<&Connection>) -> usize {
         };
         match removed {
             Ok(()) => {
-                println!("{}  {}", describe(item), style("removed").green());
+                outln!("{}  {}", describe(item), style("removed").green());
                 gone += 1;
                 bytes += item.bytes.unwrap_or(0);
             }
             Err(why) => {
-                println!("{}  {}: {why}", describe(item), style("could not be removed").red());
+                outln!("{}  {}: {why}", describe(item), style("could not be removed").red());
                 failures += 1;
             }
         }
     }
     if items.is_empty() {
-        println!("Nothing of ours is here.");
+        outln!("Nothing of ours is here.");
     } else {
-        println!("\nRemoved {gone} of {} ({}).", items.len(), units::size(bytes));
+        outln!("\nRemoved {gone} of {} ({}).", items.len(), units::size(bytes));
     }
     failures
 }

@@ -26,13 +26,13 @@ pub(super) fn run(target: Option<&Path>) -> ExitCode {
         print(line, width);
     }
     let count = |level| lines.iter().filter(|line| line.level == level).count();
-    println!();
+    outln!();
     match (count(Level::Fail), count(Level::Warn)) {
-        (0, 0) => println!("Nothing is in the way."),
-        (0, 1) => println!("One thing makes figures worse than they could be; measuring is possible."),
-        (0, n) => println!("{n} things make figures worse than they could be; measuring is possible."),
+        (0, 0) => outln!("Nothing is in the way."),
+        (0, 1) => outln!("One thing makes figures worse than they could be; measuring is possible."),
+        (0, n) => outln!("{n} things make figures worse than they could be; measuring is possible."),
         (_, _) => {
-            println!("Nothing can be measured here until that is mended.");
+            outln!("Nothing can be measured here until that is mended.");
             return ExitCode::from(1);
         }
     }
@@ -45,8 +45,8 @@ fn print(line: &Line, width: usize) {
         Level::Warn => style("warn").yellow(),
         Level::Fail => style("fail").red().bold(),
     };
-    println!("{word}  {:width$}  {}", line.about, line.seen);
+    outln!("{word}  {:width$}  {}", line.about, line.seen);
     if !line.remedy.is_empty() {
-        println!("      {:width$}  {}", "", style(&line.remedy).dim());
+        outln!("      {:width$}  {}", "", style(&line.remedy).dim());
     }
 }

@@ -22,12 +22,12 @@ pub(super) fn run(options: &New) -> Result<ExitCode, ToolError> {
     };
     write(&options.name, &package, &harness)?;
     let folder = options.name.display();
-    println!("Made the project {folder}: {} files.\n", FILES.len());
-    println!("    cd {folder}");
-    println!("    cargo bench -- --quick       # a short look: builds the image, measures, writes a report");
-    println!("    cargo bench                  # the measurement\n");
-    println!("Put your own application into app/, its packages into server/requirements.txt,");
-    println!("and say in benches/server.rs how it is started and what is asked of it.");
+    outln!("Made the project {folder}: {} files.\n", FILES.len());
+    outln!("    cd {folder}");
+    outln!("    cargo bench -- --quick       # a short look: builds the image, measures, writes a report");
+    outln!("    cargo bench                  # the measurement\n");
+    outln!("Put your own application into app/, its packages into server/requirements.txt,");
+    outln!("and say in benches/server.rs how it is started and what is asked of it.");
     Ok(ExitCode::SUCCESS)
 }
 
