@@ -15,11 +15,11 @@ pub(crate) struct Need {
 }
 
 impl Need {
-    /// `missing` is why it cannot be used; `variable=1` in the environment requires it.
+    /// `missing` is why it cannot be used; the switch `variable` in the environment requires it.
     pub(crate) fn new(missing: Option<&str>, variable: &str) -> Self {
         Self {
             missing: missing.map(str::to_owned),
-            required: std::env::var(variable).is_ok_and(|value| value == "1"),
+            required: wsgibench_harness::__private::switch(variable).unwrap(),
         }
     }
 
