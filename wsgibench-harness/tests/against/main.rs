@@ -40,6 +40,7 @@ const TESTS: &[Test] = &[
     ("cargo_builds_the_base_in_its_checkout", real_cargo),
     ("the_base_has_its_own_workspace_toolchain_and_lock", own_settings),
     ("the_base_is_built_with_the_features_of_the_call", features),
+    ("the_bench_and_the_command_find_one_target_folder", target_folder),
     ("variables_of_a_git_hook_do_not_change_the_base", hook_variables),
     ("a_commit_without_the_benchmark_is_refused", without_benchmark),
     ("a_base_that_declares_the_working_tree_is_refused", working_tree_in_base),
@@ -193,11 +194,40 @@ fn features() {
     project.write("Cargo.toml", &(manifest.clone() + "\n[features]\nfast = []\n"));
     project.git(&["commit", "-qam", "a feature"]);
     project.write("Cargo.toml", &(manifest + "\n[features]\nfast = []\nnew = []\n"));
-    let ended = project.compare_called_by_cargo(&["bench", "--features", "fast,new", "--offline"]);
+    let ended = project.compare_called_by_cargo(&["bench", "--features", "fast,new", "--offline"], &[]);
     assert!(ended.err.contains("Cargo.toml differs"), "{}", ended.err);
     assert!(ended.err.contains("HEAD has no feature new"), "{}", ended.err);
     let builds = project.builds();
     assert!(builds.contains("--features=fast --offline ("), "{builds}");
+}
+
+fn target_folder() {
+    let project = Project::new();
+    // Relative to where cargo was called, which is not the crate's folder.
+    let variable = ("CARGO_TARGET_DIR", "out");
+    for (words, variable, folder) in [
+        (&["bench"][..], variable, "out"),
+        (&["bench", "--target-dir", "other"], variable, "other"),
+    ] {
+        project.compare_called_by_cargo(words, &[variable]);
+        assert!(
+            project.called_in().join(folder).join("wsgibench/runs").is_dir(),
+            "{words:?}"
+        );
+    }
+    let listed = Command::new(env!("CARGO_BIN_EXE_wsgibench"))
+        .arg("list")
+        .current_dir(project.called_in())
+        .env(variable.0, variable.1)
+        .output()
+        .unwrap();
+    let run = fs::read_dir(project.called_in().join("out/wsgibench/runs"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains(run.file_name().to_str().unwrap()), "{listed}");
 }
 
 fn hook_variables() {

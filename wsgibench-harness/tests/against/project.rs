@@ -177,8 +177,8 @@ impl Project {
 
     /// As [`compare`](Self::compare) with `HEAD`, below a process that looks like this call of cargo: a shell of that name that runs a
     /// file called like the subcommand.
-    pub(crate) fn compare_called_by_cargo(&self, words: &[&str]) -> Ended {
-        let folder = self.folder.path().join("called");
+    pub(crate) fn compare_called_by_cargo(&self, words: &[&str], variables: &[(&str, &str)]) -> Ended {
+        let folder = self.called_in();
         fs::create_dir_all(&folder).unwrap();
         fs::copy("/bin/sh", folder.join("cargo")).unwrap();
         let call = "\"$BENCH\" --bench --sandbox docker --against HEAD\nexit $?\n";
@@ -192,7 +192,12 @@ impl Project {
                 None => command.env_remove(name),
             };
         }
-        ended(&mut command, words)
+        ended(command.envs(variables.iter().copied()), words)
+    }
+
+    /// The folder of that call.
+    pub(crate) fn called_in(&self) -> PathBuf {
+        self.folder.path().join("called")
     }
 
     /// Asks the running bench for the declarations of a checkout.
