@@ -1,0 +1,141 @@
+//! The documentation: links lead to files, the book has every page, and the commands are ones that the parsers accept.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+};
+
+use clap::{Parser, error::ErrorKind};
+use regex::Regex;
+use wsgibench_harness::cli::args::Args;
+
+static LINK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\]\(([^)#\s]+)(?:#[^)]*)?\)").unwrap());
+
+fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// All pages, with their texts; none in the published package, which has no `docs`.
+fn pages() -> Vec<(PathBuf, String)> {
+    let read = |path: PathBuf| fs::read_to_string(&path).ok().map(|text| (path, text));
+    let docs = walkdir::WalkDir::new(checkout().join("docs"))
+        .sort_by_file_name()
+        .into_iter()
+        .flatten()
+        .map(walkdir::DirEntry::into_path)
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    docs.chain(["README.md", "examples/ci/README.md"].map(|name| checkout().join(name)))
+        .filter_map(read)
+        .collect()
+}
+
+#[test]
+fn links_lead_to_files() {
+    let mut broken = Vec::new();
+    for (page, text) in pages() {
+        for link in LINK.captures_iter(&text) {
+            let target = &link[1];
+            let outside = target.contains("://") || target.starts_with("mailto:");
+            if !outside && !page.parent().unwrap().join(target).exists() {
+                broken.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn the_book_has_every_page() {
+    let docs = checkout().join("docs");
+    let Ok(summary) = fs::read_to_string(docs.join("SUMMARY.md")) else {
+        return;
+    };
+    let missing: Vec<PathBuf> = pages()
+        .into_iter()
+        .filter_map(|(page, _)| Some(page.strip_prefix(&docs).ok()?.to_owned()))
+        .filter(|page| page != Path::new("SUMMARY.md") && !summary.contains(&format!("({})", page.display())))
+        .collect();
+    assert!(missing.is_empty(), "not in docs/SUMMARY.md: {missing:?}");
+}
+
+/// Commands that begin with `program`: lines of code blocks without their comments, and code in sentences.
+fn commands(text: &str, program: &str) -> Vec<String> {
+    let code = Regex::new("`([^`\n]+)`").unwrap();
+    let mut found = Vec::new();
+    let mut fenced = false;
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if fenced || line.starts_with("    ") {
+            found.push(line.split(" #").next().unwrap_or(line).trim().to_owned());
+        } else {
+            found.extend(code.captures_iter(line).map(|span| span[1].to_owned()));
+        }
+    }
+    // A line that goes on, an elision, a pattern of a synopsis and a variable of the shell are no whole commands.
+    let whole = |command: &String| {
+        !command.ends_with('\\') && !command.contains(['$', '[', '…', '|']) && !command.contains("...")
+    };
+    found
+        .into_iter()
+        .filter(|command| command.starts_with(program))
+        .filter(whole)
+        .collect()
+}
+
+#[test]
+fn arguments_of_cargo_bench_are_known() {
+    let mut wrong = Vec::new();
+    let mut parsed = 0;
+    for (page, text) in pages() {
+        for command in commands(&text, "cargo bench") {
+            let Some((before, arguments)) = command.split_once(" -- ") else {
+                continue;
+            };
+            if before.contains("wsgibench-experiments") {
+                continue;
+            }
+            parsed += 1;
+            let words = arguments.split_whitespace().map(|word| word.trim_matches(['\'', '"']));
+            if let Err(error) = Args::try_parse_from(["cargo bench --"].into_iter().chain(words))
+                && !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
+            {
+                // `--seed N`: a placeholder is no number.
+                let placeholder = error.kind() == ErrorKind::ValueValidation
+                    && arguments
+                        .split_whitespace()
+                        .any(|word| word.chars().all(|c| c.is_ascii_uppercase()));
+                if !placeholder {
+                    wrong.push(format!("{}: {command}: {error}", page.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(parsed > 20 || pages().is_empty(), "only {parsed} commands found");
+}
+
+#[test]
+fn subcommands_of_wsgibench_are_known() {
+    let mut wrong = Vec::new();
+    for (page, text) in pages() {
+        for command in commands(&text, "wsgibench ") {
+            let mut words = command.split_whitespace().skip(1);
+            let Some(subcommand) = words.next().filter(|word| !word.starts_with('-')) else {
+                continue;
+            };
+            let help = Command::new(env!("CARGO_BIN_EXE_wsgibench"))
+                .args([subcommand, "--help"])
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&help.stdout);
+            let unknown = words.find(|word| word.starts_with("--") && !text.contains(*word));
+            if !help.status.success() || unknown.is_some() {
+                wrong.push(format!("{}: {command}", page.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
