@@ -372,28 +372,56 @@ async fn what_a_killed_run_left_goes_at_the_next_start_and_a_live_run_stays() {
     alive.stop().await.unwrap();
 }
 
-/// Opens whatever can be had where no engine answers, and says what it took.
+/// Opens both sandboxes with the engine that the parent named, and prints what came of it.
 #[tokio::test]
 #[ignore = "started by another test"]
-async fn helper_without_an_engine() {
+async fn helper_with_a_named_engine() {
     let bench = Bench::new();
-    let sandbox = Sandbox::open(bench.options(SandboxChoice::Auto)).await.unwrap();
-    println!("READY {:?} {}", sandbox.kind(), sandbox.reason());
-    let error = Sandbox::open(bench.options(SandboxChoice::Docker)).await.err().unwrap();
-    println!("ERROR {error}");
+    for choice in [SandboxChoice::Auto, SandboxChoice::Docker] {
+        match Sandbox::open(bench.options(choice)).await {
+            Ok(sandbox) => println!("OPENED {choice:?} {:?} {}", sandbox.kind(), sandbox.reason()),
+            Err(error) => println!("ERROR {choice:?} {error}"),
+        }
+    }
+}
+
+fn with_engine(variables: &[(&str, &str)]) -> String {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["helper_with_a_named_engine", "--exact", "--ignored", "--nocapture"]);
+    for name in ["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"] {
+        command.env_remove(name);
+    }
+    let output = command.envs(variables.iter().copied()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    said
 }
 
 #[tokio::test]
-async fn auto_takes_processes_where_no_engine_answers() {
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["helper_without_an_engine", "--exact", "--ignored", "--nocapture"])
-        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("READY Process docker cannot be had"), "{said}");
-    assert!(said.contains("ERROR ") && said.contains("--sandbox process"), "{said}");
+async fn an_engine_that_was_named_is_never_replaced_by_processes() {
+    for (variables, wanted) in [
+        (
+            &[("DOCKER_HOST", "unix:///nowhere/docker.sock")][..],
+            "no container engine answers",
+        ),
+        (&[("DOCKER_HOST", "ssh://me@box")], "ssh is not supported"),
+        (&[("DOCKER_CONTEXT", "no-such-context")], "`no-such-context`"),
+        (
+            &[
+                ("DOCKER_HOST", "tcp://127.0.0.1:9"),
+                ("DOCKER_TLS_VERIFY", "1"),
+                ("DOCKER_CONFIG", "/nowhere"),
+            ],
+            "/nowhere/ca.pem was not found",
+        ),
+    ] {
+        let said = with_engine(variables);
+        for choice in ["ERROR Auto", "ERROR Docker"] {
+            let line = said.lines().find(|line| line.contains(choice));
+            let line = line.unwrap_or_else(|| panic!("{variables:?}: {said}"));
+            assert!(line.contains(wanted) && line.contains("--sandbox process"), "{line}");
+        }
+    }
 }
 
 /// Launches a server, and cleans up when it is told to.

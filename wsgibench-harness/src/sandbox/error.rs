@@ -8,6 +8,9 @@ pub enum SandboxError {
     /// No container engine answers, and `docker` was asked for.
     #[error("no container engine answers: {0}; start Docker, set DOCKER_HOST, or use --sandbox process")]
     NoEngine(String),
+    /// The engine's address, context or certificates cannot be used.
+    #[error("cannot connect to the container engine: {0}; or use --sandbox process")]
+    Endpoint(String),
     /// An engine answers, but refused something.
     #[error("the container engine refused: {0}")]
     Engine(String),

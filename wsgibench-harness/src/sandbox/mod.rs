@@ -98,8 +98,10 @@ impl Sandbox {
             SandboxChoice::Docker => (open_docker(&context).await?, "asked for".to_owned()),
             SandboxChoice::Auto => match open_docker(&context).await {
                 Ok(docker) => (docker, "an engine answers and a base image is there".to_owned()),
+                // Other figures than those of the engine that was named would pass for its own.
+                Err(error) if engine_is_named() => return Err(error),
                 Err(error) => {
-                    let reason = format!("docker cannot be had: {error}");
+                    let reason = format!("docker is not available: {error}");
                     (open_process(&context).await?, reason)
                 }
             },
@@ -252,6 +254,14 @@ async fn side_by_side<T: Copy, R, F: Future<Output = R>>(
         .buffered(PREPARED_AT_ONCE)
         .collect()
         .await
+}
+
+/// Whether the user names an engine (`DOCKER_HOST`, a Docker context).
+fn engine_is_named() -> bool {
+    #[cfg(feature = "docker")]
+    return docker::Endpoint::is_named();
+    #[cfg(not(feature = "docker"))]
+    false
 }
 
 async fn open_process(context: &Arc<SandboxContext>) -> Result<Inner, SandboxError> {

@@ -37,7 +37,8 @@ pub(crate) struct Requirements {
     pub(crate) has_packages: bool,
     /// pip's working folder, that of the first file: local projects are relative to it, wherever they are named.
     folder: PathBuf,
-    seen: BTreeSet<PathBuf>,
+    /// Files read, and whether as constraints: includes may form a cycle.
+    seen: BTreeSet<(PathBuf, bool)>,
 }
 
 /// What one logical line is about.
@@ -61,7 +62,7 @@ impl Requirements {
     pub(crate) fn of_file(file: &Path) -> Result<Self, String> {
         let mut all = Self {
             folder: file.parent().unwrap_or(Path::new("")).to_owned(),
-            seen: BTreeSet::from([file.to_owned()]),
+            seen: BTreeSet::from([(canonical(file), false)]),
             ..Self::default()
         };
         match fs::read(file) {
@@ -127,14 +128,15 @@ impl Requirements {
                     constraint: of_constraints,
                 } => {
                     let path = file.parent().unwrap_or(Path::new("")).join(path);
-                    if self.seen.insert(path.clone()) {
+                    let as_constraint = constraint || of_constraints;
+                    if self.seen.insert((canonical(&path), as_constraint)) {
                         let what = if of_constraints {
                             "constraint file"
                         } else {
                             "requirement file"
                         };
                         let bytes = fs::read(&path).map_err(|error| at(what, &path, error))?;
-                        self.read(&path, &bytes, constraint || of_constraints)?;
+                        self.read(&path, &bytes, as_constraint)?;
                     }
                 }
                 Line::Local(path) => {
@@ -171,6 +173,11 @@ impl Requirements {
         }
         Ok(())
     }
+}
+
+/// The path without `..` and links, where the file exists.
+fn canonical(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// The text of a file: by its byte order mark, else UTF-8, else Latin-1, in which every byte is a character.

@@ -9,6 +9,7 @@ use testcontainers::{
 };
 
 use super::{
+    endpoint::Endpoint,
     labels,
     network::{Network, Route},
 };
@@ -129,8 +130,7 @@ pub(super) fn writable(more: &[String]) -> HashMap<String, String> {
 
 /// Published to this machine only, unless the engine is on another one (or we are in a container ourselves).
 fn published_on() -> &'static str {
-    let elsewhere =
-        std::env::var("DOCKER_HOST").is_ok_and(|host| !host.starts_with("unix:") && !host.starts_with("npipe:"));
+    let elsewhere = Endpoint::resolve().is_ok_and(|endpoint| endpoint.is_remote());
     if elsewhere || std::path::Path::new("/.dockerenv").exists() {
         "0.0.0.0"
     } else {

@@ -2,14 +2,15 @@
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use ring::digest;
 
+use super::dockerignore::Ignore;
 use crate::sandbox::short_hash;
 
-/// Folders and files that Python, git and editors make: no part of an image.
+/// By-products of Python, git and editors, which are never part of an image.
 const IGNORED: [&str; 6] = [
     "__pycache__",
     ".git",
@@ -38,36 +39,118 @@ enum Kind {
 pub(super) struct ContextFiles(Vec<Entry>);
 
 impl ContextFiles {
-    /// Adds a folder's files under `prefix` (empty, or ending in `/`).
-    pub(super) fn add_folder(&mut self, folder: &Path, prefix: &str) -> io::Result<()> {
-        let walk = walkdir::WalkDir::new(folder).into_iter().filter_entry(|entry| {
-            let name = entry.file_name().to_string_lossy();
-            entry.depth() == 0 || !(IGNORED.contains(&&*name) || name.ends_with(".pyc"))
-        });
-        for entry in walk {
-            let entry = entry?;
-            let Ok(below) = entry.path().strip_prefix(folder) else {
-                continue;
-            };
-            let below: Vec<_> = below
-                .components()
-                .map(|part| part.as_os_str().to_string_lossy())
-                .collect();
-            let path = format!("{prefix}{}", below.join("/"));
-            let kind = if entry.file_type().is_symlink() {
-                Kind::Link(fs::read_link(entry.path())?)
-            } else if entry.file_type().is_file() {
-                Kind::File {
-                    content: fs::read(entry.path())?,
-                    executable: is_executable(&entry.metadata()?),
-                }
-            } else {
-                continue;
-            };
-            self.0.push(Entry { path, kind });
-        }
+    /// Adds a folder's files under `prefix` (empty, or ending in `/`), without those that its `.dockerignore` excludes.
+    ///
+    /// A symbolic link that stays inside the folder remains a link; of one that leaves it the target's content is added.
+    ///
+    /// # Errors
+    /// A file cannot be part of a context: names it, with the reason.
+    pub(super) fn add_folder(&mut self, folder: &Path, prefix: &str) -> Result<(), String> {
+        let root = folder
+            .canonicalize()
+            .map_err(|error| format!("failed to read {}: {error}", folder.display()))?;
+        let ignore = Ignore::of_folder(folder)?;
+        self.add_below(&root, folder, "", prefix, &ignore, &mut Vec::new())?;
         self.0.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(())
+    }
+
+    /// Adds what is in `folder`, whose path below the root is `below` (empty, or ending in `/`).
+    fn add_below(
+        &mut self,
+        root: &Path,
+        folder: &Path,
+        below: &str,
+        prefix: &str,
+        ignore: &Ignore,
+        followed: &mut Vec<PathBuf>,
+    ) -> Result<(), String> {
+        let unreadable = |path: &Path, error: io::Error| format!("failed to read {}: {error}", path.display());
+        let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| unreadable(folder, error))?;
+            let (name, path) = (entry.file_name(), entry.path());
+            let Some(name) = name.to_str() else {
+                return Err(format!(
+                    "the name of {:?} is not valid UTF-8; rename the file or move it out of the folder",
+                    path.display().to_string()
+                ));
+            };
+            if IGNORED.contains(&name) || name.strip_suffix(".pyc").is_some() {
+                continue;
+            }
+            let relative = format!("{below}{name}");
+            let excluded = ignore.excludes(&relative) && !(below.is_empty() && name == "Dockerfile");
+            let kind = entry.file_type().map_err(|error| unreadable(&path, error))?;
+            if kind.is_symlink() && !excluded {
+                let target = fs::read_link(&path).map_err(|error| unreadable(&path, error))?;
+                match path.canonicalize() {
+                    Ok(_) if followed.is_empty() && stays_inside(below, &target) => {
+                        self.push(prefix, &relative, Kind::Link(target));
+                    }
+                    Ok(found) if found.is_dir() => {
+                        if followed.contains(&found) || root.starts_with(&found) {
+                            return Err(format!(
+                                "the symbolic link {} leads to a folder around itself ({}); remove it, or list it in .dockerignore",
+                                path.display(),
+                                found.display()
+                            ));
+                        }
+                        followed.push(found.clone());
+                        self.add_below(root, &found, &format!("{relative}/"), prefix, ignore, followed)?;
+                        followed.pop();
+                    }
+                    Ok(found) => self.add_file(&found, prefix, &relative)?,
+                    // It may be meant for the container's own files.
+                    Err(_) if target.is_absolute() => self.push(prefix, &relative, Kind::Link(target)),
+                    Err(error) => {
+                        return Err(format!(
+                            "the symbolic link {} leads to {}, which cannot be read ({error}); correct it, or list it in .dockerignore",
+                            path.display(),
+                            target.display()
+                        ));
+                    }
+                }
+            } else if kind.is_dir() {
+                if (excluded && ignore.can_prune()) || is_build_output(&path) {
+                    continue;
+                }
+                self.add_below(root, &path, &format!("{relative}/"), prefix, ignore, followed)?;
+            } else if !excluded && kind.is_file() {
+                self.add_file(&path, prefix, &relative)?;
+            } else if !excluded && !is_socket(kind) {
+                return Err(format!(
+                    "{} is neither a file, a folder nor a link; remove it, or list it in .dockerignore",
+                    path.display()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_file(&mut self, path: &Path, prefix: &str, relative: &str) -> Result<(), String> {
+        let unreadable = |error: io::Error| format!("failed to read {}: {error}", path.display());
+        let metadata = fs::metadata(path).map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(format!("{} is neither a file nor a folder", path.display()));
+        }
+        let kind = Kind::File {
+            content: fs::read(path).map_err(unreadable)?,
+            executable: is_executable(&metadata),
+        };
+        self.push(prefix, relative, kind);
+        Ok(())
+    }
+
+    fn push(&mut self, prefix: &str, relative: &str, kind: Kind) {
+        let path = format!("{prefix}{relative}");
+        self.0.push(Entry { path, kind });
+    }
+
+    /// Removes what `ignore` excludes, as the engine's own client would. The Dockerfile stays.
+    pub(super) fn exclude(&mut self, ignore: &Ignore) {
+        self.0
+            .retain(|entry| entry.path == "Dockerfile" || !ignore.excludes(&entry.path));
     }
 
     /// Adds a file.
@@ -87,15 +170,15 @@ impl ContextFiles {
         self.0.iter().any(|entry| entry.path == path)
     }
 
-    /// Whether there is a file below the folder `name`.
+    /// Whether the context has a file below the folder `name`.
     pub(super) fn has_folder(&self, name: &str) -> bool {
         self.0
             .iter()
             .any(|entry| entry.path.strip_prefix(name).is_some_and(|rest| rest.starts_with('/')))
     }
 
-    /// Hash of all names, contents and executable bits, and of `more`: 12 hexadecimal digits. Dates, owners and the umask that the
-    /// files were checked out with make no difference.
+    /// Returns a hash of all names, contents and executable bits, and of `more`: 12 hexadecimal digits. Dates, owners and the
+    /// umask of the checkout do not enter it.
     pub(super) fn hash(&self, more: &[&str]) -> String {
         let mut hash = digest::Context::new(&digest::SHA256);
         let mut add = |bytes: &[u8]| {
@@ -121,7 +204,7 @@ impl ContextFiles {
         short_hash(hash)
     }
 
-    /// The context as the engine takes it. The same files make the same bytes.
+    /// Returns the context as a tar archive. The same files make the same bytes.
     pub(super) fn tar(&self) -> io::Result<Vec<u8>> {
         let mut archive = tar::Builder::new(Vec::new());
         for Entry { path, kind } in &self.0 {
@@ -144,17 +227,35 @@ impl ContextFiles {
     }
 }
 
+/// Whether a link's target stays inside the root, for a link in the folder `below` it.
+fn stays_inside(below: &str, target: &Path) -> bool {
+    let mut depth = below.matches('/').count();
+    target.components().all(|part| match part {
+        Component::ParentDir => depth.checked_sub(1).map(|above| depth = above).is_some(),
+        Component::Normal(_) => {
+            depth += 1;
+            true
+        }
+        Component::CurDir => true,
+        Component::RootDir | Component::Prefix(_) => false,
+    })
+}
+
+/// A folder that cargo or another tool marks as reproducible output (<https://bford.info/cachedir/>).
+fn is_build_output(folder: &Path) -> bool {
+    const SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
+    fs::read(folder.join("CACHEDIR.TAG")).is_ok_and(|tag| tag.starts_with(SIGNATURE))
+}
+
+/// A server may have left it; docker skips sockets too.
+fn is_socket(kind: fs::FileType) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    kind.is_socket()
+}
+
 fn is_executable(metadata: &fs::Metadata) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        metadata.permissions().mode() & 0o100 != 0
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = metadata;
-        false
-    }
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o100 != 0
 }
 
 #[cfg(test)]
@@ -168,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_of_content_alone() {
+    fn the_hash_depends_on_content_only() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("sub")).unwrap();
         fs::write(folder.path().join("Dockerfile"), "FROM x").unwrap();
@@ -200,5 +301,111 @@ mod tests {
             .map(|entry| entry.unwrap().path().unwrap().display().to_string())
             .collect();
         assert_eq!(paths, ["Dockerfile", "b/run"]);
+    }
+
+    fn paths(files: &ContextFiles) -> Vec<&str> {
+        files.0.iter().map(|entry| entry.path.as_str()).collect()
+    }
+
+    #[test]
+    fn dockerignore_build_output_and_git_stay_out_of_context_and_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write(".dockerignore", "*.env\nlogs\n!logs/keep.txt\n");
+        write("app.py", "");
+        write("logs/keep.txt", "");
+        let before = of(folder.path());
+        write("secret.env", "password");
+        write("logs/today", "");
+        write(".git/HEAD", "");
+        write(
+            "target/CACHEDIR.TAG",
+            "Signature: 8a477f597d28d172789f06886806bc55\n# cargo",
+        );
+        write("target/debug/huge", "");
+        let after = of(folder.path());
+        assert_eq!(paths(&after), [".dockerignore", "app.py", "logs/keep.txt"]);
+        assert_eq!(after.hash(&[]), before.hash(&[]));
+    }
+
+    #[test]
+    fn links_that_leave_the_folder_become_their_content() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("app");
+        let shared = parent.path().join("shared");
+        fs::create_dir_all(folder.join("sub")).unwrap();
+        fs::create_dir_all(&shared).unwrap();
+        fs::write(shared.join("a.py"), "shared").unwrap();
+        fs::write(folder.join("b.py"), "b").unwrap();
+        let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, folder.join(name)).unwrap();
+        link("../shared/a.py", "file.py");
+        link("../shared", "package");
+        link("../b.py", "sub/inside.py");
+        link("/nowhere/in/the/container", "container");
+        let files = of(&folder);
+        assert_eq!(
+            paths(&files),
+            ["b.py", "container", "file.py", "package/a.py", "sub/inside.py"]
+        );
+        let kind = |path: &str| &files.0.iter().find(|entry| entry.path == path).unwrap().kind;
+        assert!(matches!(kind("file.py"), Kind::File { content, .. } if content == b"shared"));
+        assert!(matches!(kind("sub/inside.py"), Kind::Link(_)) && matches!(kind("container"), Kind::Link(_)));
+        let hash = files.hash(&[]);
+        fs::write(shared.join("a.py"), "changed").unwrap();
+        assert_ne!(of(&folder).hash(&[]), hash, "the target's content is part of the hash");
+
+        let refused = |name: &str| {
+            let error = ContextFiles::default().add_folder(&folder, "").unwrap_err();
+            assert!(error.contains(name), "{error}");
+            fs::remove_file(folder.join(name)).unwrap();
+        };
+        link("../none.py", "dangling.py");
+        refused("dangling.py");
+        link("../..", "around");
+        refused("around");
+    }
+
+    #[test]
+    fn files_that_no_context_can_hold_are_named() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        let error = || ContextFiles::default().add_folder(folder.path(), "").unwrap_err();
+        let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"odd-\xff"));
+        fs::write(&odd, "").unwrap();
+        assert!(error().contains("odd-") && error().contains("UTF-8"), "{}", error());
+        fs::remove_file(odd).unwrap();
+
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        assert!(
+            error().contains("pipe") && error().contains(".dockerignore"),
+            "{}",
+            error()
+        );
+        fs::write(folder.path().join(".dockerignore"), "pipe\n").unwrap();
+
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("control.sock")).unwrap();
+        let long = format!("{0}/{0}/a.py", "n".repeat(120));
+        fs::create_dir_all(folder.path().join(&long).parent().unwrap()).unwrap();
+        fs::write(folder.path().join(&long), "x").unwrap();
+        let bytes = of(folder.path()).tar().unwrap();
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        let names: Vec<String> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect();
+        assert_eq!(names, [".dockerignore".to_owned(), long]);
     }
 }

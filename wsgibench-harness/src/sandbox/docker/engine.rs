@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use testcontainers::{bollard::Docker, core::client::docker_client_instance};
 
+use super::endpoint::Endpoint;
 use crate::sandbox::SandboxError;
 
 /// An engine that answers.
 #[derive(Clone)]
 pub(crate) struct Engine {
-    /// Connected as testcontainers is (`DOCKER_HOST`, its properties file, the usual sockets).
+    /// Connected by testcontainers, to the engine that [`Endpoint`] names.
     pub(crate) api: Docker,
     /// `Docker 20.10.24`.
     pub(crate) version: String,
@@ -22,6 +23,9 @@ pub(crate) struct Engine {
 impl Engine {
     /// Connects and asks for the version, within 10 seconds.
     pub(crate) async fn connect() -> Result<Self, SandboxError> {
+        Endpoint::resolve()
+            .and_then(|endpoint| endpoint.check())
+            .map_err(SandboxError::Endpoint)?;
         let no = |error: &dyn std::fmt::Display| SandboxError::NoEngine(error.to_string());
         let ask = async {
             let api = docker_client_instance().await.map_err(|error| no(&error))?;
@@ -47,7 +51,7 @@ impl Engine {
         };
         tokio::time::timeout(Duration::from_secs(10), ask)
             .await
-            .unwrap_or_else(|_| Err(SandboxError::NoEngine("it did not answer within 10 s".into())))
+            .unwrap_or_else(|_| Err(SandboxError::NoEngine("timed out after 10 s".into())))
     }
 }
 

@@ -51,6 +51,9 @@ enum State {
 /// The engine carries an order out although whoever gave it has gone: so long a cancelled one is looked for.
 const CANCELLED_FOR: Duration = Duration::from_secs(3);
 
+/// How long a listing that fails is tried again.
+const FAILED_LISTING_FOR: Duration = Duration::from_secs(10);
+
 impl Guarded {
     /// Starts a container.
     pub(super) async fn start(engine: &Engine, request: ContainerRequest<GenericImage>) -> Result<Self, String> {
@@ -158,15 +161,22 @@ impl Drop for Guarded {
             // testcontainers needs a runtime to drop its handle in; where the guard is dropped there may be none.
             drop(container);
             // A start that failed, or was cancelled, leaves a container without a handle.
-            let until = Instant::now()
+            let begun = Instant::now();
+            let until = begun
                 + if state == State::Ordered {
                     CANCELLED_FOR
                 } else {
                     Duration::ZERO
                 };
-            while orphan_cleanup::sweep(&engine, LAUNCH_LABEL, |label| label == launch).await == 0
-                && Instant::now() < until
-            {
+            loop {
+                let swept = orphan_cleanup::sweep(&engine, LAUNCH_LABEL, |label| label == launch).await;
+                let now = Instant::now();
+                match swept {
+                    Ok(0) if now < until => {}
+                    // A listing that failed does not show that nothing is left.
+                    Err(_) if now < until.max(begun + FAILED_LISTING_FOR) => {}
+                    Ok(_) | Err(_) => break,
+                }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });

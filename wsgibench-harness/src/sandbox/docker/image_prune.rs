@@ -1,4 +1,4 @@
-//! Old server images of ours go, beyond a few generations.
+//! Removal of old server images, beyond a few generations.
 
 use std::collections::HashMap;
 
@@ -13,6 +13,7 @@ const GENERATIONS: usize = 3;
 pub(super) async fn remove_unused(engine: &Engine, repository: &str, in_use: &[String]) {
     let filters = HashMap::from([("reference".to_owned(), vec![repository.to_owned()])]);
     let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+    // Without a list there is nothing to choose from; the next build prunes.
     let images = engine.api.list_images(Some(options)).await.unwrap_or_default();
     let tags = images
         .into_iter()

@@ -11,6 +11,8 @@ mod companion;
 mod container;
 mod container_stats;
 mod context_files;
+mod dockerignore;
+mod endpoint;
 mod engine;
 mod guard;
 mod image_prune;
@@ -25,6 +27,7 @@ mod versions;
 use std::{path::Path, sync::Arc};
 
 pub(crate) use base_image::{BASE_REPOSITORY, looked_for as base_images};
+pub(crate) use endpoint::Endpoint;
 pub(crate) use engine::{Engine, reason};
 pub(crate) use launch::DockerLaunch;
 pub(crate) use orphan_cleanup::{emergency_cleanup, reap_quietly};

@@ -10,7 +10,10 @@ use testcontainers::bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 
-use super::{blocking, engine::Engine};
+use super::{
+    blocking,
+    engine::{Engine, reason},
+};
 use crate::sandbox::{
     context::SandboxContext,
     owner::{LABEL, Owner},
@@ -34,7 +37,8 @@ pub(super) async fn reap_dead(engine: &Engine, context: &SandboxContext) {
     let removed = sweep(engine, LABEL, |label| {
         Owner::parse(label).is_some_and(|owner| owner.is_proven_dead())
     })
-    .await;
+    .await
+    .unwrap_or(0);
     if removed > 0 {
         context.say(
             "sandbox",
@@ -43,15 +47,18 @@ pub(super) async fn reap_dead(engine: &Engine, context: &SandboxContext) {
     }
 }
 
-/// The same where no engine is needed otherwise, and none may be there.
+/// Does the same where no engine is needed otherwise; without one, nothing.
 pub(crate) async fn reap_quietly(context: &SandboxContext, patience: Duration) {
     if let Ok(Ok(engine)) = tokio::time::timeout(patience, Engine::connect()).await {
         reap_dead(&engine, context).await;
     }
 }
 
-/// Removes containers (and networks) with the label `name` where its value satisfies `belongs`; returns how many.
-pub(super) async fn sweep(engine: &Engine, name: &str, belongs: impl Fn(&str) -> bool) -> usize {
+/// Removes containers and networks with the label `name` whose value satisfies `belongs`; returns how many.
+///
+/// # Errors
+/// The engine did not list them: something may be left.
+pub(super) async fn sweep(engine: &Engine, name: &str, belongs: impl Fn(&str) -> bool) -> Result<usize, String> {
     let filters = HashMap::from([("label".to_owned(), vec![name.to_owned()])]);
     let belongs = |labels: Option<HashMap<String, String>>| {
         labels
@@ -60,18 +67,28 @@ pub(super) async fn sweep(engine: &Engine, name: &str, belongs: impl Fn(&str) ->
     };
     let mut removed = 0;
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-    for container in engine.api.list_containers(Some(options)).await.unwrap_or_default() {
+    for container in engine
+        .api
+        .list_containers(Some(options))
+        .await
+        .map_err(|error| reason(&error))?
+    {
         if let (true, Some(id)) = (belongs(container.labels), container.id) {
             removed += usize::from(remove(engine, &id).await);
         }
     }
     let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
-    for network in engine.api.list_networks(Some(options)).await.unwrap_or_default() {
+    for network in engine
+        .api
+        .list_networks(Some(options))
+        .await
+        .map_err(|error| reason(&error))?
+    {
         if let (true, Some(id)) = (belongs(network.labels), network.id) {
             removed += usize::from(engine.api.remove_network(&id).await.is_ok());
         }
     }
-    removed
+    Ok(removed)
 }
 
 /// Kills and removes a container with its volumes; `true` when it did.
@@ -93,7 +110,8 @@ pub(crate) fn emergency_cleanup() {
         let mut quiet = 0;
         while quiet < 2 {
             let removed = sweep(&engine, LABEL, |label| label == mine).await;
-            quiet = if removed == 0 { quiet + 1 } else { 0 };
+            // A listing that failed does not show that nothing is left.
+            quiet = if removed == Ok(0) { quiet + 1 } else { 0 };
             tokio::time::sleep(Duration::from_millis(150)).await;
         }
     });

@@ -12,11 +12,12 @@ use super::{
     DockerSandbox,
     build::{self, Build},
     context_files::ContextFiles,
+    dockerignore::Ignore,
     image_prune, versions,
 };
 use crate::{
     declare::{ServerSpec, Source},
-    sandbox::{PrepareError, PreparedServer},
+    sandbox::{PrepareError, PreparedServer, requirements::Requirements},
 };
 
 /// Repositories of our images are below this name.
@@ -180,9 +181,7 @@ fn folder_context(folder: &Path, app: Option<&Path>) -> Result<ContextFiles, Str
         ));
     }
     let mut files = ContextFiles::default();
-    files
-        .add_folder(folder, "")
-        .map_err(|error| format!("{} cannot be read: {error}", folder.display()))?;
+    files.add_folder(folder, "")?;
     if !files.contains("Dockerfile") {
         return Err(format!(
             "{} has no Dockerfile; write one, or use Server::python",
@@ -190,11 +189,20 @@ fn folder_context(folder: &Path, app: Option<&Path>) -> Result<ContextFiles, Str
         ));
     }
     add_app(&mut files, app, folder)?;
+    // The application is part of the context that this file is about.
+    files.exclude(&Ignore::of_folder(folder)?);
+    if app.is_some() && !files.has_folder("app") {
+        return Err(format!(
+            "the .dockerignore of {} excludes the whole application; add the line `!app`",
+            folder.display()
+        ));
+    }
     Ok(files)
 }
 
-/// A Dockerfile of ours for requirement lines.
+/// A generated Dockerfile for requirement lines.
 fn requirements_context(lines: &[String], app: Option<&Path>) -> Result<ContextFiles, String> {
+    Requirements::of_lines(lines)?;
     let mut files = ContextFiles::default();
     let copy = if app.is_some() {
         "COPY app /app\n"
@@ -231,9 +239,7 @@ fn add_app(files: &mut ContextFiles, app: Option<&Path>, folder: &Path) -> Resul
             folder.display()
         ));
     }
-    files
-        .add_folder(app, "app/")
-        .map_err(|error| format!("{} cannot be read: {error}", app.display()))
+    files.add_folder(app, "app/")
 }
 
 /// A name as the engine allows it in a repository.
