@@ -185,10 +185,10 @@ async fn lock(path: &Path) -> std::io::Result<fs::File> {
     };
     let file = open().map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
     loop {
-        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(rustix::io::Errno::WOULDBLOCK) => tokio::time::sleep(Duration::from_millis(200)).await,
-            Err(error) => return Err(error.into()),
+            Err(fs::TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(200)).await,
+            Err(fs::TryLockError::Error(error)) => return Err(error),
         }
     }
 }
