@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    spread::{self, Spread},
+    range::{self, LaunchRange},
     units,
 };
 use crate::{
@@ -18,7 +18,7 @@ pub struct Capacity {
     /// Launches in which it was searched for.
     pub launches: usize,
     /// Requests per second.
-    pub per_second: Spread,
+    pub per_second: LaunchRange,
 }
 
 /// That of a case, if its load wanted one.
@@ -30,7 +30,7 @@ pub fn capacity(case: &CaseRecord) -> Option<Capacity> {
     };
     Some(Capacity {
         launches: found().count(),
-        per_second: Spread::of(found())?,
+        per_second: LaunchRange::of(found())?,
     })
 }
 
@@ -53,27 +53,27 @@ pub struct BurstFigures {
     /// Of them: those in which the 99th percentile came back.
     pub recovered: usize,
     /// Seconds until then.
-    pub seconds: Option<Spread>,
+    pub seconds: Option<LaunchRange>,
     /// Seconds that it was watched, at most, where it did not.
     pub watched: f64,
     /// 99th percentile before, ns.
-    pub usual_ns: Spread,
+    pub usual_ns: LaunchRange,
     /// Highest 99th percentile of a second from the burst on, ns.
-    pub worst_ns: Spread,
+    pub worst_ns: LaunchRange,
     /// Requests that failed or timed out from the burst on.
-    pub errors: Spread,
+    pub errors: LaunchRange,
 }
 
 /// That of a case, if its load has one.
 #[must_use]
 pub fn burst(case: &CaseRecord) -> Option<BurstFigures> {
     let found: Vec<BurstRecord> = case.candidate_rounds().filter_map(|round| round.burst).collect();
-    let of = |value: fn(&BurstRecord) -> f64| Spread::of(found.iter().map(value));
+    let of = |value: fn(&BurstRecord) -> f64| LaunchRange::of(found.iter().map(value));
     let back = || found.iter().filter_map(|burst| burst.recovered_after_seconds);
     Some(BurstFigures {
         rounds: found.len(),
         recovered: back().count(),
-        seconds: Spread::of(back()),
+        seconds: LaunchRange::of(back()),
         watched: found
             .iter()
             .filter(|burst| burst.recovered_after_seconds.is_none())
@@ -89,7 +89,7 @@ impl BurstFigures {
     /// When the latency was as before, in words.
     #[must_use]
     pub fn recovered_text(&self) -> String {
-        spread::recovered(self.seconds, (self.recovered, self.rounds, "rounds"), self.watched)
+        range::recovered(self.seconds, (self.recovered, self.rounds, "rounds"), self.watched)
     }
 
     /// All of it in words.
@@ -103,7 +103,7 @@ impl BurstFigures {
             "{when}; usual p99 {}, worst {}, {} errors",
             units::time(self.usual_ns.median),
             units::time(self.worst_ns.median),
-            self.errors.text(spread::count)
+            self.errors.text(range::count)
         )
     }
 }
@@ -231,11 +231,11 @@ mod tests {
         let mut figures = BurstFigures {
             rounds: 2,
             recovered: 2,
-            seconds: Spread::of([1.0, 3.0].into_iter()),
+            seconds: LaunchRange::of([1.0, 3.0].into_iter()),
             watched: 0.0,
-            usual_ns: Spread::of([2e6].into_iter()).unwrap(),
-            worst_ns: Spread::of([4e9].into_iter()).unwrap(),
-            errors: Spread::default(),
+            usual_ns: LaunchRange::of([2e6].into_iter()).unwrap(),
+            worst_ns: LaunchRange::of([4e9].into_iter()).unwrap(),
+            errors: LaunchRange::default(),
         };
         assert_eq!(
             figures.line(),

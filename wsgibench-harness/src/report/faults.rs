@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{
-    spread::{self, Spread},
+    range::{self, LaunchRange},
     units,
 };
 use crate::store::record::{CaseRecord, FaultRecord};
@@ -22,17 +22,17 @@ pub struct FaultFigures {
     /// Of those in which it was done: the server had ended for good.
     pub ended: usize,
     /// Requests lost in a launch; `None` where it was never done.
-    pub lost: Option<Spread>,
+    pub lost: Option<LaunchRange>,
     /// Requests sent again in a launch; `None` where it was never done.
-    pub sent_again: Option<Spread>,
+    pub sent_again: Option<LaunchRange>,
     /// Seconds to recover, where it did.
-    pub seconds: Option<Spread>,
+    pub seconds: Option<LaunchRange>,
     /// Seconds that it was watched, at most, where it did not.
     pub watched: f64,
     /// Rate before, requests per second.
-    pub usual: Option<Spread>,
+    pub usual: Option<LaunchRange>,
     /// Lowest rate after, in a tenth of a second.
-    pub lowest: Option<Spread>,
+    pub lowest: Option<LaunchRange>,
     /// Processes that the memory limit killed, in all.
     pub memory_kills: u64,
     /// What requests that do harm were answered, in all.
@@ -84,7 +84,7 @@ pub fn of_case(case: &CaseRecord) -> Vec<FaultFigures> {
 fn one(found: &[&FaultRecord]) -> Option<FaultFigures> {
     let first = found.first()?;
     let (done, undone): (Vec<&FaultRecord>, Vec<&FaultRecord>) = found.iter().partition(|fault| done(fault));
-    let spread = |value: fn(&FaultRecord) -> f64| Spread::of(done.iter().map(|fault| value(fault)));
+    let range = |value: fn(&FaultRecord) -> f64| LaunchRange::of(done.iter().map(|fault| value(fault)));
     let back = || done.iter().filter_map(|fault| fault.recovery.recovered_after_seconds);
     let mut answers: BTreeMap<String, u64> = BTreeMap::new();
     for (answer, count) in done.iter().flat_map(|fault| &fault.answers) {
@@ -96,16 +96,16 @@ fn one(found: &[&FaultRecord]) -> Option<FaultFigures> {
         not_done: undone.first().map(|fault| (undone.len(), fault.told.clone())),
         recovered: back().count(),
         ended: done.iter().filter(|fault| fault.server_ended).count(),
-        lost: spread(|fault| units::float(fault.recovery.requests_lost)),
-        sent_again: spread(|fault| units::float(fault.recovery.requests_sent_again)),
-        seconds: Spread::of(back()),
+        lost: range(|fault| units::float(fault.recovery.requests_lost)),
+        sent_again: range(|fault| units::float(fault.recovery.requests_sent_again)),
+        seconds: LaunchRange::of(back()),
         watched: done
             .iter()
             .filter(|fault| fault.recovery.recovered_after_seconds.is_none())
             .map(|fault| fault.recovery.watched_seconds)
             .fold(0.0, f64::max),
-        usual: spread(|fault| fault.recovery.usual_per_second),
-        lowest: spread(|fault| fault.recovery.lowest_per_second),
+        usual: range(|fault| fault.recovery.usual_per_second),
+        lowest: range(|fault| fault.recovery.lowest_per_second),
         memory_kills: done.iter().map(|fault| fault.memory_kills).sum(),
         answers,
         told: done.first().unwrap_or(first).told.clone(),
@@ -135,7 +135,7 @@ impl FaultFigures {
     #[must_use]
     pub fn lost_text(&self) -> String {
         let Some(lost) = self.lost else { return "-".to_owned() };
-        let lost = lost.text(spread::count);
+        let lost = lost.text(range::count);
         format!("{lost}{}", self.again_text())
     }
 
@@ -144,7 +144,7 @@ impl FaultFigures {
         self.sent_again
             .filter(|again| again.max > 0.0)
             .map_or_else(String::new, |again| {
-                format!(", {} sent again", again.text(spread::count))
+                format!(", {} sent again", again.text(range::count))
             })
     }
 
@@ -154,7 +154,7 @@ impl FaultFigures {
         if self.done() == 0 {
             return "-".to_owned();
         }
-        let mut text = spread::recovered(self.seconds, (self.recovered, self.done(), "launches"), self.watched);
+        let mut text = range::recovered(self.seconds, (self.recovered, self.done(), "launches"), self.watched);
         if self.ended > 0 {
             text.push_str(": the server ended");
         }

@@ -18,7 +18,7 @@ pub mod footprint;
 pub mod html;
 pub mod intervals;
 pub mod ranking;
-pub mod spread;
+pub mod range;
 pub mod terminal;
 pub mod units;
 

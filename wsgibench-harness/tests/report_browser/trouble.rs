@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use wsgibench_harness::{
     report::{
         endurance::{self, Growth},
-        faults, footprint, html, spread, units,
+        faults, footprint, html, range, units,
     },
     store::record::{CaseOutcome, RunRecord},
 };
@@ -217,7 +217,7 @@ pub(crate) fn endurance_and_footprint_are_those_of_the_record() {
     let burst = endurance::burst(case("burst")).unwrap();
     assert_eq!(rows[0][1], "5.0 s in 10 of 12 rounds, else not within 9.0 s");
     assert_eq!(rows[0][3], units::time(burst.worst_ns.median));
-    assert_eq!(rows[0][4], spread::count(3.0));
+    assert_eq!(rows[0][4], range::count(3.0));
     assert_eq!(
         cells("slow-clients")[0],
         json!([

@@ -12,7 +12,7 @@ use crate::{
         faults,
         figures::Figures,
         intervals,
-        spread::{self, Spread},
+        range::{self, LaunchRange},
         units::float_len,
     },
     store::record::{RunRecord, Sample},
@@ -76,7 +76,7 @@ fn marks(items: &[&Item]) -> Vec<Mark> {
     found
         .into_iter()
         .filter_map(|(text, moments)| {
-            let x = Spread::of(moments.into_iter())?.median;
+            let x = LaunchRange::of(moments.into_iter())?.median;
             Some(Mark { x, text })
         })
         .collect()
@@ -85,7 +85,7 @@ fn marks(items: &[&Item]) -> Vec<Mark> {
 fn said(marks: &[Mark]) -> String {
     let each: Vec<String> = marks
         .iter()
-        .map(|mark| format!("{} at {}", mark.text, spread::seconds(mark.x)))
+        .map(|mark| format!("{} at {}", mark.text, range::seconds(mark.x)))
         .collect();
     if each.is_empty() {
         return String::new();
@@ -114,7 +114,7 @@ fn timeline(items: &[&Item], scenario: &str, param: &str) -> Vec<Chart> {
         title: format!("{title}, {param}"),
         about: format!(
             "Pieces of {} of a round, each at its start; the mean over launches.",
-            spread::seconds(float_len(width) / 10.0)
+            range::seconds(float_len(width) / 10.0)
         ),
         param: Some(param.to_owned()),
         kind: Kind::Lines,

@@ -4,7 +4,7 @@ use super::table::{Table, numeric_column, text_column};
 use crate::{
     report::{
         endurance::{self, Growth},
-        footprint, spread, units,
+        footprint, range, units,
     },
     store::record::RunRecord,
 };
@@ -51,7 +51,7 @@ fn bursts(run: &RunRecord) -> Table {
             found.recovered_text(),
             units::time(found.usual_ns.median),
             units::time(found.worst_ns.median),
-            found.errors.text(spread::count),
+            found.errors.text(range::count),
             found.rounds.to_string(),
         ])
     };

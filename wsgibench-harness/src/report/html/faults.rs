@@ -14,7 +14,7 @@ use crate::{
         faults::{self, Course, FaultFigures},
         figures::Figures,
         ranking::server_of,
-        spread::{self, Spread},
+        range::{self, LaunchRange},
         units,
     },
     store::record::{CaseOutcome, CaseRecord, FaultRecord, RunRecord},
@@ -150,7 +150,7 @@ fn rows(run: &RunRecord, case: &CaseRecord, figures: &Figures) -> Vec<Row> {
         .into_iter()
         .map(|fault| {
             let (course, look) = course(&fault);
-            let both = |spread: Option<Spread>| spread.map_or_else(dash, |s| s.text(rate));
+            let both = |range: Option<LaunchRange>| range.map_or_else(dash, |s| s.text(rate));
             let why = fault.not_done_text().unwrap_or_default();
             Row {
                 course,
@@ -287,18 +287,18 @@ fn cells(fault: &FaultRecord) -> [String; 11] {
     let recovery = &fault.recovery;
     let of_done = |text: String| if faults::done(fault) { text } else { dash() };
     let recovered = match recovery.recovered_after_seconds {
-        Some(seconds) => spread::seconds(seconds),
+        Some(seconds) => range::seconds(seconds),
         None if fault.server_ended => "never: the server ended".into(),
         None => "not while it was watched".into(),
     };
     [
         fault.action.clone(),
-        spread::seconds(fault.at_seconds),
-        spread::seconds(fault.took_seconds),
+        range::seconds(fault.at_seconds),
+        range::seconds(fault.took_seconds),
         of_done(units::grouped(recovery.requests_lost)),
         of_done(units::grouped(recovery.requests_sent_again)),
         of_done(recovered),
-        of_done(spread::seconds(recovery.watched_seconds)),
+        of_done(range::seconds(recovery.watched_seconds)),
         of_done(rate(recovery.lowest_per_second)),
         of_done(units::grouped(fault.memory_kills)),
         if fault.answers.is_empty() {

@@ -1,8 +1,8 @@
-//! Smallest, middle and largest of a few launches: what is told where an interval would say too much.
+//! Minimum, median and maximum of a few launches, for figures that are too few for an interval.
 
-/// Smallest, middle and largest of some values.
+/// Minimum, median and maximum of a figure over launches.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Spread {
+pub struct LaunchRange {
     /// Smallest.
     pub min: f64,
     /// Median.
@@ -11,7 +11,7 @@ pub struct Spread {
     pub max: f64,
 }
 
-impl Spread {
+impl LaunchRange {
     /// `None` of no values.
     #[must_use]
     pub fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
@@ -60,7 +60,7 @@ pub fn seconds(seconds: f64) -> String {
 }
 
 /// When something was as before, in words: `back` are the seconds of those launches in which it was.
-pub(super) fn recovered(back: Option<Spread>, (count, of, what): (usize, usize, &str), watched: f64) -> String {
+pub(super) fn recovered(back: Option<LaunchRange>, (count, of, what): (usize, usize, &str), watched: f64) -> String {
     let never = if watched > 0.0 {
         format!("not within {}", seconds(watched))
     } else {
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn ends_only_where_they_differ_as_they_are_written() {
-        let of = |values: &[f64]| Spread::of(values.iter().copied());
+        let of = |values: &[f64]| LaunchRange::of(values.iter().copied());
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[3.0, 1.0, 9.0]).unwrap().text(count), "3 (1 to 9)");
         assert_eq!(of(&[2.01, 2.04]).unwrap().text(seconds), "2.0 s");
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn what_was_hardly_watched_is_not_called_slow() {
-        let back = Spread::of([0.2, 0.8].into_iter());
+        let back = LaunchRange::of([0.2, 0.8].into_iter());
         assert_eq!(recovered(back, (2, 2, "launches"), 0.0), "0.5 s (0.2 s to 0.8 s)");
         assert_eq!(
             recovered(back, (2, 3, "launches"), 8.0),
