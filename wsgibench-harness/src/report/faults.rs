@@ -177,7 +177,7 @@ impl FaultFigures {
         };
         let mut text = format!(
             "{} lost{}, recovered: {}; usual rate {} req/s, lowest {}",
-            self.lost.map_or_else(String::new, |lost| lost.text(spread::count)),
+            self.lost.map_or_else(String::new, |lost| lost.text(range::count)),
             self.again_text(),
             self.recovered_text(),
             units::rate(usual.median),

@@ -17,8 +17,8 @@ pub mod footprint;
 #[cfg(feature = "html")]
 pub mod html;
 pub mod intervals;
-pub mod ranking;
 pub mod range;
+pub mod ranking;
 pub mod terminal;
 pub mod units;
 
