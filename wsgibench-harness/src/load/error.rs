@@ -11,8 +11,8 @@ pub enum LoadError {
     InvalidPlan(String),
     /// More descriptors are needed than this process may have.
     #[error(
-        "{needed} open files are needed and the hard limit is {hard}: raise it (`ulimit -Hn {needed}` as root, or \
-         LimitNOFILE= of the service) or ask for fewer connections"
+        "the load generator needs {needed} open files and the hard limit of this process is {hard}; raise it \
+         (`ulimit -Hn {needed}` as root, or LimitNOFILE= of the service) or use fewer connections"
     )]
     Descriptors {
         /// Wanted.

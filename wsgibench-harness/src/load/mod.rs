@@ -31,6 +31,7 @@ pub use error::LoadError;
 pub use fault::{Action, Fault};
 pub use model::{Arrivals, Load, Model, Stage};
 pub use plan::{KeepAlive, LoadPlan, Stripe, Target};
+pub(crate) use preflight::raise_descriptors;
 pub use preflight::{Notice, Topic, preflight};
 pub use request::{Body, Check, Request, Values};
 pub use result::{

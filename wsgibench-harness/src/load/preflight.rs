@@ -41,7 +41,7 @@ pub enum Topic {
 /// A plan that contradicts itself, too few descriptors, or fewer ports than simultaneous connections.
 pub fn preflight(plan: &LoadPlan) -> Result<Vec<Notice>, LoadError> {
     plan.validate()?;
-    raise_descriptors(plan)?;
+    raise_descriptors(&plan.load)?;
     let mut notices = Vec::new();
     let connections = simultaneous(&plan.load);
     if let Some(available) = port_range() {
@@ -85,11 +85,14 @@ pub fn preflight(plan: &LoadPlan) -> Result<Vec<Notice>, LoadError> {
     Ok(notices)
 }
 
-/// Raises the soft limit of descriptors when the load needs more.
-pub(crate) fn raise_descriptors(plan: &LoadPlan) -> Result<(), LoadError> {
+/// Raises the soft limit of open files where the load needs more.
+///
+/// # Errors
+/// [`LoadError::Descriptors`] when the hard limit is too low.
+pub(crate) fn raise_descriptors(load: &Load) -> Result<(), LoadError> {
     // Connections that linger until the server closes overlap with the ones that replace them.
-    let connections = simultaneous(&plan.load);
-    let spare = if plan.load.keep_alive == KeepAlive::Always {
+    let connections = simultaneous(load);
+    let spare = if load.keep_alive == KeepAlive::Always {
         connections / 8
     } else {
         connections

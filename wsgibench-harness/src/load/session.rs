@@ -1,4 +1,4 @@
-//! A load that is under way: connections open, workers running, rounds on demand.
+//! A running declared load: open connections, running workers, rounds on demand.
 
 use std::{
     sync::{
@@ -26,11 +26,11 @@ use super::{
 };
 use crate::panics;
 
-/// From the order to begin to the beginning: time enough for every worker to take the order.
+/// From the command to the start of a phase: long enough for every worker to receive it.
 const LEAD: Duration = Duration::from_millis(2);
-/// How long a worker may be late with its report before it is taken for lost.
+/// How late a worker's report may be before the worker counts as lost.
 const GRACE: Duration = Duration::from_secs(20);
-/// How long the opening of the first connections may keep the load from beginning.
+/// How long opening the initial connections may delay the load.
 const OPENING: Duration = Duration::from_secs(5);
 
 /// An edge of a round.
@@ -42,8 +42,8 @@ pub enum Edge {
     End,
 }
 
-/// A load that is under way. Between rounds closed loops go on (unnoted), so that every round finds the server as the
-/// one before left it; open loads and users pause.
+/// A running load. Between rounds closed loops continue (unrecorded), so that every round finds the server as the
+/// previous one left it; open loads and users pause.
 #[derive(Debug)]
 pub struct Session {
     plan: Arc<LoadPlan>,
@@ -64,7 +64,7 @@ impl Session {
     /// error: it shows in the results.
     pub fn start(plan: &LoadPlan) -> Result<Self, LoadError> {
         plan.validate()?;
-        preflight::raise_descriptors(plan)?;
+        preflight::raise_descriptors(&plan.load)?;
         let plan = Arc::new(plan.clone());
         let mix = Arc::new(Mix::new(&plan.load, &plan.target, plan.seed)?);
         let clock = Clock::start();
@@ -115,7 +115,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Offers the load for a time without noting it.
+    /// Offers the load for a time without recording it.
     ///
     /// # Errors
     /// A fault in the engine or of the system; see [`LoadError`].
@@ -148,7 +148,7 @@ impl Session {
         Ok(self.result(tallies)?.counts)
     }
 
-    /// One measured round. Blocks until it has ended.
+    /// Runs one measured round. Blocks until it has ended.
     ///
     /// # Errors
     /// As [`warm_up`](Self::warm_up).
@@ -267,7 +267,7 @@ impl Session {
         let deadline = Instant::now() + patience;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            // In slices, so that a worker that has panicked is noticed soon.
+            // In slices, so that a worker that panicked is noticed soon.
             match self.reports.recv_timeout(left.min(Duration::from_millis(500))) {
                 Ok(Report::Phase(tally)) => return Ok(Some(*tally)),
                 Ok(Report::Failed(error)) => return Err(error),
@@ -341,12 +341,12 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // Whoever drops a session unfinished is not interested in how its workers end.
+        // A dropped session has no one to report errors to.
         let _ = self.end_workers();
     }
 }
 
-/// Worker `index` of `workers` within a stripe of the load.
+/// Returns the stripe of worker `index` of `workers` within a stripe of the load.
 pub(super) fn worker_stripe(stripe: Stripe, index: usize, workers: usize) -> Stripe {
     let index = u32::try_from(index).unwrap_or(0);
     let workers = u32::try_from(workers).unwrap_or(1);
@@ -356,7 +356,7 @@ pub(super) fn worker_stripe(stripe: Stripe, index: usize, workers: usize) -> Str
     }
 }
 
-/// The body of a worker's thread.
+/// Runs a worker on its thread.
 fn work(order: WorkerConfig, cpu: Option<usize>) {
     let reports = order.reports.clone();
     let pinned = cpu.map_or(Ok(()), pin);

@@ -1,9 +1,9 @@
-//! One round out of slices: the load rested in between, while another server had its turn.
+//! Joins the slices of a round. Between slices the load paused while another server was loaded.
 
 use super::result::{Connections, Latency, RoundResult, Second};
 
-/// Joins the slices of one round of closed loops; `None` of none. What happened between slices is in no figure: the
-/// seconds are those of load, and so are those of the series.
+/// Joins the slices of one round of closed loops; `None` for no slices. Time between slices is in no figure: seconds are
+/// seconds of load, in the series as well.
 #[must_use]
 pub fn join(slices: &[RoundResult]) -> Option<RoundResult> {
     let (first, rest) = slices.split_first()?;
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_add_up_and_connections_do_not() {
+    fn joined_slices_sum_requests_and_not_connections() {
         let round = join(&[slice(100, 1, 1_000), slice(50, 0, 3_000), slice(10, 2, 3_000)]).expect("slices");
         assert_eq!((round.counts.done, round.counts.failed), (160, 3));
         assert!(round.counts.adds_up());
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_series_has_seconds_of_load() {
+    fn joined_series_has_seconds_of_load() {
         let slices: Vec<RoundResult> = (1..=6).map(|n| slice(n, 0, n * 1_000)).collect();
         let series = join(&slices).expect("slices").series;
         let figures: Vec<(f64, u64)> = series.iter().map(|second| (second.at, second.done)).collect();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_makes_no_round() {
+    fn no_slices_make_no_round() {
         assert!(join(&[]).is_none());
     }
 }

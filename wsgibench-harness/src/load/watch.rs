@@ -1,4 +1,4 @@
-//! A look at a running session from elsewhere.
+//! Live figures of a running session, for other threads.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -6,7 +6,7 @@ use mio::Waker;
 
 use super::worker::LiveCell;
 
-/// Figures of the round that is on.
+/// Live figures of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Live {
     /// Right answers so far.
@@ -21,7 +21,7 @@ pub struct Live {
     pub active: u64,
 }
 
-/// Looks at a session from another thread, or ends its round early. Cheap to clone.
+/// A handle to read a session's live figures from another thread, or to end its round early. Cheap to clone.
 #[derive(Clone)]
 pub struct Watch {
     workers: Arc<[(Arc<LiveCell>, Waker)]>,
@@ -53,7 +53,7 @@ impl Watch {
         }
     }
 
-    /// The figures of the round that is on, or of the last one.
+    /// Returns the figures of the current round, or of the last one.
     #[must_use]
     pub fn live(&self) -> Live {
         self.workers.iter().fold(Live::default(), |sum, (cell, _)| Live {
@@ -65,7 +65,7 @@ impl Watch {
         })
     }
 
-    /// Ends the round that is on, and every later one, at once; each returns what it has.
+    /// Ends the current round and every later one immediately; each returns the figures so far.
     pub fn cancel(&self) {
         self.stop(u64::MAX);
     }

@@ -1,4 +1,4 @@
-//! A burst in a schedule: how long until the latency is as before? Pure.
+//! Time until the latency recovers after a burst in a schedule. Pure.
 
 use crate::{
     load::{Load, Model, Second, Stage},
@@ -16,7 +16,7 @@ const ABOVE: u64 = 5_000_000;
 /// for so many seconds on end.
 const HOLD: usize = 2;
 
-/// What a burst did, if the load has one: three stages or more, of which a later one is far above the first and another comes back.
+/// Returns the effect of a burst; `None` for a load without one (three or more stages that rise far above the first and come back).
 pub(super) fn of_round(load: &Load, series: &[Second]) -> Option<BurstRecord> {
     let Model::Open { stages, .. } = &load.model else {
         return None;
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_until_it_is_as_before() {
+    fn recovery_time_after_a_burst() {
         let found = of_round(&load(), &series(&[10, 10, 12, 400, 900, 800, 300, 15, 11, 10, 10])).unwrap();
         assert!((found.from_seconds - 3.0).abs() < 1e-9 && (found.until_seconds - 5.0).abs() < 1e-9);
         assert_eq!((found.usual_p99_ns, found.worst_p99_ns), (10_000_000, 900_000_000));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_burst() {
+    fn schedules_without_a_burst() {
         let seconds = Some(Duration::from_secs(2));
         let twenty = series(&[10; 20]);
         for stages in [

@@ -1,7 +1,8 @@
-//! What can this server do? A search for the highest rate that holds, before a load whose rates are shares of it.
+//! Searches for a server's capacity, the highest rate it sustains, before a load whose rates are shares of it.
 
 use std::time::Duration;
 
+use super::{interrupt::Interrupt, launch::LaunchFailure};
 use crate::load::{Load, LoadPlan, Model, RoundResult, Session, Stage};
 
 /// Connections of the closed loop that gives a first guess.
@@ -15,21 +16,25 @@ const PROBES: u32 = 6;
 const ANSWERED: f64 = 0.98;
 /// and 99 % of it within this time: a queue that grows for a second at 10 % over capacity ends at this length.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// What a trial, which measures nothing, takes for the capacity.
+/// Capacity assumed in a trial, which measures nothing.
 const TRIAL: f64 = 100.0;
 
-/// What a search takes at most.
+/// Longest duration of a search.
 pub(super) const TIME: Duration = Duration::from_millis(1_500 + 1_200 * PROBES as u64);
 
-/// The load with its rates in requests per second, and the capacity that they are shares of; as it is where they are no shares.
+/// Returns the load with its rates in requests per second, and the capacity that they are shares of; other loads are unchanged.
 ///
 /// # Errors
-/// The engine's, or no rate that holds.
-pub(super) fn resolve(plan: &LoadPlan, trial: bool) -> Result<(Load, Option<f64>), String> {
+/// The engine's, no rate that holds, or [`LaunchFailure::Interrupted`]: Ctrl-C ends the probe under way.
+pub(super) fn resolve(
+    plan: &LoadPlan,
+    trial: bool,
+    interrupt: &Interrupt,
+) -> Result<(Load, Option<f64>), LaunchFailure> {
     if !plan.load.of_capacity {
         return Ok((plan.load.clone(), None));
     }
-    let capacity = if trial { TRIAL } else { find(plan)? };
+    let capacity = if trial { TRIAL } else { find(plan, interrupt)? };
     Ok((scaled(&plan.load, capacity), Some(capacity)))
 }
 
@@ -45,7 +50,7 @@ fn scaled(load: &Load, capacity: f64) -> Load {
     load
 }
 
-fn find(asked: &LoadPlan) -> Result<f64, String> {
+fn find(asked: &LoadPlan, interrupt: &Interrupt) -> Result<f64, LaunchFailure> {
     let load = &asked.load;
     let like = |model: Model| Load {
         requests: load.requests.clone(),
@@ -53,7 +58,7 @@ fn find(asked: &LoadPlan) -> Result<f64, String> {
         timeout: load.timeout,
         ..Load::new(model)
     };
-    let probe = |load: Load, (warm_up, length): (Duration, Duration)| -> Result<RoundResult, String> {
+    let probe = |load: Load, (warm_up, length): (Duration, Duration)| -> Result<RoundResult, LaunchFailure> {
         let plan = LoadPlan {
             load,
             warm_up,
@@ -61,10 +66,22 @@ fn find(asked: &LoadPlan) -> Result<f64, String> {
             measurement_time: length,
             ..asked.clone()
         };
-        let mut session = Session::start(&plan).map_err(|e| e.to_string())?;
-        session.warm_up(warm_up).map_err(|e| e.to_string())?;
-        let result = session.round(length).map_err(|e| e.to_string())?;
-        session.finish().map_err(|e| e.to_string())?;
+        let mut session = Session::start(&plan)?;
+        let canceller = session.canceller();
+        interrupt.on_first(Some(Box::new(move || canceller.cancel())));
+        let result = (|| {
+            if interrupt.asked() {
+                return Err(LaunchFailure::Interrupted);
+            }
+            session.warm_up(warm_up)?;
+            Ok(session.round(length)?)
+        })();
+        interrupt.on_first(None);
+        let result = result?;
+        session.finish()?;
+        if interrupt.asked() {
+            return Err(LaunchFailure::Interrupted);
+        }
         Ok(result)
     };
     let closed = probe(
@@ -76,7 +93,9 @@ fn find(asked: &LoadPlan) -> Result<f64, String> {
     #[expect(clippy::cast_precision_loss, reason = "requests of a second")]
     let guess = closed.counts.done as f64 / closed.seconds.max(1e-9);
     if guess <= 0.0 {
-        return Err("its capacity cannot be found: nothing was answered in a second".to_owned());
+        return Err(LaunchFailure::Said(
+            "failed to find the server's capacity: it answered nothing in one second".to_owned(),
+        ));
     }
     let (max_connections, arrivals) = match &load.model {
         Model::Open {
@@ -86,7 +105,7 @@ fn find(asked: &LoadPlan) -> Result<f64, String> {
         } => (*max_connections, stages.first().map(|s| s.arrivals).unwrap_or_default()),
         Model::Closed { .. } | Model::Users { .. } => (1_000, crate::load::Arrivals::default()),
     };
-    search::<String>(guess, PROBES, |rate| {
+    search::<LaunchFailure>(guess, PROBES, |rate| {
         let stage = Stage {
             arrivals,
             ..Stage::constant(rate, None)
@@ -98,10 +117,14 @@ fn find(asked: &LoadPlan) -> Result<f64, String> {
         });
         Ok(holds(&probe(open, PROBE)?))
     })?
-    .ok_or_else(|| format!("its capacity cannot be found: not even a tenth of {guess:.0} requests a second hold"))
+    .ok_or_else(|| {
+        LaunchFailure::Said(format!(
+            "failed to find the server's capacity: it kept up with no rate down to a tenth of {guess:.0} requests per second"
+        ))
+    })
 }
 
-/// Whether the server kept up with the schedule.
+/// Returns whether the server kept up with the schedule.
 #[expect(clippy::cast_precision_loss, reason = "requests of a second")]
 fn holds(round: &RoundResult) -> bool {
     let counts = &round.counts;
@@ -109,7 +132,7 @@ fn holds(round: &RoundResult) -> bool {
     counts.done as f64 >= ANSWERED * counts.offered as f64 && round.response_time.quantile(0.99).ns <= patience
 }
 
-/// Bisects from a guess; the highest rate that held.
+/// Bisects from a guess and returns the highest rate that held.
 fn search<E>(guess: f64, probes: u32, mut holds: impl FnMut(f64) -> Result<bool, E>) -> Result<Option<f64>, E> {
     let (mut low, mut high) = (None, None::<f64>);
     let mut rate = guess * 0.9;

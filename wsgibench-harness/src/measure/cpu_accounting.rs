@@ -6,7 +6,7 @@ use super::{
     process_cpu::ProcessCpu,
 };
 use crate::{
-    sandbox::{Launch, Usage},
+    sandbox::{Launch, Usage, own_throttled_seconds},
     store::record::CompanionUsage,
 };
 
@@ -15,6 +15,8 @@ pub(super) struct UsageSnapshot {
     pub(super) usage: Option<Usage>,
     companions: Vec<(String, Usage)>,
     pub(super) ticks: CpuTicks,
+    /// Time for which a CPU quota stopped this process's control group.
+    own_throttled: f64,
 }
 
 impl UsageSnapshot {
@@ -23,6 +25,7 @@ impl UsageSnapshot {
             usage: launch.usage().ok(),
             companions: launch.companion_usage(),
             ticks: environment::cpu_ticks(&plan.load_cpus),
+            own_throttled: own_throttled_seconds(),
         }
     }
 }
@@ -42,6 +45,8 @@ pub(super) struct Account {
     /// CPU time of the server; `None` if its cgroup was not readable.
     pub(super) cpu: Option<CpuSeconds>,
     pub(super) companions: Vec<CompanionUsage>,
+    /// Seconds for which a CPU quota stopped the harness's own control group.
+    pub(super) own_throttled: f64,
     pub(super) steal_share: f64,
     pub(super) neighbour_share: f64,
     /// The busiest other processes, formatted for display.
@@ -60,6 +65,7 @@ impl Account {
         Self {
             cpu,
             companions: companions(before, after),
+            own_throttled: (after.own_throttled - before.own_throttled).max(0.0),
             ..Self::default()
         }
     }
@@ -85,6 +91,7 @@ impl Account {
 
     /// Adds the usage of another slice. The sum is unknown (`None`) if either part is.
     pub(super) fn add(&mut self, slice: Self) {
+        self.own_throttled += slice.own_throttled;
         self.cpu = self.cpu.zip(slice.cpu).map(|(a, b)| CpuSeconds {
             total: a.total + b.total,
             user: a.user + b.user,

@@ -1,4 +1,4 @@
-//! Set-up and tear-down of a scenario: what its hooks may do with a launch.
+//! Runs the set-up and tear-down hooks of a scenario.
 
 use std::{future::Future, pin::Pin, rc::Rc, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     sandbox::{ExecOutput, Launch},
 };
 
-/// How long a hook may take.
+/// Timeout of a hook.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 struct Access(Rc<Launch>);
@@ -81,7 +81,7 @@ pub(super) fn run(
                 Err(LaunchFailure::Said(text))
             }
         };
-        // What a broken-off hook leaves behind is the user's, too.
+        // Dropping an interrupted hook runs user code, too.
         let _ = panics::catch_panic(move || drop(running));
         ended
     })

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks, the second insists.
+//! Ctrl-C: the first stops the round, the second cleans up and exits, the third exits at once.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -15,6 +15,25 @@ pub const INTERRUPTED_STATUS: i32 = 130;
 
 type Hook = Box<dyn Fn() + Send>;
 
+/// What an interrupt leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reaction {
+    Ask,
+    CleanUp,
+    Leave,
+}
+
+impl Reaction {
+    /// The reaction to an interrupt that came after so many others.
+    fn to(earlier: usize) -> Self {
+        match earlier {
+            0 => Self::Ask,
+            1 => Self::CleanUp,
+            _ => Self::Leave,
+        }
+    }
+}
+
 /// Counts interrupts and wakes whoever is busy.
 #[derive(Clone, Default)]
 pub struct Interrupt {
@@ -29,23 +48,35 @@ struct Inner {
 
 impl Interrupt {
     /// Listens for SIGINT and SIGTERM. The first stops the running round and keeps what was measured; the second runs
-    /// `insist` (clean-up that cannot wait) and ends the process.
+    /// `insist` (clean-up that cannot wait) and ends the process; the third ends it at once, even during that clean-up.
     ///
     /// # Errors
     /// When the handler cannot be installed.
-    pub fn listen(insist: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+    pub fn listen(insist: impl Fn() + Send + Sync + 'static) -> std::io::Result<Self> {
         let this = Self::default();
+        let insist = Arc::new(insist);
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let inner = Arc::clone(&this.inner);
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for _ in signals.forever() {
-                if inner.seen.fetch_add(1, Ordering::SeqCst) == 0 {
-                    if let Some(hook) = &*inner.hook.lock().unwrap_or_else(PoisonError::into_inner) {
-                        hook();
+                match Reaction::to(inner.seen.fetch_add(1, Ordering::SeqCst)) {
+                    Reaction::Ask => {
+                        if let Some(hook) = &*inner.hook.lock().unwrap_or_else(PoisonError::into_inner) {
+                            hook();
+                        }
                     }
-                } else {
-                    insist();
-                    std::process::exit(INTERRUPTED_STATUS);
+                    // On a thread of its own: the third must be heard while clean-up is under way.
+                    Reaction::CleanUp => {
+                        let insist = Arc::clone(&insist);
+                        let clean_up = std::thread::Builder::new().name("clean-up".to_owned()).spawn(move || {
+                            insist();
+                            std::process::exit(INTERRUPTED_STATUS);
+                        });
+                        if clean_up.is_err() {
+                            std::process::exit(INTERRUPTED_STATUS);
+                        }
+                    }
+                    Reaction::Leave => std::process::exit(INTERRUPTED_STATUS),
                 }
             }
         })?;
@@ -61,5 +92,19 @@ impl Interrupt {
     /// What to do at the first interrupt, besides remembering it; replaces the last hook.
     pub fn on_first(&self, hook: Option<Hook>) {
         *self.inner.hook.lock().unwrap_or_else(PoisonError::into_inner) = hook;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn third_interrupt_does_not_wait_for_clean_up() {
+        let reactions: Vec<Reaction> = (0..4).map(Reaction::to).collect();
+        assert_eq!(
+            reactions,
+            [Reaction::Ask, Reaction::CleanUp, Reaction::Leave, Reaction::Leave]
+        );
     }
 }

@@ -19,7 +19,7 @@ use super::{
     driver::Driver,
     environment,
     event::Event,
-    fault_injection::{self, Drill},
+    fault_injection::{self, FaultInjector},
     feature_requirements,
     interrupt::Interrupt,
     job::{Ready, RunPlan, Timing},
@@ -35,7 +35,7 @@ use crate::{
     load::{Edge, LoadError, LoadPlan, RoundResult, Stripe, Target, preflight},
     sandbox::Launch,
     stats::{Slope, slope},
-    store::record::{Ceilings, LaunchRecord, RoundRecord, ServerSecond},
+    store::record::{Ceilings, Finding, LaunchRecord, RoundRecord, ServerSecond, ValidityLevel},
 };
 
 /// What a launch needs beside its job.
@@ -102,6 +102,15 @@ impl LaunchContext<'_> {
         } = opened;
         let mut keep = |mut round: RoundRecord| {
             round.background_clients = slow_clients.as_ref().map(SlowClients::look).unwrap_or_default();
+            if let Some(text) = slow_clients.as_ref().and_then(SlowClients::missing) {
+                round.validity.add(Finding {
+                    check: "slow_clients".to_owned(),
+                    level: ValidityLevel::Suspect,
+                    value: 1.0,
+                    threshold: 0.0,
+                    text: text.to_owned(),
+                });
+            }
             round.capacity_per_second = capacity;
             keep(round)
         };
@@ -162,7 +171,7 @@ impl LaunchContext<'_> {
             notes(notice.text);
         }
         // Only now: whoever is asked first must find the server as it is without company.
-        let (load, capacity) = capacity::resolve(&plan, self.order.test_mode).map_err(LaunchFailure::Said)?;
+        let (load, capacity) = capacity::resolve(&plan, self.order.test_mode, self.interrupt)?;
         plan.load = load;
         let slow_clients = SlowClients::spawn(&plan.load.background_clients, &plan.target)
             .map_err(|error| LaunchFailure::Said(format!("slow clients cannot be had: {error}")))?;
@@ -198,9 +207,9 @@ impl LaunchContext<'_> {
                 return Ok(());
             }
             let nothing = round.load.counts.done == 0;
-            let drilled = !round.faults.is_empty();
+            let injected = !round.faults.is_empty();
             keep(round)?;
-            if drilled {
+            if injected {
                 // Its end, or its silence, is the result.
                 return Ok(());
             }
@@ -230,11 +239,11 @@ impl LaunchContext<'_> {
         let emit = self.emit;
         let job = &ready.job;
         let (fault_injection, over) = (
-            Drill::new(job.case.work.load(), launch, self.runtime, &job.spec),
+            FaultInjector::new(job.case.work.load(), launch, self.runtime, &job.spec),
             AtomicBool::new(false),
         );
         let watched = driver.watch();
-        let mut drilled = Ok(fault_injection::Drilled::default());
+        let mut injected = Ok(fault_injection::FaultOutcome::default());
         let look = || UsageSnapshot::at(launch, self.order);
         let mut edges = (None, None);
         let programs = ProcessCpu::now();
@@ -263,7 +272,7 @@ impl LaunchContext<'_> {
                     },
                 );
             });
-            let drilling = scope.spawn(|| fault_injection.run(&watched, &over));
+            let injecting = scope.spawn(|| fault_injection.run(&watched, &over));
             // The server's account is read at the very edges of the round.
             let result = driver.round_observed(length, &mut |edge| match edge {
                 Edge::Start => {
@@ -275,11 +284,11 @@ impl LaunchContext<'_> {
             done.store(true, Ordering::Relaxed);
             looking.thread().unpark();
             over.store(true, Ordering::Relaxed);
-            drilled = fault_injection::Drilled::of_thread(drilling.join());
+            injected = fault_injection::FaultOutcome::of_thread(injecting.join());
             result
         });
         let load = result?;
-        let drilled = drilled?;
+        let injected = injected?;
         let samples = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
         let account = match edges {
             (Some(before), Some(after)) => Account::between(&before, &after).with_machine_load(
@@ -292,7 +301,7 @@ impl LaunchContext<'_> {
             _ => Account::default(),
         };
         let mut record = self.record(index, load, account, samples, launch.address(), ready);
-        drilled.enter(&mut record, launch.is_alive());
+        injected.enter(&mut record, launch.is_alive());
         Ok(record)
     }
 
@@ -320,6 +329,7 @@ impl LaunchContext<'_> {
             steal_share: account.steal_share,
             neighbour_share: account.neighbour_share,
             neighbours: account.neighbours,
+            own_throttled: account.own_throttled,
             shared_cpus: self.order.shared_cpus,
             published_port: self.published_port && !runs_already,
             runs_already,

@@ -1,4 +1,4 @@
-//! Looks at the server a few times a second while a round runs.
+//! Samples the server's resource usage a few times a second during a round.
 
 use std::{
     sync::{
@@ -10,17 +10,17 @@ use std::{
 
 use crate::{sandbox::Usage, store::record::ServerSecond};
 
-/// Time between looks: often enough for a live line and a memory mean, rare enough to cost nothing.
+/// Sampling interval: short enough for a live line and a memory mean, long enough to cost nothing.
 const TICK: Duration = Duration::from_millis(200);
 
-/// What the looks gave.
+/// Samples of a round.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Samples {
     /// About one a second.
     pub(super) series: Vec<ServerSecond>,
-    /// Mean of all looks, bytes.
+    /// Mean of all samples, bytes.
     pub(super) memory_mean: u64,
-    /// Highest of all looks, bytes.
+    /// Largest sample, bytes.
     pub(super) memory_peak: u64,
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_become_seconds() {
+    fn samples_are_summarized_per_second() {
         let looks: Vec<(f64, Usage)> = (0..=10_u32)
             .map(|i| {
                 let usage = Usage {

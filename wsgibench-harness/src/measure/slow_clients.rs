@@ -1,4 +1,4 @@
-//! Slow clients in the background of a load: one thread that gives each of them its little share at every tick.
+//! Slow clients in the background of a load: one thread moves each client's share of bytes at every tick.
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},
@@ -11,6 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+
 use crate::{
     load::{Slow, SlowKind, Target},
     store::record::SlowRecord,
@@ -18,25 +21,28 @@ use crate::{
 
 /// Time between the shares.
 const TICK: Duration = Duration::from_millis(50);
-/// How long a connection may take to be made.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How long a connection may take to be made; a full backlog answers after a second or three.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the load waits for all of them to connect.
+const GATHERING: Duration = Duration::from_secs(5);
 /// How long the clients are there before the load begins, so that it meets a server that has them all.
 const SETTLING: Duration = Duration::from_secs(1);
 /// Receive buffer of a reader: the kernel must not take in for it what it does not read.
 const BUFFER: usize = 4_096;
 
-/// Slow clients that are there until this is dropped.
+/// Slow clients, connected until this is dropped.
 pub(super) struct SlowClients {
     over: Arc<AtomicBool>,
     seen: Arc<Mutex<Vec<SlowRecord>>>,
+    missing: Option<String>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl SlowClients {
-    /// Opens them, and gives them time to become a burden; nothing where the load has none.
+    /// Connects the slow clients and waits until they are there; `None` for a load without any.
     ///
     /// # Errors
-    /// No thread can be had.
+    /// The thread cannot be started.
     pub(super) fn spawn(slow: &[Slow], target: &Target) -> std::io::Result<Option<Self>> {
         if slow.is_empty() {
             return Ok(None);
@@ -54,15 +60,41 @@ impl SlowClients {
                 thread::sleep(TICK);
             }
         })?;
-        thread::sleep(SETTLING);
-        Ok(Some(Self {
+        let mut clients = Self {
             over,
             seen,
+            missing: None,
             thread: Some(thread),
-        }))
+        };
+        let deadline = Instant::now() + GATHERING;
+        while clients.absent().is_some() && Instant::now() < deadline {
+            thread::sleep(TICK);
+        }
+        thread::sleep(SETTLING);
+        clients.missing = clients.absent();
+        Ok(Some(clients))
     }
 
-    /// How they fare by now.
+    /// Returns the groups whose clients were not all connected when the load began, in words; `None` where all were.
+    pub(super) fn missing(&self) -> Option<&str> {
+        self.missing.as_deref()
+    }
+
+    /// A group counts as there once it is, whoever has finished since.
+    fn absent(&self) -> Option<String> {
+        let seen = self.look();
+        if seen.is_empty() {
+            return Some("no slow client had tried to connect".to_owned());
+        }
+        let short = seen
+            .iter()
+            .filter(|group| group.there + group.finished + group.sent_away < group.wanted)
+            .map(|group| format!("{} of {}", group.there, group.name));
+        let short = short.collect::<Vec<_>>().join(", ");
+        (!short.is_empty()).then(|| format!("only {short} were connected when the load began"))
+    }
+
+    /// Returns the current state of each group.
     pub(super) fn look(&self) -> Vec<SlowRecord> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -89,6 +121,9 @@ struct Group {
 
 struct Client {
     stream: TcpStream,
+    /// The handshake is done.
+    connected: bool,
+    /// When it was asked for; once it is done, when that was.
     since: Instant,
     /// Bytes taken in or given so far.
     moved: u64,
@@ -96,12 +131,13 @@ struct Client {
     begun: usize,
 }
 
-/// What came of a client's turn.
+/// Result of a client's turn.
 #[derive(Debug, PartialEq, Eq)]
 enum Turn {
     Stays,
     Finished,
     SentAway,
+    NotLetIn,
 }
 
 impl Group {
@@ -150,6 +186,10 @@ impl Group {
                     self.sent_away += 1;
                     *place = None;
                 }
+                Turn::NotLetIn => {
+                    self.not_let_in += 1;
+                    *place = None;
+                }
             }
         }
     }
@@ -157,7 +197,7 @@ impl Group {
     fn record(&self) -> SlowRecord {
         SlowRecord {
             name: self.slow.name(),
-            there: self.clients.iter().filter(|client| client.is_some()).count() as u64,
+            there: self.clients.iter().flatten().filter(|client| client.connected).count() as u64,
             wanted: self.slow.count as u64,
             finished: self.finished,
             sent_away: self.sent_away,
@@ -167,19 +207,42 @@ impl Group {
 }
 
 impl Client {
+    /// Begins to connect and does not wait for it, so that a server that stalls meets all clients at once.
     fn arrive(address: SocketAddr) -> std::io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        rustix::net::sockopt::set_socket_recv_buffer_size(&stream, BUFFER)?;
-        stream.set_nonblocking(true)?;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        socket.set_recv_buffer_size(BUFFER)?;
+        match socket.connect(&address.into()) {
+            Err(error) if is_later(&error) || error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+            outcome => outcome?,
+        }
         Ok(Self {
-            stream,
+            stream: socket.into(),
+            connected: false,
             since: Instant::now(),
             moved: 0,
             begun: 0,
         })
     }
 
+    /// Looks whether the handshake has ended, one way or the other.
+    fn shake_hands(&mut self) -> Turn {
+        if !matches!(self.stream.take_error(), Ok(None)) {
+            return Turn::NotLetIn;
+        }
+        if self.stream.peer_addr().is_ok() {
+            self.connected = true;
+            self.since = Instant::now();
+        } else if self.since.elapsed() > CONNECT_TIMEOUT {
+            return Turn::NotLetIn;
+        }
+        Turn::Stays
+    }
+
     fn turn(&mut self, slow: &Slow, head: &[u8]) -> Turn {
+        if !self.connected {
+            return self.shake_hands();
+        }
         if self.begun < head.len() {
             match self.stream.write(&head[self.begun..]) {
                 Ok(n) => self.begun += n,
@@ -266,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_sends_its_body_little_by_little() {
+    fn writer_sends_its_body_slowly() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let slow = [Slow::writers(1, "/up", 1_000).bytes_per_second(500)];
         let slow_clients = SlowClients::spawn(&slow, &target(&listener)).unwrap().unwrap();
@@ -287,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_sent_away_comes_again() {
+    fn disconnected_reader_reconnects() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let slow = [Slow::readers(1, "/down")];
         let slow_clients = SlowClients::spawn(&slow, &target(&listener)).unwrap().unwrap();
@@ -307,7 +370,42 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_gathered_without_need() {
+    fn clients_of_a_stalled_server_connect_side_by_side_and_are_reported() {
+        use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
+        let listener = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&listener, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        // Of 40 clients the backlog takes one or two, and the others hear nothing.
+        listen(&listener, 0).unwrap();
+        let address = SocketAddr::try_from(getsockname(&listener).unwrap()).unwrap();
+        let target = Target {
+            address,
+            host: address.to_string(),
+        };
+        let slow_clients = SlowClients::spawn(&[Slow::readers(40, "/down")], &target)
+            .unwrap()
+            .unwrap();
+        let missing = slow_clients.missing().unwrap();
+        assert!(
+            missing.contains("of 40 slow readers of /down were connected"),
+            "{missing}"
+        );
+        let seen = slow_clients.look();
+        // All of them are on their way: none has been given up to make room for the next.
+        assert_eq!((seen[0].not_let_in, seen[0].sent_away), (0, 0), "{seen:?}");
+    }
+
+    #[test]
+    fn clients_that_connect_are_not_missing() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let slow_clients = SlowClients::spawn(&[Slow::readers(20, "/down")], &target(&listener))
+            .unwrap()
+            .unwrap();
+        assert_eq!(slow_clients.missing(), None);
+        assert_eq!(slow_clients.look()[0].there, 20);
+    }
+
+    #[test]
+    fn load_without_slow_clients_starts_none() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         assert!(SlowClients::spawn(&[], &target(&listener)).unwrap().is_none());
     }

@@ -57,6 +57,8 @@ pub struct RoundContext {
     pub shared_cpus: bool,
     /// The load goes through the published port because the container's address is not routable.
     pub published_port: bool,
+    /// Seconds for which a CPU quota stopped the harness's own control group.
+    pub own_throttled: f64,
     /// The server was not started by this run (`--server-url`).
     pub runs_already: bool,
     /// The server's CPU time and memory are not readable.
@@ -74,6 +76,7 @@ impl Default for RoundContext {
             steal_share: 0.0,
             neighbour_share: 0.0,
             neighbours: Vec::new(),
+            own_throttled: 0.0,
             shared_cpus: false,
             published_port: false,
             runs_already: false,
@@ -386,6 +389,19 @@ fn busiest_processes(programs: &[String]) -> String {
 }
 
 fn machine(load: &RoundResult, context: &RoundContext, find: Find<'_>) {
+    if context.own_throttled > 0.0 {
+        find(
+            "throttled",
+            Invalid,
+            context.own_throttled,
+            0.0,
+            format!(
+                "a CPU quota stopped the load generator for {:.3} s: run without a CPU limit (a pod's `limits.cpu`, \
+                 `docker run --cpus`), or with whole CPUs by a CPU set",
+                context.own_throttled
+            ),
+        );
+    }
     let delay = load.run_queue_delay_seconds / load.seconds.max(1e-9);
     if delay > 0.1 {
         let level = if delay > 0.3 { Invalid } else { Suspect };

@@ -38,6 +38,8 @@ pub use owner::Owner;
 pub use prepared::PreparedServer;
 pub use usage::Usage;
 
+pub(crate) use cgroup::{own_cpu_quota, own_throttled_seconds};
+
 /// For the command that shows and removes what is ours in the engine.
 #[cfg(feature = "docker")]
 pub(crate) use self::{

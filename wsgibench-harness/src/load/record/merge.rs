@@ -1,4 +1,4 @@
-//! From the notes of all workers to the result of a round.
+//! Merges the figures of all workers into the result of a round.
 
 use super::{
     super::{
@@ -9,18 +9,18 @@ use super::{
     Tally,
 };
 
-/// What the notes alone do not say.
+/// Properties of the load that the figures do not contain.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Circumstances<'a> {
-    /// By number of the check.
+    /// By index of the check.
     pub(crate) check_names: &'a [String],
-    /// The load follows a schedule of requests.
+    /// The load is an arrival schedule of requests.
     pub(crate) open: bool,
-    /// The load is one of users.
+    /// The load is users who arrive on a schedule.
     pub(crate) users: bool,
 }
 
-/// Adds up the notes of all workers.
+/// Merges the figures of all workers.
 ///
 /// # Errors
 /// [`LoadError::Accounting`] when a request was lost or counted twice.
@@ -148,7 +148,7 @@ fn failed_checks(sum: &Tally, names: &[String]) -> Vec<FailedCheck> {
         if *count == 0 {
             continue;
         }
-        // Requests of one mix may well share a check.
+        // Requests of one mix may share a check.
         let failed = FailedCheck {
             name: name.clone(),
             count: *count,

@@ -1,4 +1,4 @@
-//! What a worker notes during a round, and how the notes of all workers become one result.
+//! Records a worker's figures during a round, and merges those of all workers.
 
 mod merge;
 mod second;
@@ -13,12 +13,12 @@ use super::{
     result::{Counts, ErrorKind, Latency},
 };
 
-/// Notes of one worker about one round.
+/// Figures of one worker in one round.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) counts: Counts,
     pub(crate) errors: [u64; ErrorKind::ALL.len()],
-    /// By number of the check.
+    /// By index of the check.
     pub(crate) failed_checks: Vec<u64>,
     pub(crate) samples: Vec<Option<String>>,
     pub(crate) response: Latency,
@@ -73,7 +73,7 @@ impl Fairness {
         self.squares += other.squares;
     }
 
-    /// Jain's index: 1 when all had the same, 1/n when one had all; 0 when nobody had anything.
+    /// Returns Jain's index: 1 for equal shares, 1/n if one member had everything, 0 if there were no answers.
     #[expect(clippy::cast_precision_loss, reason = "connections stay far below 2^53")]
     pub(crate) fn jain(&self) -> f64 {
         if self.squares > 0.0 {
@@ -116,12 +116,12 @@ impl Tally {
     }
 }
 
-/// Takes notes while a round is on. What is noted between rounds (bytes, connections) is thrown away when the next
-/// begins; requests are noted only when they belong to a round.
+/// Records the figures of a round. What is recorded between rounds (bytes, connections) is dropped when the next one
+/// starts; requests are recorded only if they belong to a round.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     pub(crate) tally: Tally,
-    /// Response times of the running second; they join the others when it ends.
+    /// Response times of the current second; merged when it ends.
     second: Histogram<u64>,
     second_done: u64,
     second_errors: u64,
@@ -140,7 +140,7 @@ impl Recorder {
         }
     }
 
-    /// A right answer.
+    /// Records a response that passed its checks.
     #[inline]
     pub(crate) fn done(&mut self, response_ns: u64, service_ns: u64) {
         self.tally.counts.done += 1;
@@ -162,7 +162,7 @@ impl Recorder {
         self.failed(kind);
     }
 
-    /// Known only to have lasted at least so long. `service_ns` is `None` for a request that never left.
+    /// Records a request known only to have taken at least this long. `service_ns` is `None` for a request that was never sent.
     pub(crate) fn censored(&mut self, response_ns: u64, service_ns: Option<u64>) {
         self.tally.counts.censored += 1;
         self.tally.response.record_censored_ns(response_ns);
@@ -177,7 +177,7 @@ impl Recorder {
         self.second_errors += 1;
     }
 
-    /// Due and never sent.
+    /// Records a request that was due and never sent.
     pub(crate) fn unsent(&mut self, waited_ns: u64) {
         self.tally.counts.unsent += 1;
         self.tally.response.record_censored_ns(waited_ns);
@@ -188,7 +188,7 @@ impl Recorder {
         (counts.done, counts.failed + counts.timed_out)
     }
 
-    /// Closes the running second; `at` is its start in the round.
+    /// Ends the current second; `at` is its start in the round.
     pub(crate) fn end_second(&mut self, at: Nanos, active: u64) {
         let mut part = SecondPart::new(at, self.second_done, self.second_errors, active);
         for bucket in self.second.iter_recorded() {
@@ -205,7 +205,7 @@ impl Recorder {
         self.second_errors = 0;
     }
 
-    /// Ends the round: the notes, and an empty sheet.
+    /// Ends the round and returns its figures.
     pub(crate) fn take(&mut self) -> Tally {
         self.second.reset();
         self.second_done = 0;

@@ -1,4 +1,4 @@
-//! The bookkeeping of scripted users: every request once, whatever its script does.
+//! Accounting of scripted users: every request is counted once, whatever its script does.
 
 mod requests;
 mod users;
@@ -19,12 +19,12 @@ use super::{
     Part, WHOLE_SCRIPT,
 };
 
-/// A script that has done nothing for so long at the end of a round counts as hanging.
+/// A script that has done nothing for this long at the end of a round counts as hanging.
 const SILENCE: Nanos = 100_000_000;
 /// The name under which hanging scripts are counted.
 pub(super) const HANGS: &str = "the script hangs";
 
-/// What a request came to once its answer was looked at.
+/// Outcome of a request after its response was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RequestOutcome {
     Right,
@@ -33,7 +33,7 @@ pub(super) enum RequestOutcome {
     Check(ErrorKind, String, String),
 }
 
-/// A request that has begun and is not counted yet.
+/// A request that has started and is not counted yet.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     user: usize,
@@ -44,11 +44,11 @@ struct Pending {
     answered: Option<(Nanos, Nanos)>,
     /// The status is one that passes without a check.
     passes: bool,
-    /// It belongs to the round that is on.
+    /// It counts in the current round.
     noted: bool,
 }
 
-/// What a user is doing.
+/// Activity of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {
     /// Between two scripts.
@@ -78,7 +78,7 @@ struct UserNotes {
 }
 
 impl UserNotes {
-    /// Neither asks nor thinks, and has not for so long.
+    /// Returns whether the user has neither requested nor thought for this long.
     fn hangs(&self, now: Nanos, longer_than: Nanos) -> bool {
         self.doing == Doing::Script && now.saturating_sub(self.since) >= longer_than
     }
@@ -88,7 +88,7 @@ impl UserNotes {
 #[derive(Debug)]
 pub(super) struct Accounting {
     recorder: Recorder,
-    /// When the round began that is on.
+    /// Start of the current round.
     phase: Option<Nanos>,
     /// When it is to end.
     until: Nanos,
@@ -109,7 +109,7 @@ pub(super) struct Accounting {
     open_connections: u64,
 }
 
-/// The accounting of a worker about a round.
+/// Figures of a worker in a round.
 #[derive(Debug)]
 pub(super) struct Round {
     pub(super) tally: Tally,
@@ -175,7 +175,7 @@ impl Accounting {
         self.recorder.tally.established = self.open_connections;
     }
 
-    /// A second of the round is over.
+    /// Ends a second of the round.
     pub(super) fn end_second(&mut self, now: Nanos) {
         if let Some(start) = self.phase {
             let active = self.users.len() as u64;
@@ -184,7 +184,7 @@ impl Accounting {
         }
     }
 
-    /// The round is over: what is under way is counted for what it is.
+    /// Ends the round; requests in flight are censored.
     pub(super) fn end(&mut self, now: Nanos) -> Round {
         let keys: Vec<usize> = self
             .requests

@@ -1,4 +1,4 @@
-//! Scripted users under way: the same face as that of a declared load.
+//! A running scripted load, with the interface of a declared one.
 
 use std::{
     sync::{
@@ -33,17 +33,17 @@ use super::{
 };
 
 const SECOND: Nanos = 1_000_000_000;
-/// How often the live figures are brought up to date.
+/// Interval between updates of the live figures.
 const TICK: Nanos = 100_000_000;
-/// From the order to begin to the beginning: time enough for every worker to take the order.
+/// From the command to the start of a phase: long enough for every worker to receive it.
 const LEAD: Nanos = 2_000_000;
-/// How often a trial is looked at.
+/// Interval between checks of a trial.
 const TRIAL_TICK: Nanos = 5_000_000;
-/// A script that has done nothing for so long in a trial hangs.
+/// A script that does nothing for this long in a trial hangs.
 const HANGING: Nanos = 5_000_000_000;
 /// Users of a trial have numbers from here on: none that is timed meets what they left on the server.
 const TRIAL_NUMBERS: u64 = 1 << 48;
-/// How long a worker may take to end; one whose script holds the thread never does and is left behind.
+/// Time for a worker to exit; one whose script blocks the thread never does and is left behind.
 const PATIENCE: Duration = GOODBYE.saturating_add(Duration::from_secs(1));
 
 /// Scripted users under way: rounds on demand. Between rounds closed users go on (unnoted); open loads and users who
@@ -56,11 +56,11 @@ pub struct ScriptSession {
     cell: Arc<LiveCell>,
     poll: Poll,
     workers: Vec<Crew>,
-    /// How often a phase is looked at.
+    /// Interval between checks of a phase.
     tick: Nanos,
 }
 
-/// What one run of a script by one user came to.
+/// Result of one run of a script by one user.
 #[derive(Clone, Debug)]
 pub struct Trial {
     /// The server set `Secure` cookies over plain HTTP. They are kept and sent, as if TLS ended before the server.
@@ -141,7 +141,7 @@ impl ScriptSession {
     )]
     fn begin(plan: &LoadPlan, script: Script, first_number: u64, tick: Nanos) -> Result<Self, LoadError> {
         plan.validate()?;
-        preflight::raise_descriptors(plan)?;
+        preflight::raise_descriptors(&plan.load)?;
         let plan = Arc::new(plan.clone());
         let clock = Clock::start();
         let poll = Poll::new().map_err(LoadError::system("a poll cannot be made"))?;
@@ -329,7 +329,7 @@ impl ScriptSession {
         }
     }
 
-    /// Lets the time of a phase pass, second by second.
+    /// Waits for the end of a phase, second by second.
     fn pass(&mut self, begun: Nanos, end: Nanos, enough: &dyn Fn(&Self) -> bool) -> Result<(), LoadError> {
         let mut second = begun + SECOND;
         let mut events = Events::with_capacity(4);
@@ -412,7 +412,7 @@ impl ScriptSession {
 
 impl Drop for ScriptSession {
     fn drop(&mut self) {
-        // Whoever drops a session unfinished is not interested in how its workers end.
+        // A dropped session has no one to report errors to.
         let _ = self.end_workers();
     }
 }
@@ -455,7 +455,7 @@ fn launch(job: Job, index: usize, cpu: Option<usize>) -> Result<JoinHandle<()>, 
     }
 }
 
-/// Read from outside, since the thread may be held by a script; zeros where the kernel does not say.
+/// Reads a worker's CPU usage from outside, as a script may block the thread; zeros where the kernel does not report it.
 fn usage(crew: &Crew) -> Usage {
     let thread = crew.state.thread.load(Ordering::Acquire);
     std::fs::read_to_string(format!("/proc/self/task/{thread}/schedstat"))

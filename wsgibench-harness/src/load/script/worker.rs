@@ -18,10 +18,10 @@ use super::{
 };
 use crate::panics;
 
-/// How long the users of a closed loop may take to leave.
+/// Time for the users of a closed loop to run their tear-down.
 pub(super) const GOODBYE: Duration = Duration::from_secs(3);
 
-/// What the session tells a worker.
+/// A command from the session to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Stop offering the load until the next round.
@@ -32,7 +32,7 @@ pub(super) enum Phase {
     Finish,
 }
 
-/// A worker's part of the work.
+/// Configuration of a worker.
 pub(super) struct Job {
     pub(super) state: Arc<WorkerState>,
     pub(super) script: Script,
@@ -44,7 +44,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Works until told to finish, or until the session is gone.
+    /// Runs until told to finish, or until the session is gone.
     pub(super) fn run(self) -> io::Result<()> {
         let thread = gettid().as_raw_nonzero().get();
         self.state.thread.store(thread, std::sync::atomic::Ordering::Release);
@@ -93,7 +93,7 @@ impl Job {
         self.first_number + u64::from(self.stripe.index) + k * u64::from(self.stripe.of)
     }
 
-    /// Users who run the script over and over.
+    /// Starts users who run the script repeatedly.
     fn loops(&self, users: &mut JoinSet<()>, connections: usize, finished: &watch::Receiver<bool>) {
         for k in 0..share(connections as u64, self.stripe) {
             let mut user = User::new(&self.state, self.number(k));
@@ -149,7 +149,7 @@ impl Job {
         }
     }
 
-    /// A user who runs the script so many times and leaves.
+    /// Starts a user who runs the script `runs` times and leaves.
     fn visit(&self, users: &mut JoinSet<()>, number: u64, runs: u64) {
         let mut user = User::new(&self.state, number);
         let script = self.script.clone();
@@ -198,7 +198,7 @@ async fn over(finished: &mut watch::Receiver<bool>) {
     let _ = finished.wait_for(|finished| *finished).await;
 }
 
-/// A closed loop: the set-up until it succeeds, then the script over and over.
+/// Runs a closed loop: the set-up until it succeeds, then the script repeatedly.
 async fn again_and_again(script: &Script, user: &mut User) {
     let mut failures = 0;
     while !once(script, Part::Setup, user, None, &mut failures).await {}
@@ -207,7 +207,7 @@ async fn again_and_again(script: &Script, user: &mut User) {
     }
 }
 
-/// A user goes.
+/// Runs a user's tear-down.
 async fn leave(script: &Script, user: &mut User) {
     once(script, Part::Teardown, user, None, &mut 0).await;
 }

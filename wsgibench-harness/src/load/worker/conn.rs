@@ -1,4 +1,4 @@
-//! One connection as an explicit state machine: what it is doing, for whom, since when.
+//! One connection as an explicit state machine.
 
 use mio::net::TcpStream;
 
@@ -8,10 +8,10 @@ use super::super::{
     wire::CheckState,
 };
 
-/// What a connection is doing.
+/// State of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// No socket: not opened yet, or waiting before the next attempt.
+    /// No socket: not opened yet, or waiting to reconnect.
     Empty,
     /// The handshake is under way.
     Connecting,
@@ -19,22 +19,22 @@ pub(super) enum State {
     Idle,
     /// A request is being sent or answered.
     Busy,
-    /// Answered for the last time; the server is to close first, so that the port is not kept with us.
+    /// After its last response; the server closes first, so that `TIME_WAIT` stays on its side.
     Lingering,
 }
 
-/// Who uses a connection.
+/// The user of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// Nobody: a connection of an open load's pool, or one on its way out.
+    /// None: a pooled connection of an open load, or a closing one.
     Nobody,
-    /// A closed loop, or a user with this many requests still to begin.
+    /// A closed loop, or a user with this many requests left.
     Loop(u64),
-    /// A connection that only is there.
+    /// An idle connection beside the load.
     IdleConnection,
 }
 
-/// A loop (or, in an open load, a pooled connection) with what it has had in this round.
+/// A loop (or, in an open load, a pooled connection) with its counts of this round.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Agent {
     pub(super) owner: Owner,
@@ -67,38 +67,41 @@ impl Agent {
 pub(super) struct Conn {
     pub(super) stream: Option<TcpStream>,
     pub(super) state: State,
-    /// Told apart from an earlier user of the same place.
+    /// Distinguishes this use of the slot from earlier ones.
     pub(super) generation: u32,
     pub(super) agent: Agent,
     /// Answers on this socket.
     pub(super) answers: u32,
-    /// When the connection was asked for.
+    /// When the connection was requested.
     pub(super) opened: Nanos,
-    /// When the state it is in has lasted too long.
+    /// When its state times out; `NEVER` for no timeout.
     pub(super) deadline: Nanos,
+    /// Time of its earliest entry in the timeout queue, `NEVER` for none. It may lie before `deadline`: an answered request
+    /// leaves its entry behind for the next one, so that most requests queue nothing.
+    pub(super) queued: Nanos,
 
-    /// A request is on its way, or waits for this connection to open.
+    /// A request is in flight, or waits for this connection to open.
     pub(super) begun: bool,
-    /// It belongs to the accounts of the round that is on.
+    /// It counts in the current round.
     pub(super) counted: bool,
-    /// A byte of its answer has come.
+    /// A byte of its response has arrived.
     pub(super) heard: bool,
     /// It asked the server to close after it.
     pub(super) close_asked: bool,
-    /// Sending it failed; an answer may still be there to be read.
+    /// Sending it failed; a response may still be readable.
     pub(super) write_failed: bool,
     /// Which request of the mix.
     pub(super) request: u32,
     /// Its number in the session.
     pub(super) sequence: u64,
-    /// When it was to start.
+    /// Its intended start.
     pub(super) intended: Nanos,
     /// When its first byte left; `NEVER` before.
     pub(super) sent: Nanos,
-    /// Bytes of it that have left, and bytes in all.
+    /// Bytes sent, and bytes in total.
     pub(super) offset: u64,
     pub(super) length: u64,
-    /// Its rendered head, kept only where it could not leave at once.
+    /// Its rendered head, kept only if it could not be sent at once.
     pub(super) kept: Option<Box<[u8]>>,
     pub(super) parser: Parser,
     pub(super) check: CheckState,
@@ -114,6 +117,7 @@ impl Conn {
             answers: 0,
             opened: 0,
             deadline: NEVER,
+            queued: NEVER,
             begun: false,
             counted: false,
             heard: false,
@@ -135,7 +139,7 @@ impl Conn {
         self.offset == self.length
     }
 
-    /// The socket is one of those that count as established (a bystander's is not).
+    /// Returns whether it counts as established (idle connections beside the load do not).
     pub(super) fn is_open(&self) -> bool {
         matches!(self.state, State::Idle | State::Busy) && self.agent.owner != Owner::IdleConnection
     }

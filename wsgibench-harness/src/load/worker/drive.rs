@@ -1,4 +1,4 @@
-//! What the load models do differently: when a request begins, and on which connection.
+//! The load models: when a request starts, and on which connection.
 
 use std::collections::VecDeque;
 
@@ -13,26 +13,26 @@ use super::{
     Agent, Owner, State, Worker, is_pooled, share,
 };
 
-/// Arrivals handled in one go before the sockets have their turn.
+/// Arrivals handled at once before sockets are served.
 const BURST: u32 = 64;
 
-/// The load model at work.
+/// State of the load model.
 pub(super) enum Driver {
     Closed { loops: u64 },
     Open(Open),
     Users(Users),
 }
 
-/// An open load: a schedule, a pool of connections, a queue for what is due while all are busy.
+/// An open load: a schedule, a pool of connections, and a queue of requests that are due while all are busy.
 pub(super) struct Open {
     agenda: Agenda,
     queue: VecDeque<Waiting>,
-    /// Idle connections, the longest idle first; places whose connection has gone are skipped.
+    /// Idle connections, the longest idle first; stale entries are skipped.
     idle: VecDeque<(usize, u32)>,
     most: usize,
     /// Connections of the pool: connecting, idle or busy.
     live: usize,
-    /// Of these, those that connect with no request of their own yet.
+    /// Those of them that are connecting without a request of their own.
     pending: usize,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Open {
 #[derive(Clone, Copy)]
 struct Waiting {
     due: Nanos,
-    /// When it was put in the queue: a delay up to here is ours, from here on it is the server's.
+    /// When it was queued: the delay before is client lag, the delay after is queue wait.
     noticed: Nanos,
 }
 
@@ -113,7 +113,7 @@ impl Driver {
 }
 
 impl Worker {
-    /// A phase begins at `start`.
+    /// Starts offering load at `start`.
     pub(super) fn begin_driving(&mut self, start: Nanos) {
         if let Some(agenda) = self.driver.agenda() {
             agenda.restart(start);
@@ -130,7 +130,7 @@ impl Worker {
         }
     }
 
-    /// All closed loops begin, or carry on with what they have in flight.
+    /// Starts all closed loops; requests in flight join the round.
     fn begin_loops(&mut self, start: Nanos) {
         for idx in 0..self.conns.capacity() {
             let Some(conn) = self.conns.get_mut(idx) else {
@@ -154,7 +154,7 @@ impl Worker {
         }
     }
 
-    /// Offers what is due by now.
+    /// Offers all arrivals that are due.
     pub(super) fn offer_due(&mut self, now: Nanos) {
         let Some(end) = self.phase.end() else { return };
         let mut now = now;
@@ -192,7 +192,7 @@ impl Worker {
         self.recorder.tally.counts.offered += 1;
     }
 
-    /// Whether requests wait for which a connection may be opened.
+    /// Returns whether a connection may be opened for a queued request.
     pub(super) fn may_pump(&self) -> bool {
         match &self.driver {
             Driver::Open(open) => open.pending < open.queue.len() && open.live < open.most,
@@ -200,8 +200,8 @@ impl Worker {
         }
     }
 
-    /// Opens connections for what waits in the queue of an open load, as far as the pool may grow. To be called when
-    /// the answers that have come are dealt with: what only our own lateness put in the queue needs no new connection.
+    /// Opens connections for queued requests, up to the pool's limit. Called after the responses of a turn are handled, so that
+    /// requests queued by client lag alone open no connection.
     pub(super) fn pump(&mut self) {
         while self.may_pump() {
             let Driver::Open(open) = &mut self.driver else { return };
@@ -213,7 +213,7 @@ impl Worker {
         }
     }
 
-    /// A connection of the pool is free (and still open): the queue, or the bench.
+    /// Gives a free pooled connection the next queued request, or makes it idle.
     pub(super) fn pooled_is_free(&mut self, idx: usize, now: Nanos) {
         let Driver::Open(open) = &mut self.driver else { return };
         if let Some(Waiting { due, noticed }) = open.queue.pop_front() {
@@ -226,14 +226,14 @@ impl Worker {
         }
     }
 
-    /// A connection of the pool that had no request of its own has opened, or has failed to.
+    /// Records that a pooled connection without a request has opened or failed.
     pub(super) fn pooled_settled(&mut self) {
         if let Driver::Open(open) = &mut self.driver {
             open.pending = open.pending.saturating_sub(1);
         }
     }
 
-    /// A connection of the pool has gone, with so many answers in this round; `None` for one that never opened.
+    /// Records that a pooled connection closed after `answers` in this round; `None` for one that never opened.
     pub(super) fn pooled_is_gone(&mut self, answers: Option<u64>) {
         if let Driver::Open(open) = &mut self.driver {
             open.live = open.live.saturating_sub(1);
@@ -243,7 +243,7 @@ impl Worker {
         }
     }
 
-    /// A connection for the queue could not be opened: the request it was for has failed.
+    /// Fails a queued request whose connection could not be opened.
     pub(super) fn queued_has_failed(&mut self, kind: ErrorKind) {
         let Driver::Open(open) = &mut self.driver else { return };
         if open.queue.pop_front().is_some() {
@@ -251,7 +251,7 @@ impl Worker {
         }
     }
 
-    /// A connection that the load begins with joins the pool while it opens.
+    /// Adds an initial connection to the pool while it opens.
     pub(super) fn pooled_is_opening(&mut self) {
         if let Driver::Open(open) = &mut self.driver {
             open.live += 1;
@@ -271,7 +271,7 @@ impl Worker {
         self.connect(idx);
     }
 
-    /// A user has made all requests.
+    /// Records a user that has made all its requests.
     pub(super) fn user_leaves(&mut self, answers: u64) {
         if let Driver::Users(users) = &mut self.driver {
             users.active = users.active.saturating_sub(1);
@@ -280,7 +280,7 @@ impl Worker {
         }
     }
 
-    /// The phase ends at `end`: what was due and never left.
+    /// Ends offering load at `end`; due requests that were never sent are unsent.
     pub(super) fn end_driving(&mut self, end: Nanos) {
         let mut arrived = 0;
         while let Some(due) = self.driver.agenda().and_then(|agenda| agenda.pop(end, end)) {
@@ -299,7 +299,7 @@ impl Worker {
             }
             Driver::Users(users) => {
                 users.agenda.stop();
-                // A user who was due and could not be let in is a user all the same.
+                // A user who was due and never admitted has arrived all the same.
                 self.recorder.tally.users_arrived += arrived;
                 self.recorder.tally.users_active = users.active + arrived;
                 self.recorder.tally.wanted = self.recorder.tally.users_arrived;
@@ -307,7 +307,7 @@ impl Worker {
             }
         }
         for (_, conn) in &mut self.conns {
-            // A connection of the pool that nobody needed was not starved.
+            // An unused pooled connection was not starved.
             let needed = conn.agent.answers > 0 || conn.begun;
             if conn.agent.is_loop() || (is_pooled(conn) && needed) {
                 self.recorder.tally.fairness.add(conn.agent.answers);

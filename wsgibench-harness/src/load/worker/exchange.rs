@@ -1,4 +1,4 @@
-//! The life of a request: begun, sent, answered, failed, sent again, timed out.
+//! The life cycle of a request: prepared, sent, answered, failed, retried, timed out.
 
 use super::{
     super::{
@@ -12,12 +12,12 @@ use super::{
     io::CloseMode,
 };
 
-/// Wait after the first failure in a row; it doubles up to the longest.
+/// Delay after the first consecutive failure; doubles up to [`LONGEST_BACKOFF`].
 const FIRST_BACKOFF: Nanos = 10_000_000;
 const LONGEST_BACKOFF: Nanos = 100_000_000;
 
 impl Worker {
-    /// Gives a place its next request, to start at `intended`, and counts it as offered.
+    /// Assigns the next request to a slot, intended to start at `intended`, and counts it as offered.
     pub(super) fn prepare(&mut self, idx: usize, intended: Nanos) {
         if self.phase.end().is_some() {
             self.recorder.tally.counts.offered += 1;
@@ -25,7 +25,7 @@ impl Worker {
         self.prepare_counted(idx, intended);
     }
 
-    /// The same for a request that has been counted as offered while it was in the queue.
+    /// Like [`prepare`](Self::prepare), for a request that was counted as offered when it was queued.
     #[inline]
     pub(super) fn prepare_counted(&mut self, idx: usize, intended: Nanos) {
         let on = self.phase.end().is_some();
@@ -65,12 +65,12 @@ impl Worker {
         conn.parser.reset(request.to_head);
         conn.check = CheckState::FRESH;
         conn.sent = now;
-        conn.deadline = now.saturating_add(self.limits.timeout);
         conn.state = State::Busy;
+        self.set_deadline(idx, now.saturating_add(self.limits.timeout));
         self.write(idx);
     }
 
-    /// Takes in `n` bytes of the buffer. True when more may be read for the same answer. `closed`: these are the last.
+    /// Parses `n` bytes of the buffer. Returns true when more may be read for the same response. `closed`: the server has closed.
     #[inline]
     pub(super) fn take_in(&mut self, idx: usize, n: usize, closed: bool) -> bool {
         let now = self.tick();
@@ -106,7 +106,7 @@ impl Worker {
             return true;
         }
         if at + fed.consumed < n {
-            // More than one answer, or a body longer than it was said to be: not what an answer is.
+            // A second response, or a body longer than its declared length.
             self.failed(idx, ErrorKind::Malformed);
             return false;
         }
@@ -114,7 +114,7 @@ impl Worker {
         false
     }
 
-    /// The answer is whole.
+    /// Handles a complete response.
     #[inline]
     fn answered(&mut self, idx: usize, now: Nanos, closed: bool) {
         let Some(conn) = self.conns.get_mut(idx) else { return };
@@ -164,7 +164,7 @@ impl Worker {
         }
     }
 
-    /// A connection has had its last answer; whoever used it goes on with another.
+    /// Ends a connection after its last response; its loop or user continues on a new one.
     fn move_on(&mut self, idx: usize, now: Nanos, farewell: CloseMode) {
         let Some(conn) = self.conns.get_mut(idx) else { return };
         let agent = conn.agent;
@@ -186,7 +186,7 @@ impl Worker {
         }
     }
 
-    /// The handshake is done.
+    /// Handles an established connection.
     pub(super) fn established(&mut self, idx: usize) {
         let now = self.tick();
         let Some(conn) = self.conns.get_mut(idx) else { return };
@@ -232,7 +232,7 @@ impl Worker {
         }
     }
 
-    /// The request on this connection has failed, and the connection with it.
+    /// Fails the request on this connection, and closes the connection.
     pub(super) fn failed(&mut self, idx: usize, kind: ErrorKind) {
         let Some(conn) = self.conns.get_mut(idx) else { return };
         if conn.counted {
@@ -257,7 +257,7 @@ impl Worker {
         }
     }
 
-    /// The agent of a place without a socket tries again after a while.
+    /// Schedules a reconnect of a slot without a socket.
     fn try_later(&mut self, idx: usize) {
         let now = self.clock.now();
         let Some(conn) = self.conns.get_mut(idx) else { return };
@@ -267,7 +267,7 @@ impl Worker {
         self.backoffs.push(std::cmp::Reverse(entry));
     }
 
-    /// The wait is over.
+    /// Reconnects after the delay.
     pub(super) fn try_again(&mut self, idx: usize, generation: u32) {
         let now = self.tick();
         let Some(conn) = self.conns.get(idx) else { return };
@@ -332,14 +332,14 @@ impl Worker {
         }
     }
 
-    /// Bytes that no request asked for. True when more are to be read.
+    /// Handles bytes that belong to no request. Returns true when more should be read.
     fn unasked(&mut self, idx: usize) -> bool {
         let Some(conn) = self.conns.get(idx) else { return false };
         match conn.state {
-            // Whatever follows the last answer is dropped until the server closes.
+            // Bytes after the last response are dropped until the server closes.
             State::Lingering => true,
             State::Idle => {
-                // A server that ends an idle connection may say so first (408); nothing may be sent on it any more.
+                // A server that ends an idle connection may announce it (408); the connection cannot be used any more.
                 self.idle_gone(idx, CloseMode::Reset);
                 false
             }
@@ -359,7 +359,38 @@ impl Worker {
         }
     }
 
-    /// What the connection was doing has lasted too long.
+    /// Sets the timeout of a connection's state.
+    #[inline]
+    pub(super) fn set_deadline(&mut self, idx: usize, deadline: Nanos) {
+        let Some(conn) = self.conns.get_mut(idx) else { return };
+        conn.deadline = deadline;
+        if deadline < conn.queued {
+            conn.queued = deadline;
+            self.deadlines.push(std::cmp::Reverse((deadline, idx, conn.generation)));
+        }
+    }
+
+    /// Handles all timeouts that are due.
+    pub(super) fn expire(&mut self, now: Nanos) {
+        while let Some(std::cmp::Reverse((at, idx, generation))) = self.deadlines.peek().copied()
+            && at <= now
+        {
+            self.deadlines.pop();
+            let Some(conn) = self.conns.get_mut(idx) else { continue };
+            if conn.generation != generation || conn.queued != at {
+                continue;
+            }
+            conn.queued = NEVER;
+            let deadline = conn.deadline;
+            if deadline <= now {
+                self.timed_out(idx);
+            } else if deadline != NEVER {
+                self.set_deadline(idx, deadline);
+            }
+        }
+    }
+
+    /// Handles the timeout of a connection's state.
     pub(super) fn timed_out(&mut self, idx: usize) {
         let now = self.tick();
         let Some(conn) = self.conns.get_mut(idx) else { return };
@@ -378,7 +409,7 @@ impl Worker {
         }
     }
 
-    /// Closes the connections of users whose phase is over.
+    /// Closes the connections of users whose phase has ended.
     pub(super) fn sweep_users(&mut self) {
         self.sweep = false;
         if !matches!(self.driver, Driver::Users(_)) {

@@ -18,19 +18,19 @@ use super::{
     Agent, LINGER, Owner, State, TURN, Worker,
 };
 
-/// How a connection is to end.
+/// How to close a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CloseMode {
     /// The server has closed already.
     Close,
-    /// The server said, or was asked, that it will close: it shall be first.
+    /// Wait for the server, which announced or was asked that it will close, to close first.
     AfterServer,
-    /// At once, with a reset: whatever is still to come is of no use, and no port stays in `TIME_WAIT`.
+    /// Immediately, with a reset: remaining bytes are useless, and no port stays in `TIME_WAIT`.
     Reset,
 }
 
 impl Worker {
-    /// Opens a socket for a place that has none.
+    /// Opens a socket for a slot without one.
     pub(super) fn connect(&mut self, idx: usize) {
         let opened = self.tick();
         let generation = self.next_generation.wrapping_add(1);
@@ -39,8 +39,10 @@ impl Worker {
         conn.generation = generation;
         conn.answers = 0;
         conn.opened = opened;
-        conn.deadline = opened.saturating_add(self.limits.connect_timeout);
+        conn.queued = NEVER;
         conn.state = State::Connecting;
+        self.set_deadline(idx, opened.saturating_add(self.limits.connect_timeout));
+        let Some(conn) = self.conns.get_mut(idx) else { return };
         self.connecting += 1;
         match open_socket(self.plan.target.address, self.poll.registry(), token(idx, generation)) {
             Ok(stream) => {
@@ -51,7 +53,7 @@ impl Worker {
         }
     }
 
-    /// The handshake has ended, one way or the other.
+    /// Handles the end of the handshake, successful or not.
     pub(super) fn connect_event(&mut self, idx: usize, failed: bool) {
         let Some(stream) = self.conns.get(idx).and_then(|conn| conn.stream.as_ref()) else {
             return;
@@ -63,7 +65,7 @@ impl Worker {
         self.established(idx);
     }
 
-    /// Reads all there is (or as much as one turn allows). `closed`: the server will send no more.
+    /// Reads all available bytes, within one turn. `closed`: the server will send no more.
     pub(super) fn read(&mut self, idx: usize, closed: bool) {
         let mut turn = 0;
         loop {
@@ -95,7 +97,7 @@ impl Worker {
         }
     }
 
-    /// Sends what is left of the request (or as much as one turn allows).
+    /// Sends the rest of the request, within one turn.
     pub(super) fn write(&mut self, idx: usize) {
         let mut turn = 0;
         loop {
@@ -125,7 +127,7 @@ impl Worker {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.keep_rendered(idx),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
-                    // The answer may have come before the whole request was wanted (413, say): read it if so.
+                    // The response may have come before the whole request was read (413, for instance).
                     conn.write_failed = true;
                     return self.read(idx, true);
                 }
@@ -133,7 +135,7 @@ impl Worker {
         }
     }
 
-    /// A rendered head that could not leave at once must outlive the buffer it was rendered into.
+    /// Copies a rendered head that could not be sent at once out of the shared buffer.
     fn keep_rendered(&mut self, idx: usize) {
         if let Some(conn) = self.conns.get_mut(idx)
             && conn.kept.is_none()
@@ -143,14 +145,14 @@ impl Worker {
         }
     }
 
-    /// There may be more to read or write, of which no event will tell.
+    /// Queues a connection that may have more to read or write without another event.
     fn go_on_later(&mut self, idx: usize) {
         if let Some(conn) = self.conns.get(idx) {
             self.again.push_back((idx, conn.generation));
         }
     }
 
-    /// Ends a connection; an agent that was on it must have been noted by the caller.
+    /// Closes a connection and frees its slot; the caller has already recorded its agent.
     pub(super) fn dismiss(&mut self, idx: usize, farewell: CloseMode) {
         let now = self.clock.now();
         let Some(conn) = self.conns.get_mut(idx) else { return };
@@ -165,7 +167,7 @@ impl Worker {
             conn.agent = Agent::new(Owner::Nobody);
             conn.begun = false;
             conn.counted = false;
-            conn.deadline = now.saturating_add(nanos(LINGER));
+            self.set_deadline(idx, now.saturating_add(nanos(LINGER)));
             return;
         }
         let conn = self.conns.remove(idx);
@@ -174,7 +176,7 @@ impl Worker {
         }
     }
 
-    /// Takes the socket from a place that is to be used again.
+    /// Closes the socket of a slot that will be reused.
     pub(super) fn strip(&mut self, idx: usize, farewell: CloseMode) {
         let Some(conn) = self.conns.get_mut(idx) else { return };
         if conn.is_open() {
@@ -185,6 +187,7 @@ impl Worker {
         }
         conn.state = State::Empty;
         conn.deadline = NEVER;
+        conn.queued = NEVER;
         conn.kept = None;
         conn.write_failed = false;
         // Events of the old socket must not reach the next one.
@@ -204,7 +207,7 @@ pub(super) fn close(stream: TcpStream, farewell: CloseMode) {
     drop(stream);
 }
 
-/// Place and generation in one word of the poll.
+/// Packs slot and generation into a poll token.
 pub(super) fn token(idx: usize, generation: u32) -> Token {
     Token(idx | (generation as usize) << 32)
 }

@@ -1,7 +1,7 @@
-//! A load worker: one thread, one poll, all its connections. Nothing is allocated, spawned or sent for a request.
+//! A load worker: one thread with one poll drives all its connections. A request allocates, spawns and sends nothing.
 //!
 //! A request costs two system calls, its write and its read. Connections are registered once, edge by edge, for both
-//! directions; a read that did not fill the buffer has emptied the socket.
+//! directions; a read that does not fill the buffer has emptied the socket.
 
 mod conn;
 mod drive;
@@ -40,42 +40,42 @@ use super::{
     wire::{HeadCache, Mix, Scratch},
 };
 
-/// One read at most; also what a large download is taken in.
+/// Largest single read.
 const READ_BUFFER: usize = 64 * 1024;
-/// Full buffers read (or written) on one connection before the others have their turn.
+/// Full buffers read (or written) on one connection before the next one is served.
 const TURN: u32 = 16;
-/// Connections that one worker opens at a time, at first.
+/// Connections that one worker opens at the same time, initially.
 const RAMP_WINDOW: usize = 128;
-/// How long a server may take to close a connection of which it said so.
+/// Time for the server to close a connection that it announced it would close.
 const LINGER: Duration = Duration::from_secs(1);
 
 pub(crate) const WAKE: Token = Token(usize::MAX);
 const TIMER: Token = Token(usize::MAX - 1);
 
-/// What the session tells a worker. When nobody can tell it anything any more, it closes everything and ends.
+/// A command from the session to a worker. A worker whose session is gone closes its connections and exits.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Offer the load from one moment to another and take notes.
+    /// Offers the load from `start` to `end` and records it.
     Phase {
         start: Nanos,
         end: Nanos,
-        /// Closed loops rest afterwards, see [`Rest`].
+        /// Closed loops pause afterwards, see [`Rest`].
         rest: bool,
     },
 }
 
-/// What a worker tells the session.
+/// A message from a worker to the session.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// All connections that a load begins with are open, or have failed.
+    /// Every initial connection is open or has failed.
     Ready,
     /// A phase has ended.
     Phase(Box<Tally>),
-    /// The worker cannot go on.
+    /// The worker failed.
     Failed(LoadError),
 }
 
-/// Figures of a worker that others may read while it runs.
+/// Live figures of a worker, readable from other threads.
 #[derive(Debug, Default)]
 pub(crate) struct LiveCell {
     pub(crate) done: AtomicU64,
@@ -87,11 +87,11 @@ pub(crate) struct LiveCell {
     pub(crate) stop: AtomicU64,
 }
 
-/// What a worker needs to begin.
+/// Configuration of a worker.
 pub(crate) struct WorkerConfig {
     pub(crate) plan: Arc<LoadPlan>,
     pub(crate) mix: Arc<Mix>,
-    /// The part of the whole load that is this worker's.
+    /// This worker's part of the load.
     pub(crate) stripe: Stripe,
     pub(crate) clock: Clock,
     pub(crate) live: Arc<LiveCell>,
@@ -105,8 +105,6 @@ pub(crate) struct WorkerConfig {
 struct Limits {
     timeout: Nanos,
     connect_timeout: Nanos,
-    /// Time between two looks for what has lasted too long.
-    scan_every: Nanos,
 }
 
 /// The state of a worker.
@@ -133,57 +131,56 @@ pub(crate) struct Worker {
     phase: Phase,
     /// The next moment at which the phase, or a second of it, begins or ends.
     edge: Nanos,
-    /// The loops go round: from the first phase on, between phases too.
+    /// Closed loops are running: from the first phase on, and between phases.
     looping: bool,
     rest: Rest,
-    /// Number of the next request of this worker, and the step to the one after it.
+    /// Number of this worker's next request, and the increment to the one after.
     next_sequence: u64,
     sequence_step: u64,
 
-    /// Connections still to be opened in a gentle ramp, and how many may be under way at a time.
+    /// Connections still to be opened, and how many handshakes may be in progress at once.
     ramp: VecDeque<(usize, u32)>,
     ramp_window: usize,
     ramp_grows: Nanos,
-    /// Handshakes under way.
+    /// Handshakes in progress.
     connecting: usize,
     established: u64,
     ready_reported: bool,
-    /// Attempts that wait: when, where, and which user of the place.
+    /// Pending reconnects: time, slot, generation.
     backoffs: BinaryHeap<Reverse<(Nanos, usize, u32)>>,
-    /// Connections whose turn ended before their socket was empty (or full).
+    /// Connections that used up their turn before their socket was empty (or full).
     again: VecDeque<(usize, u32)>,
-    next_scan: Nanos,
-    expired: Vec<usize>,
-    /// Connections of users whose phase is over are to be closed.
+    /// Pending timeouts: time, slot, generation. A few entries per connection at most, see [`Conn::queued`].
+    deadlines: BinaryHeap<Reverse<(Nanos, usize, u32)>>,
+    /// Connections of users whose phase has ended still have to be closed.
     sweep: bool,
     patience: WaitMode,
 }
 
-/// Whether closed loops rest when their phase has ended: another server's turn may come then.
+/// Whether closed loops pause when their phase has ended, so that another server can be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rest {
-    /// They go on, unnoted.
+    /// They continue, unrecorded.
     Never,
-    /// They will.
+    /// They pause after this phase.
     Afterwards,
-    /// No request is begun any more; those in flight still belong to the phase, which ends with the last of them.
+    /// No new request is sent; those in flight belong to the phase, which ends with the last of them.
     Draining,
 }
 
-/// How answers are waited for within a phase.
+/// How a worker waits for responses within a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WaitMode {
     /// The kernel wakes the thread.
     Sleeps,
-    /// The thread looks again and again.
+    /// The thread polls without sleeping.
     Polls,
 }
 
-/// Most connections of a closed loop on one worker for which answers are looked for without sleeping: with more there is
-/// always another one to attend to.
+/// Largest number of closed-loop connections per worker that is busy-polled; with more, some connection always has work.
 const BUSY_POLLED: usize = 32;
 
-/// Polls where sleep would be most of a worker's time, and may be spun away.
+/// Chooses busy polling where a worker would mostly sleep and the plan allows it.
 fn patience(plan: &LoadPlan) -> WaitMode {
     let few = match plan.load.model {
         Model::Closed { connections } => connections <= BUSY_POLLED * plan.cpus.len().max(1),
@@ -215,7 +212,6 @@ impl Worker {
         let limits = Limits {
             timeout,
             connect_timeout,
-            scan_every: (timeout.min(connect_timeout) / 50).clamp(2_000_000, 500_000_000),
         };
         let heads = (0..mix.len()).map(|_| HeadCache::default()).collect();
         let driver = Driver::new(&plan.load, plan.seed, stripe);
@@ -245,8 +241,7 @@ impl Worker {
             ready_reported: false,
             backoffs: BinaryHeap::new(),
             again: VecDeque::new(),
-            next_scan: 0,
-            expired: Vec::new(),
+            deadlines: BinaryHeap::new(),
             sweep: false,
             plan,
             mix,
@@ -260,7 +255,7 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Makes the connections that the load begins with, and queues them to be opened.
+    /// Creates the initial connections and queues them to be opened.
     fn populate(&mut self, stripe: Stripe) {
         for _ in 0..self.driver.initial() {
             let owner = match self.driver {
@@ -276,13 +271,13 @@ impl Worker {
         }
     }
 
-    /// A place for a connection that has no socket yet.
+    /// Inserts a slot for a connection without a socket.
     fn vacant(&mut self, agent: Agent) -> usize {
         self.next_generation = self.next_generation.wrapping_add(1);
         self.conns.insert(Conn::new(agent, self.next_generation))
     }
 
-    /// Connections that carry load now.
+    /// Returns the number of connections that carry load.
     fn active(&self) -> u64 {
         match &self.driver {
             Driver::Users(users) => users.active,
@@ -307,7 +302,7 @@ impl Worker {
     }
 }
 
-/// How many of `n` things, numbered from 0, belong to a stripe.
+/// Returns how many of `n` items, numbered from 0, belong to a stripe.
 pub(crate) fn share(n: u64, stripe: Stripe) -> u64 {
     let (index, of) = (u64::from(stripe.index), u64::from(stripe.of.max(1)));
     if index >= of {
@@ -317,7 +312,7 @@ pub(crate) fn share(n: u64, stripe: Stripe) -> u64 {
     }
 }
 
-/// Pooled connections that are open, connecting or busy are told apart from those on their way out by their state.
+/// Returns whether a connection belongs to the pool: connecting, idle or busy, and not closing.
 fn is_pooled(conn: &Conn) -> bool {
     conn.agent.owner == Owner::Nobody && matches!(conn.state, State::Connecting | State::Idle | State::Busy)
 }

@@ -1,4 +1,4 @@
-//! Phases: the intervals in which load is offered by the plan and noted.
+//! Phases: the intervals in which load is offered and recorded.
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -10,18 +10,18 @@ use super::{
 /// One second, ns.
 const SECOND: Nanos = 1_000_000_000;
 
-/// Where a worker is.
+/// Phase of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// No phase. Closed loops go on, unnoted, once they have begun.
+    /// Between phases. Closed loops continue, unrecorded, once started.
     Off,
-    /// One will begin.
+    /// A phase is scheduled.
     Waiting { start: Nanos, end: Nanos },
-    /// One is on.
+    /// A phase is running.
     On {
         start: Nanos,
         end: Nanos,
-        /// Start of the running second.
+        /// Start of the current second.
         second: Nanos,
         /// The worker's CPU time and run-queue delay when it began, ns.
         cpu: u64,
@@ -30,7 +30,7 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    /// When the phase that is on will end.
+    /// Returns the end of the running phase.
     pub(super) fn end(self) -> Option<Nanos> {
         match self {
             Self::On { end, .. } => Some(end),
@@ -38,7 +38,7 @@ impl Phase {
         }
     }
 
-    /// When the phase that is awaited will begin.
+    /// Returns the start of the scheduled phase.
     pub(super) fn awaited(self) -> Nanos {
         match self {
             Self::Waiting { start, .. } => start,
@@ -48,7 +48,7 @@ impl Phase {
 }
 
 impl Worker {
-    /// Reads the clock; what lies beyond an edge belongs to what comes after it.
+    /// Reads the clock, and crosses the phase edges that have passed.
     #[inline]
     pub(super) fn tick(&mut self) -> Nanos {
         let now = self.clock.now();
@@ -92,7 +92,7 @@ impl Worker {
     }
 
     fn begin_phase(&mut self, start: Nanos, end: Nanos) {
-        // What was noted between phases goes.
+        // Drops what was recorded between phases.
         let _ = self.recorder.take();
         self.recorder.tally.start = start;
         self.recorder.tally.established = self.established;
@@ -108,7 +108,7 @@ impl Worker {
         self.begin_driving(start);
     }
 
-    /// Begins no request any more, and waits for those in flight: as long again as the phase was, at most.
+    /// Stops sending and waits for the requests in flight, for at most the length of the phase.
     fn drain(&mut self, start: Nanos, end: Nanos) {
         self.rest = Rest::Draining;
         self.looping = false;
@@ -119,18 +119,15 @@ impl Worker {
         }
     }
 
-    /// Ends a phase that waits for the last answers when there is none to come.
+    /// Ends a draining phase once every offered request is accounted for.
     pub(super) fn end_if_drained(&mut self) {
-        if self.rest == Rest::Draining
-            && self.phase.end().is_some()
-            && !self.conns.iter().any(|(_, conn)| conn.begun && conn.counted)
-        {
+        if self.rest == Rest::Draining && self.phase.end().is_some() && self.recorder.tally.counts.adds_up() {
             let now = self.clock.now();
             self.end_phase(now);
         }
     }
 
-    /// Ends the phase that is on, at `end`.
+    /// Ends the running phase at `end`.
     pub(super) fn end_phase(&mut self, end: Nanos) {
         let Phase::On {
             start,
@@ -162,19 +159,19 @@ impl Worker {
         tally.end = end;
         tally.cpu_ns = thread_cpu().saturating_sub(cpu);
         tally.delay_ns = run_queue_delay().saturating_sub(delay);
-        // A session that is gone wants no report.
+        // Fails only if the session is gone.
         let _ = self.reports.send(Report::Phase(Box::new(tally)));
     }
 }
 
-/// CPU time of this thread, ns.
+/// Returns the CPU time of this thread, ns.
 fn thread_cpu() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     seconds * SECOND + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
-/// Time this thread was runnable and did not run, ns; 0 where the kernel does not say.
+/// Returns the run-queue delay of this thread, ns; 0 where the kernel does not report it.
 fn run_queue_delay() -> u64 {
     std::fs::read_to_string("/proc/thread-self/schedstat")
         .ok()

@@ -1,4 +1,4 @@
-//! The loop of a worker: wait, take events, offer what is due, look after what waits.
+//! The event loop of a worker.
 
 use std::{cmp::Reverse, io, sync::atomic::Ordering, sync::mpsc::TryRecvError, time::Duration};
 
@@ -13,23 +13,26 @@ use super::{
     io::CloseMode,
 };
 
-/// Longest turn of the loop that can be spinning, ns; one that finds nothing takes about one microsecond.
+/// Longest iteration that counts as spinning, ns; an empty one takes about 1 µs.
 const SPIN_TURN: Nanos = 20_000;
 
-/// How to wait for the next thing to do.
+/// Longest wait, ns: a wake-up that was lost costs no more.
+const LONGEST_WAIT: Nanos = 500_000_000;
+
+/// How to wait for the next event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
-    /// Not at all: a moment is near and must not be missed, or answers are looked for.
+    /// Without sleeping: an arrival is near, or the worker busy-polls.
     Spin,
-    /// For events, at most so long.
+    /// For events, for at most this long.
     AtMost(Duration),
 }
 
 impl Worker {
-    /// Works until told to finish.
+    /// Runs until the session ends.
     pub(crate) fn run(mut self) {
         if let Err(error) = self.work() {
-            // A session that is gone needs no explanation.
+            // Fails only if the session is gone.
             let _ = self.reports.send(Report::Failed(error));
         }
     }
@@ -51,7 +54,7 @@ impl Worker {
             }
             let woken = self.tick();
             if wait == Wait::Spin && events.is_empty() {
-                // A longer turn was no spinning: the thread did not run.
+                // In a longer iteration the thread was descheduled, not spinning.
                 self.recorder.tally.spin_ns += (woken - now).min(SPIN_TURN);
             }
             let mut told = false;
@@ -114,7 +117,7 @@ impl Worker {
                     self.read_if_same(idx, generation, event.is_read_closed());
                 }
             }
-            // All that is awaited is the end of the stream, and this is it.
+            // Only the end of the stream is awaited.
             State::Lingering if event.is_read_closed() => self.dismiss(idx, CloseMode::Close),
             State::Idle | State::Lingering => {
                 let closed = event.is_read_closed() || event.is_error();
@@ -126,7 +129,7 @@ impl Worker {
         }
     }
 
-    /// Reads unless what came before has put another connection in this place.
+    /// Reads unless the slot holds another connection by now.
     #[inline]
     fn read_if_same(&mut self, idx: usize, generation: usize, closed: bool) {
         let same = self
@@ -138,7 +141,7 @@ impl Worker {
         }
     }
 
-    /// Connections whose turn had ended.
+    /// Serves the connections that used up their last turn.
     fn go_on(&mut self) {
         for _ in 0..self.again.len() {
             let Some((idx, generation)) = self.again.pop_front() else {
@@ -155,7 +158,7 @@ impl Worker {
         }
     }
 
-    /// Everything that happens rarely: attempts whose wait is over, the ramp, what has lasted too long.
+    /// Handles infrequent work: reconnects, initial connections, timeouts.
     fn look_after(&mut self, now: Nanos) {
         while let Some(Reverse((at, idx, generation))) = self.backoffs.peek().copied() {
             if at > now {
@@ -171,15 +174,12 @@ impl Worker {
             self.ready_reported = true;
             let _ = self.reports.send(Report::Ready);
         }
-        if now >= self.next_scan {
-            self.next_scan = now + self.limits.scan_every;
-            self.scan(now);
-        }
+        self.expire(now);
     }
 
-    /// Opens what the load begins with, a few at a time: a burst would overflow the server's backlog.
+    /// Opens the initial connections in small batches, as a burst would overflow the server's backlog.
     fn climb(&mut self, now: Nanos) {
-        // Handshakes that never end must not keep the rest from trying.
+        // Handshakes that hang must not block the others.
         if now >= self.ramp_grows {
             self.ramp_grows = now + 100_000_000;
             if self.connecting >= self.ramp_window {
@@ -201,22 +201,7 @@ impl Worker {
         }
     }
 
-    fn scan(&mut self, now: Nanos) {
-        let mut expired = std::mem::take(&mut self.expired);
-        expired.clear();
-        expired.extend(
-            self.conns
-                .iter()
-                .filter(|(_, conn)| conn.deadline <= now)
-                .map(|(idx, _)| idx),
-        );
-        for idx in expired.drain(..) {
-            self.timed_out(idx);
-        }
-        self.expired = expired;
-    }
-
-    /// Takes commands; true when it is time to end.
+    /// Handles commands; returns true when the session is gone.
     fn obey(&mut self) -> Result<bool, LoadError> {
         loop {
             match self.commands.try_recv() {
@@ -248,7 +233,10 @@ impl Worker {
                 .arm(moment, now)
                 .map_err(LoadError::system("setting a timer"))?;
         }
-        let mut until = self.edge.min(self.next_scan);
+        let mut until = self.edge.min(now + LONGEST_WAIT);
+        if let Some(Reverse((at, ..))) = self.deadlines.peek() {
+            until = until.min(*at);
+        }
         if let Some(Reverse((at, ..))) = self.backoffs.peek() {
             until = until.min(*at);
         }
@@ -258,7 +246,7 @@ impl Worker {
         Ok(Wait::AtMost(Duration::from_nanos(until.saturating_sub(now))))
     }
 
-    /// Closes everything. Connections that the server is about to close are given a moment to do so.
+    /// Closes all connections. Those that the server is about to close get up to a second.
     fn finish(&mut self) {
         self.looping = false;
         let closing = |worker: &Self| worker.conns.iter().any(|(_, conn)| conn.state == State::Lingering);
@@ -281,7 +269,7 @@ impl Worker {
                     self.socket_event(event);
                 }
             }
-            self.scan(self.clock.now());
+            self.expire(self.clock.now());
         }
         for idx in 0..self.conns.capacity() {
             if self.conns.contains(idx) {

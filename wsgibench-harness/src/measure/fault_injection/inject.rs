@@ -1,4 +1,4 @@
-//! The deeds themselves.
+//! The faults themselves.
 
 use std::{
     collections::BTreeMap,
@@ -17,12 +17,12 @@ use crate::{
     sandbox::{Launch, Signal},
 };
 
-/// How long a request that does harm may take to be answered.
+/// Timeout of a harmful request.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long memory is taken at most.
+/// Longest duration of a memory exhaustion.
 const EXHAUSTING: Duration = Duration::from_secs(15);
 
-/// Where and on whom.
+/// The launch that faults are injected into.
 pub(super) struct FaultContext<'a> {
     pub(super) launch: &'a Launch,
     pub(super) runtime: &'a Runtime,
@@ -31,7 +31,7 @@ pub(super) struct FaultContext<'a> {
     pub(super) over: &'a AtomicBool,
 }
 
-/// What was done.
+/// A fault that was injected.
 #[derive(Clone, Debug, Default)]
 pub(super) struct InjectedFault {
     pub(super) action: String,
@@ -46,7 +46,7 @@ pub(super) struct InjectedFault {
     pub(super) memory_kills: u64,
 }
 
-/// What was found out beforehand.
+/// Information gathered before the fault is due.
 #[derive(Debug, Default)]
 pub(super) struct PreparedFault {
     /// The worker to kill, as this machine has it, and as the server has it.
@@ -188,7 +188,7 @@ fn pid_told(address: SocketAddr, path: &str) -> Option<u32> {
     body.trim().parse().ok()
 }
 
-/// One request, and what came of it in a word or two.
+/// Sends one request and returns its outcome in a word or two.
 fn ask(address: SocketAddr, path: &str) -> String {
     match get(address, path) {
         Ok((status, _)) => status,

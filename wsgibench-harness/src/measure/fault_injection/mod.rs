@@ -1,4 +1,4 @@
-//! Faults while a load is on: each is done to the server at its time, and what the load felt is told from a fine series.
+//! Injects faults during a round and judges the server's recovery from a fine series of counts.
 
 mod inject;
 mod recovery;
@@ -24,12 +24,14 @@ use crate::{
     store::record::{FaultRecord, RoundRecord, Sample, Validity},
 };
 
-/// Time between looks at the load: a fifth of what recovery is told in.
+/// Sampling interval of the load's counts: a fifth of the resolution of recovery.
 const TICK: Duration = Duration::from_millis(20);
-/// Figures that a server in trouble still gives; all others would be read as its speed.
+/// Metrics kept for a server under faults; all others would be read as its speed.
 const KEPT_METRICS: [&str; 2] = ["error_share", "peak_memory"];
-/// Findings that say something of the measurement and not of the server's trouble.
-const KEPT_FINDINGS: [&str; 8] = [
+/// Findings about the measurement rather than the server under faults.
+const KEPT_FINDINGS: [&str; 10] = [
+    "throttled",
+    "slow_clients",
     "client_lag",
     "engine_busy",
     "ports",
@@ -40,15 +42,15 @@ const KEPT_FINDINGS: [&str; 8] = [
     "path",
 ];
 
-/// What a round's faults gave.
+/// Outcome of a round's faults.
 #[derive(Debug, Default)]
-pub(super) struct Drilled {
+pub(super) struct FaultOutcome {
     pulses: Vec<Sample>,
-    deeds: Vec<InjectedFault>,
+    injected: Vec<InjectedFault>,
 }
 
-/// Faults that are done beside a round.
-pub(super) struct Drill<'a> {
+/// Injects the faults of a load during a round.
+pub(super) struct FaultInjector<'a> {
     faults: &'a [Fault],
     launch: &'a Launch,
     runtime: &'a Runtime,
@@ -56,7 +58,7 @@ pub(super) struct Drill<'a> {
     begun: OnceLock<Instant>,
 }
 
-/// Whether all faults of a load can be done to this server. In a `trial`, which lasts but a moment, none comes to its time.
+/// Checks that all faults of a load can be injected into this server. A `trial` is too short for any to be due.
 ///
 /// # Errors
 /// [`LaunchFailure::Unsupported`] for what the server cannot do; words for a plan that cannot be carried out.
@@ -88,7 +90,7 @@ pub(super) fn check(
     Ok(())
 }
 
-impl<'a> Drill<'a> {
+impl<'a> FaultInjector<'a> {
     pub(super) fn new(load: &'a Load, launch: &'a Launch, runtime: &'a Runtime, spec: &'a ServerSpec) -> Self {
         Self {
             faults: &load.faults,
@@ -99,28 +101,28 @@ impl<'a> Drill<'a> {
         }
     }
 
-    /// The round begins now.
+    /// Marks the start of the round.
     pub(super) fn begin(&self) {
         let _ = self.begun.set(Instant::now());
     }
 
-    /// Watches and acts until `done`; nothing without faults.
-    pub(super) fn run(&self, watch: &Watch, done: &AtomicBool) -> Drilled {
+    /// Samples the counts and injects the faults until `done`; does nothing without faults.
+    pub(super) fn run(&self, watch: &Watch, done: &AtomicBool) -> FaultOutcome {
         if self.faults.is_empty() {
-            return Drilled::default();
+            return FaultOutcome::default();
         }
-        let deeds = Mutex::new(Vec::new());
+        let injected = Mutex::new(Vec::new());
         let pulses = thread::scope(|scope| {
-            let acting = scope.spawn(|| self.act(done, &deeds));
+            let acting = scope.spawn(|| self.act(done, &injected));
             let pulses = self.watch(watch, done);
             if let Err(panic) = acting.join() {
                 std::panic::resume_unwind(panic);
             }
             pulses
         });
-        Drilled {
+        FaultOutcome {
             pulses,
-            deeds: deeds.into_inner().unwrap_or_else(PoisonError::into_inner),
+            injected: injected.into_inner().unwrap_or_else(PoisonError::into_inner),
         }
     }
 
@@ -141,7 +143,7 @@ impl<'a> Drill<'a> {
         pulses
     }
 
-    fn act(&self, done: &AtomicBool, deeds: &Mutex<Vec<InjectedFault>>) {
+    fn act(&self, done: &AtomicBool, injected: &Mutex<Vec<InjectedFault>>) {
         let wait = |until: Duration| {
             while !done.load(Ordering::Relaxed) {
                 match self.begun.get() {
@@ -169,14 +171,14 @@ impl<'a> Drill<'a> {
                 return;
             }
             let at = self.begun.get().map_or(Duration::ZERO, Instant::elapsed);
-            let deed = stage.act(&fault.action, &prepared, at);
-            deeds.lock().unwrap_or_else(PoisonError::into_inner).push(deed);
+            let fault = stage.act(&fault.action, &prepared, at);
+            injected.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
         }
     }
 }
 
-impl Drilled {
-    /// Returns what the thread of the faults gave.
+impl FaultOutcome {
+    /// Returns the result of the fault thread.
     ///
     /// # Errors
     /// [`LaunchFailure::Said`] when it panicked: a round whose faults were not injected is not the round that was asked for.
@@ -189,9 +191,9 @@ impl Drilled {
         })
     }
 
-    /// Puts into a round's record what its faults gave, and takes out what would be read as the server's speed.
+    /// Adds the outcome of the faults to a round's record, and removes what would be read as the server's speed.
     pub(super) fn enter(mut self, record: &mut RoundRecord, alive: bool) {
-        if self.deeds.is_empty() {
+        if self.injected.is_empty() {
             return;
         }
         let end = record.load.seconds;
@@ -204,19 +206,19 @@ impl Drilled {
             errors: counts.failed + counts.timed_out,
             retried: counts.retried,
         });
-        let starts: Vec<f64> = self.deeds.iter().map(|deed| deed.at).collect();
-        let last = self.deeds.len() - 1;
-        for (index, deed) in self.deeds.into_iter().enumerate() {
+        let starts: Vec<f64> = self.injected.iter().map(|fault| fault.at).collect();
+        let last = self.injected.len() - 1;
+        for (index, fault) in self.injected.into_iter().enumerate() {
             let until = starts.get(index + 1).copied().unwrap_or(end).min(end);
             record.faults.push(FaultRecord {
-                action: deed.action,
-                at_seconds: deed.at,
-                took_seconds: deed.took,
-                told: deed.told,
-                answers: deed.answers,
-                memory_kills: deed.memory_kills,
+                action: fault.action,
+                at_seconds: fault.at,
+                took_seconds: fault.took,
+                told: fault.told,
+                answers: fault.answers,
+                memory_kills: fault.memory_kills,
                 server_ended: !alive && index == last,
-                recovery: recovery::recovery(&self.pulses, (deed.at.min(end), deed.at + deed.took), until),
+                recovery: recovery::recovery(&self.pulses, (fault.at.min(end), fault.at + fault.took), until),
             });
         }
         record.pulses = thinned(&self.pulses, end);
@@ -251,8 +253,8 @@ mod tests {
 
     #[test]
     fn panicking_fault_thread_fails_the_launch() {
-        let joined = thread::spawn(|| -> Drilled { panic!("no such process") }).join();
-        let failure = Drilled::of_thread(joined).unwrap_err();
+        let joined = thread::spawn(|| -> FaultOutcome { panic!("no such process") }).join();
+        let failure = FaultOutcome::of_thread(joined).unwrap_err();
         assert!(
             matches!(failure, LaunchFailure::Said(text) if text.contains("fault injection panicked: no such process"))
         );

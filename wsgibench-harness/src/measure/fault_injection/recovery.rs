@@ -1,4 +1,4 @@
-//! When is a server as it was before? Pure: a fine series of a round in, requests lost and seconds to recover out.
+//! Judges when a server has recovered, from a fine series of counts. Pure.
 
 use crate::store::record::{Recovery, Sample};
 

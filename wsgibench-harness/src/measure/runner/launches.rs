@@ -9,6 +9,7 @@ use std::{
 
 use super::{Next, Runner};
 use crate::{
+    load::raise_descriptors,
     measure::{
         event::Event,
         hooks,
@@ -200,6 +201,11 @@ impl Runner<'_> {
         let index = self.launches_so_far(writer.run(), id, job.arm);
         let log = log_path(writer.dir(), id, job.arm, index);
         let started = jiff::Timestamp::now();
+        // A limit of this process is no fault of the server: it is named before one is started.
+        if let Err(error) = raise_descriptors(job.case.work.load()) {
+            self.outcome(writer, id, CaseOutcome::Failed(error.to_string()))?;
+            return Ok(Err(Next::DropCase));
+        }
         let launch = match self.runtime.block_on(self.sandbox.launch(&ready.prepared, &log)) {
             Ok(launch) => launch,
             Err(error) => return self.failed_start(writer, ready, &error).map(Err),

@@ -194,3 +194,18 @@ fn one_invalid_round_makes_a_case_suspect_and_a_majority_invalid() {
     assert_eq!(of_case([&fine, &bad, &bad]).level, Invalid);
     assert_eq!(of_case([&fine, &fine]).level, ValidityLevel::Valid);
 }
+
+#[test]
+fn round_throttled_by_a_cpu_quota_of_the_harness_is_invalid() {
+    let context = RoundContext {
+        own_throttled: 0.02,
+        ..RoundContext::default()
+    };
+    let validity = judge(&RoundResult::default(), &context);
+    let finding = validity
+        .findings
+        .iter()
+        .find(|finding| finding.check == "throttled")
+        .unwrap();
+    assert_eq!(finding.level, ValidityLevel::Invalid);
+}

@@ -4,6 +4,7 @@
 //! Version 2 is tested on recorded files only where the machine has version 1.
 
 mod locate;
+mod quota;
 pub(crate) mod v1;
 pub(crate) mod v2;
 
@@ -13,6 +14,7 @@ use std::{
 };
 
 pub(crate) use locate::locate;
+pub(crate) use quota::{own_cpu_quota, own_throttled_seconds};
 
 use super::Usage;
 

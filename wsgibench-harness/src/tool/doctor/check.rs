@@ -116,6 +116,15 @@ fn processors(facts: &Facts) -> Vec<Line> {
         ),
         n => ok("CPUs", format!("{n}, divided between server and load")),
     }];
+    lines.push(match facts.cpu_quota {
+        None => ok("CPU quota", "none"),
+        Some(cpus) => warn(
+            "CPU quota",
+            format!("{cpus:.2} CPUs"),
+            "rounds in which the quota throttles the load generator are invalid: remove the CPU limit of this pod or \
+             container (`limits.cpu`, `--cpus`), or use a CPU set",
+        ),
+    });
     let governors = facts.governors.join(", ");
     lines.push(if facts.governors.is_empty() {
         ok("frequency governor", "not to be seen (a virtual machine, as a rule)")

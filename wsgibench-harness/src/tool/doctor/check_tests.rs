@@ -15,6 +15,7 @@ fn good() -> Facts {
         backlog: Some(4_096),
         ports: Some((32_768, 60_999)),
         governors: vec!["performance".into()],
+        cpu_quota: None,
         turbo: Some(false),
         smt: Some(false),
         clock: Some("tsc".into()),
@@ -44,13 +45,14 @@ fn a_good_machine_has_nothing_to_mend() {
 
 #[test]
 fn each_trouble_is_one_line_with_a_remedy() {
-    let spoilt: [(&str, Spoil); 15] = [
+    let spoilt: [(&str, Spoil); 16] = [
         ("container engine", |f| f.engine = Engine::Missing("no socket".into())),
         ("Python for local processes", |f| {
             f.python = Err("python3 is not here".into());
         }),
         ("control groups", |f| f.cgroup = None),
         ("CPUs", |f| f.cpus = 1),
+        ("CPU quota", |f| f.cpu_quota = Some(1.5)),
         ("frequency governor", |f| f.governors = vec!["powersave".into()]),
         ("turbo", |f| f.turbo = Some(true)),
         ("hyper-threading", |f| f.smt = Some(true)),
@@ -112,6 +114,7 @@ fn a_system_that_shows_nothing_is_still_judged() {
         backlog: None,
         ports: None,
         governors: Vec::new(),
+        cpu_quota: None,
         turbo: None,
         smt: None,
         clock: None,

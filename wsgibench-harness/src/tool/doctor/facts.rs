@@ -12,6 +12,7 @@ use crate::{
         environment::{self, CpuTicks},
         process_cpu::ProcessCpu,
     },
+    sandbox::own_cpu_quota,
     subprocess,
 };
 
@@ -30,6 +31,8 @@ pub(super) struct Facts {
     pub(super) backlog: Option<u64>,
     pub(super) ports: Option<(u64, u64)>,
     pub(super) governors: Vec<String>,
+    /// CPUs that a quota grants to this process.
+    pub(super) cpu_quota: Option<f64>,
     pub(super) turbo: Option<bool>,
     pub(super) smt: Option<bool>,
     pub(super) clock: Option<String>,
@@ -78,6 +81,7 @@ impl Facts {
             backlog: number("/proc/sys/net/core/somaxconn"),
             ports: ports(),
             governors: governors(),
+            cpu_quota: own_cpu_quota(),
             turbo: turbo(),
             smt: number("/sys/devices/system/cpu/smt/active").map(|active| active == 1),
             clock: word("/sys/devices/system/clocksource/clocksource0/current_clocksource"),

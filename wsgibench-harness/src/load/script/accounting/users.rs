@@ -1,4 +1,4 @@
-//! Users and their scripts: who comes and goes, whose turn it is, what each is doing.
+//! Users and their scripts: arrivals, departures and activity.
 
 use super::{Accounting, Doing, UserNotes, note_check, step, time};
 use crate::load::{clock::Nanos, result::ErrorKind, script::Part};
