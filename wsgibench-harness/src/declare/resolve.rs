@@ -1,8 +1,12 @@
 //! From a declared server to what the sandbox is told on this machine. Pure: the machine is given as data.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use super::{Command, DeclaredServer, Limits, Notice, ServerSpec, Source, server::Companion};
+use crate::load::Target;
 
 /// What the machine can give a server. What its container engine or shell limits besides (descriptors, backlog, processes) the
 /// sandbox knows, and clamps there.
@@ -39,6 +43,7 @@ pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Mac
         limits,
         ready_path: server.ready_path.clone(),
         ready_within: server.ready_within,
+        host: server.host.clone(),
         capabilities: server.capabilities.clone(),
         tmpfs: server.tmpfs.clone(),
         writable_root: server.writable_root,
@@ -58,6 +63,18 @@ pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Mac
         reload: server.reload.clone(),
     };
     (spec, notices.collect())
+}
+
+/// Returns an address as it stands in `Host`: without the default port and without the zone of an IPv6 address.
+fn authority(address: SocketAddr) -> String {
+    let host = match address {
+        SocketAddr::V4(address) => address.ip().to_string(),
+        SocketAddr::V6(address) => format!("[{}]", address.ip()),
+    };
+    match address.port() {
+        80 => host,
+        port => format!("{host}:{port}"),
+    }
 }
 
 /// The limits as far as the machine can give them, and a sentence for each that it cannot.
@@ -93,6 +110,18 @@ pub fn clamp(asked: &Limits, machine: &Machine) -> (Limits, Vec<String>) {
 }
 
 impl ServerSpec {
+    /// Returns the address and the name by which requests call a server that listens at `address`.
+    #[must_use]
+    pub fn target(&self, address: SocketAddr) -> Target {
+        let host = match (&self.host, &self.source) {
+            (Some(host), _) => host.clone(),
+            // The name that it was given is the one that it knows itself by.
+            (None, Source::Running(name)) => name.strip_suffix(":80").unwrap_or(name).to_owned(),
+            (None, _) => authority(address),
+        };
+        Target { address, host }
+    }
+
     /// What is missing of the files that the server is built from, with the remedy. Looks at the file system.
     ///
     /// # Errors
@@ -257,5 +286,17 @@ mod tests {
         assert!(spec.check_files().unwrap_err().contains("application folder"));
         spec.app = None;
         assert_eq!(spec.check_files(), Ok(()));
+    }
+
+    #[test]
+    fn the_default_port_and_an_address_zone_are_left_out_of_host() {
+        for (address, host) in [
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+            ("[::1]:80", "[::1]"),
+            ("[fe80::1%2]:8000", "[fe80::1]:8000"),
+        ] {
+            assert_eq!(super::authority(address.parse().unwrap()), host);
+        }
     }
 }

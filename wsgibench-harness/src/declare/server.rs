@@ -68,6 +68,8 @@ pub struct Server {
     pub ready_path: String,
     /// How long it may take to answer.
     pub ready_within: Duration,
+    /// Name sent as `Host`. `None`: its address.
+    pub host: Option<String>,
     /// Linux capabilities it keeps (all others are dropped), e.g. `NET_BIND_SERVICE`.
     pub capabilities: Vec<String>,
     /// Folders it may write to, held in memory, beside `/tmp` and `/dev/shm`.
@@ -189,6 +191,9 @@ pub struct ServerSpec {
     pub ready_path: String,
     /// Readiness deadline.
     pub ready_within: Duration,
+    /// Name sent as `Host`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// Capabilities kept.
     pub capabilities: Vec<String>,
     /// Writable folders in memory.
@@ -224,6 +229,7 @@ impl Server {
             limits: Limits::default(),
             ready_path: "/".into(),
             ready_within: Duration::from_secs(30),
+            host: None,
             capabilities: Vec::new(),
             tmpfs: Vec::new(),
             writable_root: false,
@@ -312,6 +318,14 @@ impl Server {
     pub fn readiness(mut self, path: impl Into<String>, within: Duration) -> Self {
         self.ready_path = path.into();
         self.ready_within = within;
+        self
+    }
+
+    /// Name sent as `Host` by every request, readiness included, and the site of cookies and redirects; its address unless set.
+    /// A server that is loaded on a port of its own but answers for `shop.test` needs `.host("shop.test")`.
+    #[must_use]
+    pub fn host(mut self, name: impl Into<String>) -> Self {
+        self.host = Some(name.into());
         self
     }
 

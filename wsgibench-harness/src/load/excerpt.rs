@@ -25,6 +25,14 @@ pub(crate) fn shorten(text: &str) -> String {
     excerpt(text.as_bytes())
 }
 
+/// Returns the first line of a response, at most [`SHOWN`] characters, quoted.
+pub(crate) fn first_line(bytes: &[u8]) -> String {
+    let start = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(0);
+    let line = bytes[start..].split(|b| *b == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    format!("\"{}\"", excerpt(&line[..line.len().min(SHOWN)]).escape_debug())
+}
+
 fn printable(character: char) -> char {
     if character.is_control() && !matches!(character, '\n' | '\t') {
         char::REPLACEMENT_CHARACTER

@@ -23,6 +23,9 @@ pub struct RoundResult {
     pub counts: Counts,
     /// Failures by kind; sums to `counts.failed`.
     pub errors: Vec<(ErrorKind, u64)>,
+    /// What was wrong, by kind, in the first failure whose reason is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub error_samples: Vec<(ErrorKind, String)>,
     /// Failed checks by name with one sample of what came instead; sums to the `check_failed` and `status` errors.
     pub failed_checks: Vec<FailedCheck>,
     /// Intended start to last byte, of right answers; in a closed loop it differs from the service time by the time a new

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     declare::{Source, Work},
-    load::{Edge, LoadError, LoadPlan, RoundResult, Stripe, Target, preflight},
+    load::{Edge, LoadError, LoadPlan, RoundResult, Stripe, preflight},
     sandbox::Launch,
     stats::{Slope, slope},
     store::record::{Ceilings, Finding, LaunchRecord, RoundRecord, ServerSecond, ValidityLevel},
@@ -132,14 +132,7 @@ impl LaunchContext<'_> {
         let job = &ready.job;
         let work = &job.case.work;
         let mut timing = self.order.timing(work);
-        let target = Target {
-            address: launch.address(),
-            host: match &job.spec.source {
-                // The name that it was given is the one that it knows itself by.
-                Source::Running(address) => address.clone(),
-                _ => launch.address().to_string(),
-            },
-        };
+        let target = job.spec.target(launch.address());
         let seed = self.order.seed ^ u64::from(record.index);
         fault_injection::check(work.load(), launch, &job.spec, timing.round, self.order.test_mode)?;
         feature_requirements::check(&target, &job.spec, work.load(), &job.case.tags)?;

@@ -1,5 +1,5 @@
-//! Check before you time: each request of a load is asked once, a script is run once, and all answers must pass their
-//! checks.
+//! Checks responses before anything is timed: each request of a load is sent once, a script is run once, and all responses must
+//! pass their checks.
 
 use std::{
     fmt,
@@ -89,11 +89,11 @@ impl Tried {
 /// Told where a server sets `Secure` cookies on a plain connection.
 const SECURE_COOKIES: &str =
     "the server sets Secure cookies over plain HTTP; users keep and send them, as if TLS ended before the server";
-/// How long the first answer may take.
+/// The least time that a first response is given.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection is driven before it is looked at.
 const LOOK: Duration = Duration::from_millis(40);
-/// How long one run of a script is waited for.
+/// How long one run of a script is waited for, beside a request that is still within its own timeout.
 const SCRIPT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks everything once through the engine itself, so that what is checked is what will be timed.
@@ -121,7 +121,8 @@ fn each_request(plan: &LoadPlan, load: &Load) -> Result<(), Wrong> {
         let mut single = Load::new(Model::Closed { connections: 1 });
         single.requests = vec![request.clone()];
         single.keep_alive = load.keep_alive;
-        single.timeout = PATIENCE;
+        // A first response may take longer than later ones, never less than the request is given under load.
+        single.timeout = load.timeout.max(PATIENCE);
         let plan = LoadPlan {
             target: plan.target.clone(),
             load: single,
@@ -141,8 +142,9 @@ fn each_request(plan: &LoadPlan, load: &Load) -> Result<(), Wrong> {
 fn ask(plan: &LoadPlan) -> Result<(), String> {
     let mut session = Session::start(plan).map_err(|e| e.to_string())?;
     let begun = Instant::now();
-    let mut verdict = Err(no_answer());
-    while begun.elapsed() < PATIENCE + LOOK {
+    let patience = plan.load.timeout;
+    let mut verdict = Err(no_answer(patience));
+    while begun.elapsed() < patience + LOOK {
         let result = session.round(LOOK).map_err(|e| e.to_string())?;
         if let Some(what) = fault(&result) {
             verdict = Err(what);
@@ -159,9 +161,7 @@ fn ask(plan: &LoadPlan) -> Result<(), String> {
 
 /// One user runs the script once.
 fn once(plan: &LoadPlan, script: &Script, interrupt: &Interrupt, note: impl FnOnce(String)) -> Result<Tried, Wrong> {
-    let mut plan = plan.clone();
-    plan.load.timeout = plan.load.timeout.min(PATIENCE);
-    let mut session = ScriptSession::trial(&plan, script.clone())?;
+    let mut session = ScriptSession::trial(plan, script.clone())?;
     let canceller = session.canceller();
     interrupt.on_first(Some(Box::new(move || canceller.cancel())));
     let trial = session.try_once(SCRIPT_PATIENCE);
@@ -183,7 +183,10 @@ fn judged(trial: &Trial) -> Result<Tried, String> {
         return Err(what);
     }
     if round.counts.timed_out > 0 {
-        return Err(no_answer());
+        return Err(match sample(round, ErrorKind::ResponseTimeout) {
+            Some(text) => text.to_owned(),
+            None => describe(ErrorKind::ResponseTimeout).to_owned(),
+        });
     }
     if round.counts.done == 0 {
         return Err(if trial.finished {
@@ -212,11 +215,20 @@ fn fault(round: &RoundResult) -> Option<String> {
         });
     }
     let (kind, _) = round.errors.iter().find(|(_, n)| *n > 0)?;
-    Some(describe(*kind).to_owned())
+    Some(match sample(round, *kind) {
+        Some(text) => format!("{}: {text}", describe(*kind)),
+        None => describe(*kind).to_owned(),
+    })
 }
 
-fn no_answer() -> String {
-    format!("no answer within {} s", PATIENCE.as_secs())
+fn no_answer(patience: Duration) -> String {
+    format!("no answer within {} s", patience.as_secs_f64())
+}
+
+/// Returns the explanation of the first failure of a kind.
+fn sample(round: &RoundResult, kind: ErrorKind) -> Option<&str> {
+    let (_, text) = round.error_samples.iter().find(|(known, _)| *known == kind)?;
+    Some(text)
 }
 
 fn describe(kind: ErrorKind) -> &'static str {
@@ -230,9 +242,9 @@ fn describe(kind: ErrorKind) -> &'static str {
         ErrorKind::NoDescriptors => "this process has no free descriptor left",
         ErrorKind::WriteReset => "the connection was reset while the request was sent",
         ErrorKind::ReadReset => "the connection was reset while the answer was read",
-        ErrorKind::PrematureEnd => "the connection was closed before the answer was whole",
-        ErrorKind::Malformed => "the answer is not HTTP/1.x",
-        ErrorKind::ResponseTimeout => "no whole answer in time",
+        ErrorKind::PrematureEnd => "the connection was closed before the response was complete",
+        ErrorKind::Malformed => "the response breaks the rules of HTTP/1.x",
+        ErrorKind::ResponseTimeout => "no complete response in time",
         ErrorKind::Status => "another status than expected",
         ErrorKind::CheckFailed => "a header or the body is not as expected",
         ErrorKind::Script => "the script failed",

@@ -140,3 +140,84 @@ fn what_is_known_of_a_script_goes_with_its_rounds() {
         (second, None)
     );
 }
+
+/// A server that answers every request with these bytes, after a while, and closes if told.
+fn raw(answer: &'static [u8], after: Duration, closes: bool) -> std::net::SocketAddr {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let mut request = [0; 4096];
+                while stream.read(&mut request).is_ok_and(|read| read > 0) {
+                    std::thread::sleep(after);
+                    if stream.write_all(answer).is_err() || closes {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+fn declared(address: std::net::SocketAddr, load: Load) -> Result<Tried, String> {
+    let host = "raw.test".to_owned();
+    let plan = LoadPlan::new(Target { address, host }, load.clone());
+    check(&plan, &Work::Load(load), &Interrupt::default(), drop).map_err(|wrong| wrong.to_string())
+}
+
+#[test]
+fn each_malformed_response_is_told_by_the_rule_and_its_first_line() {
+    let cases: [(&[u8], bool, &str); 7] = [
+        (
+            b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\n0\r\n\r\n",
+            true,
+            "HTTP/1.0 has no transfer-encoding",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Type : text/plain\r\nContent-Length: 2\r\n\r\nOK",
+            false,
+            "space before the colon",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nOK",
+            false,
+            "1 bytes follow the end",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOK",
+            true,
+            "1 bytes that content-length announces are missing",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nOK",
+            false,
+            "content-length is not one number",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            false,
+            "chunk size",
+        ),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", false, "does not begin with HTTP/1."),
+    ];
+    for (answer, closes, rule) in cases {
+        let told = declared(raw(answer, Duration::ZERO, closes), Load::closed(1).get("/")).unwrap_err();
+        let first = String::from_utf8_lossy(answer.split(|byte| *byte == b'\r').next().unwrap());
+        assert!(told.contains(rule) && told.contains(&*first), "{rule}: {told}");
+    }
+}
+
+#[test]
+fn a_first_response_has_the_timeout_of_its_request() {
+    let late = raw(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK",
+        Duration::from_secs(11),
+        false,
+    );
+    let load = Load::closed(1).get("/").timeout(Duration::from_secs(60));
+    assert_eq!(declared(late, load), Ok(Tried::Requests));
+}

@@ -211,7 +211,15 @@ impl Sandbox {
     /// Nothing of it is left.
     pub async fn launch(&self, prepared: &PreparedServer, log: &Path) -> Result<Launch, LaunchError> {
         if let Source::Running(address) = &prepared.spec.source {
-            return running::launch(&prepared.spec, address).await.map(Launch::from);
+            let server = running::launch(&prepared.spec, address).await?;
+            if server.has_several_addresses() {
+                let text = format!(
+                    "of the addresses of {address}, {} answered first and is loaded",
+                    server.address()
+                );
+                self.context.say(&prepared.spec.name, &text);
+            }
+            return Ok(Launch::from(server));
         }
         match &self.inner {
             #[cfg(feature = "docker")]

@@ -1,36 +1,39 @@
-//! Is a server ready: it answers a request with any HTTP answer.
+//! Readiness: a server is ready once it answers a request with any HTTP response.
 
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
 
-/// Why a server did not get ready.
+use crate::declare::ServerSpec;
+
+/// Why a server did not become ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotReady {
     /// Its process ended.
     Died,
-    /// It ran to the deadline; what the last try met with.
+    /// The deadline passed; why the last probe failed.
     Deadline(ProbeError),
 }
 
-/// What a try met with.
+/// Why a readiness probe failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ProbeError {
-    /// Nobody listens there.
+    /// Nothing listens at the address.
     Nobody(String),
-    /// Something else than a server that is ready.
+    /// Something listens and does not answer as a server that is ready.
     Something(String),
 }
 
 impl ProbeError {
-    /// The account of it and, where nobody listened, what to look at: as a rule the server listens elsewhere.
+    /// Returns the message and, where nothing listened, a remedy: usually the server listens elsewhere.
     pub(crate) fn with_remedy(self, remedy: &str) -> String {
         match self {
             Self::Nobody(text) => format!("{text}; {remedy}"),
@@ -46,17 +49,65 @@ impl std::fmt::Display for ProbeError {
     }
 }
 
-/// A try may take this long: a server that accepts but does not answer yet is asked again.
-const TRY_FOR: Duration = Duration::from_secs(2);
+/// The request of a readiness probe.
+struct Probe {
+    path: String,
+    /// Value of `Host`.
+    host: String,
+}
 
-/// Asks for `path` until something that begins like an HTTP answer comes back.
+/// Requests the readiness path until an HTTP response comes. One try may take as long as there is time.
 pub(crate) async fn wait_until_ready(
+    spec: &ServerSpec,
     address: SocketAddr,
-    path: &str,
     deadline: Instant,
     is_alive: impl Fn() -> bool,
 ) -> Result<(), NotReady> {
-    repeat(deadline, is_alive, async || ask(address, path).await).await
+    any_ready(spec, &[address], deadline, is_alive).await.map(drop)
+}
+
+/// Does so at several addresses at the same time. Returns the one that answers first.
+pub(crate) async fn any_ready(
+    spec: &ServerSpec,
+    addresses: &[SocketAddr],
+    deadline: Instant,
+    is_alive: impl Fn() -> bool,
+) -> Result<SocketAddr, NotReady> {
+    let is_alive = &is_alive;
+    let mut tries: FuturesUnordered<_> = addresses
+        .iter()
+        .map(async |address| {
+            let probe = Probe {
+                path: spec.ready_path.clone(),
+                host: spec.target(*address).host,
+            };
+            repeat(deadline, is_alive, async || ask(*address, &probe).await).await?;
+            Ok(*address)
+        })
+        .collect();
+    let mut reasons: Vec<ProbeError> = Vec::new();
+    while let Some(outcome) = tries.next().await {
+        match outcome {
+            Ok(address) => return Ok(address),
+            Err(NotReady::Died) => return Err(NotReady::Died),
+            Err(NotReady::Deadline(reason)) => reasons.push(reason),
+        }
+    }
+    Err(NotReady::Deadline(join(reasons)))
+}
+
+/// Joins the reasons of several addresses; a server that listens at one of them is what the user has to look at.
+fn join(mut reasons: Vec<ProbeError>) -> ProbeError {
+    if reasons.len() == 1 {
+        return reasons.remove(0);
+    }
+    let text = reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let somebody = reasons.iter().any(|reason| !matches!(reason, ProbeError::Nobody(_)));
+    if somebody {
+        ProbeError::Something(text)
+    } else {
+        ProbeError::Nobody(text)
+    }
 }
 
 /// Connects until it is accepted.
@@ -66,7 +117,7 @@ pub(crate) async fn wait_until_accepting(
     deadline: Instant,
     is_alive: impl Fn() -> bool,
 ) -> Result<(), NotReady> {
-    repeat(deadline, is_alive, async || {
+    repeat(deadline, &is_alive, async || {
         TcpStream::connect(address)
             .await
             .map(drop)
@@ -77,7 +128,7 @@ pub(crate) async fn wait_until_accepting(
 
 async fn repeat(
     deadline: Instant,
-    is_alive: impl Fn() -> bool,
+    is_alive: &impl Fn() -> bool,
     attempt: impl AsyncFn() -> Result<(), ProbeError>,
 ) -> Result<(), NotReady> {
     let mut pause = Duration::from_millis(5);
@@ -90,7 +141,11 @@ async fn repeat(
         if left.is_zero() {
             return Err(NotReady::Deadline(last));
         }
-        match timeout(left.min(TRY_FOR), attempt()).await {
+        let outcome = tokio::select! {
+            outcome = timeout(left, attempt()) => outcome,
+            () = death(is_alive) => return Err(NotReady::Died),
+        };
+        match outcome {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => last = error,
             Err(_) => last = ProbeError::Something("connected, but no answer".to_owned()),
@@ -100,30 +155,42 @@ async fn repeat(
     }
 }
 
-/// One request; `Ok` for anything that begins like an HTTP answer.
-async fn ask(address: SocketAddr, path: &str) -> Result<(), ProbeError> {
+/// Returns once the server's process has ended.
+async fn death(is_alive: &impl Fn() -> bool) {
+    while is_alive() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Sends one request; `Ok` for anything that begins like an HTTP response.
+async fn ask(address: SocketAddr, probe: &Probe) -> Result<(), ProbeError> {
     let stream = TcpStream::connect(address)
         .await
         .map_err(|error| ProbeError::Nobody(format!("nothing accepts connections at {address}: {error}")))?;
-    talk(stream, address, path).await.map_err(ProbeError::Something)
+    talk(stream, probe).await.map_err(ProbeError::Something)
 }
 
-async fn talk(mut stream: TcpStream, address: SocketAddr, path: &str) -> Result<(), String> {
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: wsgibench\r\nConnection: close\r\n\r\n");
+async fn talk(mut stream: TcpStream, probe: &Probe) -> Result<(), String> {
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: wsgibench\r\nConnection: close\r\n\r\n",
+        probe.path, probe.host
+    );
     stream
         .write_all(request.as_bytes())
         .await
-        .map_err(|error| format!("request not sent ({error})"))?;
+        .map_err(|error| format!("failed to send the request ({error})"))?;
     let mut answer = Vec::with_capacity(256);
     loop {
-        match stream.read_buf(&mut answer).await {
+        let read = stream.read_buf(&mut answer).await;
+        // Some servers send an empty line first, and clients skip it.
+        let start = answer.trim_ascii_start();
+        match read {
             Ok(0) | Err(_) if answer.is_empty() => return Err("closed without an answer".into()),
             Ok(0) => return Err(not_http(&answer)),
-            Ok(_) if answer.starts_with(b"HTTP/1.") => break,
-            Ok(_) if b"HTTP/1.".starts_with(&answer) => {}
+            Ok(_) if start.starts_with(b"HTTP/1.") => break,
+            Ok(_) if b"HTTP/1.".starts_with(start) => {}
             Ok(_) => return Err(not_http(&answer)),
-            Err(error) => return Err(format!("answer broken off ({error})")),
+            Err(error) => return Err(format!("the answer broke off ({error})")),
         }
     }
     // Read to its end, so that the server closes first and the port is not left in TIME_WAIT with us.
@@ -134,6 +201,10 @@ async fn talk(mut stream: TcpStream, address: SocketAddr, path: &str) -> Result<
 }
 
 fn not_http(answer: &[u8]) -> String {
+    // An alert, of TLS 1.x.
+    if answer.starts_with(b"\x15\x03") {
+        return "it answered in TLS, and readiness is asked for in plain HTTP; let it listen without TLS".into();
+    }
     let start = String::from_utf8_lossy(&answer[..answer.len().min(40)]).into_owned();
     format!("answered, but not in HTTP/1: {start:?}")
 }
@@ -143,6 +214,68 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::declare::{DeclaredServer, Location, Machine, Server, resolve};
+
+    fn spec(path: &str) -> ServerSpec {
+        let declared = DeclaredServer {
+            name: "one".into(),
+            description: String::new(),
+            location: Location {
+                file: file!(),
+                line: 1,
+                column: 1,
+            },
+            manifest_dir: "/".into(),
+            server: Server::dockerfile("one")
+                .readiness(path, Duration::from_secs(30))
+                .host("shop.test"),
+        };
+        let machine = Machine {
+            server_cpus: 1,
+            memory: u64::MAX,
+        };
+        resolve(&declared, None, &machine).0
+    }
+
+    #[tokio::test]
+    async fn a_first_response_may_take_as_long_as_there_is_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).await.unwrap();
+            assert!(String::from_utf8_lossy(&request[..read]).contains("Host: shop.test\r\n"));
+            tokio::time::sleep(Duration::from_millis(2_500)).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        });
+        let deadline = Instant::now() + Duration::from_secs(60);
+        assert_eq!(wait_until_ready(&spec("/"), address, deadline, || true).await, Ok(()));
+        server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn every_address_of_a_name_is_tried() {
+        let refused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = serve(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        let addresses = [refused, silent.local_addr().unwrap(), address];
+        let deadline = Instant::now() + Duration::from_secs(60);
+        assert_eq!(
+            any_ready(&spec("/ready"), &addresses, deadline, || true).await,
+            Ok(address)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_server_that_dies_during_a_try_is_not_waited_for() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let begun = Instant::now();
+        let is_alive = || begun.elapsed() < Duration::from_millis(300);
+        let deadline = Instant::now() + Duration::from_secs(600);
+        let outcome = wait_until_ready(&spec("/"), silent.local_addr().unwrap(), deadline, is_alive).await;
+        assert_eq!(outcome, Err(NotReady::Died));
+    }
 
     /// Accepts connections and answers the first with nothing, all later ones with `answer`.
     async fn serve(answer: &'static [u8]) -> SocketAddr {
@@ -166,14 +299,17 @@ mod tests {
     async fn any_http_answer_will_do() {
         let address = serve(b"HTTP/1.0 503 Busy\r\n\r\n").await;
         let deadline = Instant::now() + Duration::from_secs(20);
-        assert_eq!(wait_until_ready(address, "/ready", deadline, || true).await, Ok(()));
+        assert_eq!(
+            wait_until_ready(&spec("/ready"), address, deadline, || true).await,
+            Ok(())
+        );
     }
 
     #[tokio::test]
     async fn what_is_not_http_is_told_at_the_deadline() {
         let address = serve(b"220 mail ready\r\n").await;
         let deadline = Instant::now() + Duration::from_millis(600);
-        let Err(NotReady::Deadline(last)) = wait_until_ready(address, "/ready", deadline, || true).await else {
+        let Err(NotReady::Deadline(last)) = wait_until_ready(&spec("/ready"), address, deadline, || true).await else {
             panic!("it counted as ready");
         };
         let ProbeError::Something(last) = last else {
@@ -187,7 +323,7 @@ mod tests {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let deadline = Instant::now() + Duration::from_secs(600);
         assert_eq!(
-            wait_until_ready(free, "/", deadline, || false).await,
+            wait_until_ready(&spec("/"), free, deadline, || false).await,
             Err(NotReady::Died)
         );
     }

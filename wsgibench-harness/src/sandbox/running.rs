@@ -1,4 +1,4 @@
-//! A server that runs already: accounted as far as it can be, and never ended by us.
+//! Servers that run already: accounted for as far as possible, never stopped by the harness.
 
 use std::{
     collections::BTreeMap,
@@ -14,9 +14,11 @@ use super::{
 };
 use crate::declare::ServerSpec;
 
-/// A server that is not ours.
+/// A server that the harness did not start.
 pub(crate) struct ExternalServer {
     address: SocketAddr,
+    /// Its name has other addresses too.
+    several: bool,
     start_up: Duration,
     /// The topmost process that listens there, where it is one of this machine's that we may see.
     process: Option<(u32, u64)>,
@@ -36,12 +38,13 @@ pub(crate) async fn prepare(spec: &ServerSpec, address: &str) -> Result<Prepared
 }
 
 pub(crate) async fn launch(spec: &ServerSpec, address: &str) -> Result<ExternalServer, LaunchError> {
-    let address = resolve(address)
+    let addresses = resolve(address)
         .await
         .map_err(|error| LaunchError::not_started(&spec.name, error))?;
     let begun = Instant::now();
-    match ready::wait_until_ready(address, &spec.ready_path, begun + spec.ready_within, || true).await {
-        Ok(()) => Ok(ExternalServer {
+    match ready::any_ready(spec, &addresses, begun + spec.ready_within, || true).await {
+        Ok(address) => Ok(ExternalServer {
+            several: addresses.len() > 1,
             address,
             start_up: begun.elapsed(),
             process: listener(address),
@@ -60,16 +63,31 @@ pub(crate) async fn launch(spec: &ServerSpec, address: &str) -> Result<ExternalS
     }
 }
 
-async fn resolve(address: &str) -> Result<SocketAddr, String> {
-    let mut found = tokio::net::lookup_host(address).await.map_err(|error| {
-        format!("`{address}` is no address that can be reached ({error}); write it like localhost:8000")
-    })?;
-    found.next().ok_or_else(|| format!("`{address}` has no address"))
+/// Returns all addresses of `host:port`.
+async fn resolve(address: &str) -> Result<Vec<SocketAddr>, String> {
+    let found = tokio::net::lookup_host(address)
+        .await
+        .map_err(|error| format!("failed to resolve `{address}` ({error}); write it like localhost:8000"))?;
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in found {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        return Err(format!("`{address}` has no address"));
+    }
+    Ok(addresses)
 }
 
 impl ExternalServer {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether its name has other addresses too, so that the one in use is worth telling.
+    pub(crate) fn has_several_addresses(&self) -> bool {
+        self.several
     }
 
     pub(crate) fn start_up(&self) -> Duration {
@@ -81,7 +99,7 @@ impl ExternalServer {
             Some((pid, _)) => tree::usage(pid),
             None => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
-                "the server's processes cannot be seen from here",
+                "the server's processes are not visible from here",
             )),
         }
     }

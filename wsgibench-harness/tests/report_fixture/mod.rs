@@ -200,6 +200,7 @@ pub(crate) fn server(name: &str) -> ServerRecord {
             limits: Limits::default(),
             ready_path: "/".into(),
             ready_within: Duration::from_secs(30),
+            host: None,
             capabilities: vec![],
             tmpfs: vec![],
             writable_root: false,

@@ -113,7 +113,7 @@ fn whole(status: httparse::Status<usize>, length: usize) -> Result<(), Malformed
 
 fn reason(error: httparse::Error) -> Malformed {
     Malformed(match error {
-        httparse::Error::HeaderName => "a header name has a byte that is not allowed",
+        httparse::Error::HeaderName => "a header name has a byte that is not allowed, such as a space before the colon",
         httparse::Error::HeaderValue => "a header value has a byte that is not allowed",
         httparse::Error::NewLine => "a line ends wrongly",
         httparse::Error::Status => "the status is not a number of three digits",
@@ -184,7 +184,7 @@ fn facts(
         Framing::None
     } else if coded {
         if minor_version == 0 {
-            return Err(Malformed("HTTP/1.0 with a transfer coding"));
+            return Err(Malformed("HTTP/1.0 has no transfer-encoding"));
         }
         if chunked_last {
             Framing::Chunked
@@ -192,7 +192,9 @@ fn facts(
             Framing::UntilClose
         }
     } else if bad_length {
-        return Err(Malformed("content-length is not one number"));
+        return Err(Malformed(
+            "content-length is not one number: its values differ or are not digits",
+        ));
     } else if let Some(length) = length {
         Framing::Sized(length)
     } else {

@@ -161,6 +161,21 @@ impl Parser {
         }
     }
 
+    /// Returns the part of the head that has come, where the head came in pieces and is not complete.
+    pub(crate) fn partial_head(&self) -> Option<&[u8]> {
+        (!self.partial.is_empty()).then_some(&*self.partial)
+    }
+
+    /// Returns what is missing of the response.
+    pub(crate) fn missing(&self) -> String {
+        match self.state {
+            State::Head => "the end of the head is missing".into(),
+            State::Sized(left) => format!("{left} bytes that content-length announces are missing"),
+            State::Chunked(_) => "the last chunk is missing".into(),
+            State::UntilClose | State::Complete => "nothing is missing".into(),
+        }
+    }
+
     /// Whether the answer is whole.
     #[inline]
     #[must_use]
@@ -188,7 +203,10 @@ impl Parser {
             return Ok(fresh.len());
         };
         let mut whole = std::mem::take(&mut self.partial);
-        self.whole_head(&whole[..end], sink)?;
+        if let Err(malformed) = self.whole_head(&whole[..end], sink) {
+            self.partial = whole;
+            return Err(malformed);
+        }
         // A server that sends its heads in pieces will do so again: a small buffer is worth keeping.
         if whole.capacity() <= KEPT_BUFFER {
             whole.clear();

@@ -49,6 +49,7 @@ pub(crate) fn merge(tallies: Vec<Tally>, about: Circumstances<'_>) -> Result<Rou
         seconds: length,
         counts: sum.counts,
         errors,
+        error_samples: sum.error_samples.clone(),
         failed_checks: failed_checks(&sum, about.check_names),
         response_time: sum.response,
         service_time: sum.service,
@@ -106,6 +107,11 @@ fn add(sum: &mut Tally, other: Tally) {
     sum.counts.merge(&other.counts);
     for (a, b) in sum.errors.iter_mut().zip(other.errors) {
         *a += b;
+    }
+    for (kind, reason) in other.error_samples {
+        if !sum.error_samples.iter().any(|(known, _)| *known == kind) {
+            sum.error_samples.push((kind, reason));
+        }
     }
     for (a, b) in sum.failed_checks.iter_mut().zip(&other.failed_checks) {
         *a += b;

@@ -18,6 +18,8 @@ use super::{
 pub(crate) struct Tally {
     pub(crate) counts: Counts,
     pub(crate) errors: [u64; ErrorKind::ALL.len()],
+    /// What was wrong in the first failure of a kind.
+    pub(crate) error_samples: Vec<(ErrorKind, String)>,
     /// By index of the check.
     pub(crate) failed_checks: Vec<u64>,
     pub(crate) samples: Vec<Option<String>>,
@@ -90,6 +92,7 @@ impl Tally {
             counts: Counts::default(),
             errors: [0; ErrorKind::ALL.len()],
             failed_checks: vec![0; checks],
+            error_samples: Vec::new(),
             samples: vec![None; checks],
             response: Latency::new(),
             service: Latency::new(),
@@ -153,6 +156,15 @@ impl Recorder {
         self.tally.counts.failed += 1;
         self.tally.errors[kind.index()] += 1;
         self.second_errors += 1;
+    }
+
+    /// Keeps the reason of the first failure of a kind.
+    #[cold]
+    pub(crate) fn explain(&mut self, kind: ErrorKind, reason: impl FnOnce() -> String) {
+        let samples = &mut self.tally.error_samples;
+        if !samples.iter().any(|(known, _)| *known == kind) {
+            samples.push((kind, reason()));
+        }
     }
 
     pub(crate) fn failed_check(&mut self, check: u16, kind: ErrorKind) {

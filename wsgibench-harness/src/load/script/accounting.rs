@@ -28,7 +28,8 @@ pub(super) const HANGS: &str = "the script hangs";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RequestOutcome {
     Right,
-    Failed(ErrorKind),
+    /// Failed, with the reason.
+    Failed(ErrorKind, String),
     /// Failed a check of this name; this came instead.
     Check(ErrorKind, String, String),
 }
@@ -267,6 +268,13 @@ impl Accounting {
             );
             note_check(&mut self.checks, HANGS, &sample);
         }
+    }
+
+    /// Whether a request is under way that began before `moment`.
+    pub(super) fn any_asks_since(&self, moment: Nanos) -> bool {
+        self.users
+            .iter()
+            .any(|(_, user)| user.doing == Doing::Request && user.since <= moment)
     }
 
     /// Whether a script has done nothing of its own for so long.

@@ -77,7 +77,7 @@ impl Ticket {
         self.judge(match failure.kind() {
             // What is wrong with the script itself, its author must be able to read.
             ErrorKind::Script => RequestOutcome::Check(ErrorKind::Script, BAD_REQUEST.into(), failure.to_string()),
-            kind => RequestOutcome::Failed(kind),
+            kind => RequestOutcome::Failed(kind, failure.to_string()),
         });
         failure
     }
@@ -91,9 +91,9 @@ impl Ticket {
     pub(super) fn times_out(mut self, after: Duration) -> RequestError {
         if let Some(key) = self.key.take() {
             let now = self.state.clock.now();
-            self.state.accounting().times_out(key, now);
+            self.state.accounting().times_out(key, after, now);
         }
-        let text = format!("no whole answer within {} s", after.as_secs_f64());
+        let text = format!("no complete response within {} s", after.as_secs_f64());
         RequestError::new(ErrorKind::ResponseTimeout, text)
     }
 

@@ -42,6 +42,8 @@ const TRIAL_TICK: Nanos = 5_000_000;
 /// A script that does nothing for this long in a trial hangs.
 const HANGING: Nanos = 5_000_000_000;
 /// Users of a trial have numbers from here on: none that is timed meets what they left on the server.
+/// A script of one endless request ends a trial here, if the request's own timeout does not.
+const LONGEST_TRIAL: Duration = Duration::from_secs(3_600);
 const TRIAL_NUMBERS: u64 = 1 << 48;
 /// Time for a worker to exit; one whose script blocks the thread never does and is left behind.
 const PATIENCE: Duration = GOODBYE.saturating_add(Duration::from_secs(1));
@@ -120,8 +122,14 @@ impl ScriptSession {
     /// # Errors
     /// As [`warm_up`](Self::warm_up).
     pub fn try_once(&mut self, patience: Duration) -> Result<Trial, LoadError> {
-        let round = self.phase(patience, &mut |_| {}, &|session| {
+        // A request that began within the patience may use its own timeout.
+        let until = self.clock.now() + LEAD + nanos(patience);
+        let round = self.phase(LONGEST_TRIAL, &mut |_| {}, &|session| {
             let now = session.clock.now();
+            let asks = |crew: &Crew| crew.state.accounting().any_asks_since(until);
+            if now >= until && !session.workers.iter().any(asks) {
+                return true;
+            }
             session.workers.iter().any(|crew| {
                 let accounting = crew.state.accounting();
                 accounting.finished() > 0 || accounting.any_hangs(now, HANGING)

@@ -157,6 +157,11 @@ impl HeadCache {
             .then_some((self.bytes.len(), facts, failed))
     }
 
+    /// Returns the head that is known.
+    pub(crate) fn head(&self) -> &[u8] {
+        if self.known.is_some() { &self.bytes } else { b"" }
+    }
+
     fn remember(&mut self, raw: &[u8], facts: HeadFacts, failed: u16) {
         self.known = None;
         if raw.len() <= REMEMBERED_HEAD {

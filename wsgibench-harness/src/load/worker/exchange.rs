@@ -3,6 +3,7 @@
 use super::{
     super::{
         clock::{NEVER, Nanos},
+        excerpt::first_line,
         plan::KeepAlive,
         result::ErrorKind,
         retry::{Ending, Loss},
@@ -98,15 +99,35 @@ impl Worker {
             cache,
             samples: &mut self.recorder.tally.samples,
         };
-        let Ok(fed) = conn.parser.feed(&bytes[at..], &mut judge) else {
-            self.failed(idx, ErrorKind::Malformed);
-            return false;
+        let fresh = at > 0 || conn.parser.is_fresh();
+        let fed = match conn.parser.feed(&bytes[at..], &mut judge) {
+            Ok(fed) => fed,
+            Err(malformed) => {
+                let head = if fresh {
+                    bytes
+                } else {
+                    conn.parser.partial_head().unwrap_or(cache.head())
+                };
+                self.recorder.explain(ErrorKind::Malformed, || {
+                    format!("{}; its first line is {}", malformed.0, first_line(head))
+                });
+                self.failed(idx, ErrorKind::Malformed);
+                return false;
+            }
         };
         if !fed.complete {
             return true;
         }
         if at + fed.consumed < n {
             // A second response, or a body longer than its declared length.
+            let surplus = n - at - fed.consumed;
+            let head = if fresh { bytes } else { cache.head() };
+            self.recorder.explain(ErrorKind::Malformed, || {
+                format!(
+                    "{surplus} bytes follow the end that the response declares; its first line is {}",
+                    first_line(head)
+                )
+            });
             self.failed(idx, ErrorKind::Malformed);
             return false;
         }
@@ -287,6 +308,13 @@ impl Worker {
         match conn.state {
             State::Busy if conn.parser.finish() => self.answered(idx, now, true),
             State::Busy => {
+                if conn.heard {
+                    let known = self.heads[conn.request as usize].head();
+                    let head = conn.parser.partial_head().unwrap_or(known);
+                    self.recorder.explain(ErrorKind::PrematureEnd, || {
+                        format!("{}; its first line is {}", conn.parser.missing(), first_line(head))
+                    });
+                }
                 // The server's kernel answers bytes for a closed socket with a reset, which leaves an error behind the
                 // end of the stream.
                 let refused = conn

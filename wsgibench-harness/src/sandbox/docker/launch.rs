@@ -91,7 +91,7 @@ pub(super) async fn launch(
     };
     let deadline = order + spec.ready_within;
     let outcome = match address {
-        Ok(address) => ready::wait_until_ready(address, &spec.ready_path, deadline, || launch.is_alive()).await,
+        Ok(address) => ready::wait_until_ready(spec, address, deadline, || launch.is_alive()).await,
         Err(died) => Err(died),
     };
     launch.start_up = order.elapsed();

@@ -65,7 +65,7 @@ pub(super) async fn launch(
     let order = Instant::now();
     let mut launch = start(context, prepared, log).map_err(|reason| LaunchError::not_started(&spec.name, reason))?;
     let deadline = order + spec.ready_within;
-    let outcome = ready::wait_until_ready(launch.address, &spec.ready_path, deadline, || launch.is_alive()).await;
+    let outcome = ready::wait_until_ready(spec, launch.address, deadline, || launch.is_alive()).await;
     launch.start_up = order.elapsed();
     match outcome {
         Ok(()) => Ok(launch),

@@ -1,7 +1,9 @@
 //! Requests: each is counted once, when its script has looked at the answer or will not any more.
 
+use std::time::Duration;
+
 use super::{Accounting, Doing, Pending, RequestOutcome, note_check, time};
-use crate::load::{clock::Nanos, result::ErrorKind};
+use crate::load::{clock::Nanos, excerpt::shorten, result::ErrorKind};
 
 impl Accounting {
     pub(in crate::load::script) fn asks(&mut self, user: usize, step: Option<usize>, now: Nanos) -> usize {
@@ -71,7 +73,10 @@ impl Accounting {
                 Some((response, service)) => self.right(pending, response, service),
                 None => self.censor(pending, now),
             },
-            RequestOutcome::Failed(kind) => self.failed(pending, kind),
+            RequestOutcome::Failed(kind, reason) => {
+                self.recorder.explain(kind, || shorten(&reason));
+                self.failed(pending, kind);
+            }
             RequestOutcome::Check(kind, name, sample) => {
                 note_check(&mut self.checks, &name, &sample);
                 self.failed(pending, kind);
@@ -92,7 +97,7 @@ impl Accounting {
         self.is_judged(request, verdict, now);
     }
 
-    pub(in crate::load::script) fn times_out(&mut self, request: usize, now: Nanos) {
+    pub(in crate::load::script) fn times_out(&mut self, request: usize, after: Duration, now: Nanos) {
         let Some(pending) = self.requests.try_remove(request) else {
             return;
         };
@@ -100,6 +105,9 @@ impl Accounting {
         if pending.noted {
             let (response, service) = (now - pending.intended, now - pending.begun);
             self.recorder.timed_out(response, service);
+            self.recorder.explain(ErrorKind::ResponseTimeout, || {
+                format!("no answer within {} s", after.as_secs_f64())
+            });
             self.censor_step(pending, now);
         }
     }
