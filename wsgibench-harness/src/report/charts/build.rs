@@ -209,6 +209,8 @@ fn against(items: &[Item], measure: &Measure, scenario: &str) -> Option<Chart> {
             series: sorted(lines),
         });
     }
+    let mut points = points;
+    points.sort_by(|(_, a), (_, b)| best_first(measure.quantity, a.y, b.y));
     let mut categories = Vec::new();
     let mut dots: BTreeMap<usize, Series> = BTreeMap::new();
     for (item, mut point) in points {
@@ -219,7 +221,7 @@ fn against(items: &[Item], measure: &Measure, scenario: &str) -> Option<Chart> {
     Some(Chart {
         id: format!("{}-{}", slug(scenario), measure.id),
         title: measure.title.to_owned(),
-        about: "The estimate of each server and its 95 % interval over launches.".into(),
+        about: "The estimate of each server and its 95 % interval over launches, sorted.".into(),
         param: None,
         kind: Kind::Intervals,
         x: Axis::new("case", Quantity::Count),
@@ -228,6 +230,14 @@ fn against(items: &[Item], measure: &Measure, scenario: &str) -> Option<Chart> {
         marks: Vec::new(),
         series: sorted(dots),
     })
+}
+
+/// Orders values with the best first: high rates, and little of everything else.
+fn best_first(quantity: Quantity, a: f64, b: f64) -> std::cmp::Ordering {
+    match quantity {
+        Quantity::Rate => b.total_cmp(&a),
+        _ => a.total_cmp(&b),
+    }
 }
 
 fn point(summary: &Summary, scale: f64, why: Option<String>) -> Point {
@@ -250,10 +260,16 @@ fn launches(items: &[Item], scenario: &str) -> Option<Chart> {
     };
     let mut categories = Vec::new();
     let mut dots: BTreeMap<usize, Series> = BTreeMap::new();
-    for item in items {
-        let Some(launches) = item.figures.launches.get(&metric) else {
-            continue;
-        };
+    let mut measured: Vec<_> = items
+        .iter()
+        .filter_map(|item| {
+            let launches = item.figures.launches.get(&metric)?;
+            let values: Vec<f64> = launches.iter().map(|(_, value)| *value).collect();
+            Some((item, launches.as_slice(), crate::stats::sample::median(&values)))
+        })
+        .collect();
+    measured.sort_by(|(_, _, a), (_, _, b)| best_first(quantity, *a, *b));
+    for (item, launches, _) in measured {
         let x = float_len(categories.len());
         categories.push(category(items, item));
         let series = series_of(&mut dots, item);

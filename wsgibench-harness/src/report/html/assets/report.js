@@ -54,6 +54,9 @@
   // One further with each turn of the colours: whoever shares a colour has another symbol.
   const symbol = (s) => SYMBOLS[(s.color + Math.floor(s.color / palette.length)) % SYMBOLS.length];
   const dash = (s) => DASHES[Math.floor(s.color / palette.length) % DASHES.length];
+  // One value a category, or one a launch: a dot plot, its names beside the dots and its values along the bottom.
+  const lying = (chart) => chart.kind === "intervals" || chart.kind === "dots";
+  const place = (chart, p) => (lying(chart) ? [p[1], p[0], p[2], p[3]] : p.slice(0, 4));
   const xText = (chart, p) => (chart.categories.length ? chart.categories[p[0]] : FULL[chart.x.quantity](p[0]));
   const why = (chart, p) => (p.length > 4 ? chart.reasons[p[4]] : "");
   const interval = (chart, p) => (p[2] != null ? `${FULL[chart.y.quantity](p[2])} to ${FULL[chart.y.quantity](p[3])}` : "");
@@ -76,13 +79,18 @@
     };
   }
 
-  function whiskers(s) {
+  function whiskers(chart, s) {
     return {
-      type: "custom", name: s.name, silent: true, z: 2, tooltip: { show: false }, data: s.points.filter((p) => p[2] != null),
+      type: "custom", name: s.name, silent: true, z: 2, tooltip: { show: false }, data: s.points.filter((p) => p[2] != null).map((p) => place(chart, p)),
       renderItem: (_, api) => {
+        const line = (x1, y1, x2, y2) => ({ type: "line", shape: { x1, y1, x2, y2 }, style: { stroke: color(s), lineWidth: 2 } });
+        if (lying(chart)) {
+          const [left, y] = api.coord([api.value(2), api.value(1)]);
+          const right = api.coord([api.value(3), api.value(1)])[0];
+          return { type: "group", children: [line(left, y, right, y), line(left, y - 5, left, y + 5), line(right, y - 5, right, y + 5)] };
+        }
         const [x, top] = api.coord([api.value(0), api.value(3)]);
         const bottom = api.coord([api.value(0), api.value(2)])[1];
-        const line = (x1, y1, x2, y2) => ({ type: "line", shape: { x1, y1, x2, y2 }, style: { stroke: color(s), lineWidth: 2 } });
         return { type: "group", children: [line(x, top, x, bottom), line(x - 5, top, x + 5, top), line(x - 5, bottom, x + 5, bottom)] };
       },
     };
@@ -90,7 +98,7 @@
 
   function marks(chart, s, page) {
     return s.points.map((p) => ({
-      value: p.slice(0, 4),
+      value: place(chart, p),
       point: p,
       itemStyle: why(chart, p) ? { color: page, borderColor: color(s), borderWidth: 2 } : { color: color(s) },
       symbol: symbol(s),
@@ -112,19 +120,19 @@
     }
     const dots = { type: "scatter", name: s.name, z: 3, data: marks(chart, s, page) };
     if (chart.kind === "dots") {
-      // Launches of one case side by side, or they would hide each other.
+      // Launches of one case one below the other, or they would hide each other.
       const seen = new Map();
       const total = new Map();
       for (const p of s.points) total.set(p[0], (total.get(p[0]) || 0) + 1);
       dots.data.forEach((m) => {
         const k = seen.get(m.point[0]) || 0;
         seen.set(m.point[0], k + 1);
-        m.symbolOffset = [(k - (total.get(m.point[0]) - 1) / 2) * 5, 0];
+        m.symbolOffset = [0, (k - (total.get(m.point[0]) - 1) / 2) * Math.min(5, 20 / total.get(m.point[0]))];
         m.itemStyle.opacity = 0.85;
       });
       return [dots];
     }
-    return [whiskers(s), dots];
+    return [whiskers(chart, s), dots];
   }
 
   // The highest that is drawn: the end of an interval, or a whole stack.
@@ -163,6 +171,13 @@
       const power = 10 ** Math.floor(Math.log10(rough));
       y.interval = unit * power * [1, 2, 5, 10].find((m) => m * power >= rough);
       y.max = y.interval * Math.ceil((top * 1.02) / y.interval);
+    }
+    if (lying(chart)) {
+      const names = {
+        type: "category", data: chart.categories, inverse: true, axisTick: { show: false }, axisLine: { lineStyle: { color: line } },
+        axisLabel: { ...text, interval: 0, formatter: (v) => cut(v, 32) }, splitLine: { show: true, lineStyle: { color: line, type: "dotted" } },
+      };
+      return [{ ...y, nameGap: 28, axisLabel: { ...y.axisLabel, hideOverlap: true } }, names];
     }
     if (chart.categories.length) {
       const many = chart.categories.length > 4;
@@ -208,7 +223,7 @@
     const many = chart.categories.length > 4;
     return {
       animation: false, textStyle: { fontFamily: "inherit" }, legend: { show: false },
-      grid: { left: 88, right: chart.x.quantity === "percentile" ? 34 : 18, top: 14, bottom: chart.categories.length ? (many ? 108 : 34) : 48 },
+      grid: lying(chart) ? { left: 12, right: 28, top: 8, bottom: 30, containLabel: true } : { left: 88, right: chart.x.quantity === "percentile" ? 34 : 18, top: 14, bottom: chart.categories.length ? (many ? 108 : 34) : 48 },
       tooltip: {
         trigger: "item", confine: true, backgroundColor: page, borderColor: css("--line"), textStyle: { color: css("--ink"), fontSize: 13 },
         extraCssText: "max-width:340px;white-space:normal;overflow-wrap:anywhere",
@@ -231,7 +246,8 @@
 
   function tools(figure, chart, state) {
     const box = figure.querySelector(".tools");
-    const named = chart.kind === "lines" || chart.kind === "stack" || chart.series.length > 1;
+    // Where the names stand beside the points, a legend says nothing more.
+    const named = !lying(chart) && (chart.kind === "lines" || chart.kind === "stack" || chart.series.length > 1);
     for (const s of named ? chart.series : []) {
       const button = document.createElement("button");
       button.type = "button";
@@ -308,6 +324,7 @@
   function draw(canvas) {
     if (live.has(canvas)) return;
     const data = charts[canvas.dataset.chart];
+    if (lying(data)) canvas.style.height = `${70 + 26 * data.categories.length}px`;
     const state = { data, log: data.y.log, chart: echarts.init(canvas, null, { renderer: "svg" }) };
     live.set(canvas, state);
     state.chart.setOption({ ...option(data, state.log), legend: { show: false, data: data.series.map((s) => s.name) } });
