@@ -16,14 +16,24 @@ impl Group {
         LIVE.lock().unwrap_or_else(PoisonError::into_inner).push(group);
         Self(group)
     }
+
+    /// Gives the group up once its leader was reaped: from then on its id may be another group's.
+    pub(crate) fn finished(self) {
+        self.forget();
+        std::mem::forget(self);
+    }
+
+    fn forget(&self) {
+        LIVE.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|group| *group != self.0);
+    }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         kill_group(self.0);
-        LIVE.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|group| *group != self.0);
+        self.forget();
     }
 }
 

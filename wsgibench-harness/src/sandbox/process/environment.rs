@@ -239,8 +239,12 @@ async fn run(mut command: Command, output: &fs::File) -> Result<(), String> {
     command.process_group(0);
     command.kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| format!("failed to start: {error}"))?;
-    let _group = child.id().map(crate::sandbox::group::Group::new);
-    match tokio::time::timeout(INSTALL_TIMEOUT, child.wait()).await {
+    let group = child.id().map(crate::sandbox::group::Group::new);
+    let ended = tokio::time::timeout(INSTALL_TIMEOUT, child.wait()).await;
+    if let (Some(group), Ok(Ok(_))) = (group, &ended) {
+        group.finished();
+    }
+    match ended {
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(match status.code() {
             Some(code) => format!("exited with status {code}"),

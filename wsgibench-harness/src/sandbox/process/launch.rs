@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
+
 use super::{
     environment, limits,
     process_cleanup::{LAUNCH_VARIABLE, Remains},
@@ -122,6 +124,7 @@ fn start(context: &SandboxContext, prepared: &PreparedServer, log: &Path) -> Res
             token,
             group: pid,
             cgroups,
+            cleared: Mutex::new(false),
         }
         .keep(),
         environment,
@@ -268,7 +271,7 @@ impl ProcessLaunch {
     }
 
     pub(crate) fn is_alive(&self) -> bool {
-        matches!(self.lock().try_wait(), Ok(None))
+        matches!(self.ended(), Ok(None))
     }
 
     pub(crate) fn pids(&self) -> Vec<u32> {
@@ -276,6 +279,13 @@ impl ProcessLaunch {
             Meter::Cgroup(cgroup) => cgroup.processes(),
             Meter::Tree => tree::members(self.pid),
         }
+    }
+
+    /// How its first process ended, if it has. It is not reaped before its group is killed, so that the group's id stays its own.
+    fn ended(&self) -> rustix::io::Result<Option<WaitIdStatus>> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let leader = group::pid(self.pid).ok_or(rustix::io::Errno::CHILD)?;
+        waitid(WaitId::Pid(leader), options)
     }
 
     /// Runs a command in its environment and folder.
@@ -314,11 +324,14 @@ impl ProcessLaunch {
 
     fn end(&self) -> StopInfo {
         let oom_kills = self.usage().map_or(0, |usage| usage.oom_kills);
-        let exit = self.lock().try_wait().ok().flatten().and_then(status);
+        let exit = self.ended().ok().flatten().and_then(|status| {
+            let code = status.exit_status();
+            code.or_else(|| status.terminating_signal().map(|signal| 128 + signal))
+        });
         self.remains.clear();
         let _ = self.lock().wait();
         StopInfo {
-            exit,
+            exit: exit.map(i64::from),
             oom_killed: oom_kills > 0,
         }
     }

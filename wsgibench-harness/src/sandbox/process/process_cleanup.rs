@@ -29,6 +29,8 @@ pub(super) struct Remains {
     pub(super) group: u32,
     /// Folders of its control group.
     pub(super) cgroups: Vec<PathBuf>,
+    /// Set once its processes are killed: the leader is reaped after that, and its id may be another group's.
+    pub(super) cleared: Mutex<bool>,
 }
 
 impl Remains {
@@ -43,6 +45,10 @@ impl Remains {
 
     /// Kills all its processes, those that have left its group or its session too, and removes its control group.
     pub(super) fn clear(&self) {
+        let mut cleared = self.cleared.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *cleared, true) {
+            return;
+        }
         group::kill_group(self.group);
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
