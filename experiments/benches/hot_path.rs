@@ -182,11 +182,10 @@ fn recording(c: &mut Criterion<CpuTime>) {
 fn scheduling(c: &mut Criterion<CpuTime>) {
     let mut group = c.benchmark_group("schedule");
     group.throughput(Throughput::Elements(1));
-    let stage = |from, to, arrivals| Stage {
-        from,
-        to,
-        lasting: Some(Duration::from_secs(3600 * 24 * 365)),
-        arrivals,
+    let stage = |from: f64, to: f64, arrivals| {
+        let mut stage = Stage::ramp(from..=to, Duration::from_secs(3600 * 24 * 365));
+        stage.arrivals = arrivals;
+        stage
     };
     let whole = Stripe { index: 0, of: 1 };
     for (name, stage, stripe) in [

@@ -24,7 +24,7 @@ use clap::Parser;
 use serde::{Deserialize, Serialize};
 use testbed::Testbed;
 use wsgibench_harness::{
-    load::{Edge, Latency, Load, LoadPlan, Session, Target},
+    load::{Edge, Latency, Load, LoadPlan, Session, Target, get},
     measure::event::Event,
     report::{
         Listener,
@@ -171,7 +171,7 @@ fn of_launch(options: &Options, launch: &Launch) -> Result<Ratios> {
         address: launch.address(),
         host: "live-view".into(),
     };
-    let load = Load::closed(options.connections).get("/").expect_status(200);
+    let load = Load::closed(options.connections).request(get("/").expect_status(200));
     let mut plan = LoadPlan::new(target, load);
     plan.cpus = vec![options.client_cpu];
     let mut session = Session::start(&plan)?;

@@ -8,8 +8,8 @@
 use wsgibench_harness::prelude::*;
 
 /// The request of every treatment.
-fn ping(load: Load) -> Load {
-    load.get("/").expect_status(200).expect_body("OK")
+fn ping() -> Request {
+    get("/").expect_status(200).expect_body("OK")
 }
 
 fn gthread() -> Server {
@@ -60,19 +60,19 @@ fn bjoern_random_hash() -> Server {
 /// A closed loop of 64 connections.
 #[scenario]
 fn closed() -> Load {
-    ping(Load::closed(64))
+    Load::closed(64).request(ping())
 }
 
 /// A constant rate of about half the server's capacity.
 #[scenario(servers = [gthread_fixed_hash, gthread_random_hash, gthread_one_arena])]
 fn half_of_gthread() -> Load {
-    ping(Load::rate(3_000))
+    Load::rate(3_000).request(ping())
 }
 
 /// A constant rate of about half the server's capacity.
 #[scenario(servers = [bjoern_fixed_hash, bjoern_random_hash])]
 fn half_of_bjoern() -> Load {
-    ping(Load::rate(40_000))
+    Load::rate(40_000).request(ping())
 }
 
 fn spread() -> Profile {

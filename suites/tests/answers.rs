@@ -68,12 +68,11 @@ fn serve() -> Option<Served> {
 
 /// The same requests and checks from two connections for a moment.
 fn small(load: &Load) -> Load {
-    Load {
-        model: Model::Closed { connections: 2 },
-        idle_connections: load.idle_connections.min(4),
-        measurement_time: None,
-        ..load.clone()
-    }
+    let mut small = load.clone();
+    small.model = Model::Closed { connections: 2 };
+    small.idle_connections = load.idle_connections.min(4);
+    small.measurement_time = None;
+    small
 }
 
 #[test]

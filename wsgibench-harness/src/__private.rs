@@ -6,7 +6,10 @@ pub use crate::load::script::script;
 
 pub use crate::variables::switch;
 
-use crate::declare::Server;
+use crate::{
+    declare::Server,
+    load::{Load, LoadWithoutRequest},
+};
 
 /// The hidden type beside a `#[server]` function; `servers = [...]` looks for it.
 #[diagnostic::on_unimplemented(
@@ -57,6 +60,29 @@ const fn equal(a: &[u8], b: &[u8]) -> bool {
         i += 1;
     }
     true
+}
+
+/// What `#[scenario(load = ...)]` takes.
+#[diagnostic::on_unimplemented(
+    message = "`load` takes a load without requests, and this is `{Self}`",
+    label = "not a load without requests",
+    note = "the script sends the requests: leave out `.request(...)`, e.g. `load = Load::users(5).every(secs(1))`"
+)]
+pub trait ScriptLoad {
+    /// The load without its kind.
+    fn into_load(self) -> Load;
+}
+
+impl<K> ScriptLoad for LoadWithoutRequest<K> {
+    fn into_load(self) -> Load {
+        self.for_script()
+    }
+}
+
+/// The load of a scripted scenario.
+#[must_use]
+pub fn script_load(load: impl ScriptLoad) -> Load {
+    load.into_load()
 }
 
 /// A parameter's values from any expression that can be iterated.

@@ -15,7 +15,7 @@
 //! /// Ping-pong.
 //! #[scenario(connections = [64, 100], servers = [gunicorn], tags = ["fast"])]
 //! fn ping(connections: usize) -> Load {
-//!     Load::closed(connections).get("/").expect_status(200).expect_body("OK")
+//!     Load::closed(connections).request(get("/").expect_status(200).expect_body("OK"))
 //! }
 //!
 //! /// A visitor who signs in, thinks, and uploads a file.
@@ -30,7 +30,7 @@
 //! /// More and more, until it breaks.
 //! #[scenario(ignore = "a minute a case")]
 //! fn ramp() -> Load {
-//!     Load::ramp(100..=5_000, secs(60)).get("/").expect_status(200)
+//!     Load::ramp(100..=5_000, secs(60)).request(get("/").expect_status(200))
 //! }
 //!
 //! let declared = wsgibench_harness::declare::Declarations::collect().unwrap();
@@ -45,7 +45,8 @@ pub use anyhow::Result;
 pub use crate::{
     declare::{CommandOutput, Limits, ParamValue, Profile, Server, SetupContext, Source, Variant, server::Companion},
     load::{
-        Arrivals, Body, Check, Fault, KeepAlive, Load, Request, Slow, Stage, Values,
+        Body, Check, Fault, KeepAlive, Load, LoadWithoutRequest, Request, Slow, Stage, Values, delete, get, post, put,
+        request,
         script::{Multipart, RequestError, Response, RootCertificate, User},
     },
     profile, scenario, server,

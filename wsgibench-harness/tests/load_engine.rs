@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use wsgibench_harness::{
-    load::{self, Edge, KeepAlive, Load, LoadError, LoadPlan, LoadResult, Session, Stage, Stripe, Target, slices},
+    load::{self, Edge, KeepAlive, Load, LoadError, LoadPlan, LoadResult, Session, Stage, Stripe, Target, get, slices},
     null_server::{Delays, NullServer},
 };
 
@@ -28,7 +28,7 @@ fn ms(n: u64) -> Duration {
 #[test]
 fn rounds_follow_each_other_on_the_same_connections() {
     let server = server();
-    let mut plan = plan(&server, Load::closed(10).get("/").expect_status(200));
+    let mut plan = plan(&server, Load::closed(10).request(get("/").expect_status(200)));
     plan.warm_up = ms(50);
     plan.rounds = 3;
     let result = load::run(&plan).unwrap();
@@ -75,7 +75,7 @@ fn a_load_in_slices_rests_between_them() {
         ..Delays::default()
     };
     let server = NullServer::start_delayed(([127, 0, 0, 1], 0).into(), None, delays).unwrap();
-    let mut session = Session::start(&plan(&server, Load::closed(8).get("/").expect_status(200))).unwrap();
+    let mut session = Session::start(&plan(&server, Load::closed(8).request(get("/").expect_status(200)))).unwrap();
     let mut slices = Vec::new();
     for _ in 0..4 {
         let mut edges = Vec::new();
@@ -107,7 +107,7 @@ fn the_end_of_a_slice_waits_for_a_silent_server_no_longer_than_the_slice_was() {
         address: listener.local_addr().unwrap(),
         host: "silent.test".into(),
     };
-    let mut session = Session::start(&LoadPlan::new(target, Load::closed(3).get("/"))).unwrap();
+    let mut session = Session::start(&LoadPlan::new(target, Load::closed(3).request(get("/")))).unwrap();
     let slice = session.slice_observed(ms(100), &mut |_| {}).unwrap();
     assert!(slice.counts.adds_up());
     assert_eq!((slice.counts.done, slice.counts.censored), (0, 3));
@@ -117,7 +117,7 @@ fn the_end_of_a_slice_waits_for_a_silent_server_no_longer_than_the_slice_was() {
 #[test]
 fn the_edges_of_a_round_can_be_observed_and_its_figures_watched() {
     let server = server();
-    let mut session = Session::start(&plan(&server, Load::closed(4).get("/"))).unwrap();
+    let mut session = Session::start(&plan(&server, Load::closed(4).request(get("/")))).unwrap();
     let counts = session.warm_up_requests(2_000, Duration::from_secs(20)).unwrap();
     assert!(counts.done >= 2_000, "{counts:?}");
     let watch = session.watch();
@@ -155,8 +155,12 @@ fn the_edges_of_a_round_can_be_observed_and_its_figures_watched() {
 #[test]
 fn a_round_can_be_cancelled() {
     let server = server();
-    for load in [Load::closed(4), Load::rate(500), Load::users(5)] {
-        let mut session = Session::start(&plan(&server, load.get("/"))).unwrap();
+    for load in [
+        Load::closed(4).request(get("/")),
+        Load::rate(500).request(get("/")),
+        Load::users(5).request(get("/")),
+    ] {
+        let mut session = Session::start(&plan(&server, load)).unwrap();
         let canceller = session.canceller();
         let other = thread::spawn(move || {
             thread::sleep(ms(200));
@@ -180,33 +184,33 @@ fn a_round_can_be_cancelled() {
 fn an_open_load_offers_what_its_schedule_says() {
     let server = server();
     let stages = [
-        Stage::constant(1_000.0, Some(ms(200))),
-        Stage::constant(0.0, Some(ms(100))),
-        Stage::constant(4_000.0, Some(ms(100))),
+        Stage::constant(1_000.0, ms(200)),
+        Stage::constant(0.0, ms(100)),
+        Stage::constant(4_000.0, ms(100)),
     ];
-    let steady = load::run(&plan(&server, Load::rate(2_000).get("/")))
+    let steady = load::run(&plan(&server, Load::rate(2_000).request(get("/"))))
         .unwrap()
         .rounds
         .remove(0);
     assert_eq!(steady.counts.offered, 800);
     assert_eq!(steady.offered_rate, Some(2_000.0));
-    let by_stages = load::run(&plan(&server, Load::stages(stages).get("/")))
+    let by_stages = load::run(&plan(&server, Load::stages(stages).request(get("/"))))
         .unwrap()
         .rounds
         .remove(0);
     assert_eq!(by_stages.counts.offered, 600);
-    let ramp = load::run(&plan(&server, Load::ramp(0..=2_000, ms(500)).get("/")))
+    let ramp = load::run(&plan(&server, Load::ramp(0..=2_000, ms(500)).request(get("/"))))
         .unwrap()
         .rounds
         .remove(0);
     assert_eq!(ramp.counts.offered, 500);
-    let poisson = load::run(&plan(&server, Load::poisson(2_000).seed(3).get("/")))
+    let poisson = load::run(&plan(&server, Load::poisson(2_000).seed(3).request(get("/"))))
         .unwrap()
         .rounds
         .remove(0);
     // 800 expected with a standard deviation of 28.
     assert!((600..1_000).contains(&poisson.counts.offered), "{:?}", poisson.counts);
-    let again = load::run(&plan(&server, Load::poisson(2_000).seed(3).get("/")))
+    let again = load::run(&plan(&server, Load::poisson(2_000).seed(3).request(get("/"))))
         .unwrap()
         .rounds
         .remove(0);
@@ -236,8 +240,8 @@ fn users_arrive_make_their_requests_and_leave() {
         .every(ms(100))
         .arriving_for(ms(300))
         .requests_per_user(50)
-        .get("/")
-        .duration(Duration::from_secs(1));
+        .duration(Duration::from_secs(1))
+        .request(get("/"));
     for cpus in [vec![], vec![0, 0]] {
         let mut plan = plan(&server, load.clone());
         plan.cpus = cpus;
@@ -266,17 +270,17 @@ fn users_arrive_make_their_requests_and_leave() {
 #[test]
 fn several_workers_and_several_stripes_are_one_load() {
     let server = server();
-    let mut whole = plan(&server, Load::rate(1_000).get("/"));
+    let mut whole = plan(&server, Load::rate(1_000).request(get("/")));
     whole.cpus = vec![0, 0, 0];
     assert_eq!(load::run(&whole).unwrap().rounds[0].counts.offered, 400);
     let mut offered = 0;
     let mut connections = 0;
     for index in 0..3 {
-        let mut part = plan(&server, Load::rate(1_000).get("/"));
+        let mut part = plan(&server, Load::rate(1_000).request(get("/")));
         part.stripe = Stripe { index, of: 3 };
         part.cpus = vec![0, 0];
         offered += load::run(&part).unwrap().rounds[0].counts.offered;
-        part.load = Load::closed(10).get("/");
+        part.load = Load::closed(10).request(get("/"));
         connections += load::run(&part).unwrap().rounds[0].connections.established;
     }
     assert_eq!((offered, connections), (400, 10));
@@ -285,7 +289,7 @@ fn several_workers_and_several_stripes_are_one_load() {
 #[test]
 fn idle_connections_are_there_and_count_for_nothing() {
     let server = server();
-    let load = Load::closed(2).get("/").idle_connections(30);
+    let load = Load::closed(2).request(get("/")).idle_connections(30);
     let round = load::run(&plan(&server, load)).unwrap().rounds.remove(0);
     assert_eq!((round.connections.wanted, round.connections.served), (2, 2));
     assert_eq!(round.connections.established, 2);
@@ -301,24 +305,24 @@ fn idle_connections_are_there_and_count_for_nothing() {
 fn plans_that_cannot_be_carried_out_say_why() {
     let server = server();
     let wrong = |load: Load| load::run(&plan(&server, load)).unwrap_err().to_string();
-    assert!(wrong(Load::closed(0).get("/")).contains("choose 1 to 100,000"));
-    assert!(wrong(Load::closed(1)).contains("add one"));
-    assert!(wrong(Load::rate(0).get("/")).contains("no arrivals"));
-    assert!(wrong(Load::rate(f64::NAN).get("/")).contains("rate must be"));
-    assert!(wrong(Load::rate(1).max_connections(0).get("/")).contains("max_connections"));
-    assert!(wrong(Load::users(0).get("/")).contains("above 0"));
-    assert!(wrong(Load::users(1).requests_per_user(0).get("/")).contains("requests_per_user"));
-    assert!(wrong(Load::closed(1).get("/").timeout(Duration::ZERO)).contains("timeout"));
-    assert!(wrong(Load::closed(1).get("/").keep_alive(KeepAlive::Requests(0))).contains("KeepAlive::Never"));
-    let open_end = [Stage::constant(1.0, None), Stage::constant(2.0, None)];
-    assert!(wrong(Load::stages(open_end).get("/")).contains("last stage"));
-    let mut pinned = plan(&server, Load::closed(1).get("/"));
+    assert!(wrong(Load::closed(0).request(get("/"))).contains("choose 1 to 100,000"));
+    assert!(wrong(Load::closed(1).for_script()).contains("add one"));
+    assert!(wrong(Load::rate(0).request(get("/"))).contains("no arrivals"));
+    assert!(wrong(Load::rate(f64::NAN).request(get("/"))).contains("rate must be"));
+    assert!(wrong(Load::rate(1).max_connections(0).request(get("/"))).contains("max_connections"));
+    assert!(wrong(Load::users(0).request(get("/"))).contains("above 0"));
+    assert!(wrong(Load::users(1).requests_per_user(0).request(get("/"))).contains("requests_per_user"));
+    assert!(wrong(Load::closed(1).request(get("/")).timeout(Duration::ZERO)).contains("timeout"));
+    assert!(wrong(Load::closed(1).request(get("/")).keep_alive(KeepAlive::Requests(0))).contains("KeepAlive::Never"));
+    let open_end = [Stage::unlimited(1.0), Stage::unlimited(2.0)];
+    assert!(wrong(Load::stages(open_end).request(get("/"))).contains("last stage"));
+    let mut pinned = plan(&server, Load::closed(1).request(get("/")));
     pinned.cpus = vec![5_000];
     assert!(matches!(
         load::run(&pinned),
         Err(LoadError::Affinity { cpu: 5_000, .. })
     ));
-    let mut stripe = plan(&server, Load::closed(1).get("/"));
+    let mut stripe = plan(&server, Load::closed(1).request(get("/")));
     stripe.stripe = Stripe { index: 2, of: 2 };
     assert!(load::run(&stripe).unwrap_err().to_string().contains("stripe"));
 }
@@ -326,12 +330,12 @@ fn plans_that_cannot_be_carried_out_say_why() {
 #[test]
 fn preflight_names_what_a_load_would_run_into() {
     let server = server();
-    let notices = load::preflight(&plan(&server, Load::closed(2).get("/"))).unwrap();
+    let notices = load::preflight(&plan(&server, Load::closed(2).request(get("/")))).unwrap();
     assert_eq!(notices, []);
-    let closing = Load::closed(2).get("/").keep_alive(KeepAlive::Never);
+    let closing = Load::closed(2).request(get("/")).keep_alive(KeepAlive::Never);
     let notices = load::preflight(&plan(&server, closing)).unwrap();
     assert!(notices[0].text.contains("connections per second"), "{notices:?}");
-    let error = load::preflight(&plan(&server, Load::closed(100_000).get("/"))).unwrap_err();
+    let error = load::preflight(&plan(&server, Load::closed(100_000).request(get("/")))).unwrap_err();
     assert!(
         matches!(error, LoadError::Ports { .. } | LoadError::Descriptors { .. }),
         "{error}"

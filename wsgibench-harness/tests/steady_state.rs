@@ -12,7 +12,7 @@ use std::{
 };
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use wsgibench_harness::load::{Load, LoadPlan, Request, Session, Target, Values};
+use wsgibench_harness::load::{Load, LoadPlan, Request, Session, Target, Values, get};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -89,23 +89,28 @@ fn requests_cost_no_allocation() {
     let loads = [
         (
             "plain",
-            Load::closed(8).get("/").expect_status(200).expect_body("OK"),
+            Load::closed(8).request(get("/").expect_status(200).expect_body("OK")),
             false,
             30_000,
         ),
         (
             "mixed and rendered",
-            Load::closed(8).get("/").request(varying),
+            Load::closed(8).request(get("/")).request(varying),
             false,
             30_000,
         ),
         (
             "heads in pieces",
-            Load::closed(8).get("/").expect_body("OK"),
+            Load::closed(8).request(get("/").expect_body("OK")),
             true,
             10_000,
         ),
-        ("open", Load::rate(5_000).get("/").max_connections(32), false, 10_000),
+        (
+            "open",
+            Load::rate(5_000).max_connections(32).request(get("/")),
+            false,
+            10_000,
+        ),
     ];
     for (name, load, in_pieces, requests) in loads {
         let mut session = Session::start(&plan(server(in_pieces), load)).unwrap();
@@ -125,7 +130,7 @@ fn nothing_is_left_open() {
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
     let run = || {
-        let mut session = Session::start(&plan(address, Load::closed(20).get("/"))).unwrap();
+        let mut session = Session::start(&plan(address, Load::closed(20).request(get("/")))).unwrap();
         session.round(Duration::from_millis(100)).unwrap();
         let during = (descriptors(), threads());
         session.finish().unwrap();

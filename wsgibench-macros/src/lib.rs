@@ -51,7 +51,7 @@ pub fn server(options: TokenStream, item: TokenStream) -> TokenStream {
 /// /// Ping-pong, as both studies have it.
 /// #[scenario(connections = [100, 500, 1000, 5000, 10_000])]
 /// fn ping(connections: usize) -> Load {
-///     Load::closed(connections).get("/").expect_status(200).expect_body("OK")
+///     Load::closed(connections).request(get("/").expect_status(200).expect_body("OK"))
 /// }
 ///
 /// /// A user who signs in, thinks, and uploads.

@@ -5,7 +5,7 @@ use std::{io::Write, net::SocketAddr, time::Duration};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use wsgibench_harness::load::{
-    self, Load, LoadPlan, LoadResult, Stripe, Target,
+    self, Load, LoadPlan, LoadResult, Stripe, Target, get,
     script::{ScriptSession, script},
 };
 
@@ -42,7 +42,7 @@ pub(crate) fn plan(address: SocketAddr, load: Load, length: Duration, cpu: usize
 
 /// A closed loop of GETs.
 pub(crate) fn closed(address: SocketAddr, connections: usize, seconds: u32, cpu: usize) -> LoadPlan {
-    let load = Load::closed(connections).get("/").expect_status(200);
+    let load = Load::closed(connections).request(get("/").expect_status(200));
     plan(address, load, Duration::from_secs(seconds.into()), cpu)
 }
 

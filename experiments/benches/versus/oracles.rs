@@ -5,7 +5,7 @@ use std::{fmt::Display, time::Duration};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use wsgibench_harness::{
-    load::{self, Latency, Load, RoundResult},
+    load::{self, Latency, Load, RoundResult, get},
     null_server::{DelayServerProcess, Delays, NullServerProcess},
 };
 
@@ -127,7 +127,7 @@ fn lag(options: &Options, findings: &mut Findings) -> Result<()> {
     let round = round(
         options,
         &server,
-        Load::rate(2_000).get("/"),
+        Load::rate(2_000).request(get("/")),
         Duration::from_secs(10),
         || Ok(()),
     )?;
@@ -148,10 +148,10 @@ fn freeze(options: &Options, findings: &mut Findings) -> Result<()> {
     const CONNECTIONS: usize = 64;
     let server = NullServerProcess::spawn(Some(options.server_cpu))?;
     let frozen = &server;
-    let full = Load::closed(CONNECTIONS).get("/");
+    let full = Load::closed(CONNECTIONS).request(get("/"));
     let full = round(options, &server, full, Duration::from_secs(1), || Ok(()))?;
     let capacity = per_second(&full);
-    let load = Load::rate(2_000).max_connections(CONNECTIONS).get("/");
+    let load = Load::rate(2_000).max_connections(CONNECTIONS).request(get("/"));
     let round = round(options, &server, load, Duration::from_secs(10), || {
         std::thread::sleep(Duration::from_secs(4));
         frozen.freeze()?;
@@ -180,7 +180,7 @@ fn censored(options: &Options, findings: &mut Findings) -> Result<()> {
     const CONNECTIONS: usize = 64;
     let server = NullServerProcess::spawn(Some(options.server_cpu))?;
     let frozen = &server;
-    let load = Load::closed(CONNECTIONS).get("/");
+    let load = Load::closed(CONNECTIONS).request(get("/"));
     let round = round(options, &server, load, Duration::from_secs(5), || {
         std::thread::sleep(Duration::from_millis(3_500));
         Ok(frozen.freeze()?)
@@ -212,7 +212,7 @@ fn censored(options: &Options, findings: &mut Findings) -> Result<()> {
 fn delays(options: &Options, findings: &mut Findings) -> Result<()> {
     for connections in [1, 32] {
         let server = DelayServerProcess::spawn(Delays::default(), Some(options.server_cpu))?;
-        let load = Load::closed(connections).get("/");
+        let load = Load::closed(connections).request(get("/"));
         let plan = engine::plan(server.address(), load, Duration::from_secs(15), options.client_cpu);
         let round = load::run(&plan)?.rounds.pop().context("no round")?;
         let truth = server.finish()?;

@@ -1,4 +1,4 @@
-//! What the servers are asked. Each answer is checked: a wrong one gets no number.
+//! The scenarios. Every response is checked; a wrong one counts as an error.
 
 pub mod bodies;
 pub mod connections;

@@ -1,4 +1,4 @@
-//! One server on several Pythons: what does the interpreter do to it?
+//! The same servers on several versions of Python.
 
 use wsgibench_harness::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::servers::pythons::{
     waitress_python39, waitress_python311, waitress_python313,
 };
 
-/// `ping`, on each Python.
+/// `ping` on each Python.
 #[scenario(
     servers = [
         bjoern_python39, bjoern_python311, bjoern_python313, gunicorn_gthread_python311, gunicorn_gthread_python313,
@@ -20,7 +20,7 @@ pub fn ping_by_python(connections: usize) -> Load {
     studies::ping(connections)
 }
 
-/// `json`, on each Python.
+/// `json` on each Python.
 #[scenario(
     servers = [
         bjoern_python39, bjoern_python311, bjoern_python313, gunicorn_gthread_python311, gunicorn_gthread_python313,

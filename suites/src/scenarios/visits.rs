@@ -2,15 +2,15 @@
 
 #![expect(
     clippy::missing_errors_doc,
-    reason = "what goes wrong in a script is counted, each check by its name"
+    reason = "an error ends the run of the script and is counted"
 )]
 
 use wsgibench_harness::prelude::*;
 
-/// What is uploaded: 64 KiB.
+/// Size of the uploaded file.
 const FILE: usize = 64 * 1024;
 
-/// Signs in, is recognised by the cookie, thinks, uploads a file.
+/// Signs in, opens the account page by the cookie, thinks, uploads a file.
 async fn visit(user: &mut User) -> Result<()> {
     let name = format!("visitor{}", user.number());
 
@@ -41,20 +41,20 @@ async fn visit(user: &mut User) -> Result<()> {
     Ok(())
 }
 
-/// So many visitors at once; each signs in anew when it is done.
+/// Sixteen visitors at once; each signs in again after a visit.
 #[scenario(users = [16])]
 pub async fn sign_in(user: &mut User) -> Result<()> {
     user.clear_cookies();
     visit(user).await
 }
 
-/// Visitors who come whatever the server does, twenty a second at random.
+/// Twenty visitors a second arrive at random, whatever the server does.
 #[scenario(load = Load::poisson(20))]
 pub async fn drop_in(user: &mut User) -> Result<()> {
     visit(user).await
 }
 
-/// Visitors who come five at a time, every half second, and each pay three visits.
+/// Five visitors arrive every half second; each makes three visits.
 #[scenario(load = Load::users(5).every(millis(500)).arriving_for(secs(8)).requests_per_user(3).duration(secs(10)))]
 pub async fn come_and_go(user: &mut User) -> Result<()> {
     visit(user).await

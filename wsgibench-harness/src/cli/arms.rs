@@ -216,7 +216,7 @@ mod tests {
         against::DeclaredCase,
         cli::samples::{plan, spec},
         declare::Work,
-        load::{Load, Model, script::script},
+        load::{Load, Model, get, script::script},
     };
 
     fn scripted(load: Load) -> Work {
@@ -227,9 +227,9 @@ mod tests {
     #[test]
     fn what_one_side_alone_has_is_named_and_not_measured() {
         let mut plan = plan(&[
-            ("ping/one", Work::Load(Load::closed(1).get("/"))),
-            ("ping/two", Work::Load(Load::closed(1).get("/"))),
-            ("json/two", Work::Load(Load::closed(1).get("/json"))),
+            ("ping/one", Work::Load(Load::closed(1).request(get("/")))),
+            ("ping/two", Work::Load(Load::closed(1).request(get("/")))),
+            ("json/two", Work::Load(Load::closed(1).request(get("/json")))),
         ]);
         let place = |case: &mut Case| {
             let (scenario, server) = case.id.split_once('/').unwrap();
@@ -249,13 +249,13 @@ mod tests {
 
     #[test]
     fn the_other_arm_has_its_own_load_and_the_working_trees_script() {
-        let declared = |load: Load| Work::Load(load.get("/"));
+        let declared = |load: Load| Work::Load(load.request(get("/")));
         let mut plan = plan(&[
-            ("declared", declared(Load::closed(1))),
-            ("scripted", scripted(Load::closed(1))),
-            ("became_scripted", scripted(Load::closed(1))),
-            ("became_declared", declared(Load::closed(1))),
-            ("new", scripted(Load::closed(1))),
+            ("declared", declared(Load::closed(1).for_script())),
+            ("scripted", scripted(Load::closed(1).for_script())),
+            ("became_scripted", scripted(Load::closed(1).for_script())),
+            ("became_declared", declared(Load::closed(1).for_script())),
+            ("new", scripted(Load::closed(1).for_script())),
         ]);
         let case = |id: &str, load: Load| DeclaredCase {
             id: id.into(),
@@ -269,10 +269,10 @@ mod tests {
                 manifest_dir: "/".into(),
                 servers: vec![spec()],
                 cases: vec![
-                    case("declared", Load::closed(2).get("/old")),
-                    case("scripted", Load::closed(3)),
-                    case("became_scripted", Load::closed(4).get("/")),
-                    case("became_declared", Load::closed(5)),
+                    case("declared", Load::closed(2).request(get("/old"))),
+                    case("scripted", Load::closed(3).for_script()),
+                    case("became_scripted", Load::closed(4).request(get("/"))),
+                    case("became_declared", Load::closed(5).for_script()),
                 ],
             },
         );
@@ -286,7 +286,7 @@ mod tests {
         );
         let base: Vec<&Job> = plan.order.jobs.iter().filter(|job| job.arm == BASE).collect();
         assert_eq!(plan.order.jobs.len(), 2 * base.len());
-        assert_eq!(base[0].case.work.load(), &Load::closed(2).get("/old"));
+        assert_eq!(base[0].case.work.load(), &Load::closed(2).request(get("/old")));
         assert!(base[0].case.work.script().is_none());
         assert_eq!(base[1].case.work.load().model, Model::Closed { connections: 3 });
         assert!(base[1].case.work.script().is_some());

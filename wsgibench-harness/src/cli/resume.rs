@@ -149,7 +149,7 @@ mod tests {
     use crate::{
         cli::samples,
         declare::Work,
-        load::Load,
+        load::{Load, get},
         store::{arms::CANDIDATE, samples as records},
     };
 
@@ -176,7 +176,7 @@ mod tests {
             })
             .collect();
         let mut run = records::run("r", &cases);
-        let plan = samples::plan(&ids.map(|id| (id, Work::Load(Load::closed(1).get("/")))));
+        let plan = samples::plan(&ids.map(|id| (id, Work::Load(Load::closed(1).request(get("/"))))));
         assert_eq!(drop_halves(&mut run, &plan), 0);
         let after: Vec<&CaseOutcome> = run.cases.iter().map(|case| &case.outcome).collect();
         assert_eq!(after, [&CaseOutcome::Planned, &outcomes[1], &CaseOutcome::Planned]);

@@ -1,18 +1,18 @@
-//! Checks of single values that their functions return.
+//! Checks of what `#[server]`, `#[scenario]` and profile functions return.
 
 use std::{net::Ipv4Addr, path::Path, time::Duration};
 
 use super::{Limits, Profile, Server, Source, Work, python, server::Companion};
-use crate::load::{Load, LoadPlan, Model, Target};
+use crate::load::{Arrivals, Load, LoadPlan, Model, Target};
 
 /// Smallest memory limit that a container engine accepts, bytes.
 const LEAST_MEMORY: u64 = 6 << 20;
 
-/// What is wrong with limits.
+/// Returns the problems of limits.
 pub(crate) fn limits(limits: &Limits) -> Vec<String> {
     let mut problems = Vec::new();
     if limits.cpus == 0 {
-        problems.push("`cpus` is 0; a server needs at least 1".to_owned());
+        problems.push("`cpus` is 0; give the server at least 1".to_owned());
     }
     if limits
         .cpu_quota
@@ -41,11 +41,11 @@ pub(crate) fn limits(limits: &Limits) -> Vec<String> {
 /// Signals by which servers reload.
 const RELOADS: [&str; 3] = ["SIGHUP", "SIGUSR1", "SIGUSR2"];
 
-/// What is wrong with a server.
+/// Returns the problems of a server.
 pub(crate) fn server(server: &Server, manifest_dir: &Path) -> Vec<String> {
     let mut problems = limits(&server.limits);
     if server.port == 0 {
-        problems.push("its port is 0; say where it listens with `.port(8000)`".into());
+        problems.push("its port is 0; set the port it listens on, e.g. `.port(8000)`".into());
     }
     if !server.ready_path.starts_with('/') {
         problems.push(format!(
@@ -54,13 +54,13 @@ pub(crate) fn server(server: &Server, manifest_dir: &Path) -> Vec<String> {
         ));
     }
     if server.ready_within.is_zero() {
-        problems.push("it is given no time to become ready".into());
+        problems.push("its readiness timeout is 0; make it longer".into());
     }
     if let Some(signal) = &server.reload
         && !RELOADS.contains(&signal.as_str())
     {
         problems.push(format!(
-            "it reloads on `{signal}`; choose one of {}",
+            "its reload signal `{signal}` is not supported; choose one of {}",
             RELOADS.join(", ")
         ));
     }
@@ -68,7 +68,7 @@ pub(crate) fn server(server: &Server, manifest_dir: &Path) -> Vec<String> {
         problems.extend(python::find(version).err());
         if let Source::Image(_) | Source::Running(_) = server.source {
             problems.push(format!(
-                "it asks for Python {version}, and nothing is built for it that could be given one; leave out `.python_version(...)`"
+                "it sets Python {version}, but no image is built for it; leave out `.python_version(...)`"
             ));
         }
     }
@@ -84,12 +84,14 @@ pub(crate) fn server(server: &Server, manifest_dir: &Path) -> Vec<String> {
     }));
     match &server.source {
         Source::Requirements(lines) if lines.is_empty() => {
-            problems.push("it has no requirement lines, e.g. `Server::python([\"gunicorn==27.0.1\"])`".into());
+            problems.push(
+                "its requirements are empty; name the packages, e.g. `Server::python([\"gunicorn==27.0.1\"])`".into(),
+            );
         }
         Source::Image(name) if name.trim().is_empty() => problems.push("its image has no name".into()),
         Source::Running(address) if !is_address(address) => {
             problems.push(format!(
-                "`{address}` is no address; write `host:port`, e.g. `127.0.0.1:8000`"
+                "`{address}` is not an address; write `host:port`, e.g. `127.0.0.1:8000`"
             ));
         }
         _ => {}
@@ -113,20 +115,20 @@ fn check_companion(companion: &Companion, before: &[Companion]) -> Vec<String> {
         |name: &str| !name.is_empty() && name.len() < 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     if !is_host(name) {
         problems.push(format!(
-            "its companion `{name}` has a name that no host can have; use letters, digits and `-`"
+            "the name of its companion `{name}` is not a host name; use letters, digits and `-`"
         ));
     }
     if before.iter().any(|other| other.name == *name) {
-        problems.push(format!("it has two companions called `{name}`"));
+        problems.push(format!("it has two companions named `{name}`; rename one"));
     }
     if companion.port == 0 {
         problems.push(format!(
-            "its companion `{name}` has no port; say where it listens, e.g. `Companion::image(\"{name}\", \"redis:8\").port(6379)`"
+            "its companion `{name}` has no port; set one, e.g. `Companion::image(\"{name}\", \"redis:8\").port(6379)`"
         ));
     }
     if let Source::Running(address) = &companion.source {
         problems.push(format!(
-            "its companion `{name}` runs already at {address}: a companion is started by the harness"
+            "its companion `{name}` is a running server at {address}, but the harness starts companions; use `Companion::image` or `Companion::dockerfile`"
         ));
     }
     problems
@@ -138,11 +140,11 @@ pub(crate) fn is_address(address: &str) -> bool {
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
-/// What is wrong with a profile.
+/// Returns the problems of a profile.
 pub(crate) fn profile(profile: &Profile) -> Vec<String> {
     let mut problems = Vec::new();
     if profile.name.trim().is_empty() {
-        problems.push("it has no name".into());
+        problems.push("its `name` is empty".into());
     }
     for (name, value) in [("launches", profile.launches), ("rounds", profile.rounds)] {
         if value == 0 {
@@ -160,7 +162,7 @@ pub(crate) fn profile(profile: &Profile) -> Vec<String> {
     }
     for pattern in &profile.cases {
         if let Err(error) = regex::Regex::new(pattern) {
-            problems.push(format!("`{pattern}` in `cases` is no regular expression: {error}"));
+            problems.push(format!("`{pattern}` in `cases` is not a regular expression: {error}"));
         }
     }
     if let Some(these) = &profile.limits {
@@ -169,19 +171,19 @@ pub(crate) fn profile(profile: &Profile) -> Vec<String> {
     problems
 }
 
-/// What is wrong with the work of a parameter set.
+/// Returns the problems of the work of a parameter set.
 pub(crate) fn work(work: &Work) -> Vec<String> {
     match work {
         Work::Load(load) => {
             let mut problems = engine(load);
             if load.requests.is_empty() {
-                problems.push("its load asks for nothing; add a request, e.g. `.get(\"/\")`".into());
+                problems.push("its load has no request; add one, e.g. `.request(get(\"/\"))`".into());
             } else if load.requests.iter().all(|request| request.weight == 0) {
-                problems.push("all requests of its mix have weight 0".into());
+                problems.push("all requests of its mix have weight 0; give one a weight above 0".into());
             }
             if load.of_capacity && !matches!(load.model, Model::Open { .. }) {
                 problems.push(
-                    "only the rates of an open load can be shares of a capacity; begin with Load::rate, poisson, ramp or stages".into(),
+                    "`of_capacity` needs a schedule of requests; begin with Load::rate, poisson, ramp or stages".into(),
                 );
             }
             problems.extend(faults(load));
@@ -191,17 +193,16 @@ pub(crate) fn work(work: &Work) -> Vec<String> {
             let mut problems = engine(load);
             if !load.requests.is_empty() {
                 problems.push(
-                    "its `load` has requests, and what a scripted user asks stands in the script; leave them out"
-                        .into(),
+                    "its `load` has requests, but the script sends the requests; leave out `.request(...)`".into(),
                 );
             }
             if load.of_capacity {
-                problems.push("the rates of a script cannot be shares of a capacity, which is found with declared requests; say requests per second".into());
+                problems.push("the rates of a script cannot be shares of a capacity, which is found with declared requests; give requests per second".into());
             }
             problems.extend(faults(load));
             if load.idle_connections > 0 {
                 problems.push(
-                    "idle connections are held beside a declared load only; leave out `.idle_connections(n)`".into(),
+                    "idle connections are not supported beside scripted users; leave out `.idle_connections(n)`".into(),
                 );
             }
             problems
@@ -209,31 +210,39 @@ pub(crate) fn work(work: &Work) -> Vec<String> {
     }
 }
 
-/// What is wrong with what is done to the server: a fault needs time before it and after it.
+/// Checks that a round is longer than the time of its last fault.
 fn faults(load: &Load) -> Option<String> {
     let last = load.faults.iter().map(|fault| fault.after).max()?;
     match load.own_length() {
         None => Some(format!(
-            "it does something to the server after {last:?} and does not say how long a round lasts; add `.duration(...)`"
+            "it injects a fault after {last:?} but its round has no length of its own; add `.duration(...)`"
         )),
         Some(length) if length <= last => Some(format!(
-            "it does something to the server after {last:?}, and a round lasts {length:?}; say `.duration(...)` with more"
+            "it injects a fault after {last:?} into a round of {length:?}; set a longer `.duration(...)`"
         )),
         Some(_) => None,
     }
 }
 
-/// What the load engine has against a load on any machine.
+/// Returns the problems that a load has on any machine.
 fn engine(load: &Load) -> Vec<String> {
-    // Nobody is asked at this address: only the load is looked at.
+    // No connection is opened: only the load is validated.
     let target = Target {
         address: (Ipv4Addr::LOCALHOST, 80).into(),
         host: "localhost".into(),
     };
     let plan = LoadPlan::new(target, load.clone());
     let mut problems: Vec<String> = plan.validate().err().iter().map(ToString::to_string).collect();
+    if let Model::Open { stages, seed, .. } = &load.model
+        && *seed != 0
+        && stages.iter().all(|stage| stage.arrivals == Arrivals::Constant)
+    {
+        problems.push(
+            "it has a seed but no Poisson arrivals; add `.poisson()` to a stage, or leave out `.seed(...)`".into(),
+        );
+    }
     if load.own_length() == Some(Duration::ZERO) {
-        problems.push("it fixes a round of 0 s".into());
+        problems.push("its round lasts 0 s; give it a length".into());
     } else if let (
         Model::Users {
             every, arriving_for, ..
@@ -243,7 +252,7 @@ fn engine(load: &Load) -> Vec<String> {
         && arriving_for < every
     {
         problems.push(format!(
-            "its users come for {arriving_for:?}, and a round lasts no longer; say `.duration(...)`"
+            "its users arrive for {arriving_for:?}, less than the time between arrivals, and the round is as long; add `.duration(...)`"
         ));
     }
     problems
@@ -256,7 +265,7 @@ mod tests {
     use super::{limits, profile, server, work};
     use crate::{
         declare::{Limits, Profile, Server, Source, Work, server::Companion},
-        load::{Fault, Load, Stage, script::script},
+        load::{Fault, Load, Stage, Values, get, script::script},
     };
 
     fn about_script(load: Load) -> String {
@@ -286,52 +295,73 @@ mod tests {
     }
 
     #[test]
-    fn what_is_usual_passes() {
+    fn usual_declarations_pass() {
         assert!(limits(&Limits::default()).is_empty());
         assert!(problems(&Server::dockerfile("images/x")).is_empty());
         assert!(problems(&Server::running("[::1]:8000")).is_empty());
         assert!(profile(&Profile::default()).is_empty() && profile(&Profile::quick()).is_empty());
         for load in [
-            Load::closed(1),
-            Load::rate(10),
-            Load::ramp(0..=10, Duration::from_secs(1)),
-            Load::users(1),
+            Load::closed(1).request(get("/")),
+            Load::rate(10).request(get("/")),
+            Load::ramp(0..=10, Duration::from_secs(1)).request(get("/")),
+            Load::users(1).request(get("/")),
         ] {
-            assert_eq!(about(load.get("/")), "");
+            assert_eq!(about(load), "");
         }
     }
 
     #[test]
-    fn a_script_has_a_load_without_requests() {
-        for load in [Load::closed(3), Load::poisson(10), Load::users(1)] {
+    fn scripted_users_need_a_load_without_requests() {
+        for load in [
+            Load::closed(3).for_script(),
+            Load::poisson(10).for_script(),
+            Load::users(1).for_script(),
+        ] {
             assert_eq!(about_script(load), "");
         }
-        assert!(about_script(Load::closed(1).get("/")).contains("stands in the script"));
-        assert!(about_script(Load::closed(1).idle_connections(2)).contains("idle connections"));
-        assert!(about_script(Load::closed(0)).contains("0 connections"));
+        assert!(about_script(Load::closed(1).request(get("/"))).contains("the script sends the requests"));
+        assert!(about_script(Load::closed(1).idle_connections(2).for_script()).contains("idle connections"));
+        assert!(about_script(Load::closed(0).for_script()).contains("0 connections"));
     }
 
     #[test]
-    fn each_mistake_is_told() {
-        assert!(about(Load::closed(64)).contains(".get("));
-        assert!(about(Load::closed(0).get("/")).contains("0 connections"));
-        assert!(about(Load::rate(0).get("/")).contains("no arrivals"));
-        assert!(about(Load::rate(f64::NAN).get("/")).contains("a rate must be"));
-        assert!(about(Load::rate(1).max_connections(0).get("/")).contains("max_connections"));
-        let open_ended = [Stage::constant(1.0, None), Stage::constant(2.0, None)];
-        assert!(about(Load::stages(open_ended).get("/")).contains("only the last stage"));
-        assert!(about(Load::users(1).every(Duration::ZERO).get("/")).contains("time between arrivals above 0"));
-        assert!(about(Load::users(1).requests_per_user(0).get("/")).contains("0 requests"));
-        let at_once = Load::users(1).arriving_for(Duration::from_millis(1)).get("/");
-        assert!(about(at_once.clone()).contains("say `.duration(...)`"));
-        assert_eq!(about(at_once.duration(Duration::from_secs(1))), "");
-        assert!(about(Load::users(1).arriving_for(Duration::ZERO).get("/")).contains("a round of 0 s"));
-        assert!(about(Load::closed(1).timeout(Duration::ZERO).get("/")).contains("timeout"));
-        assert!(about(Load::closed(1).of_capacity().get("/")).contains("only the rates of an open load"));
-        let killed = Load::closed(1).get("/").fault(Fault::kill_worker());
-        assert!(about(killed.clone()).contains("how long a round lasts"));
-        assert!(about(killed.clone().duration(Duration::from_secs(2))).contains("with more"));
-        assert_eq!(about(killed.duration(Duration::from_secs(9))), "");
+    fn each_problem_is_reported_with_its_remedy() {
+        assert!(about(Load::closed(64).for_script()).contains(".request(get("));
+        assert!(about(Load::closed(0).request(get("/"))).contains("0 connections"));
+        assert!(about(Load::rate(0).request(get("/"))).contains("no arrivals"));
+        assert!(about(Load::rate(f64::NAN).request(get("/"))).contains("a rate must be"));
+        assert!(about(Load::rate(1).max_connections(0).request(get("/"))).contains("max_connections"));
+        let open_ended = [Stage::unlimited(1.0), Stage::unlimited(2.0)];
+        assert!(about(Load::stages(open_ended).request(get("/"))).contains("only the last stage"));
+        assert!(
+            about(Load::users(1).every(Duration::ZERO).request(get("/"))).contains("time between arrivals above 0")
+        );
+        assert!(about(Load::users(1).requests_per_user(0).request(get("/"))).contains("0 requests"));
+        let at_once = Load::users(1).arriving_for(Duration::from_millis(1));
+        assert!(about(at_once.clone().request(get("/"))).contains("add `.duration(...)`"));
+        assert_eq!(about(at_once.duration(Duration::from_secs(1)).request(get("/"))), "");
+        assert!(about(Load::users(1).arriving_for(Duration::ZERO).request(get("/"))).contains("round lasts 0 s"));
+        assert!(about(Load::closed(1).timeout(Duration::ZERO).request(get("/"))).contains("timeout"));
+        let mut closed = Load::closed(1).request(get("/"));
+        closed.of_capacity = true;
+        assert!(about(closed).contains("begin with Load::rate"));
+        let constant = Load::stages([Stage::constant(9, Duration::from_secs(1))]).seed(7);
+        assert!(about(constant.request(get("/"))).contains("no Poisson arrivals"));
+        let unclosed = Load::closed(1).request(get("/").expect_body_matches("["));
+        assert!(about(unclosed).contains("request GET /: \"[\" is not a regular expression"));
+        let twice = Load::closed(1).request(get("/").expect_status(200).expect_status(201));
+        assert!(about(twice).contains("the status is checked twice"));
+        let unused = Load::closed(1).request(get("/").values("id", Values::Counter));
+        assert!(about(unused).contains("write {id} in the path"));
+        assert!(about(Load::closed(1).request(get("/").timeout(Duration::ZERO))).contains("a timeout of 0"));
+        let killed = Load::closed(1).fault(Fault::kill_worker());
+        assert!(about(killed.clone().request(get("/"))).contains("add `.duration(...)`"));
+        let lasting = |seconds| {
+            let load = killed.clone().duration(Duration::from_secs(seconds));
+            about(load.request(get("/")))
+        };
+        assert!(lasting(2).contains("longer `.duration(...)`"));
+        assert_eq!(lasting(9), "");
         assert!(
             problems(&Server::dockerfile("x").reloads_on("HUP"))
                 .join("")
@@ -357,10 +387,10 @@ mod tests {
             .with_companion(Companion::new("a b", Source::Running("h:1".into())).port(1));
         let told = problems(&companions).join("\n");
         for text in [
-            "two companions called `db`",
+            "two companions named `db`",
             "`db` has no port",
-            "no host can have",
-            "runs already at h:1",
+            "is not a host name",
+            "running server at h:1",
         ] {
             assert!(told.contains(text), "{text}: {told}");
         }

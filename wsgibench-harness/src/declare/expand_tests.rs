@@ -1,5 +1,8 @@
 use super::*;
-use crate::{declare::ParamSet, load::Load};
+use crate::{
+    declare::ParamSet,
+    load::{Load, get},
+};
 
 const fn at(file: &'static str, line: u32) -> Location {
     Location { file, line, column: 1 }
@@ -31,7 +34,7 @@ fn scenario(name: &'static str, line: u32) -> ScenarioEntry {
         teardown: None,
         params: || {
             [64, 100]
-                .map(|n| set("connections", &n.to_string(), Load::closed(n).get("/")))
+                .map(|n| set("connections", &n.to_string(), Load::closed(n).request(get("/"))))
                 .into()
         },
     }
@@ -148,7 +151,7 @@ fn parameter_values_that_collide_are_refused() {
     let odd = ScenarioEntry {
         params: || {
             ["a/b", "a:b"]
-                .map(|path| set("path", path, Load::closed(1).get("/")))
+                .map(|path| set("path", path, Load::closed(1).request(get("/"))))
                 .into()
         },
         ..scenario("s", 3)
@@ -161,7 +164,7 @@ fn parameter_values_that_collide_are_refused() {
     let twice = ScenarioEntry {
         params: || {
             [64, 64]
-                .map(|n| set("connections", &n.to_string(), Load::closed(n).get("/")))
+                .map(|n| set("connections", &n.to_string(), Load::closed(n).request(get("/"))))
                 .into()
         },
         ..scenario("s", 3)
@@ -173,7 +176,7 @@ fn parameter_values_that_collide_are_refused() {
 fn wrong_loads_and_unknown_servers_name_the_scenario_and_its_place() {
     let odd = ScenarioEntry {
         servers: &["gunicron"],
-        params: || vec![ParamSet::new(None, vec![], Work::Load(Load::closed(0)))],
+        params: || vec![ParamSet::new(None, vec![], Work::Load(Load::closed(0).for_script()))],
         ..scenario("s", 3)
     };
     let text = errors(&[&server("gunicorn", 1)], &[&odd], &[]);
@@ -183,7 +186,7 @@ fn wrong_loads_and_unknown_servers_name_the_scenario_and_its_place() {
     );
     assert!(text.contains("did you mean `gunicorn`?"), "{text}");
     assert!(
-        text.contains("`default`: 0 connections") && text.contains("asks for nothing"),
+        text.contains("`default`: 0 connections") && text.contains("its load has no request"),
         "{text}"
     );
     let empty = ScenarioEntry {

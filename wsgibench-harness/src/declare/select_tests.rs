@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::{
     declare::{DeclaredServer, Location, ParamSet, Scenario, Server, Work},
-    load::Load,
+    load::{Load, get},
 };
 
 const HERE: Location = Location {
@@ -33,7 +33,7 @@ fn declarations() -> Declarations {
         params: [64, 1_000]
             .map(|n| {
                 let values = vec![("connections".to_owned(), n.to_string())];
-                ParamSet::new(None, values, Work::Load(Load::closed(n).get("/")))
+                ParamSet::new(None, values, Work::Load(Load::closed(n).request(get("/"))))
             })
             .into(),
     };

@@ -9,11 +9,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```
 /// use std::time::Duration;
-/// use wsgibench_harness::load::{Fault, Load};
-/// let load = Load::closed(16)
-///     .get("/")
-///     .duration(Duration::from_secs(10))
-///     .fault(Fault::kill_worker().worker_from("/pid").after(Duration::from_secs(3)));
+/// use wsgibench_harness::load::{Fault, Load, get};
+/// let load = Load::closed(16).duration(Duration::from_secs(10)).request(get("/")).fault(Fault::kill_worker().worker_from("/pid").after(Duration::from_secs(3)));
 /// assert_eq!(load.faults.len(), 1);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,11 +4,13 @@
 //! server at the edges of each round (its CPU time, say) drives a [`Session`] instead.
 
 mod agenda;
+mod body_check;
 mod clock;
 pub mod error;
 mod excerpt;
 pub mod fault;
 pub mod http1;
+pub mod kind;
 pub mod model;
 pub mod plan;
 pub mod preflight;
@@ -29,11 +31,11 @@ mod worker;
 
 pub use error::LoadError;
 pub use fault::{Action, Fault};
-pub use model::{Arrivals, Load, Model, Stage};
+pub use model::{Arrivals, Load, LoadWithoutRequest, Model, Stage};
 pub use plan::{KeepAlive, LoadPlan, Stripe, Target};
 pub(crate) use preflight::raise_descriptors;
 pub use preflight::{Notice, Topic, preflight};
-pub use request::{Body, Check, Request, Values};
+pub use request::{Body, Check, Request, Values, delete, get, post, put, request};
 pub use result::{
     Connections, Counts, ErrorKind, FailedCheck, Latency, LoadResult, Quantile, RoundResult, Second, Step, Users,
 };

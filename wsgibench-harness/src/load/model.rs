@@ -1,107 +1,387 @@
-//! What is asked of a server: a load model, the requests and the checks, as a value.
+//! Loads: a load model, a weighted mix of requests, and how connections are used.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{marker::PhantomData, ops::RangeInclusive, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     fault::Fault,
+    kind::{
+        Arriving, ArrivingUsers, BeforeRequests, Closed, ConstantRate, IsRequest, PoissonRate, Ramp, RandomArrivals,
+        Scheduled, Stages, Timed,
+    },
     plan::KeepAlive,
-    request::{Body, Check, Request, Values},
+    request::Request,
     slow::Slow,
 };
 
 /// When requests are due.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "model", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Model {
-    /// N connections; each sends its next request when the last is answered.
+    /// N connections; each sends its next request when the previous one is answered.
     Closed {
         /// Simultaneous connections, 1 to 100,000.
         connections: usize,
     },
     /// Requests are due on a schedule, whatever the server does.
     Open {
-        /// The arrival process, stage after stage.
+        /// The schedule, one stage after the other.
         stages: Vec<Stage>,
-        /// Upper bound of simultaneous connections; a request that is due while all are busy waits in a queue.
+        /// Largest number of simultaneous connections; a request that is due while all are busy waits in a queue.
         max_connections: usize,
-        /// Seed of the Poisson draws.
+        /// Seed of the Poisson arrivals.
         seed: u64,
     },
-    /// Users arrive on a schedule; each is a closed loop of its own on a connection of its own (partly open).
+    /// Users arrive on a schedule; each is a closed loop on its own connection (a partly open load).
     Users {
         /// Users that arrive together.
         batch: usize,
         /// Time between arrivals.
         every: Duration,
-        /// How long users go on arriving.
+        /// How long users keep arriving.
         arriving_for: Duration,
-        /// Requests each user makes before leaving.
+        /// Requests that each user sends before leaving.
         requests_per_user: u64,
     },
 }
 
-/// How arrivals are spread within a stage.
+/// Spacing of the arrivals within a stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Arrivals {
-    /// Evenly spaced.
+    /// Even.
     #[default]
     Constant,
-    /// Exponential gaps, from the plan's seed.
+    /// Exponentially distributed gaps, drawn from the load's seed.
     Poisson,
 }
 
-/// A piece of an open schedule: the rate goes in a straight line from `from` to `to`.
+/// A stage of an open schedule: the rate changes linearly from `from` to `to`.
+///
+/// ```
+/// use std::time::Duration;
+/// use wsgibench_harness::load::Stage;
+///
+/// let stages = [
+///     Stage::constant(100, Duration::from_secs(5)),
+///     Stage::ramp(100..=2_000, Duration::from_secs(30)).poisson(),
+///     Stage::unlimited(100),
+/// ];
+/// assert_eq!(stages[1].to, 2_000.0);
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Stage {
     /// Requests per second at the start of the stage.
     pub from: f64,
     /// Requests per second at its end.
     pub to: f64,
-    /// How long it lasts; `None` (only for the last stage) lasts until the round ends.
-    pub lasting: Option<Duration>,
-    /// Even or Poisson.
+    /// Length of the stage; `None`, for the last stage only: until the round ends.
+    #[serde(rename = "lasting")]
+    pub duration: Option<Duration>,
+    /// Spacing of the arrivals.
     pub arrivals: Arrivals,
 }
 
-/// A load: the model, a weighted mix of requests, and how connections are used. Scenarios return it.
+impl Stage {
+    /// Returns a stage of evenly spaced requests at `rate` per second.
+    #[must_use]
+    pub fn constant(rate: impl Into<f64>, duration: Duration) -> Self {
+        let rate = rate.into();
+        Self::new(rate, rate, Some(duration))
+    }
+
+    /// Returns a stage whose rate changes linearly over `duration`, requests per second.
+    #[must_use]
+    pub fn ramp<R: Into<f64> + Copy>(rates: RangeInclusive<R>, duration: Duration) -> Self {
+        Self::new((*rates.start()).into(), (*rates.end()).into(), Some(duration))
+    }
+
+    /// Returns a last stage at `rate` requests per second that lasts until the round ends.
+    #[must_use]
+    pub fn unlimited(rate: impl Into<f64>) -> Self {
+        let rate = rate.into();
+        Self::new(rate, rate, None)
+    }
+
+    /// Spaces the arrivals randomly, as those of independent users are.
+    #[must_use]
+    pub fn poisson(mut self) -> Self {
+        self.arrivals = Arrivals::Poisson;
+        self
+    }
+
+    fn new(from: f64, to: f64, duration: Option<Duration>) -> Self {
+        Self {
+            from,
+            to,
+            duration,
+            arrivals: Arrivals::Constant,
+        }
+    }
+}
+
+/// A load: when requests are due, which ones, and how connections are used. Scenarios return it.
+///
+/// A load begins with its model, takes the settings of that model, and then its requests. The first
+/// [`request`](LoadWithoutRequest::request) makes it a `Load`; a scenario that adds none does not compile.
 ///
 /// ```
-/// use wsgibench_harness::load::Load;
-/// let load = Load::closed(64).get("/").expect_status(200).expect_body("OK");
+/// use wsgibench_harness::prelude::*;
+///
+/// let load = Load::closed(64).request(get("/").expect_status(200).expect_body("OK"));
+///
+/// let mix = Load::poisson(2_000)
+///     .seed(7)
+///     .max_connections(500)
+///     .request(get("/item/{id}").values("id", Values::Random { low: 1, high: 1_000 }).weight(9))
+///     .request(post("/item").body("name=new").expect_status(201))
+///     .timeout(secs(5));
+/// assert_eq!(mix.requests.len(), 2);
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Load {
     /// When requests are due.
     pub model: Model,
     /// The mix; each request carries its weight.
     pub requests: Vec<Request>,
-    /// How long a connection lives.
+    /// Lifetime of a connection.
     pub keep_alive: KeepAlive,
-    /// A request unanswered for so long is censored as a timeout and its connection closed.
+    /// Time after which an unanswered request is censored as a timeout and its connection closed.
     pub timeout: Duration,
-    /// A connection that is not established in so long counts as a connect timeout.
+    /// Time after which a connection that is not established counts as a connect timeout.
     pub connect_timeout: Duration,
-    /// Connections that are opened and then left idle beside the loaded ones.
+    /// Connections that are opened and left idle beside the loaded ones.
     pub idle_connections: usize,
-    /// Round length that the load itself fixes (`ramp`, `stages`, `lasting`); see [`own_length`](Self::own_length).
+    /// Round length that the load itself sets (`duration`, `ramp`, `stages`); see [`own_length`](Self::own_length).
     pub measurement_time: Option<Duration>,
-    /// The rates of its schedule are shares of the server's capacity (1.0), which whoever runs the load finds first; the engine itself
-    /// takes them for requests per second.
+    /// The rates are shares of the server's capacity (1.0), which the caller finds before it runs the load; the engine reads
+    /// them as requests per second.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_capacity: bool,
-    /// Slow clients in the background of the load, opened before it by whoever runs it.
+    /// Slow clients that the caller opens before the load and keeps until its end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub background_clients: Vec<Slow>,
-    /// What is done to the server during a round, by whoever runs it.
+    /// Faults that the caller injects into the server during a round.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
 }
 
+/// A load model with its settings, to which no request has been added.
+///
+/// `K` is the [kind](super::kind) of load and decides which settings there are: `seed` for Poisson arrivals, `every` for
+/// arriving users, and so on. [`request`](Self::request) makes it a [`Load`]. A scripted scenario takes it as it is,
+/// since its script sends the requests: `#[scenario(load = Load::users(5).every(secs(1)))]`.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "a load without a request does nothing: add `.request(get(\"/\"))`"]
+pub struct LoadWithoutRequest<K> {
+    load: Load,
+    kind: PhantomData<K>,
+}
+
+impl<K> LoadWithoutRequest<K> {
+    fn new(model: Model) -> Self {
+        Self {
+            load: Load::new(model),
+            kind: PhantomData,
+        }
+    }
+
+    /// Adds the first request of the mix.
+    #[must_use]
+    pub fn request(self, request: Request) -> Load {
+        self.load.request(request)
+    }
+
+    /// Adds the requests of a mix. Without any, the declaration of the scenario fails.
+    #[must_use]
+    pub fn requests(self, requests: impl IntoIterator<Item = Request>) -> Load {
+        self.load.requests(requests)
+    }
+
+    /// Returns the load for scripted users, whose script sends the requests.
+    #[must_use]
+    pub fn for_script(self) -> Load {
+        self.load
+    }
+
+    /// Sets the seed of the Poisson arrivals, 0 by default.
+    pub fn seed(mut self, value: u64) -> Self
+    where
+        K: RandomArrivals,
+    {
+        if let Model::Open { seed, .. } = &mut self.load.model {
+            *seed = value;
+        }
+        self
+    }
+
+    /// Sets the largest number of simultaneous connections, 1,000 by default.
+    pub fn max_connections(mut self, n: usize) -> Self
+    where
+        K: Scheduled,
+    {
+        if let Model::Open { max_connections, .. } = &mut self.load.model {
+            *max_connections = n;
+        }
+        self
+    }
+
+    /// Makes the rates shares of each server's capacity, which is searched for at the beginning of each launch: 1.0 is the
+    /// highest rate at which 98 % of requests are answered in time, 99 % of them within 100 ms.
+    ///
+    /// ```
+    /// use wsgibench_harness::prelude::*;
+    /// let load = Load::poisson(0.8).of_capacity().request(get("/").expect_status(200));
+    /// ```
+    pub fn of_capacity(mut self) -> Self
+    where
+        K: Scheduled,
+    {
+        self.load.of_capacity = true;
+        self
+    }
+
+    /// Sets the time between arrivals, 1 s by default.
+    pub fn every(mut self, gap: Duration) -> Self
+    where
+        K: Arriving,
+    {
+        if let Model::Users { every, .. } = &mut self.load.model {
+            *every = gap;
+        }
+        self
+    }
+
+    /// Sets how long users keep arriving, 60 s by default. A round is as long, unless [`duration`](Self::duration) gives
+    /// the last users time to finish.
+    pub fn arriving_for(mut self, time: Duration) -> Self
+    where
+        K: Arriving,
+    {
+        if let Model::Users { arriving_for, .. } = &mut self.load.model {
+            *arriving_for = time;
+        }
+        self
+    }
+
+    /// Sets how many requests each user sends, 1 by default; of scripted users, how often each runs the script.
+    pub fn requests_per_user(mut self, n: u64) -> Self
+    where
+        K: Arriving,
+    {
+        if let Model::Users { requests_per_user, .. } = &mut self.load.model {
+            *requests_per_user = n;
+        }
+        self
+    }
+
+    /// Sets the length of a round, whatever the profile says.
+    pub fn duration(mut self, time: Duration) -> Self
+    where
+        K: Timed,
+    {
+        self.load.measurement_time = Some(time);
+        self
+    }
+}
+
+/// Settings of connections and of what happens beside the requests: before the first request and after it.
+macro_rules! common_settings {
+    ($this:ident => $load:expr) => {
+        /// Sets the lifetime of connections; [`KeepAlive::Always`] by default.
+        #[must_use]
+        pub fn keep_alive(mut self, keep_alive: KeepAlive) -> Self {
+            let $this = &mut self;
+            $load.keep_alive = keep_alive;
+            self
+        }
+
+        /// Sets the time after which an unanswered request counts as a timeout, 30 s by default. A request may have
+        /// [its own](Request::timeout).
+        #[must_use]
+        pub fn timeout(mut self, timeout: Duration) -> Self {
+            let $this = &mut self;
+            $load.timeout = timeout;
+            self
+        }
+
+        /// Sets the time after which a connection that is not established counts as a connect timeout, 10 s by default.
+        #[must_use]
+        pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+            let $this = &mut self;
+            $load.connect_timeout = timeout;
+            self
+        }
+
+        /// Opens `n` more connections and leaves them idle. Declared loads only.
+        #[must_use]
+        pub fn idle_connections(mut self, n: usize) -> Self {
+            let $this = &mut self;
+            $load.idle_connections = n;
+            self
+        }
+
+        /// Adds slow clients in the background of the load.
+        #[must_use]
+        pub fn background_clients(mut self, slow: Slow) -> Self {
+            let $this = &mut self;
+            $load.background_clients.push(slow);
+            self
+        }
+
+        /// Injects a fault into the server during each round. The results are requests lost and time to recover; such a
+        /// scenario is not ranked, and needs a `duration`.
+        #[must_use]
+        pub fn fault(mut self, fault: Fault) -> Self {
+            let $this = &mut self;
+            $load.faults.push(fault);
+            self
+        }
+    };
+}
+
+/// Methods that exist for their compile error: it names the place where the setting belongs.
+macro_rules! misplaced {
+    ($bound:ident: $($method:ident($($arg:ident),*)),* $(,)?) => {
+        $(
+            #[doc(hidden)]
+            #[must_use]
+            #[expect(clippy::needless_pass_by_value, clippy::extra_unused_lifetimes, reason = "never called")]
+            pub fn $method<'a $(, $arg)*>(self $(, _: $arg)*) -> Self
+            where
+                &'a (): $bound,
+            {
+                self
+            }
+        )*
+    };
+}
+
+impl<K> LoadWithoutRequest<K> {
+    common_settings!(this => this.load);
+
+    misplaced!(IsRequest: get(A), post(A), put(A), delete(A), header(A, B), body(A), streamed_body(A), chunked_body(A),
+        weight(A), values(A, B), expect(A), expect_status(A), expect_body(A), expect_body_contains(A),
+        expect_body_matches(A), expect_body_length(A), expect_header(A, B), expect_json(A, B));
+}
+
 impl Load {
-    /// A load of this model with the defaults: keep-alive on, 30 s timeout, 10 s connect timeout.
+    common_settings!(this => this);
+
+    misplaced!(IsRequest: get(A), post(A), put(A), delete(A), header(A, B), body(A), streamed_body(A), chunked_body(A),
+        weight(A), values(A, B), expect(A), expect_status(A), expect_body(A), expect_body_contains(A),
+        expect_body_matches(A), expect_body_length(A), expect_header(A, B), expect_json(A, B));
+
+    misplaced!(BeforeRequests: seed(A), max_connections(A), of_capacity(), every(A), arriving_for(A),
+        requests_per_user(A), duration(A));
+
+    /// Returns a load of this model without requests: connections are kept alive, requests time out after 30 s,
+    /// connection attempts after 10 s.
     #[must_use]
     pub fn new(model: Model) -> Self {
         Self {
@@ -118,56 +398,45 @@ impl Load {
         }
     }
 
-    /// `connections` closed loops.
-    #[must_use]
-    pub fn closed(connections: usize) -> Self {
-        Self::new(Model::Closed { connections })
+    /// Begins a load of `connections` closed loops (1 to 100,000): each sends its next request when the previous one is
+    /// answered.
+    pub fn closed(connections: usize) -> LoadWithoutRequest<Closed> {
+        LoadWithoutRequest::new(Model::Closed { connections })
     }
 
-    /// An open schedule at a constant rate, requests per second.
-    #[must_use]
-    pub fn rate(per_second: impl Into<f64>) -> Self {
-        Self::stages([Stage::constant(per_second.into(), None)])
+    /// Begins an open load of evenly spaced requests, `per_second` of them.
+    pub fn rate(per_second: impl Into<f64>) -> LoadWithoutRequest<ConstantRate> {
+        open(vec![Stage::unlimited(per_second)])
     }
 
-    /// An open schedule with Poisson arrivals at a mean rate, requests per second.
-    #[must_use]
-    pub fn poisson(per_second: impl Into<f64>) -> Self {
-        let mut stage = Stage::constant(per_second.into(), None);
-        stage.arrivals = Arrivals::Poisson;
-        Self::stages([stage])
+    /// Begins an open load with Poisson arrivals at a mean rate of `per_second` requests.
+    pub fn poisson(per_second: impl Into<f64>) -> LoadWithoutRequest<PoissonRate> {
+        open(vec![Stage::unlimited(per_second).poisson()])
     }
 
-    /// An open schedule whose rate goes in a straight line over `lasting`.
-    #[must_use]
-    pub fn ramp(rates: RangeInclusive<u32>, lasting: Duration) -> Self {
-        Self::stages([Stage {
-            from: (*rates.start()).into(),
-            to: (*rates.end()).into(),
-            lasting: Some(lasting),
-            arrivals: Arrivals::Constant,
-        }])
+    /// Begins an open load whose rate changes linearly over `duration`, which is the length of a round; requests per second.
+    pub fn ramp<R: Into<f64> + Copy>(rates: RangeInclusive<R>, duration: Duration) -> LoadWithoutRequest<Ramp> {
+        open(vec![Stage::ramp(rates, duration)])
     }
 
-    /// An open schedule of stages that follow each other.
-    #[must_use]
-    pub fn stages(stages: impl IntoIterator<Item = Stage>) -> Self {
-        let stages: Vec<_> = stages.into_iter().collect();
-        let total: Option<Duration> = stages.iter().map(|s| s.lasting).sum();
-        let mut load = Self::new(Model::Open {
-            stages,
-            max_connections: 1_000,
-            seed: 0,
-        });
-        load.measurement_time = total;
-        load
+    /// Begins an open load of stages, one after the other. A round is as long as all of them; as long as the profile says
+    /// where the last is [unlimited](Stage::unlimited).
+    pub fn stages(stages: impl IntoIterator<Item = Stage>) -> LoadWithoutRequest<Stages> {
+        open(stages.into_iter().collect())
     }
 
-    /// `batch` users at a time; say how often with [`every`](Self::every), how long with
-    /// [`arriving_for`](Self::arriving_for), how much each does with [`requests_per_user`](Self::requests_per_user).
-    #[must_use]
-    pub fn users(batch: usize) -> Self {
-        Self::new(Model::Users {
+    /// Begins a load of users who arrive in batches; each sends its requests one after the other on its own connection.
+    ///
+    /// ```
+    /// use wsgibench_harness::prelude::*;
+    /// let load = Load::users(5)
+    ///     .every(secs(1))
+    ///     .arriving_for(secs(60))
+    ///     .requests_per_user(10_000)
+    ///     .request(get("/").expect_status(200));
+    /// ```
+    pub fn users(batch: usize) -> LoadWithoutRequest<ArrivingUsers> {
+        LoadWithoutRequest::new(Model::Users {
             batch,
             every: Duration::from_secs(1),
             arriving_for: Duration::from_secs(60),
@@ -175,61 +444,22 @@ impl Load {
         })
     }
 
-    /// Users: time between arrivals.
+    /// Adds a request to the mix.
     #[must_use]
-    pub fn every(mut self, gap: Duration) -> Self {
-        if let Model::Users { every, .. } = &mut self.model {
-            *every = gap;
-        }
+    pub fn request(mut self, request: Request) -> Self {
+        self.requests.push(request);
         self
     }
 
-    /// Users: how long they go on arriving. A round is as long, unless [`lasting`](Self::lasting) gives the last ones time to
-    /// come to their end.
+    /// Adds several requests to the mix.
     #[must_use]
-    pub fn arriving_for(mut self, time: Duration) -> Self {
-        if let Model::Users { arriving_for, .. } = &mut self.model {
-            *arriving_for = time;
-        }
+    pub fn requests(mut self, requests: impl IntoIterator<Item = Request>) -> Self {
+        self.requests.extend(requests);
         self
     }
 
-    /// Users: requests each makes.
-    #[must_use]
-    pub fn requests_per_user(mut self, n: u64) -> Self {
-        if let Model::Users { requests_per_user, .. } = &mut self.model {
-            *requests_per_user = n;
-        }
-        self
-    }
-
-    /// Open: seed of the Poisson draws.
-    #[must_use]
-    pub fn seed(mut self, value: u64) -> Self {
-        if let Model::Open { seed, .. } = &mut self.model {
-            *seed = value;
-        }
-        self
-    }
-
-    /// Open: upper bound of simultaneous connections (1,000 unless told).
-    #[must_use]
-    pub fn max_connections(mut self, n: usize) -> Self {
-        if let Model::Open { max_connections, .. } = &mut self.model {
-            *max_connections = n;
-        }
-        self
-    }
-
-    /// Fixes the length of a round, whatever the profile says.
-    #[must_use]
-    pub fn duration(mut self, time: Duration) -> Self {
-        self.measurement_time = Some(time);
-        self
-    }
-
-    /// Length of a round where the load itself says it: told by [`lasting`](Self::lasting), or that of its schedule, or the time
-    /// in which its users arrive. Otherwise it is the profile's.
+    /// Returns the round length that the load itself sets: its `duration`, the length of its schedule, or the time in
+    /// which its users arrive. `None`: the profile sets it.
     #[must_use]
     pub fn own_length(&self) -> Option<Duration> {
         self.measurement_time.or(match self.model {
@@ -237,169 +467,15 @@ impl Load {
             Model::Closed { .. } | Model::Open { .. } => None,
         })
     }
-
-    /// Adds a request to the mix (weight 1 unless it says otherwise).
-    #[must_use]
-    pub fn request(mut self, request: Request) -> Self {
-        self.requests.push(request);
-        self
-    }
-
-    /// Adds a GET of `path`; the `expect_*` that follow are its checks.
-    #[must_use]
-    pub fn get(self, path: impl Into<String>) -> Self {
-        self.request(Request::new("GET", path))
-    }
-
-    /// Adds a POST to `path`.
-    #[must_use]
-    pub fn post(self, path: impl Into<String>) -> Self {
-        self.request(Request::new("POST", path))
-    }
-
-    /// The last request of the mix: another header. `{name}` in the value is replaced per request, see
-    /// [`values`](Self::values).
-    #[must_use]
-    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.change_last(|request| request.headers.push((name.into(), value.into())))
-    }
-
-    /// The last request of the mix: its body, with a content-length. `{name}` in it is replaced per request.
-    #[must_use]
-    pub fn body(self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.change_last(|request| request.body = Body::Bytes(bytes.into()))
-    }
-
-    /// The last request of the mix: a body of so many bytes, streamed and never held whole.
-    #[must_use]
-    pub fn streamed_body(self, length: u64) -> Self {
-        self.change_last(|request| request.body = Body::Streamed(length))
-    }
-
-    /// The same with chunked transfer coding in place of a content-length.
-    #[must_use]
-    pub fn chunked_body(self, length: u64) -> Self {
-        self.change_last(|request| request.body = Body::Chunked(length))
-    }
-
-    /// The last request of the mix: its share, relative to the others (1 unless told).
-    #[must_use]
-    pub fn weight(self, weight: u32) -> Self {
-        self.change_last(|request| request.weight = weight)
-    }
-
-    /// The last request of the mix: what `{name}` in its path, headers and body stands for, request by request.
-    ///
-    /// ```
-    /// use wsgibench_harness::load::{Load, Values};
-    /// let load = Load::closed(8).get("/item/{id}").values("id", Values::Random { low: 1, high: 1000 });
-    /// ```
-    #[must_use]
-    pub fn values(self, name: impl Into<String>, values: Values) -> Self {
-        self.change_last(|request| request.values.push((name.into(), values)))
-    }
-
-    /// A connection that is not established in so long counts as a connect timeout.
-    #[must_use]
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// Changes the last request of the mix; without one yet, a GET of `/` is added first.
-    fn change_last(mut self, change: impl FnOnce(&mut Request)) -> Self {
-        if self.requests.is_empty() {
-            self = self.get("/");
-        }
-        if let Some(last) = self.requests.last_mut() {
-            change(last);
-        }
-        self
-    }
-
-    /// How long connections live.
-    #[must_use]
-    pub fn keep_alive(mut self, keep_alive: KeepAlive) -> Self {
-        self.keep_alive = keep_alive;
-        self
-    }
-
-    /// Per-request timeout.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Opens so many connections beside the loaded ones and leaves them idle.
-    #[must_use]
-    pub fn idle_connections(mut self, n: usize) -> Self {
-        self.idle_connections = n;
-        self
-    }
-
-    /// Open: the rates are shares of what each server can do, which is searched for at the beginning of each launch: 1.0 is the
-    /// highest rate at which 98 % is answered in time, 99 % of it within 100 ms.
-    ///
-    /// ```
-    /// use wsgibench_harness::load::Load;
-    /// let load = Load::poisson(0.8).of_capacity().get("/").expect_status(200);
-    /// ```
-    #[must_use]
-    pub fn of_capacity(mut self) -> Self {
-        self.of_capacity = true;
-        self
-    }
-
-    /// Slow clients in the background of the load: does the server starve the others for them?
-    #[must_use]
-    pub fn background_clients(mut self, slow: Slow) -> Self {
-        self.background_clients.push(slow);
-        self
-    }
-
-    /// Does something to the server during each round. What is measured then is how many requests are lost and when the server
-    /// is as fast as before; such a scenario is not ranked.
-    #[must_use]
-    pub fn fault(mut self, fault: Fault) -> Self {
-        self.faults.push(fault);
-        self
-    }
-
-    /// The last request of the mix: its answer must have this status.
-    #[must_use]
-    pub fn expect_status(self, status: u16) -> Self {
-        self.expect(Check::Status(status))
-    }
-
-    /// The last request of the mix: its answer must have exactly this body.
-    #[must_use]
-    pub fn expect_body(self, body: impl Into<Vec<u8>>) -> Self {
-        self.expect(Check::Body(body.into()))
-    }
-
-    /// The last request of the mix: its answer must carry this header with this value.
-    #[must_use]
-    pub fn expect_header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.expect(Check::Header(name.into(), value.into()))
-    }
-
-    /// Adds a check to the last request of the mix; without one yet, a GET of `/` is added first.
-    #[must_use]
-    pub fn expect(self, check: Check) -> Self {
-        self.change_last(|request| request.checks.push(check))
-    }
 }
 
-impl Stage {
-    /// A stage of evenly spaced arrivals.
-    #[must_use]
-    pub fn constant(rate: f64, lasting: Option<Duration>) -> Self {
-        Self {
-            from: rate,
-            to: rate,
-            lasting,
-            arrivals: Arrivals::Constant,
-        }
-    }
+fn open<K>(stages: Vec<Stage>) -> LoadWithoutRequest<K> {
+    let total: Option<Duration> = stages.iter().map(|stage| stage.duration).sum();
+    let mut load = LoadWithoutRequest::new(Model::Open {
+        stages,
+        max_connections: 1_000,
+        seed: 0,
+    });
+    load.load.measurement_time = total;
+    load
 }

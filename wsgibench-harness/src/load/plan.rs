@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::LoadError,
     model::{Load, Model},
+    wire,
 };
 
 /// A complete order to the engine.
@@ -77,7 +78,7 @@ impl LoadPlan {
         });
         match problem {
             Some(text) => Err(LoadError::InvalidPlan(text)),
-            None => Ok(()),
+            None => self.load.requests.iter().try_for_each(wire::validate),
         }
     }
 
@@ -91,7 +92,7 @@ impl LoadPlan {
             }
             Model::Open { stages, .. } => {
                 let wrong = |rate: f64| !rate.is_finite() || rate < 0.0;
-                let endless = stages.iter().rev().skip(1).any(|stage| stage.lasting.is_none());
+                let endless = stages.iter().rev().skip(1).any(|stage| stage.duration.is_none());
                 if stages.iter().any(|stage| wrong(stage.from) || wrong(stage.to)) {
                     Some("a rate must be a number of requests per second, 0 or above".into())
                 } else if stages.iter().all(|stage| stage.from == 0.0 && stage.to == 0.0) {

@@ -48,7 +48,7 @@ impl Schedule {
         let mut start = 0.0;
         let mut before = 0.0;
         for stage in stages {
-            let length = stage.lasting.map_or(f64::INFINITY, |lasting| lasting.as_secs_f64());
+            let length = stage.duration.map_or(f64::INFINITY, |duration| duration.as_secs_f64());
             let piece = Piece {
                 start,
                 length,

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 /// Some slow clients of one kind.
 ///
 /// ```
-/// use wsgibench_harness::load::{Load, Slow};
-/// let load = Load::closed(16).get("/").background_clients(Slow::readers(40, "/download").bytes_per_second(10_000));
+/// use wsgibench_harness::load::{Load, get, Slow};
+/// let load = Load::closed(16).request(get("/")).background_clients(Slow::readers(40, "/download").bytes_per_second(10_000));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slow {

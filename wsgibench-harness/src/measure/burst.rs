@@ -56,7 +56,7 @@ fn burst(stages: &[Stage]) -> Option<(f64, f64)> {
             Some((from, top)) if stage.to <= top * LESS && stage.from <= top * LESS => return Some((from, at)),
             _ => {}
         }
-        at += stage.lasting?.as_secs_f64();
+        at += stage.duration?.as_secs_f64();
     }
     None
 }
@@ -66,15 +66,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::load::get;
 
     fn load() -> Load {
-        let seconds = |n| Some(Duration::from_secs(n));
+        let seconds = Duration::from_secs;
         Load::stages([
             Stage::constant(100.0, seconds(3)),
             Stage::constant(1_000.0, seconds(2)),
             Stage::constant(100.0, seconds(6)),
         ])
-        .get("/")
+        .request(get("/"))
     }
 
     fn series(p99_ms: &[u64]) -> Vec<Second> {
@@ -110,8 +111,8 @@ mod tests {
     }
 
     #[test]
-    fn schedules_without_a_burst() {
-        let seconds = Some(Duration::from_secs(2));
+    fn loads_without_a_rise_and_a_fall_are_not_bursts() {
+        let seconds = Duration::from_secs(2);
         let twenty = series(&[10; 20]);
         for stages in [
             vec![Stage::constant(100.0, seconds)],
@@ -122,8 +123,8 @@ mod tests {
                 Stage::constant(100.0, seconds),
             ],
         ] {
-            assert_eq!(of_round(&Load::stages(stages), &twenty), None);
+            assert_eq!(of_round(&Load::stages(stages).request(get("/")), &twenty), None);
         }
-        assert_eq!(of_round(&Load::closed(1), &twenty), None);
+        assert_eq!(of_round(&Load::closed(1).request(get("/")), &twenty), None);
     }
 }

@@ -108,7 +108,7 @@ fn find(asked: &LoadPlan, interrupt: &Interrupt) -> Result<f64, LaunchFailure> {
     search::<LaunchFailure>(guess, PROBES, |rate| {
         let stage = Stage {
             arrivals,
-            ..Stage::constant(rate, None)
+            ..Stage::unlimited(rate)
         };
         let open = like(Model::Open {
             stages: vec![stage],
@@ -201,9 +201,9 @@ mod tests {
 
     #[test]
     fn shares_become_rates() {
-        let load = Load::stages([Stage::constant(0.3, None)]).of_capacity();
+        let load = Load::stages([Stage::unlimited(0.3)]).of_capacity().for_script();
         let scaled = scaled(&load, 2_000.0);
-        assert_eq!(scaled.model, Load::stages([Stage::constant(600.0, None)]).model);
+        assert_eq!(scaled.model, Load::stages([Stage::unlimited(600.0)]).for_script().model);
         assert!(!scaled.of_capacity);
     }
 }

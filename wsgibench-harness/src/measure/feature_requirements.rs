@@ -58,19 +58,17 @@ pub(super) fn check(target: &Target, spec: &ServerSpec, load: &Load, tags: &[Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::Request;
+    use crate::load::{get, post, request};
 
     #[test]
-    fn what_loads_need() {
+    fn loads_need_the_features_that_they_use() {
         let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
-        let plain = Load::closed(1).get("/").post("/a").body("x");
+        let plain = Load::closed(1).request(get("/")).request(post("/a").body("x"));
         assert_eq!(needed(&plain, &tags(&["study"])), []);
         assert_eq!(needed(&plain, &tags(&[STREAMED])), [Feature::StreamedAnswers]);
         let all = Load::closed(1)
-            .post("/a")
-            .chunked_body(9)
-            .header("expect", "100-continue")
-            .request(Request::new("HEAD", "/"));
+            .request(post("/a").chunked_body(9).header("expect", "100-continue"))
+            .request(request("HEAD", "/"));
         assert_eq!(
             needed(&all, &[]),
             [Feature::ChunkedRequests, Feature::Head, Feature::ExpectContinue]

@@ -164,11 +164,14 @@ mod tests {
         let users = || Load::users(5).arriving_for(Duration::from_secs(20));
         let secs = Duration::from_secs;
         assert_eq!(
-            timing(Load::closed(1)),
+            timing(Load::closed(1).for_script()),
             (usual.warm_up_time, usual.rounds, usual.measurement_time)
         );
-        assert_eq!(timing(users()), (secs(0), 1, secs(20)));
-        assert_eq!(timing(users().duration(secs(30))), (secs(0), 1, secs(30)));
-        assert_eq!(timing(Load::ramp(1..=9, secs(7))), (usual.warm_up_time, 1, secs(7)));
+        assert_eq!(timing(users().for_script()), (secs(0), 1, secs(20)));
+        assert_eq!(timing(users().duration(secs(30)).for_script()), (secs(0), 1, secs(30)));
+        assert_eq!(
+            timing(Load::ramp(1..=9, secs(7)).for_script()),
+            (usual.warm_up_time, 1, secs(7))
+        );
     }
 }

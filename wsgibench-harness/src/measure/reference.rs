@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use crate::{
     declare::{DeclaredServer, Location, Machine, Server, ServerSpec, resolve},
     load::{
-        Load, LoadError, LoadPlan, RoundResult, Session, Stripe, Target,
+        Load, LoadError, LoadPlan, RoundResult, Session, Stripe, Target, get,
         script::{ScriptSession, script},
     },
     null_server::{self, NullServerProcess},
@@ -73,7 +73,7 @@ impl Reference {
     /// # Errors
     /// The load generator did not start, or no request was answered.
     pub fn measure(&self, load_cpus: &[usize], warm_up: Duration, length: Duration) -> Result<Ceiling, String> {
-        let load = Load::closed(CONNECTIONS).get("/").expect_status(200);
+        let load = Load::closed(CONNECTIONS).request(get("/").expect_status(200));
         let plan = self.plan(load, load_cpus, warm_up, length);
         ceiling(declared(&plan))
     }
@@ -88,7 +88,7 @@ impl Reference {
         warm_up: Duration,
         length: Duration,
     ) -> Result<Ceiling, String> {
-        let plan = self.plan(Load::closed(CONNECTIONS), load_cpus, warm_up, length);
+        let plan = self.plan(Load::closed(CONNECTIONS).for_script(), load_cpus, warm_up, length);
         ceiling(scripted(&plan))
     }
 

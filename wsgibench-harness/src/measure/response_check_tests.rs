@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    load::{Target, script::script},
+    load::{Target, get, script::script},
     null_server::NullServer,
 };
 
@@ -23,7 +23,7 @@ where
     F: for<'a> Fn(&'a mut crate::load::script::User) -> crate::load::script::Running<'a> + Send + Sync + 'static,
 {
     let server = server();
-    let load = Load::closed(50);
+    let load = Load::closed(50).for_script();
     let work = Work::Script {
         load: load.clone(),
         script: script(function),
@@ -49,9 +49,11 @@ fn each_request_is_asked_and_the_wrong_answer_is_named() {
             drop,
         )
     };
-    let load = Load::closed(50).get("/").expect_status(200).expect_body("OK");
+    let load = Load::closed(50).request(get("/").expect_status(200).expect_body("OK"));
     assert_eq!(asked(load.clone()).unwrap(), Tried::Requests);
-    let error = asked(load.get("/other").expect_body("NO")).unwrap_err().to_string();
+    let error = asked(load.request(get("/other").expect_body("NO")))
+        .unwrap_err()
+        .to_string();
     assert!(error.starts_with("GET /other was answered wrongly"), "{error}");
     assert!(error.contains("got OK"), "{error}");
 }

@@ -136,12 +136,15 @@ mod tests {
 
     #[test]
     fn schedules() {
-        let stages = |rates: [f64; 3]| Load::stages(rates.map(|r| Stage::constant(r, Some(Duration::from_secs(1)))));
-        assert_eq!(load(&Load::rate(200)), "200.0 requests/s offered");
-        assert_eq!(load(&Load::poisson(0.8).of_capacity()), "80.00 % of capacity offered");
-        let burst = load(&stages([0.3, 4.0, 0.3]).of_capacity());
+        let stages = |rates: [f64; 3]| Load::stages(rates.map(|r| Stage::constant(r, Duration::from_secs(1))));
+        assert_eq!(load(&Load::rate(200).for_script()), "200.0 requests/s offered");
+        assert_eq!(
+            load(&Load::poisson(0.8).of_capacity().for_script()),
+            "80.00 % of capacity offered"
+        );
+        let burst = load(&stages([0.3, 4.0, 0.3]).of_capacity().for_script());
         assert_eq!(burst, "30.00 % to 400.0 % to 30.00 % of capacity offered in 3 stages");
-        let rising = load(&stages([100.0, 200.0, 300.0]));
+        let rising = load(&stages([100.0, 200.0, 300.0]).for_script());
         assert_eq!(rising, "100.0 to 300.0 requests/s offered in 3 stages");
     }
 

@@ -98,7 +98,7 @@ mod tests {
     fn text() -> String {
         let case = |n: u32| {
             serde_json::json!({"id": format!("ping/a/c{n}"), "scenario": "ping", "server": "a", "param": format!("c{n}"),
-                "values": [], "description": "a ] , } in a text", "load": Load::closed(1), "outcome": {"outcome": "measured"},
+                "values": [], "description": "a ] , } in a text", "load": Load::closed(1).for_script(), "outcome": {"outcome": "measured"},
                 "launches": [], "validity": {"level": "valid", "findings": []}})
         };
         // Written by hand: the order of the fields is that of the record.

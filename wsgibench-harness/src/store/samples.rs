@@ -18,7 +18,7 @@ pub(crate) fn run(id: &str, cases: &[Value]) -> RunRecord {
 /// A case of one connection.
 pub(crate) fn case(server: &str, outcome: &CaseOutcome, launches: &[Value]) -> Value {
     json!({"id": format!("ping/{server}/c1"), "scenario": "ping", "server": server, "param": "c1", "values": [], "description": "",
-        "load": load::Load::closed(1), "outcome": outcome, "launches": launches, "validity": Validity::default()})
+        "load": load::Load::closed(1).for_script(), "outcome": outcome, "launches": launches, "validity": Validity::default()})
 }
 
 /// A launch without rounds.

@@ -27,10 +27,7 @@ fn bookshop() -> Server {
 /// A list of twenty books: a query and a template.
 #[scenario(connections = [1, 16])]
 fn list(connections: usize) -> Load {
-    Load::closed(connections)
-        .get("/books?subject=music")
-        .expect_status(200)
-        .expect_header("Content-Type", "text/html; charset=utf-8")
+    Load::closed(connections).request(get("/books?subject=music").expect_status(200).expect_header("Content-Type", "text/html; charset=utf-8"))
 }
 
 /// A reader who signs in, looks around, and writes a review.

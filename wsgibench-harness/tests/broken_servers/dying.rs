@@ -12,7 +12,7 @@ use std::{
 };
 
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
-use wsgibench_harness::load::{ErrorKind, Load};
+use wsgibench_harness::load::{ErrorKind, Load, get};
 
 use super::server::{Server, assert_idle, assert_only, count, read_request, reset, round};
 
@@ -26,14 +26,14 @@ fn nobody() -> SocketAddr {
 
 #[test]
 fn a_refusing_server() {
-    let closed = round(nobody(), Load::closed(8).get("/"), 0.6);
+    let closed = round(nobody(), Load::closed(8).request(get("/")), 0.6);
     assert_only(&closed, ErrorKind::Refused);
     assert_idle(&closed);
     assert_eq!(closed.connections.established, 0);
     // Every loop waits between attempts: 8 loops, an attempt every 10 to 100 ms.
     assert!(closed.counts.offered <= 8 * 60, "{:?}", closed.counts);
 
-    let open = round(nobody(), Load::rate(100).get("/"), 0.6);
+    let open = round(nobody(), Load::rate(100).request(get("/")), 0.6);
     assert_only(&open, ErrorKind::Refused);
     assert_eq!(open.counts.offered, 60);
 
@@ -41,7 +41,7 @@ fn a_refusing_server() {
         .every(Duration::from_millis(100))
         .arriving_for(Duration::from_millis(200))
         .requests_per_user(2)
-        .get("/");
+        .request(get("/"));
     let users = round(nobody(), users, 0.8);
     assert_only(&users, ErrorKind::Refused);
     let who = users.users.unwrap();
@@ -59,7 +59,7 @@ fn a_full_backlog_is_a_connect_timeout() {
     let fillers: Vec<_> = (0..4)
         .filter_map(|_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok())
         .collect();
-    let mut load = Load::closed(4).get("/");
+    let mut load = Load::closed(4).request(get("/"));
     load.connect_timeout = Duration::from_millis(200);
     let round = round(address, load, 1.0);
     assert!(count(&round, ErrorKind::ConnectTimeout) > 0, "{:?}", round.errors);
@@ -115,8 +115,12 @@ fn a_server_that_dies_for_good() {
             thread::sleep(Duration::from_millis(600));
             server.die();
         });
-        let load = if open { Load::rate(200) } else { Load::closed(8) };
-        let round = round(address, load.get("/"), 1.5);
+        let load = if open {
+            Load::rate(200).request(get("/"))
+        } else {
+            Load::closed(8).request(get("/"))
+        };
+        let round = round(address, load, 1.5);
         killer.join().unwrap();
         assert!(round.counts.done > 0, "{:?}", round.counts);
         assert!(count(&round, ErrorKind::Refused) > 0, "{:?}", round.errors);
@@ -137,8 +141,12 @@ fn a_server_that_comes_back_after_two_seconds() {
             thread::sleep(Duration::from_millis(2500));
             again.die();
         });
-        let load = if open { Load::rate(200) } else { Load::closed(8) };
-        let round = round(address, load.get("/"), 4.0);
+        let load = if open {
+            Load::rate(200).request(get("/"))
+        } else {
+            Load::closed(8).request(get("/"))
+        };
+        let round = round(address, load, 4.0);
         life.join().unwrap();
         assert!(count(&round, ErrorKind::Refused) > 0, "{:?}", round.errors);
         let done: Vec<u64> = round.series.iter().map(|second| second.done).collect();

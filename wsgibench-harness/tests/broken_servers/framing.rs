@@ -2,14 +2,14 @@
 
 use std::{io::Write, thread, time::Duration};
 
-use wsgibench_harness::load::{ErrorKind, KeepAlive, Load, Request};
+use wsgibench_harness::load::{ErrorKind, KeepAlive, Load, Request, get};
 
 use super::server::{Server, answering, assert_fine, assert_idle, assert_only, count, read_request, reset, round};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nOK";
 
 fn checked(connections: usize) -> Load {
-    Load::closed(connections).get("/").expect_status(200).expect_body("OK")
+    Load::closed(connections).request(get("/").expect_status(200).expect_body("OK"))
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn answers_without_a_body() {
     for (status, method) in [(204, "GET"), (304, "GET"), (200, "HEAD")] {
         let length = if status == 204 { "" } else { "Content-Length: 1234\r\n" };
         let server = Server::start(answering(format!("HTTP/1.1 {status} x\r\n{length}\r\n"), false));
-        let load = Load::closed(2).request(Request::new(method, "/")).expect_status(status);
+        let load = Load::closed(2).request(Request::new(method, "/").expect_status(status));
         let round = round(server.address, load, 0.3);
         assert_fine(&round);
         assert!(round.counts.done > 2, "{status} {method}: {:?}", round.counts);
@@ -92,7 +92,7 @@ fn a_reset_in_the_middle_of_a_body() {
         reset(stream);
         Ok(())
     });
-    let round = round(server.address, Load::closed(4).get("/"), 0.5);
+    let round = round(server.address, Load::closed(4).request(get("/")), 0.5);
     assert_only(&round, ErrorKind::ReadReset);
     assert_idle(&round);
 }
@@ -135,7 +135,7 @@ fn answers_that_are_not_what_they_say() {
     ];
     for (name, answer, kind) in answers {
         let server = Server::start(answering(answer, true));
-        for load in [Load::closed(3).get("/"), Load::rate(50).get("/")] {
+        for load in [Load::closed(3).request(get("/")), Load::rate(50).request(get("/"))] {
             let round = round(server.address, load, 0.5);
             assert!(count(&round, kind) > 0, "{name}: {:?} {:?}", round.counts, round.errors);
             assert_only(&round, kind);
@@ -159,7 +159,7 @@ fn a_wrong_answer_is_told_from_a_broken_one() {
 
     let other = round(
         server.address,
-        Load::closed(2).get("/").expect_status(500).expect_body("bang"),
+        Load::closed(2).request(get("/").expect_status(500).expect_body("bang")),
         0.3,
     );
     assert_only(&other, ErrorKind::CheckFailed);
@@ -188,7 +188,7 @@ fn connections_that_are_not_kept_are_closed_by_the_server() {
     // What an earlier server at this port was left with is not this one's.
     let before = time_wait_towards(server.address.port());
     for (keep_alive, per_connection) in [(KeepAlive::Never, 1), (KeepAlive::Requests(3), 3)] {
-        for load in [checked(4), Load::rate(200).get("/").expect_body("OK")] {
+        for load in [checked(4), Load::rate(200).request(get("/").expect_body("OK"))] {
             let round = round(server.address, load.keep_alive(keep_alive), 0.5);
             assert_fine(&round);
             assert_eq!(round.counts.retried, 0);

@@ -2,7 +2,7 @@
 
 use std::{io::Write, net::TcpStream, thread, time::Duration};
 
-use wsgibench_harness::load::Load;
+use wsgibench_harness::load::{Load, get};
 
 use super::server::{Server, assert_fine, assert_idle, read_request, round};
 
@@ -45,7 +45,7 @@ fn hanging_servers() -> Vec<(&'static str, Server)> {
 #[test]
 fn a_hang_is_censored_at_the_timeout() {
     for (name, server) in hanging_servers() {
-        let load = Load::closed(4).get("/").timeout(Duration::from_millis(150));
+        let load = Load::closed(4).request(get("/")).timeout(Duration::from_millis(150));
         let round = round(server.address, load, 1.0);
         assert_eq!(
             (round.counts.done, round.counts.failed),
@@ -65,7 +65,7 @@ fn a_hang_is_censored_at_the_timeout() {
 #[test]
 fn what_is_in_flight_at_the_end_is_censored() {
     for (name, server) in hanging_servers() {
-        let round = round(server.address, Load::closed(3).get("/"), 0.5);
+        let round = round(server.address, Load::closed(3).request(get("/")), 0.5);
         assert_eq!(
             (round.counts.offered, round.counts.censored, round.counts.timed_out),
             (3, 3, 0),
@@ -81,7 +81,7 @@ fn what_is_in_flight_at_the_end_is_censored() {
 #[test]
 fn a_hang_shows_under_an_open_load() {
     for (name, server) in hanging_servers() {
-        let load = Load::rate(100).get("/").max_connections(10);
+        let load = Load::rate(100).max_connections(10).request(get("/"));
         let round = round(server.address, load, 1.0);
         // 100 were due, 10 could be sent.
         assert_eq!(
@@ -104,8 +104,8 @@ fn users_of_a_hanging_server_are_all_accounted_for() {
             .every(Duration::from_millis(100))
             .arriving_for(Duration::from_millis(500))
             .requests_per_user(3)
-            .get("/")
-            .duration(Duration::from_secs(1));
+            .duration(Duration::from_secs(1))
+            .request(get("/"));
         let round = round(server.address, load, 1.0);
         let users = round.users.unwrap();
         assert_eq!((users.arrived, users.finished, users.active), (10, 0, 10), "{name}");
@@ -126,7 +126,7 @@ fn an_answer_a_byte_at_a_time_is_an_answer() {
         }
         Ok(())
     });
-    let load = Load::closed(4).get("/").expect_status(200).expect_body("OK");
+    let load = Load::closed(4).request(get("/").expect_status(200).expect_body("OK"));
     let round = round(server.address, load, 1.0);
     assert_fine(&round);
     assert_idle(&round);

@@ -7,16 +7,14 @@ use std::{
     time::Duration,
 };
 
-use wsgibench_harness::load::{Body, Check, ErrorKind, Load, Request};
+use wsgibench_harness::load::{ErrorKind, Load, Request, get, post, put};
 
 use super::server::{Server, assert_fine, assert_idle, assert_only, reset, round};
 
 const MEGABYTES: u64 = 8 * 1024 * 1024;
 
-fn upload(body: Body) -> Load {
-    let mut request = Request::new("POST", "/upload");
-    request.body = body;
-    Load::closed(2).request(request)
+fn upload(length: u64) -> Request {
+    post("/upload").streamed_body(length)
 }
 
 /// Reads a head; gives what came after it.
@@ -65,19 +63,18 @@ fn count_body(mut stream: TcpStream) -> std::io::Result<()> {
 #[test]
 fn large_uploads_arrive_whole() {
     let server = Server::start(count_body);
-    let load = upload(Body::Streamed(MEGABYTES))
-        .expect_status(201)
-        .expect_body(MEGABYTES.to_string());
-    let plain = round(server.address, load, 1.0);
+    let checked = upload(MEGABYTES).expect_status(201).expect_body(MEGABYTES.to_string());
+    let plain = round(server.address, Load::closed(2).request(checked), 1.0);
     assert_fine(&plain);
     assert!(plain.bytes_sent >= plain.counts.done * MEGABYTES);
 
     // 512 full chunks of 16 KiB in 16,392 bytes each, and the last chunk.
     let coded = 512 * 16_392 + 5;
-    let load = upload(Body::Chunked(MEGABYTES))
+    let chunked = post("/upload")
+        .chunked_body(MEGABYTES)
         .expect_status(201)
         .expect_body(coded.to_string());
-    assert_fine(&round(server.address, load, 1.0));
+    assert_fine(&round(server.address, Load::closed(2).request(chunked), 1.0));
 }
 
 #[test]
@@ -92,7 +89,7 @@ fn large_downloads_are_counted_not_held() {
         }
         Ok(())
     });
-    let load = Load::closed(2).get("/").expect(Check::BodyLength(MEGABYTES));
+    let load = Load::closed(2).request(get("/").expect_body_length(MEGABYTES));
     let round = round(server.address, load, 1.0);
     assert_fine(&round);
     assert!(round.bytes_received >= round.counts.done * MEGABYTES);
@@ -105,7 +102,8 @@ fn an_upload_that_nobody_reads_times_out() {
         drop(stream);
         Ok(())
     });
-    let load = upload(Body::Streamed(64 * MEGABYTES)).timeout(Duration::from_millis(200));
+    // Its own timeout, in place of the load's 30 s.
+    let load = Load::closed(2).request(upload(64 * MEGABYTES).timeout(Duration::from_millis(200)));
     let round = round(server.address, load, 0.8);
     assert_eq!((round.counts.done, round.counts.failed), (0, 0), "{:?}", round.errors);
     assert!(round.counts.timed_out >= 2, "{:?}", round.counts);
@@ -121,7 +119,7 @@ fn an_answer_before_the_end_of_the_upload_is_taken() {
         thread::sleep(Duration::from_millis(20));
         Ok(())
     });
-    let load = upload(Body::Streamed(64 * MEGABYTES)).expect_status(413);
+    let load = Load::closed(2).request(upload(64 * MEGABYTES).expect_status(413));
     // Not idle: every attempt fills the buffers of a connection with megabytes.
     assert_fine(&round(server.address, load, 0.6));
 }
@@ -133,7 +131,7 @@ fn a_reset_during_an_upload() {
         reset(stream);
         Ok(())
     });
-    let round = round(server.address, upload(Body::Streamed(64 * MEGABYTES)), 0.6);
+    let round = round(server.address, Load::closed(2).request(upload(64 * MEGABYTES)), 0.6);
     assert!(round.counts.failed > 0, "{:?}", round.counts);
     // Which of the two sees the reset first is the kernel's choice.
     if round.errors.len() == 1 {
@@ -161,8 +159,7 @@ fn a_close_during_an_upload_is_not_mistaken_for_an_answer() {
         stream.write_all(b"HTTP/1.1 200")?;
         Ok(())
     });
-    let mut load = upload(Body::Bytes(b"x".repeat(100)));
-    load.requests[0].method = "PUT".into();
+    let load = Load::closed(2).request(put("/upload").body(b"x".repeat(100)));
     let round = round(server.address, load, 0.5);
     assert!(round.counts.failed > 0);
     assert_eq!(round.counts.done, 0);

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::json;
 use wsgibench_harness::{
     declare::{Limits, Profile, ServerSpec, Source, Variant},
-    load::{ErrorKind, FailedCheck, Latency, Load, RoundResult, Step, script::WHOLE_SCRIPT},
+    load::{ErrorKind, FailedCheck, Latency, Load, RoundResult, Step, get, script::WHOLE_SCRIPT},
     store::record::{
         CaseOutcome, CaseRecord, Ceiling, CompanionUsage, Environment, Finding, LaunchRecord, Notice, RoundRecord,
         RunRecord, SCHEMA_VERSION, ServerRecord, ServerSecond, Validity, ValidityLevel,
@@ -177,7 +177,7 @@ pub(crate) fn case(scenario: &str, server: &str, connections: usize, shape: Shap
         param: format!("c{connections}"),
         values: vec![("connections".into(), connections.to_string())],
         description: "Ping-pong, as both studies have it.".into(),
-        load: Load::closed(connections).get("/").expect_status(200).expect_body("OK"),
+        load: Load::closed(connections).request(get("/").expect_status(200).expect_body("OK")),
         scripted: false,
         outcome: CaseOutcome::Measured,
         launches,
@@ -357,7 +357,7 @@ pub(crate) fn scripted() -> RunRecord {
     case.param = "u16".into();
     case.id = "sign_in/gunicorn_gthread/u16".into();
     case.description = "A visitor who signs in and uploads.".into();
-    case.load = Load::closed(16);
+    case.load = Load::closed(16).for_script();
     case.scripted = true;
     for round in case.launches.iter_mut().flat_map(|launch| &mut launch.rounds) {
         let step = |name: &str, ms: f64, count: u64, failed: u64| Step {

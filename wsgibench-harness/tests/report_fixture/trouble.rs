@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use wsgibench_harness::{
     conformance::{Finding, RuleOutcome},
-    load::{Fault, Load},
+    load::{Fault, Load, get},
     stats::Slope,
     store::{
         ConformanceRecord, ServerConformance,
@@ -44,9 +44,8 @@ fn troubled(scenario: &str, server: &str, fault: &Fault, launches: &[Felt]) -> C
     );
     case.description = format!("The {scenario} of a server under load.");
     case.load = Load::closed(16)
-        .get("/")
-        .expect_status(200)
         .duration(Duration::from_secs(15))
+        .request(get("/").expect_status(200))
         .fault(fault.clone());
     for (launch, felt) in case.launches.iter_mut().zip(launches) {
         for round in &mut launch.rounds {

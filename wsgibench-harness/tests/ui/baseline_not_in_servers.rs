@@ -15,7 +15,7 @@ fn uwsgi() -> Server {
 
 #[scenario(servers = [gunicorn], baseline = uwsgi)]
 fn ping() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 fn main() {}

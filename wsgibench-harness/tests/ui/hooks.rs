@@ -15,22 +15,22 @@ async fn without_result(_ctx: &mut SetupContext) {}
 
 #[scenario(setup = at_once)]
 fn a() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 #[scenario(setup = without_context)]
 fn b() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 #[scenario(teardown = without_result)]
 fn c() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 #[scenario(teardown = missing)]
 fn d() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 fn main() {}

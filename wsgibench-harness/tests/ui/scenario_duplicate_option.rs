@@ -5,12 +5,12 @@ use wsgibench_harness::prelude::*;
 
 #[scenario(connections = [1], tags = ["a"], connections = [2], tags = ["b"])]
 fn ping(connections: usize) -> Load {
-    Load::closed(connections)
+    Load::closed(connections).request(get("/"))
 }
 
 #[scenario(tags = ["a", "a"], servers = [x, x, other::x])]
 fn pong() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 fn main() {}

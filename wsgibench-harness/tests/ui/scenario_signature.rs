@@ -13,32 +13,32 @@ fn other() -> Server {
 
 #[scenario(connections = [1])]
 fn generic<T>(connections: usize) -> Load {
-    Load::closed(connections)
+    Load::closed(connections).request(get("/"))
 }
 
 #[scenario(connections = [1])]
 fn hidden(connections: impl Into<usize>) -> Load {
-    Load::closed(connections.into())
+    Load::closed(connections.into()).request(get("/"))
 }
 
 #[scenario(a = [1])]
 fn pattern((a, b): (usize, usize)) -> Load {
-    Load::closed(a + b)
+    Load::closed(a + b).request(get("/"))
 }
 
 #[scenario]
 fn lifetime<'a>() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 #[scenario]
 unsafe extern "C" fn dangerous() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 #[scenario(servers = [x])]
 fn taken(servers: usize) -> Load {
-    Load::closed(servers)
+    Load::closed(servers).request(get("/"))
 }
 
 fn main() {

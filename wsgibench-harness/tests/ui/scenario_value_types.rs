@@ -7,22 +7,22 @@ const LEVELS: [u8; 2] = [1, 2];
 
 #[scenario(connections = [64, "many"])]
 fn element(connections: usize) -> Load {
-    Load::closed(connections)
+    Load::closed(connections).request(get("/"))
 }
 
 #[scenario(connections = LEVELS)]
 fn constant(connections: usize) -> Load {
-    Load::closed(connections)
+    Load::closed(connections).request(get("/"))
 }
 
 #[scenario(connections = element)]
 fn not_iterable(connections: usize) -> Load {
-    Load::closed(connections)
+    Load::closed(connections).request(get("/"))
 }
 
 #[scenario(cases(small(size = "x")))]
 fn case(size: u64) -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 #[derive(Clone)]
@@ -30,7 +30,7 @@ struct Size;
 
 #[scenario(size = [Size])]
 fn own_type(size: Size) -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 fn main() {}

@@ -30,7 +30,7 @@ async fn two(user: &mut User, other: &mut User) -> Result<()> {
 
 #[scenario]
 fn not_async(user: &mut User) -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 #[scenario]
@@ -40,7 +40,7 @@ fn half_scripted(user: &mut User) -> Result<()> {
 
 #[scenario(users = [1])]
 async fn declared(user: &mut User) -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 #[scenario(users = [1])]

@@ -13,7 +13,7 @@ impl Suite {
 
     #[scenario]
     fn ping(self) -> Load {
-        Load::closed(1).get("/")
+        Load::closed(1).request(get("/"))
     }
 }
 

@@ -13,7 +13,7 @@ fn nothing() {}
 
 #[server]
 fn other() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 #[server]

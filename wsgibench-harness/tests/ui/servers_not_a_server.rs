@@ -17,22 +17,22 @@ const UWSGI: u8 = 0;
 
 #[scenario(servers = [without_attribute])]
 fn function() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 #[scenario(servers = [of_another_type], baseline = of_another_type)]
 fn other_function() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 #[scenario(servers = [Gunicorn])]
 fn a_type() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 #[scenario(servers = [UWSGI])]
 fn a_constant() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 fn main() {}

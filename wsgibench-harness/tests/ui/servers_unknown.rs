@@ -15,17 +15,17 @@ use servers::gunicorn;
 
 #[scenario(servers = [gunicron])]
 fn typo() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 #[scenario(servers = [servers::gunicron, gunicorn])]
 fn typo_in_path() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 #[scenario(baseline = sevrers::gunicorn)]
 fn typo_in_module() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 fn main() {}

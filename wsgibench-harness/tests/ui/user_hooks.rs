@@ -28,7 +28,7 @@ async fn c(user: &mut User) -> Result<()> {
 
 #[scenario(user_setup = at_once)]
 fn declared() -> Load {
-    Load::closed(1)
+    Load::closed(1).request(get("/"))
 }
 
 fn main() {}

@@ -47,7 +47,7 @@ async fn anywhere(user: &mut User) -> Result<()> {
 
 #[scenario(servers = [threads], connections = [2])]
 fn ping(connections: usize) -> Load {
-    Load::closed(connections).get("/").expect_status(200).expect_body("OK")
+    Load::closed(connections).request(get("/").expect_status(200).expect_body("OK"))
 }
 
 async fn visit(user: &mut User) -> Result<()> {
@@ -148,9 +148,7 @@ async fn clear(ctx: &mut SetupContext) -> Result<()> {
 /// Finds what its set-up left, once, whichever launch it is.
 #[scenario(servers = [threads], connections = [1], amount = [3], setup = seed, teardown = clear, tags = ["hooks"])]
 fn seeded(connections: usize, amount: u32) -> Load {
-    Load::closed(connections)
-        .get("/seeds")
-        .expect_body(format!("amount {amount} from a command"))
+    Load::closed(connections).request(get("/seeds").expect_body(format!("amount {amount} from a command")))
 }
 
 async fn sign_in(user: &mut User) -> Result<()> {
@@ -183,7 +181,7 @@ async fn fails(ctx: &mut SetupContext) -> Result<()> {
 
 #[scenario(servers = [threads], connections = [1], setup = fails, tags = ["bad_hooks"])]
 fn setup_fails(connections: usize) -> Load {
-    Load::closed(connections).get("/")
+    Load::closed(connections).request(get("/"))
 }
 
 async fn breaks(ctx: &mut SetupContext) -> Result<()> {
@@ -193,7 +191,7 @@ async fn breaks(ctx: &mut SetupContext) -> Result<()> {
 
 #[scenario(servers = [threads], connections = [1], teardown = breaks, tags = ["bad_hooks"])]
 fn teardown_panics(connections: usize) -> Load {
-    Load::closed(connections).get("/")
+    Load::closed(connections).request(get("/"))
 }
 
 async fn nobody(user: &mut User) -> Result<()> {

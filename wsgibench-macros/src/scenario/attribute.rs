@@ -142,7 +142,7 @@ impl Attribute {
         match &option.value {
             Value::Expr(Expr::Lit(_) | Expr::Array(_)) | Value::Flag | Value::List(_) => errors.at(
                 option,
-                "`load` wants a `Load` without requests, e.g. `load = Load::users(5).every(secs(1)).arriving_for(secs(60))`",
+                "`load` takes a load without requests, e.g. `load = Load::users(5).every(secs(1)).arriving_for(secs(60))`",
             ),
             Value::Expr(value) => self.set_model(option, Model::Load(value.clone()), errors),
         }

@@ -231,15 +231,15 @@ fn work(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
         return quote!(#krate::declare::Work::Load(#call));
     }
     let load = match &attribute.model {
-        Some(Model::Users) => quote!(#krate::load::Load::closed(users)),
-        Some(Model::Rate) => quote!(#krate::load::Load::rate(rate)),
+        Some(Model::Users) => quote!(#krate::load::Load::closed(users).for_script()),
+        Some(Model::Rate) => quote!(#krate::load::Load::rate(rate).for_script()),
         // On copies: the expression may use up what the script still needs.
         Some(Model::Load(load)) => {
             let copies = copies(&arguments);
+            let converted = quote_spanned!(load.span()=> #krate::__private::script_load(#load));
             quote!({
                 #(let #arguments = #copies;)*
-                let __load: #krate::load::Load = #load;
-                __load
+                #converted
             })
         }
         None => TokenStream::new(),

@@ -17,7 +17,7 @@ fn stage(from: f64, to: f64, lasting: Option<f64>, arrivals: Arrivals) -> Stage 
     Stage {
         from,
         to,
-        lasting: lasting.map(secs),
+        duration: lasting.map(secs),
         arrivals,
     }
 }
@@ -126,14 +126,14 @@ proptest! {
     #[test]
     fn arrivals_never_go_back_and_stay_inside(stages in prop::collection::vec(any_stage(), 1..4), seed in any::<u64>()) {
         let schedule = Schedule::stages(&stages, seed);
-        let total: f64 = stages.iter().map(|s| s.lasting.unwrap().as_secs_f64()).sum();
+        let total: f64 = stages.iter().map(|s| s.duration.unwrap().as_secs_f64()).sum();
         let times: Vec<u64> = schedule.arrivals(WHOLE).collect();
         prop_assert!(times.windows(2).all(|w| w[0] <= w[1]));
         if let Some(last) = times.last() {
             prop_assert!(*last as f64 / 1e9 <= total + 1e-6);
         }
         if stages.iter().all(|s| s.arrivals == Arrivals::Constant) {
-            let expected: f64 = stages.iter().map(|s| f64::midpoint(s.from, s.to) * s.lasting.unwrap().as_secs_f64()).sum();
+            let expected: f64 = stages.iter().map(|s| f64::midpoint(s.from, s.to) * s.duration.unwrap().as_secs_f64()).sum();
             prop_assert!((times.len() as f64 - expected).abs() <= 1.0 + 1e-6, "{} for {}", times.len(), expected);
             for (k, at) in times.iter().enumerate() {
                 prop_assert_eq!(schedule.at(k as u64), Some(Duration::from_nanos(*at)));

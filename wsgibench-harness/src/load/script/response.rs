@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
 use super::{
-    super::{excerpt::excerpt, result::ErrorKind},
+    super::{body_check, excerpt::excerpt, result::ErrorKind},
     content::{self, Undecoded},
     exchange::Ticket,
     request_error::RequestError,
@@ -106,10 +106,10 @@ impl Response {
         self.expect("body", holds)
     }
 
-    /// The body, decoded from gzip or deflate, must contain this text.
+    /// Expects this text anywhere in the body, decoded from gzip or deflate.
     ///
     /// # Errors
-    /// It does not: counted as the failed check `body contains TEXT`.
+    /// The body does not contain it: counted as the failed check `body contains "TEXT"`, long texts cut.
     pub fn expect_body_contains(self, text: &str) -> Result<Self, RequestError> {
         let holds = self
             .decoded()
@@ -117,10 +117,43 @@ impl Response {
         if holds {
             return Ok(self);
         }
-        self.fail(
-            ErrorKind::CheckFailed,
-            format!("body contains {}", excerpt(text.as_bytes())),
-        )
+        self.fail(ErrorKind::CheckFailed, body_check::contains_name(text))
+    }
+
+    /// Expects a match of a regular expression anywhere in the body, decoded from gzip or deflate (syntax of the crate
+    /// `regex`). The pattern is compiled at its first use.
+    ///
+    /// # Errors
+    /// Nothing matches, or the pattern is invalid: counted as the failed check `body matches PATTERN`, long patterns cut.
+    pub fn expect_body_matches(self, pattern: &str) -> Result<Self, RequestError> {
+        let holds = match self.decoded() {
+            Ok(body) => body_check::is_match(pattern, &body),
+            Err(_) => Ok(false),
+        };
+        match holds {
+            Ok(true) => Ok(self),
+            Ok(false) => self.fail(ErrorKind::CheckFailed, body_check::matches_name(pattern)),
+            Err(problem) => {
+                let name = body_check::matches_name(pattern);
+                Err(self.ticket.fails_check(ErrorKind::CheckFailed, name, problem))
+            }
+        }
+    }
+
+    /// Expects a JSON body, decoded from gzip or deflate, with this value at a JSON pointer (RFC 6901), e.g. `/items/0/id`.
+    ///
+    /// # Errors
+    /// The body is not JSON or has another value there: counted as the failed check `json POINTER = VALUE`.
+    pub fn expect_json(self, pointer: &str, value: impl Into<serde_json::Value>) -> Result<Self, RequestError> {
+        let expected = value.into();
+        let holds = self.decoded().is_ok_and(|body| {
+            serde_json::from_slice::<serde_json::Value>(&body)
+                .is_ok_and(|document| document.pointer(pointer) == Some(&expected))
+        });
+        if holds {
+            return Ok(self);
+        }
+        self.fail(ErrorKind::CheckFailed, body_check::json_name(pointer, &expected))
     }
 
     /// The header must be there with this value.

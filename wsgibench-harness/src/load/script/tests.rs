@@ -50,7 +50,8 @@ where
 {
     let load = Load::users(1)
         .arriving_for(Duration::from_millis(1))
-        .requests_per_user(1);
+        .requests_per_user(1)
+        .for_script();
     let round = round(server, load, Duration::from_millis(600), function);
     assert_eq!(round.users.unwrap().finished, 1, "{round:?}");
     assert_eq!(round.counts.failed, 0, "{:?} {:?}", round.errors, round.failed_checks);

@@ -66,7 +66,7 @@ impl User {
     /// # Errors
     /// The target's host is no name of a server.
     pub fn apart(target: &Target) -> Result<Self, LoadError> {
-        let plan = LoadPlan::new(target.clone(), Load::closed(1));
+        let plan = LoadPlan::new(target.clone(), Load::closed(1).for_script());
         let state = Arc::new(WorkerState::new(Arc::new(plan), Clock::start(), Stripe::default())?);
         Ok(Self::new(&state, 0))
     }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     super::{
+        body_check::{self, BodyCheck},
         excerpt::{SHOWN, excerpt},
         http1::{Head, HeadFacts, Sink},
         request::Check,
@@ -29,10 +30,12 @@ pub(crate) struct Checks {
     headers: Vec<(u16, String, String)>,
     body: Option<(u16, Vec<u8>)>,
     length: Option<(u16, u64)>,
+    /// Checks that need the whole body, which is kept for them.
+    contents: Vec<(u16, BodyCheck)>,
 }
 
 /// The state of the checks of one response.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct CheckState {
     /// The first check that failed.
     pub(crate) failed: u16,
@@ -40,6 +43,8 @@ pub(crate) struct CheckState {
     sampling: bool,
     /// Body bytes so far.
     body_at: u64,
+    /// The body so far, where its content is checked.
+    body: Vec<u8>,
 }
 
 /// The last response head of a request, so that the same bytes are not parsed and checked again. Servers send the same head
@@ -60,7 +65,7 @@ pub(crate) struct Judge<'a> {
 }
 
 impl Checks {
-    pub(super) fn new(checks: &[Check], names: &mut Vec<String>) -> Self {
+    pub(super) fn new(checks: &[Check], names: &mut Vec<String>) -> Result<Self, String> {
         let mut id = |name: String| {
             names.push(name);
             u16::try_from(names.len() - 1).unwrap_or(NO_CHECK - 1)
@@ -76,6 +81,7 @@ impl Checks {
             headers: Vec::new(),
             body: None,
             length: None,
+            contents: Vec::new(),
         };
         for check in checks {
             match check {
@@ -86,9 +92,14 @@ impl Checks {
                 }
                 Check::Body(body) => this.body = Some((id(body_name(body)), body.clone())),
                 Check::BodyLength(length) => this.length = Some((id(format!("body length {length}")), *length)),
+                Check::BodyContains(_) | Check::BodyMatches(_) | Check::Json(..) => {
+                    if let Some(content) = BodyCheck::new(check)? {
+                        this.contents.push((id(content.name()), content));
+                    }
+                }
             }
         }
-        this
+        Ok(this)
     }
 
     /// Whether this is the status check: its failures are an error of their own.
@@ -144,7 +155,17 @@ impl CheckState {
         failed: NO_CHECK,
         sampling: false,
         body_at: 0,
+        body: Vec::new(),
     };
+
+    /// Begins another answer; the memory of the body is kept.
+    #[inline]
+    pub(crate) fn reset(&mut self) {
+        self.failed = NO_CHECK;
+        self.sampling = false;
+        self.body_at = 0;
+        self.body.clear();
+    }
 }
 
 impl HeadCache {
@@ -186,6 +207,8 @@ impl Judge<'_> {
                 && self.state.body_at != length
             {
                 self.fail(id, format!("a body of {} bytes", self.state.body_at).as_bytes());
+            } else if !checks.contents.is_empty() {
+                self.contents();
             }
         }
         if self.state.sampling {
@@ -210,6 +233,27 @@ impl Judge<'_> {
         }
         // Writing to a string cannot fail.
         let _ = write!(sample, "... (body of {} bytes)", self.state.body_at);
+    }
+
+    /// Checks the content of the whole body.
+    fn contents(&mut self) {
+        let body = std::mem::take(&mut self.state.body);
+        let contents = &self.request.checks.contents;
+        if let Some((id, _)) = contents.iter().find(|(_, content)| !content.holds(&body)) {
+            self.fail(*id, if body.is_empty() { b"an empty body" } else { &body });
+        }
+        self.state.body = body;
+    }
+
+    /// Keeps a piece of the body for the checks of its content, unless the body is too long for them.
+    fn keep(&mut self, piece: &[u8]) {
+        if let Some((id, _)) = self.request.checks.contents.first() {
+            if self.state.body.len() + piece.len() > body_check::LARGEST {
+                self.fail(*id, b"a body of more than 16 MiB, the most that can be checked");
+            } else {
+                self.state.body.extend_from_slice(piece);
+            }
+        }
     }
 
     #[cold]
@@ -274,6 +318,9 @@ impl Sink for Judge<'_> {
             }
         } else if self.state.sampling {
             self.show(piece);
+        }
+        if self.state.failed == NO_CHECK {
+            self.keep(piece);
         }
         self.state.body_at += piece.len() as u64;
     }

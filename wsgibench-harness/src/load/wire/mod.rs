@@ -12,10 +12,12 @@ use template::Template;
 
 use super::{
     LoadError,
+    body_check::BodyCheck,
+    clock::{Nanos, nanos},
     model::Load,
     plan::Target,
     random::{self, Stream as RandomStream},
-    request::{Body, Request},
+    request::{Body, Check, Request},
     retry,
 };
 
@@ -46,6 +48,8 @@ pub(crate) struct PreparedRequest {
     /// Its method is idempotent (RFC 9110, 9.2.2).
     pub(crate) idempotent: bool,
     pub(crate) checks: Checks,
+    /// Its own timeout, nanoseconds.
+    pub(crate) timeout: Option<Nanos>,
 }
 
 /// The bytes up to the streamed part of the body.
@@ -67,7 +71,7 @@ impl Mix {
     pub(crate) fn new(load: &Load, target: &Target, seed: u64) -> Result<Self, LoadError> {
         if load.requests.is_empty() {
             return Err(invalid(
-                "the load has no request: add one, for instance .get(\"/\")".into(),
+                "the load has no request: add one, e.g. `.request(get(\"/\"))`".into(),
             ));
         }
         let mut sum = 0;
@@ -141,7 +145,9 @@ impl PreparedRequest {
             stream,
             to_head: request.method == "HEAD",
             idempotent: retry::is_idempotent(&request.method),
-            checks: Checks::new(&request.checks, check_names),
+            checks: Checks::new(&request.checks, check_names)
+                .map_err(|problem| invalid(format!("{}: {problem}", shown(request))))?,
+            timeout: request.timeout.map(nanos),
         })
     }
 
@@ -300,9 +306,16 @@ fn invalid(text: String) -> LoadError {
     LoadError::InvalidPlan(text)
 }
 
-/// Refuses a request whose bytes on the wire would not be the request that was declared.
-fn validate(request: &Request) -> Result<(), LoadError> {
-    let shown = format!("request {} {}", request.method, request.path);
+fn shown(request: &Request) -> String {
+    format!("request {} {}", request.method, request.path)
+}
+
+/// Checks that a request can be sent as it is declared, and that each of its settings has an effect.
+///
+/// # Errors
+/// [`LoadError::InvalidPlan`] that names the request, the problem and the remedy.
+pub(crate) fn validate(request: &Request) -> Result<(), LoadError> {
+    let shown = shown(request);
     let token = |text: &str| {
         !text.is_empty()
             && text
@@ -330,11 +343,48 @@ fn validate(request: &Request) -> Result<(), LoadError> {
         let framing = ["content-length", "transfer-encoding"];
         if framing.iter().any(|framing| name.eq_ignore_ascii_case(framing)) {
             return Err(invalid(format!(
-                "{shown}: {name} follows from the body; set the body with Body::Bytes, Body::Streamed or Body::Chunked"
+                "{shown}: {name} follows from the body; use `.body`, `.streamed_body` or `.chunked_body`"
             )));
         }
     }
-    template::validate(&shown, request)
+    template::validate(&shown, request)?;
+    if request.timeout.is_some_and(|timeout| timeout.is_zero()) {
+        return Err(invalid(format!(
+            "{shown}: a timeout of 0 would fail every request; make it longer"
+        )));
+    }
+    for (name, _) in &request.values {
+        let raw = format!("+{name}");
+        let mentioned = |text: &[u8]| template::mentions(text, &[name]);
+        let in_body = matches!(&request.body, Body::Bytes(bytes) if mentioned(bytes));
+        if !(in_body
+            || template::mentions(request.path.as_bytes(), &[name, &raw])
+            || request.headers.iter().any(|(_, value)| mentioned(value.as_bytes())))
+        {
+            return Err(invalid(format!(
+                "{shown}: the value {name:?} is not used; write {{{name}}} in the path, a header or the body"
+            )));
+        }
+    }
+    validate_checks(&shown, &request.checks)
+}
+
+/// Refuses checks that cannot be compiled, and those that replace one another.
+fn validate_checks(shown: &str, checks: &[Check]) -> Result<(), LoadError> {
+    let twice = |what: &str, is: fn(&Check) -> bool| {
+        (checks.iter().filter(|check| is(check)).count() > 1)
+            .then(|| invalid(format!("{shown}: {what} is checked twice; leave one check")))
+    };
+    let problem = twice("the status", |check| matches!(check, Check::Status(_)))
+        .or_else(|| twice("the whole body", |check| matches!(check, Check::Body(_))))
+        .or_else(|| twice("the length of the body", |check| matches!(check, Check::BodyLength(_))));
+    if let Some(problem) = problem {
+        return Err(problem);
+    }
+    for check in checks {
+        BodyCheck::new(check).map_err(|problem| invalid(format!("{shown}: {problem}")))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::load::{Check, Values};
+use crate::load::{Check, Values, get};
 
 fn target() -> Target {
     Target {
@@ -112,7 +112,10 @@ fn streamed_and_chunked_bodies_have_their_length() {
 
 #[test]
 fn the_mix_keeps_its_weights_and_its_seed() {
-    let mut load = Load::closed(1).get("/a").get("/b").get("/never");
+    let mut load = Load::closed(1)
+        .request(get("/a"))
+        .request(get("/b"))
+        .request(get("/never"));
     load.requests[1].weight = 3;
     load.requests[2].weight = 0;
     let mix = Mix::new(&load, &target(), 7).unwrap();
@@ -147,7 +150,7 @@ fn mistakes_are_named() {
     assert!(bad(|r| r.values.push(("x".into(), Values::Random { low: 2, high: 1 }))).contains("empty range"));
     assert!(bad(|r| r.weight = 0).contains("weight 0"));
     assert!(
-        Mix::new(&Load::closed(1), &target(), 0)
+        Mix::new(&Load::closed(1).for_script(), &target(), 0)
             .unwrap_err()
             .to_string()
             .contains("no request")
@@ -156,12 +159,13 @@ fn mistakes_are_named() {
 
 #[test]
 fn checks_name_the_first_thing_that_is_wrong() {
-    let load = Load::closed(1)
-        .get("/")
-        .expect_status(200)
-        .expect_header("Content-Type", "text/plain")
-        .expect_body("OK")
-        .expect(Check::BodyLength(2));
+    let load = Load::closed(1).request(
+        get("/")
+            .expect_status(200)
+            .expect_header("Content-Type", "text/plain")
+            .expect_body("OK")
+            .expect(Check::BodyLength(2)),
+    );
     let mix = Mix::new(&load, &target(), 0).unwrap();
     let judge = |answer: &[u8]| {
         let mut cache = HeadCache::default();

@@ -7,7 +7,7 @@ use super::{
         plan::KeepAlive,
         result::ErrorKind,
         retry::{Ending, Loss},
-        wire::{CheckState, Judge, NO_CHECK},
+        wire::{Judge, NO_CHECK},
     },
     Driver, Owner, State, Worker,
     io::CloseMode,
@@ -64,10 +64,11 @@ impl Worker {
         conn.heard = false;
         conn.write_failed = false;
         conn.parser.reset(request.to_head);
-        conn.check = CheckState::FRESH;
+        conn.check.reset();
         conn.sent = now;
+        let timeout = request.timeout.unwrap_or(self.limits.timeout);
         conn.state = State::Busy;
-        self.set_deadline(idx, now.saturating_add(self.limits.timeout));
+        self.set_deadline(idx, now.saturating_add(timeout));
         self.write(idx);
     }
 

@@ -38,12 +38,12 @@ const LEVELS: [usize; 2] = [100, 500];
 /// Ping-pong.
 #[scenario(connections = [64, 10 * 10])]
 fn ping(connections: usize) -> Load {
-    Load::closed(connections).get("/").expect_status(200).expect_body("OK")
+    Load::closed(connections).request(get("/").expect_status(200).expect_body("OK"))
 }
 
 #[scenario]
 fn plain() -> Load {
-    Load::closed(1).get("/")
+    Load::closed(1).request(get("/"))
 }
 
 #[scenario(
@@ -58,18 +58,18 @@ fn plain() -> Load {
 )]
 fn crossed(connections: usize, mut wait: Duration) -> Load {
     wait += secs(1);
-    Load::closed(connections).get("/").duration(wait)
+    Load::closed(connections).duration(wait).request(get("/"))
 }
 
 #[scenario(cases(small(size = 1, kind = "a"), large(size = 1 << 20, kind = "b")), rate = 1..=2)]
 fn named(kind: &str, rate: u32, size: u64) -> Load {
-    Load::rate(rate).post(format!("/{kind}/{size}"))
+    Load::rate(rate).request(post(format!("/{kind}/{size}")))
 }
 
 /// A parameter may be called as its function is.
 #[scenario(idle = [10])]
 fn idle(idle: usize) -> Load {
-    Load::closed(1).get("/").idle_connections(idle)
+    Load::closed(1).request(get("/")).idle_connections(idle)
 }
 
 async fn fill(ctx: &mut SetupContext) -> Result<()> {
@@ -80,13 +80,13 @@ async fn fill(ctx: &mut SetupContext) -> Result<()> {
 #[cfg(any())]
 #[scenario]
 fn never() -> Load {
-    Load::closed(0)
+    Load::closed(0).request(get("/"))
 }
 
 #[scenario]
 #[cfg(any())]
 fn never_either() -> Load {
-    Load::closed(0)
+    Load::closed(0).request(get("/"))
 }
 
 fn study() -> Profile {

@@ -5,7 +5,7 @@ mod toolkit {
     pub(crate) use wsgibench_harness as bench;
 }
 
-use toolkit::bench::prelude::{Load, Server, scenario, server};
+use toolkit::bench::prelude::{Load, Server, get, scenario, server};
 
 #[server(crate = toolkit::bench)]
 fn gunicorn() -> Server {
@@ -14,7 +14,7 @@ fn gunicorn() -> Server {
 
 #[scenario(crate = toolkit::bench, servers = [gunicorn])]
 fn ping() -> Load {
-    Load::closed(1).get("/")
+    Load::closed(1).request(get("/"))
 }
 
 fn main() {

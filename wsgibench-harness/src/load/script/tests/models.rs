@@ -36,7 +36,7 @@ async fn two_steps(user: &mut User) -> Result<()> {
 #[test]
 fn closed_users_go_round_after_round() {
     let server = Server::start();
-    let plan = plan(&server, Load::closed(5));
+    let plan = plan(&server, Load::closed(5).for_script());
     let mut session = ScriptSession::start(&plan, script(|user| Box::pin(two_steps(user)))).unwrap();
     session.warm_up_requests(10, Duration::from_secs(5)).unwrap();
     for _ in 0..2 {
@@ -61,7 +61,7 @@ fn closed_users_go_round_after_round() {
 #[test]
 fn an_open_load_runs_the_script_once_per_arrival() {
     let server = Server::start();
-    let load = Load::rate(200).max_connections(50);
+    let load = Load::rate(200).max_connections(50).for_script();
     let round = round(&server, load, Duration::from_millis(500), |user| {
         Box::pin(two_steps(user))
     });
@@ -83,7 +83,7 @@ fn an_open_load_runs_the_script_once_per_arrival() {
 #[test]
 fn arrivals_beyond_the_places_wait_and_are_told() {
     let server = Server::start();
-    let load = Load::rate(1_000).max_connections(2);
+    let load = Load::rate(1_000).max_connections(2).for_script();
     let round = round(&server, load, SHORT, |user| {
         Box::pin(async move {
             user.get("/slow").await?;
@@ -102,7 +102,8 @@ fn users_arrive_act_and_leave() {
     let load = Load::users(3)
         .every(Duration::from_millis(50))
         .arriving_for(Duration::from_millis(150))
-        .requests_per_user(2);
+        .requests_per_user(2)
+        .for_script();
     let round = round(&server, load, Duration::from_millis(600), |user| {
         Box::pin(two_steps(user))
     });
@@ -115,7 +116,7 @@ fn users_arrive_act_and_leave() {
 #[test]
 fn failed_checks_count_by_name_with_a_sample() {
     let server = Server::start();
-    let round = round(&server, Load::closed(2), SHORT, |user| {
+    let round = round(&server, Load::closed(2).for_script(), SHORT, |user| {
         Box::pin(async move {
             let bad = user.rng().random_bool(0.5);
             if bad {
@@ -157,7 +158,7 @@ fn failed_checks_count_by_name_with_a_sample() {
 #[test]
 fn an_unchecked_error_status_is_a_failure_and_an_accepted_one_is_not() {
     let server = Server::start();
-    let round = round(&server, Load::closed(1), SHORT, |user| {
+    let round = round(&server, Load::closed(1).for_script(), SHORT, |user| {
         Box::pin(async move {
             user.get("/missing").await?;
             let _ = user.get("/missing").await?.any_status();
@@ -173,7 +174,7 @@ fn an_unchecked_error_status_is_a_failure_and_an_accepted_one_is_not() {
 #[test]
 fn errors_and_panics_of_a_script_are_counted_and_end_nothing() {
     let server = Server::start();
-    let round = round(&server, Load::closed(4), SHORT, |user| {
+    let round = round(&server, Load::closed(4).for_script(), SHORT, |user| {
         Box::pin(async move {
             match user.number() {
                 0 => bail!("out of ideas"),
@@ -202,7 +203,7 @@ fn errors_and_panics_of_a_script_are_counted_and_end_nothing() {
 #[test]
 fn a_script_that_waits_for_ever_is_censored() {
     let server = Server::start();
-    let round = round(&server, Load::closed(3), SHORT, |user| {
+    let round = round(&server, Load::closed(3).for_script(), SHORT, |user| {
         Box::pin(async move {
             if user.number() == 0 {
                 std::future::pending::<()>().await;
@@ -227,7 +228,7 @@ fn a_script_that_waits_for_ever_is_censored() {
 #[test]
 fn a_script_that_holds_its_thread_does_not_hold_the_round() {
     let server = Server::start();
-    let plan = plan(&server, Load::closed(2));
+    let plan = plan(&server, Load::closed(2).for_script());
     let stuck = script(|_| {
         Box::pin(async {
             // A script that computes for (nearly) ever and never awaits.
@@ -250,7 +251,11 @@ fn a_trial_is_one_run_by_a_user_of_its_own() {
         Box::pin(two_steps(user))
     });
     // Whatever the load: one user comes, once.
-    for load in [Load::closed(20), Load::rate(1_000), Load::users(7)] {
+    for load in [
+        Load::closed(20).for_script(),
+        Load::rate(1_000).for_script(),
+        Load::users(7).for_script(),
+    ] {
         let mut session = ScriptSession::trial(&plan(&server, load), tried.clone()).unwrap();
         let trial = session.try_once(Duration::from_secs(20)).unwrap();
         session.finish().unwrap();
@@ -274,13 +279,13 @@ fn a_trial_of_a_script_that_never_ends_is_over_with_its_patience() {
             }
         })
     });
-    let mut session = ScriptSession::trial(&plan(&server, Load::closed(1)), endless).unwrap();
+    let mut session = ScriptSession::trial(&plan(&server, Load::closed(1).for_script()), endless).unwrap();
     let trial = session.try_once(patience).unwrap();
     session.finish().unwrap();
     assert!(!trial.finished && trial.round.counts.done > 1 && trial.round.counts.failed == 0);
 
     let hanging = script(|_| Box::pin(std::future::pending()));
-    let mut session = ScriptSession::trial(&plan(&server, Load::closed(1)), hanging).unwrap();
+    let mut session = ScriptSession::trial(&plan(&server, Load::closed(1).for_script()), hanging).unwrap();
     let trial = session.try_once(patience).unwrap();
     session.finish().unwrap();
     assert!(!trial.finished);
@@ -292,7 +297,7 @@ fn timeouts_and_refusals_have_their_kinds() {
     let server = Server::start();
     let slow = round(
         &server,
-        Load::closed(1).timeout(Duration::from_millis(50)),
+        Load::closed(1).timeout(Duration::from_millis(50)).for_script(),
         SHORT,
         |user| {
             Box::pin(async move {
@@ -310,12 +315,17 @@ fn timeouts_and_refusals_have_their_kinds() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let refused = round(&Server { address: nobody }, Load::closed(1), SHORT, |user| {
-        Box::pin(async move {
-            user.get("/").await?;
-            Ok(())
-        })
-    });
+    let refused = round(
+        &Server { address: nobody },
+        Load::closed(1).for_script(),
+        SHORT,
+        |user| {
+            Box::pin(async move {
+                user.get("/").await?;
+                Ok(())
+            })
+        },
+    );
     // Backing off: not thousands.
     let count = errors(&refused, ErrorKind::Refused);
     assert!((1..100).contains(&count), "{count}");
@@ -328,7 +338,8 @@ fn the_same_seed_draws_the_same_numbers() {
         let (tell, told) = std::sync::mpsc::channel();
         let load = Load::users(4)
             .arriving_for(Duration::from_millis(1))
-            .requests_per_user(1);
+            .requests_per_user(1)
+            .for_script();
         round(&server, load, Duration::from_millis(50), move |user| {
             let number: u64 = user.rng().random();
             let _ = tell.send((user.number(), number));

@@ -215,7 +215,8 @@ where
     let tell = std::sync::Arc::clone(&told);
     let load = super::Load::users(1)
         .arriving_for(std::time::Duration::from_millis(1))
-        .requests_per_user(1);
+        .requests_per_user(1)
+        .for_script();
     let round = super::round(server, load, std::time::Duration::from_millis(500), move |user| {
         function(user, std::sync::Arc::clone(&tell))
     });
