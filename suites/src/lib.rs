@@ -1,8 +1,8 @@
 //! The reference servers, scenarios and profiles of wsgibench.
 //!
-//! A bench target has them by `use wsgibench_suites as _;`: each function under `#[server]`, `#[scenario]` and `profile!`
-//! registers itself. The servers' functions are also at the root of this crate, for scenarios of your own:
-//! `#[scenario(servers = [wsgibench_suites::bjoern])]`. How to add a server is told in `images/README.md`.
+//! `use wsgibench_suites as _;` in a bench target links them; each function under `#[server]`, `#[scenario]` and `profile!` registers
+//! itself. The server functions are re-exported at the root, for your own scenarios:
+//! `#[scenario(servers = [wsgibench_suites::bjoern])]`. `images/README.md` describes how to add a server.
 
 #![expect(
     clippy::must_use_candidate,

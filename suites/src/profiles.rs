@@ -2,7 +2,7 @@
 
 use wsgibench_harness::prelude::*;
 
-/// Every server of the studies, set up with care.
+/// The tuned servers of the studies.
 const STUDY_SERVERS: &str =
     "(gunicorn_sync|gunicorn_gthread|gunicorn_gevent|uwsgi|bjoern|meinheld|cherrypy|mod_wsgi|gevent|wsgiref)";
 
@@ -49,7 +49,7 @@ fn appdynamics() -> Profile {
     }
 }
 
-/// What misled the first study: servers as they come, at loads they are not made for.
+/// Mistakes of the first study: servers with their defaults, at loads they are not designed for.
 fn pitfalls() -> Profile {
     Profile {
         name: "pitfalls".into(),

@@ -48,7 +48,7 @@ pub use wsgibench_macros::{scenario, server};
 #[cfg(test)]
 extern crate self as wsgibench_harness;
 
-/// Registers a function `fn() -> Profile` for `--profile`.
+/// Registers a function `fn() -> Profile` for `--profile NAME`, where `NAME` is the profile's name.
 #[macro_export]
 macro_rules! profile {
     ($build:path) => {
@@ -64,7 +64,7 @@ macro_rules! profile {
 /// Defines the `main` of a bench target: parses the arguments, runs the benchmark, returns its exit status.
 ///
 /// ```ignore
-/// use my_suite as _; // links its servers and scenarios
+/// use my_suite as _; // links the servers and scenarios of another crate
 ///
 /// wsgibench_harness::main!();
 /// ```

@@ -1,4 +1,4 @@
-//! All that a file with servers and scenarios needs.
+//! The items that a file with servers and scenarios needs.
 //!
 //! ```standalone_crate
 //! use wsgibench_harness::prelude::*;
@@ -27,7 +27,7 @@
 //!     Ok(())
 //! }
 //!
-//! /// More and more, until it breaks.
+//! /// An increasing rate, until the server breaks.
 //! #[scenario(ignore = "a minute a case")]
 //! fn ramp() -> Load {
 //!     Load::ramp(100..=5_000, secs(60)).request(get("/").expect_status(200))
@@ -43,22 +43,21 @@ pub use std::time::Duration;
 pub use anyhow::Result;
 
 pub use crate::{
-    declare::{CommandOutput, Limits, ParamValue, Profile, Server, SetupContext, Source, Variant, server::Companion},
+    declare::{Limits, Profile, Server, SetupContext, Variant, server::Companion},
     load::{
-        Body, Check, Fault, KeepAlive, Load, LoadWithoutRequest, Request, Slow, Stage, Values, delete, get, post, put,
-        request,
+        Fault, KeepAlive, Load, Request, Slow, Stage, Values, delete, get, post, put, request,
         script::{Multipart, RequestError, Response, RootCertificate, User},
     },
     profile, scenario, server,
 };
 
-/// So many seconds.
+/// Returns a duration of `seconds`.
 #[must_use]
 pub const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// So many milliseconds.
+/// Returns a duration of `milliseconds`.
 #[must_use]
 pub const fn millis(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)

@@ -1,7 +1,7 @@
 //! The attributes `#[server]` and `#[scenario]` of wsgibench.
 //!
-//! Use them through `wsgibench_harness::prelude`, which re-exports both. Every misuse is a compile error on the user's own token
-//! that names the valid choices, several at once where there are several, and the user's function is always kept.
+//! `wsgibench_harness::prelude` re-exports both. Each wrong option is a compile error on the user's own token that lists the valid
+//! choices; several are reported at once, and the user's function is always emitted.
 
 use proc_macro::TokenStream;
 
@@ -29,26 +29,25 @@ mod server;
 /// ```
 ///
 /// # Options
-/// - `crate = path`: where `wsgibench_harness` is found, for a crate that re-exports it. Everything else is said by methods of
-///   `Server`.
+/// - `crate = path`: the path of `wsgibench_harness`, for a crate that re-exports it.
 ///
-/// # What it adds
-/// Beside the function stands a hidden type of the same name, so that `#[scenario(servers = [name])]` is checked by the
-/// compiler ("expected type, found function" there means: the function has no `#[server]`). It follows the function through `use`. A module with that name therefore cannot be in the same scope:
-/// `mod gunicorn; use gunicorn::gunicorn;` is refused by the compiler, `servers = [gunicorn::gunicorn]` is fine.
+/// # Generated items
+/// The attribute adds a hidden type with the name of the function, by which the compiler checks `#[scenario(servers = [name])]`
+/// ("expected type, found function" means that the function has no `#[server]`). `use` imports both. A module of the same name
+/// cannot be in the same scope: `mod gunicorn; use gunicorn::gunicorn;` does not compile, `servers = [gunicorn::gunicorn]` does.
 #[proc_macro_attribute]
 pub fn server(options: TokenStream, item: TokenStream) -> TokenStream {
     server::expand(options.into(), &item.into()).into()
 }
 
-/// Declares a scenario: what is asked of the servers.
+/// Declares a scenario: the load that is offered to the servers.
 ///
-/// Two forms:
+/// A scenario has one of two forms:
 /// - `fn name(parameters...) -> Load`: a declared load;
-/// - `async fn name(user: &mut User, parameters...) -> Result<()>`: a scripted user, run under a load model that the attribute names.
+/// - `async fn name(user: &mut User, parameters...) -> Result<()>`: a scripted user, run under the load model that the attribute names.
 ///
 /// ```ignore
-/// /// Ping-pong, as both studies have it.
+/// /// Ping-pong, as in both studies.
 /// #[scenario(connections = [100, 500, 1000, 5000, 10_000])]
 /// fn ping(connections: usize) -> Load {
 ///     Load::closed(connections).request(get("/").expect_status(200).expect_body("OK"))
@@ -64,8 +63,8 @@ pub fn server(options: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 ///
 /// # Parameters
-/// Each parameter of the function is given its values under its own name, as a list or as any expression that can be iterated;
-/// several lists are crossed. A value must be `Clone` and implement `declare::ParamValue` (numbers, strings, `bool`, `Duration` do).
+/// Each parameter of the function gets its values by an option of its name: a list or any expression that can be iterated.
+/// Several lists are crossed. A value must be `Clone` and implement `declare::ParamValue` (numbers, strings, `bool`, `Duration` do).
 ///
 /// ```ignore
 /// const SIZES: [usize; 2] = [1024, 1024 * 1024];
@@ -74,7 +73,7 @@ pub fn server(options: TokenStream, item: TokenStream) -> TokenStream {
 /// fn upload(connections: usize, size: usize) -> Load { ... }
 /// ```
 ///
-/// `cases(...)` names chosen combinations instead; parameters that it leaves out keep their lists and are crossed with it:
+/// `cases(...)` names combinations instead; they are crossed with the lists of the other parameters:
 ///
 /// ```ignore
 /// #[scenario(cases(
@@ -84,23 +83,23 @@ pub fn server(options: TokenStream, item: TokenStream) -> TokenStream {
 /// fn upload(connections: usize, size: usize) -> Load { ... }
 /// ```
 ///
-/// The last part of a case's id is made of them: `connections` gives `c100`, `users` gives `u100`, `rate` gives `r2000`, any other `name=value`,
+/// The parameters form the last part of a case's id: `connections` gives `c100`, `users` gives `u100`, `rate` gives `r2000`, any other `name=value`,
 /// a named case its name, joined by `-`; a scenario without parameters has `default`.
 ///
 /// # Options
-/// - `servers = [path, ...]`: the `#[server]` functions it is for (all, if it is left out);
+/// - `servers = [path, ...]`: the `#[server]` functions to measure, all by default;
 /// - `baseline = path`: the server that the others are compared with;
-/// - `tags = ["text", ...]`: chosen by `--tag`;
-/// - `ignore = "reason"`: not run unless asked for;
-/// - `setup = path`, `teardown = path`: `async fn(ctx: &mut SetupContext) -> Result<()>`, run once a launch, before the first and after the last request;
-/// - `crate = path`: where `wsgibench_harness` is found, for a crate that re-exports it.
+/// - `tags = ["text", ...]`: selected by `--tag`;
+/// - `ignore = "reason"`: skipped unless `--include-ignored` is given;
+/// - `setup = path`, `teardown = path`: `async fn(ctx: &mut SetupContext) -> Result<()>`, run once per launch, before the first and after the last request;
+/// - `crate = path`: the path of `wsgibench_harness`, for a crate that re-exports it.
 ///
-/// For a scripted user exactly one load model:
-/// - `users = [10, 100]`: so many at once, each starts again when it is done;
-/// - `rate = [5, 50]`: so many arrive every second, whatever the server does;
-/// - `load = expression`: any `Load` without requests. The function's parameters can be used in it.
+/// A scripted user takes exactly one load model:
+/// - `users = [10, 100]`: this many users at once; each starts again when it is done;
+/// - `rate = [5, 50]`: this many users arrive every second, whatever the server does;
+/// - `load = expression`: a load without requests, e.g. `Load::users(5).every(secs(1))`. It can use the function's parameters.
 ///
-/// And for each of its users, before its first run of the script and after its last:
+/// and hooks that each user runs before its first run of the script and after its last:
 /// - `user_setup = path`, `user_teardown = path`: `async fn(user: &mut User) -> Result<()>`.
 #[proc_macro_attribute]
 pub fn scenario(options: TokenStream, item: TokenStream) -> TokenStream {

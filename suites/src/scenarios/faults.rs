@@ -20,7 +20,7 @@ fn pings(connections: usize, duration: Duration) -> Load {
 /// A worker is killed (`SIGKILL`); the server should start another.
 #[scenario(connections = [16], tags = ["fault"])]
 pub fn worker_killed(connections: usize) -> Load {
-    pings(connections, secs(15)).fault(Fault::kill_worker().worker_from("/pid").after(CALM))
+    pings(connections, secs(15)).fault(Fault::kill_worker_from("/pid").after(CALM))
 }
 
 /// A graceful reload; no request should fail.
@@ -44,19 +44,19 @@ pub fn memory_limit(connections: usize) -> Load {
 /// The application raises, fifty times.
 #[scenario(connections = [16], tags = ["fault"])]
 pub fn app_raises(connections: usize) -> Load {
-    pings(connections, secs(15)).fault(Fault::ask("/raise").times(50).after(CALM))
+    pings(connections, secs(15)).fault(Fault::harmful_requests("/raise", 50).after(CALM))
 }
 
 /// The application calls `sys.exit`, three times.
 #[scenario(connections = [16], tags = ["fault"])]
 pub fn app_exits(connections: usize) -> Load {
-    pings(connections, secs(15)).fault(Fault::ask("/exit").times(3).after(CALM))
+    pings(connections, secs(15)).fault(Fault::harmful_requests("/exit", 3).after(CALM))
 }
 
 /// The application returns text in place of bytes, fifty times.
 #[scenario(connections = [16], tags = ["fault"])]
 pub fn app_wrong_type(connections: usize) -> Load {
-    pings(connections, secs(15)).fault(Fault::ask("/wrong-type").times(50).after(CALM))
+    pings(connections, secs(15)).fault(Fault::harmful_requests("/wrong-type", 50).after(CALM))
 }
 
 /// A steady load of small documents and forms for the given minutes; reports the growth of memory with its interval.

@@ -3,7 +3,7 @@
 use std::{net::Ipv4Addr, path::Path, time::Duration};
 
 use super::{Limits, Profile, Server, Source, Work, python, server::Companion};
-use crate::load::{Arrivals, Load, LoadPlan, Model, Target};
+use crate::load::{Action, Arrivals, Fault, Load, LoadPlan, Model, Target};
 
 /// Smallest memory limit that a container engine accepts, bytes.
 const LEAST_MEMORY: u64 = 6 << 20;
@@ -210,8 +210,12 @@ pub(crate) fn work(work: &Work) -> Vec<String> {
     }
 }
 
-/// Checks that a round is longer than the time of its last fault.
+/// Checks that each fault has an effect, and that a round is longer than the time of its last fault.
 fn faults(load: &Load) -> Option<String> {
+    let harmless = |fault: &Fault| matches!(fault.action, Action::Ask { times: 0, .. });
+    if load.faults.iter().any(harmless) {
+        return Some("it injects 0 harmful requests; use `Fault::harmful_requests(path, n)` with n above 0".into());
+    }
     let last = load.faults.iter().map(|fault| fault.after).max()?;
     match load.own_length() {
         None => Some(format!(
@@ -360,6 +364,8 @@ mod tests {
             let load = killed.clone().duration(Duration::from_secs(seconds));
             about(load.request(get("/")))
         };
+        let none = Load::closed(1).fault(Fault::harmful_requests("/raise", 0));
+        assert!(about(none.request(get("/"))).contains("n above 0"));
         assert!(lasting(2).contains("longer `.duration(...)`"));
         assert_eq!(lasting(9), "");
         assert!(

@@ -1,22 +1,22 @@
-//! What can be wrong with the declarations of a project as a whole. Each message names the places and the remedy.
+//! Errors in the declarations of a project. Each message names the places and the remedy.
 
 use std::fmt;
 
 use super::Location;
 
-/// One mistake in what is declared.
+/// An error in a declaration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeclareError {
     /// No server, or no scenario, is registered.
     #[error(
-        "no {what} is registered: a crate whose functions nothing refers to is not linked; write `use my_suite as _;` in the bench target for the crate that declares them, and put `#[{what}]` on them"
+        "no {what} is registered: an unused crate is not linked; add `use my_suite as _;` to the bench target, and `#[{what}]` to the functions"
     )]
     Nothing {
         /// `server` or `scenario`.
         what: &'static str,
     },
-    /// Two of a kind with one name.
-    #[error("two {what}s are called `{name}`: one at {first}, the other at {second}; rename one of them")]
+    /// Two declarations of one kind have the same name.
+    #[error("two {what}s are named `{name}`, at {first} and at {second}; rename one")]
     Duplicate {
         /// `server`, `scenario` or `profile`.
         what: &'static str,
@@ -27,23 +27,23 @@ pub enum DeclareError {
         /// Place of the second.
         second: Location,
     },
-    /// Two names that differ, but not once they are names of files.
+    /// Two ids differ, but their file names do not.
     #[error(
-        "`{one}` at {first} and `{other}` at {second} both become `{safe}` as the name of a file (file systems may ignore case); rename one of them"
+        "`{one}` at {first} and `{other}` at {second} have the same file name `{safe}` (file systems may ignore case); rename one"
     )]
     Collision {
         /// The first id.
         one: String,
         /// The second id.
         other: String,
-        /// What both become.
+        /// The file name of both.
         safe: String,
         /// Place of the first.
         first: Location,
         /// Place of the second.
         second: Location,
     },
-    /// A function that has no place in the run as it is.
+    /// A declared value is invalid, or its function panicked.
     #[error("{what} `{name}` at {location}: {problem}")]
     Invalid {
         /// `server`, `scenario` or `profile`.
@@ -52,12 +52,12 @@ pub enum DeclareError {
         name: String,
         /// Place.
         location: Location,
-        /// What is wrong and how to mend it.
+        /// The problem and its remedy.
         problem: String,
     },
 }
 
-/// All mistakes at once.
+/// All errors of a project, reported together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclareErrors(pub Vec<DeclareError>);
 

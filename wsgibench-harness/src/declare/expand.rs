@@ -11,22 +11,22 @@ use super::{
 };
 use crate::panics;
 
-/// A server as declared, with where it was declared.
+/// A declared server and its place.
 #[derive(Clone, Debug)]
 pub struct DeclaredServer {
     /// Name, unique in a run.
     pub name: String,
     /// From its doc comment.
     pub description: String,
-    /// Where it is declared.
+    /// Place of the declaration.
     pub location: Location,
-    /// Folder of the declaring crate: its relative folders start here.
+    /// Folder of the declaring crate, the base of relative folders.
     pub manifest_dir: PathBuf,
-    /// As its function returned it.
+    /// The value that its function returned.
     pub server: Server,
 }
 
-/// Everything declared, checked as a whole, in order of file and line.
+/// All declarations, validated as a whole, in order of file and line.
 #[derive(Clone, Debug)]
 pub struct Declarations {
     /// Servers.
@@ -50,27 +50,27 @@ pub struct Case {
     pub param: String,
     /// Names and values of the parameters.
     pub values: Vec<(String, String)>,
-    /// What to do.
+    /// The load or script.
     pub work: Work,
     /// Doc comment of the scenario.
     pub description: String,
-    /// Tags of the scenario, then those of the server that it has not.
+    /// Tags of the scenario, then the other tags of the server.
     pub tags: Vec<String>,
-    /// Why it is not run unless asked for.
+    /// Reason for skipping it by default.
     pub ignored: Option<String>,
     /// Server that the others of the scenario are compared with.
     pub baseline: Option<String>,
-    /// Run once a launch, before the first request.
+    /// Hook before the first request of a launch.
     pub setup: Option<Hook>,
-    /// Run once a launch, after the last request.
+    /// Hook after the last request of a launch.
     pub teardown: Option<Hook>,
 }
 
 impl Declarations {
-    /// Collects and checks what the attributes registered in all linked crates.
+    /// Collects and validates the declarations of all linked crates.
     ///
     /// # Errors
-    /// All mistakes at once: nothing registered, duplicates, collisions, functions that panic or return what cannot be run.
+    /// All errors together: nothing registered, duplicates, collisions, functions that panic or return invalid values.
     pub fn collect() -> Result<Self, DeclareErrors> {
         Self::from_entries(
             &inventory::iter::<ServerEntry>.into_iter().collect::<Vec<_>>(),
@@ -79,7 +79,7 @@ impl Declarations {
         )
     }
 
-    /// As [`collect`](Self::collect), of these entries.
+    /// As [`collect`](Self::collect), for these entries.
     ///
     /// # Errors
     /// As [`collect`](Self::collect).
@@ -103,7 +103,7 @@ impl Declarations {
         }
     }
 
-    /// All cases, scenario by scenario, parameter set by parameter set, in order of declaration.
+    /// Returns all cases by scenario and parameter set, in order of declaration.
     #[must_use]
     pub fn cases(&self) -> Vec<Case> {
         let mut cases = Vec::new();
@@ -139,7 +139,7 @@ impl Declarations {
         cases
     }
 
-    /// The server of this name.
+    /// Returns the server of this name.
     #[must_use]
     pub fn server(&self, name: &str) -> Option<&DeclaredServer> {
         self.servers.iter().find(|server| server.name == name)
@@ -284,7 +284,7 @@ fn invalid(what: &'static str, name: &str, location: Location) -> impl Fn(String
     }
 }
 
-/// Calls a user's function; a panic in it is the user's mistake, to be told like any other.
+/// Calls a user's function and turns a panic into an error.
 fn calling<T>(build: fn() -> T) -> Result<T, String> {
     panics::catch_panic(build).map_err(|panic| format!("its function panicked: {panic}"))
 }
@@ -314,7 +314,7 @@ fn unique<'a>(what: &'static str, names: impl Iterator<Item = (&'a str, Location
     }
 }
 
-/// Parameter sets of one scenario: the same values twice, or values that differ only in what no file name can hold.
+/// Checks the parameter sets of a scenario for duplicate ids and for ids with the same file name.
 fn unique_params(scenario: &Scenario, errors: &mut Vec<DeclareError>) {
     let mut seen: HashMap<String, &[(String, String)]> = HashMap::new();
     for set in &scenario.params {

@@ -124,11 +124,11 @@ fn duplicates_name_both_places() {
         &[],
     );
     assert!(
-        text.contains("two servers are called `a`: one at src/servers.rs:1:1, the other at src/servers.rs:7:1"),
+        text.contains("two servers are named `a`, at src/servers.rs:1:1 and at src/servers.rs:7:1"),
         "{text}"
     );
     assert!(
-        text.contains("two scenarios are called `s`: one at src/scenarios.rs:1:1, the other at src/scenarios.rs:9:1"),
+        text.contains("two scenarios are named `s`, at src/scenarios.rs:1:1 and at src/scenarios.rs:9:1"),
         "{text}"
     );
 }
@@ -141,7 +141,7 @@ fn names_that_collide_as_files_name_both_places() {
         &[],
     );
     assert!(
-        text.contains("`Gunicorn` at src/servers.rs:1:1 and `gunicorn` at src/servers.rs:7:1 both become"),
+        text.contains("`Gunicorn` at src/servers.rs:1:1 and `gunicorn` at src/servers.rs:7:1 have the same file name"),
         "{text}"
     );
 }
@@ -220,7 +220,7 @@ fn profiles_are_checked_and_unique() {
         profile(2, Profile::quick as fn() -> Profile),
     );
     let text = errors(&[&server("a", 1)], &[&scenario("s", 1)], &[&one, &two]);
-    assert!(text.contains("two profiles are called `quick`"), "{text}");
+    assert!(text.contains("two profiles are named `quick`"), "{text}");
     let bad = profile(1, || Profile {
         rounds: 0,
         ..Profile::default()

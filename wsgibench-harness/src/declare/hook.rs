@@ -1,28 +1,28 @@
-//! Set-up and tear-down of a scenario, once a launch.
+//! Set-up and tear-down of a scenario, once per launch.
 
 use std::{fmt, future::Future, net::SocketAddr, pin::Pin, rc::Rc};
 
 use crate::load::{Target, script::User};
 
-/// What a hook's call gives.
+/// The future of a hook.
 pub type HookFuture<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
-/// A function named by `#[scenario(setup = ...)]` or `teardown`, as the macro wraps it. Set-up runs after the server is
-/// ready and before its answers are checked and loaded; tear-down after the last round, also when the load failed.
+/// A function named by `#[scenario(setup = ...)]` or `teardown`. Set-up runs when the server is ready, before its responses are
+/// checked; tear-down runs after the last round, even when the load failed.
 pub type Hook = for<'a> fn(&'a mut SetupContext) -> HookFuture<'a>;
 
-/// What came of a command in the sandbox.
+/// The result of a command in the sandbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommandOutput {
-    /// Exit status; `None` when a signal ended it.
+    /// Exit status; `None` if a signal ended it.
     pub status: Option<i64>,
-    /// What it wrote to its standard output.
+    /// Standard output.
     pub stdout: String,
-    /// What it wrote to its standard error.
+    /// Standard error.
     pub stderr: String,
 }
 
-/// What a hook may do with the launch, supplied by who runs it.
+/// Access of a hook to its launch; implemented by the runner.
 pub trait LaunchAccess {
     /// Runs a command in the container of a companion.
     fn run_in(
@@ -31,25 +31,40 @@ pub trait LaunchAccess {
         command: Vec<String>,
     ) -> Pin<Box<dyn Future<Output = anyhow::Result<CommandOutput>> + '_>>;
 
-    /// Runs a command where the server runs: in its container, or in its virtual environment.
+    /// Runs a command in the server's container or virtual environment.
     fn run(&self, command: Vec<String>) -> Pin<Box<dyn Future<Output = anyhow::Result<CommandOutput>> + '_>>;
 }
 
-/// The launch that a hook prepares or clears up.
+/// The launch that a hook prepares or cleans up.
+///
+/// ```
+/// use wsgibench_harness::prelude::*;
+///
+/// async fn fill(ctx: &mut SetupContext) -> Result<()> {
+///     ctx.run(["python", "seed.py"]).await?;
+///     ctx.user()?.post("/books").body("title=Emma").await?.expect_status(201)?;
+///     Ok(())
+/// }
+///
+/// #[scenario(connections = [16], setup = fill)]
+/// fn list(connections: usize) -> Load {
+///     Load::closed(connections).request(get("/books").expect_status(200))
+/// }
+/// ```
 pub struct SetupContext {
     /// Id of the case.
     pub case: String,
     /// Name of the server.
     pub server: String,
-    /// Where it answers.
+    /// Address of the server.
     pub address: SocketAddr,
-    /// Parameters of the case, names and values.
+    /// Names and values of the case's parameters.
     pub values: Vec<(String, String)>,
     access: Rc<dyn LaunchAccess>,
 }
 
 impl SetupContext {
-    /// A context for one launch of a case.
+    /// Returns a context for one launch of a case.
     #[must_use]
     pub fn new(
         case: impl Into<String>,
@@ -67,10 +82,10 @@ impl SetupContext {
         }
     }
 
-    /// Runs a command where the server runs, e.g. `ctx.run(["python", "seed.py"]).await?`.
+    /// Runs a command in the server's container or virtual environment, e.g. `ctx.run(["python", "seed.py"]).await?`.
     ///
     /// # Errors
-    /// The command cannot be started, or it ends with another status than 0; the error has what it printed.
+    /// The command cannot be started, or exits with a status other than 0; the error contains its output.
     pub async fn run<S: Into<String>>(&self, command: impl IntoIterator<Item = S>) -> anyhow::Result<CommandOutput> {
         let command: Vec<String> = command.into_iter().map(Into::into).collect();
         let line = command.join(" ");
@@ -80,7 +95,7 @@ impl SetupContext {
     /// Runs a command in the container of a companion, e.g. `ctx.run_in("db", ["psql", "-f", "/seed.sql"]).await?`.
     ///
     /// # Errors
-    /// As [`run`](Self::run); also when the server has no companion of this name.
+    /// As [`run`](Self::run); also if the server has no companion of this name.
     pub async fn run_in<S: Into<String>>(
         &self,
         companion: &str,
@@ -91,10 +106,10 @@ impl SetupContext {
         succeeded(&line, self.access.run_in(companion, command).await?)
     }
 
-    /// A user who asks the server for whatever is to be prepared. What it asks is no part of the load and counted nowhere.
+    /// Returns a user for preparing the server. Its requests are not part of the load and are not counted.
     ///
     /// # Errors
-    /// The address cannot be written as a host's name.
+    /// The address is not a valid host.
     pub fn user(&self) -> anyhow::Result<User> {
         let target = Target {
             address: self.address,
@@ -103,7 +118,7 @@ impl SetupContext {
         Ok(User::apart(&target)?)
     }
 
-    /// The text of a parameter of the case.
+    /// Returns the text of a parameter of the case.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
         self.values

@@ -1,14 +1,14 @@
-//! Ids of cases: readable, and safe as names of files and folders on every system.
+//! Ids of cases, readable and safe as file names on every system.
 
 use std::fmt::Write as _;
 
 use ring::digest::{SHA256, digest};
 
-/// Longest part of an id, characters. Three of them and a file's own name stay below what file systems take.
+/// Longest part of an id, characters. Three parts and a file name stay below the limits of file systems.
 const LONGEST: usize = 80;
 
-/// The text as one part of an id: what is not a letter, a digit or one of `. _ - + = , @` becomes `_`, and what is too long
-/// is cut and ends with a digest of the whole. Different texts can become the same; see [`folded`].
+/// Returns the text as one part of an id: other characters than letters, digits and `. _ - + = , @` become `_`; a long text is
+/// cut and ends with a digest of the whole. Different texts can have the same id; see [`folded`].
 #[must_use]
 pub fn safe(text: &str) -> String {
     let mut safe: String = text
@@ -41,13 +41,13 @@ pub fn safe(text: &str) -> String {
     if safe.is_empty() { "_".into() } else { safe }
 }
 
-/// What a file system that ignores case makes of an id: two ids that are equal so would share their files.
+/// Folds the case of an id: on a file system that ignores case, ids with the same folded form share their files.
 #[must_use]
 pub fn folded(id: &str) -> String {
     id.to_lowercase()
 }
 
-/// The last part of a case's id. A named case stands for the parameters that it gives; the others follow as
+/// Returns the last part of a case's id. The name of a named case replaces its parameters; the others follow as
 /// `connections` -> `c100`, `users` -> `u100`, `rate` -> `r2000`, any other -> `name=value`.
 #[must_use]
 pub fn param_id(case: Option<(&str, &[&str])>, values: &[(String, String)]) -> String {

@@ -1,22 +1,24 @@
-//! What a server may use.
+//! Limits of a server's resources.
 
 use serde::{Deserialize, Serialize};
 
-/// Limits of a server's sandbox. What the machine cannot give is clamped, said and recorded.
+/// Limits of a server's sandbox. Limits beyond the machine's resources are clamped, reported and recorded.
+///
+/// Fields may be added: end a literal with `..Limits::default()`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// CPU cores, given as a set of CPUs (1 or more).
+    /// CPU cores, 1 or more, assigned as a CPU set.
     pub cpus: usize,
-    /// A quota in cores on top of the set; `None` (better: a quota's 100 ms periods show in p99) leaves it out.
+    /// A CPU quota in cores besides the set, 0.01 or more; `None` is better, since the 100 ms periods of a quota show in p99.
     pub cpu_quota: Option<f64>,
-    /// Memory, bytes.
+    /// Memory, bytes; 6 MiB or more.
     pub memory: u64,
-    /// Descriptors (`nofile`, soft and hard).
+    /// File descriptors (`nofile`, soft and hard).
     pub descriptors: u64,
-    /// `net.core.somaxconn`: the longest listen backlog a server may ask for.
+    /// `net.core.somaxconn`: the longest listen backlog.
     pub backlog: u32,
-    /// Processes and threads.
+    /// Processes and threads, in total.
     pub pids: u32,
 }
 

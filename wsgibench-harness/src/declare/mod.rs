@@ -1,4 +1,4 @@
-//! What is measured and what is asked of it: servers, scenarios, profiles, and their expansion into cases.
+//! Servers, scenarios and profiles, and their expansion into cases.
 //!
 //! [`Declarations::collect`] reads what the attributes registered and checks it as a whole; [`Declarations::cases`] expands
 //! it; [`Selector::select`] chooses; [`resolve()`] turns a server into what the sandbox is told on this machine. All but

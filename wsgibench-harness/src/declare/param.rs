@@ -1,10 +1,10 @@
-//! What a scenario's parameter can be.
+//! Types of scenario parameters.
 
 use std::time::Duration;
 
-/// A value in a scenario's parameter list: it has a text for ids and reports, and can be copied for each case.
+/// A value of a scenario parameter, with a text for ids and reports.
 ///
-/// Implement it for a type of your own to use that as a parameter:
+/// Implement it for your own type to use that as a parameter:
 ///
 /// ```
 /// use wsgibench_harness::declare::ParamValue;
@@ -21,10 +21,10 @@ use std::time::Duration;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a scenario parameter",
     label = "not a parameter type",
-    note = "numbers, `bool`, `char`, strings and `Duration` can; implement `wsgibench_harness::declare::ParamValue` for a type of your own"
+    note = "numbers, `bool`, `char`, strings and `Duration` can; implement `wsgibench_harness::declare::ParamValue` for your own type"
 )]
 pub trait ParamValue: Clone {
-    /// The value as it stands in ids and reports. Different values need different texts.
+    /// Returns the text for ids and reports. Different values need different texts.
     fn text(&self) -> String;
 }
 
@@ -53,7 +53,7 @@ mod tests {
     use super::{Duration, ParamValue};
 
     #[test]
-    fn texts_are_what_people_write() {
+    fn numbers_and_durations_have_short_texts() {
         assert_eq!(10_000_usize.text(), "10000");
         assert_eq!(0.5_f64.text(), "0.5");
         assert_eq!("gzip".text(), "gzip");

@@ -1,4 +1,4 @@
-//! A profile: which cases, and how much effort.
+//! Profiles: a choice of cases, and the number and length of measurements.
 
 use std::time::Duration;
 
@@ -8,6 +8,23 @@ use super::Limits;
 use crate::stats::Metric;
 
 /// A run profile, as a Rust value or a TOML file.
+///
+/// Fields may be added: end a literal with `..Profile::default()`.
+///
+/// ```
+/// use wsgibench_harness::prelude::*;
+///
+/// fn nightly() -> Profile {
+///     Profile {
+///         name: "nightly".into(),
+///         cases: vec!["^list/".into()],
+///         launches: 20,
+///         ..Profile::default()
+///     }
+/// }
+///
+/// profile!(nightly);
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {
@@ -15,23 +32,23 @@ pub struct Profile {
     pub name: String,
     /// One line for `--help` and the report.
     pub description: String,
-    /// Regular expressions on the case id; a case that matches any is chosen. Empty: all.
+    /// Regular expressions on the case id; a case that matches any of them is selected. Empty: all cases.
     pub cases: Vec<String>,
-    /// Launches a case (1 or more).
+    /// Launches per case, 1 or more.
     pub launches: u32,
-    /// Rounds a launch (1 or more).
+    /// Rounds per launch, 1 or more.
     pub rounds: u32,
-    /// Load before the first round that is not recorded.
+    /// Duration of the load before the first round, which is not recorded.
     #[serde(with = "crate::declare::profile::human")]
     pub warm_up_time: Duration,
-    /// Length of a round, unless the load fixes its own.
+    /// Length of a round, unless the load sets its own; above 0.
     #[serde(with = "crate::declare::profile::human")]
     pub measurement_time: Duration,
-    /// Length of the intervals in which reports tell what happened within a round, at least a second; `None`: a chart second
-    /// by second, and no table. It changes what is shown, not what is measured.
+    /// Length of the intervals that reports tabulate within a round, 1 s or more; `None`: a chart by seconds and no table. It
+    /// changes the output, not the measurement.
     #[serde(with = "crate::declare::profile::human_option")]
     pub statistics_interval: Option<Duration>,
-    /// Limits for every server of the run; `None`: each server's own.
+    /// Limits of all servers of the run; `None`: each server's own.
     pub limits: Option<Limits>,
     /// Metrics that a gate shows and never fails on, such as the latencies of a load that is not limited by the server.
     pub ungated: Vec<Metric>,
@@ -55,7 +72,7 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// The short look: 2 launches of 0.5 s warm-up and one round of 1.5 s.
+    /// Returns the short profile: 2 launches of 0.5 s warm-up and one round of 1.5 s.
     #[must_use]
     pub fn quick() -> Self {
         Self {
@@ -70,7 +87,7 @@ impl Profile {
     }
 }
 
-/// Durations as people write them: `2.5s` is `2s 500ms`.
+/// Durations in the format of `humantime`, e.g. `2s 500ms`.
 pub(crate) mod human {
     use std::time::Duration;
 
@@ -86,7 +103,7 @@ pub(crate) mod human {
     }
 }
 
-/// The same where there may be none.
+/// As [`human`], for optional durations.
 pub(crate) mod human_option {
     use std::time::Duration;
 

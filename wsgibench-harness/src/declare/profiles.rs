@@ -1,4 +1,4 @@
-//! Profiles by name: registered ones, files, and the two that are built in.
+//! Profiles by name: registered, from files, and built in.
 
 use std::{
     fs, io,
@@ -7,24 +7,24 @@ use std::{
 
 use super::{Profile, check, suggest};
 
-/// Folder beside the manifest in which `--profile NAME` looks for `NAME.toml`.
+/// Folder beside Cargo.toml with the file `NAME.toml` of `--profile NAME`.
 pub const FOLDER: &str = "wsgibench-profiles";
 
-/// Why there is no such profile.
+/// An error in finding or reading a profile.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// No profile of this name.
+    /// No profile has this name.
     #[error(
         "there is no profile `{name}`{}\nprofiles: {}; a file `{FOLDER}/{name}.toml` beside Cargo.toml or the path of a TOML file would do too",
         suggest::did_you_mean(.meant.as_deref()),
         .known.join(", ")
     )]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What was probably meant.
+        /// The most similar name.
         meant: Option<String>,
-        /// All there are.
+        /// All names.
         known: Vec<String>,
     },
     /// The same name in the code and in a file.
@@ -43,21 +43,21 @@ pub enum ProfileError {
         /// Why.
         source: io::Error,
     },
-    /// A file with a mistake in it.
+    /// A file with invalid content.
     #[error("the profile file {} is not right: {problem}", .file.display())]
     Wrong {
         /// The file.
         file: PathBuf,
-        /// What and where.
+        /// The problem and its line.
         problem: String,
     },
 }
 
-/// The profile that `--profile NAME` or `--profile path.toml` means. A registered one or a file goes before a built-in one of
-/// the same name. Reads files.
+/// Finds the profile of `--profile NAME` or `--profile path.toml`. A registered one or a file replaces a built-in one of the
+/// same name. Reads files.
 ///
 /// # Errors
-/// Nothing of this name, the same name twice, or a file that cannot be read or is not right.
+/// An unknown name, a name with two profiles, or a file that cannot be read or is invalid.
 pub fn find(name: &str, registered: &[Profile], manifest_dir: &Path) -> Result<Profile, ProfileError> {
     if let Some(file) = as_file(name) {
         return read(file);
@@ -88,7 +88,7 @@ pub fn find(name: &str, registered: &[Profile], manifest_dir: &Path) -> Result<P
     }
 }
 
-/// The file that `--profile NAME` names, where it names one and not a profile.
+/// Returns the path if `--profile NAME` is the path of a file.
 #[must_use]
 pub fn as_file(name: &str) -> Option<&Path> {
     let path = Path::new(name);
@@ -96,8 +96,8 @@ pub fn as_file(name: &str) -> Option<&Path> {
     is_file.then_some(path)
 }
 
-/// Names and descriptions of all profiles that can be named, for `--help` and messages; files are listed by name. Looks at
-/// the file system.
+/// Returns the names and descriptions of all profiles, for `--help` and messages; files are listed by name. Reads the file
+/// system.
 #[must_use]
 pub fn available(registered: &[Profile], manifest_dir: &Path) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> = Vec::new();
@@ -138,10 +138,10 @@ fn read(file: &Path) -> Result<Profile, ProfileError> {
     })
 }
 
-/// A profile from TOML. What it leaves out is as in the default profile; without a `name` it is called `stem`.
+/// Parses a profile from TOML. Missing keys have the values of the default profile; a missing `name` is `stem`.
 ///
 /// # Errors
-/// A text with the line and the choices, for syntax, unknown keys, wrong types and values out of range.
+/// The line and the valid choices, for syntax errors, unknown keys, wrong types and values out of range.
 pub fn parse(text: &str, stem: &str) -> Result<Profile, String> {
     let table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
     let mut profile: Profile = toml::from_str(text).map_err(|error| unknown_key(&error.to_string(), &table))?;
@@ -165,7 +165,7 @@ pub fn parse(text: &str, stem: &str) -> Result<Profile, String> {
     }
 }
 
-/// Adds what was probably meant to the parser's message, which has the line and the choices.
+/// Adds the most similar key to the parser's message.
 fn unknown_key(message: &str, table: &toml::Table) -> String {
     const KEYS: [&str; 9] = [
         "name",
@@ -231,7 +231,7 @@ mod tests {
         assert!(
             parse("cases = [\"(\"]", "x")
                 .unwrap_err()
-                .contains("no regular expression")
+                .contains("not a regular expression")
         );
         assert!(parse("= 1", "x").is_err());
     }

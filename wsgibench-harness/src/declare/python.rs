@@ -1,15 +1,15 @@
-//! The Pythons that a server can ask for. Pure.
+//! Supported Python versions.
 
 use super::suggest;
 
-/// A Python, and where it comes from.
+/// A Python version and its base image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Python {
     /// `3.13`.
     pub(crate) version: &'static str,
-    /// Debian release that the official image is taken on.
+    /// Debian release of the official image.
     pub(crate) release: &'static str,
-    /// It is that release's own Python, so that a base can also be made from its packages.
+    /// Whether it is the release's own Python, so that a base image can be built from its packages.
     pub(crate) packaged: bool,
 }
 
@@ -33,10 +33,10 @@ const KNOWN: [Python; 8] = [
     python("3.15", "trixie", false),
 ];
 
-/// The Python of a version as a server names it.
+/// Finds a Python version, as a server declares it.
 ///
 /// # Errors
-/// A sentence with those that there are, and the one that was probably meant.
+/// The supported versions, and the most similar one.
 pub(crate) fn find(version: &str) -> Result<&'static Python, String> {
     let known = || KNOWN.iter().map(|python| python.version);
     KNOWN.iter().find(|python| python.version == version).ok_or_else(|| {
@@ -52,7 +52,7 @@ pub(crate) fn find(version: &str) -> Result<&'static Python, String> {
     })
 }
 
-/// Major and minor of what people write: `python3.13`, `3.13.1`, `3,13`, `313`.
+/// Parses major and minor from common spellings: `python3.13`, `3.13.1`, `3,13`, `313`.
 fn normal(version: &str) -> String {
     let mut numbers = version
         .split(|c: char| !c.is_ascii_digit())

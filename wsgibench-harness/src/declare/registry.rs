@@ -1,13 +1,13 @@
-//! What the attributes register. The macros write these values; nobody else needs to.
+//! Entries of the registry, which the attribute macros generate.
 
 use std::fmt;
 
 use super::{Hook, ParamSet, Profile, Server};
 
-/// Where something is declared.
+/// The place of a declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// File, as the compiler names it.
+    /// File, as the compiler reports it.
     pub file: &'static str,
     /// Line.
     pub line: u32,
@@ -28,9 +28,9 @@ pub struct ServerEntry {
     pub name: &'static str,
     /// Module path, for messages.
     pub module: &'static str,
-    /// Place.
+    /// Place of the attribute.
     pub location: Location,
-    /// `CARGO_MANIFEST_DIR` of the declaring crate: relative folders start here.
+    /// `CARGO_MANIFEST_DIR` of the declaring crate, the base of relative folders.
     pub manifest_dir: &'static str,
     /// Doc comment.
     pub description: &'static str,
@@ -45,32 +45,32 @@ pub struct ScenarioEntry {
     pub name: &'static str,
     /// Module path.
     pub module: &'static str,
-    /// Place.
+    /// Place of the attribute.
     pub location: Location,
     /// `CARGO_MANIFEST_DIR` of the declaring crate.
     pub manifest_dir: &'static str,
     /// Doc comment.
     pub description: &'static str,
-    /// Names of the servers it is for, each checked by the compiler to be a `#[server]`; empty: all.
+    /// Names of the servers to measure, which the compiler has checked to be `#[server]` functions; empty: all.
     pub servers: &'static [&'static str],
     /// Server that the others are compared with; empty: none.
     pub baseline: &'static str,
     /// Tags.
     pub tags: &'static [&'static str],
-    /// Why it is not run unless asked for; empty: it is run.
+    /// Reason for skipping it by default; empty: it runs.
     pub ignore: &'static str,
-    /// Run once a launch, before the first request.
+    /// Hook before the first request of a launch.
     pub setup: Option<Hook>,
-    /// Run once a launch, after the last request.
+    /// Hook after the last request of a launch.
     pub teardown: Option<Hook>,
-    /// Calls the function once for each of its parameter sets.
+    /// Calls the function for each parameter set.
     pub params: fn() -> Vec<ParamSet>,
 }
 
 /// A function registered by [`profile!`](crate::profile).
 #[derive(Debug)]
 pub struct ProfileEntry {
-    /// Place.
+    /// Place of the attribute.
     pub location: Location,
     /// The function.
     pub build: fn() -> Profile,

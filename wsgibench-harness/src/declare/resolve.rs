@@ -1,4 +1,4 @@
-//! From a declared server to what the sandbox is told on this machine. Pure: the machine is given as data.
+//! Resolution of a declared server for this machine. Pure: the machine is an argument.
 
 use std::{
     net::SocketAddr,
@@ -8,17 +8,18 @@ use std::{
 use super::{Command, DeclaredServer, Limits, Notice, ServerSpec, Source, server::Companion};
 use crate::load::Target;
 
-/// What the machine can give a server. What its container engine or shell limits besides (descriptors, backlog, processes) the
-/// sandbox knows, and clamps there.
+/// The resources of the machine. The sandbox clamps what the container engine or shell limits besides (descriptors, backlog,
+/// processes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {
-    /// CPUs that are left for servers.
+    /// CPUs available to servers.
     pub server_cpus: usize,
     /// Memory, bytes.
     pub memory: u64,
 }
 
-/// The server as this machine will run it, and what was clamped for that. `limits` (of a profile) replaces the server's own.
+/// Resolves a server for this machine; returns it with remarks on clamped limits. `limits` (of a profile) replaces the server's
+/// own.
 #[must_use]
 pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Machine) -> (ServerSpec, Vec<Notice>) {
     let server = &declared.server;
@@ -125,7 +126,7 @@ impl ServerSpec {
     /// What is missing of the files that the server is built from, with the remedy. Looks at the file system.
     ///
     /// # Errors
-    /// The first folder or Dockerfile that is not there.
+    /// The first missing folder or Dockerfile, with the remedy.
     pub fn check_files(&self) -> Result<(), String> {
         if let Source::Folder(folder) = &self.source {
             if !folder.is_dir() {
@@ -161,7 +162,7 @@ fn absolute_source(base: &Path, source: &Source) -> Source {
     }
 }
 
-/// Relative to the declaring crate; `.` and `..` are resolved by name, so that messages show what people expect.
+/// Joins a path to the folder of the declaring crate and resolves `.` and `..` by name, so that messages show short paths.
 fn absolute(base: &Path, path: &Path) -> PathBuf {
     let mut absolute = PathBuf::new();
     for part in base.join(path).components() {

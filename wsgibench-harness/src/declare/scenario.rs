@@ -1,24 +1,24 @@
-//! A scenario: a load, or a script, for each of its parameter sets.
+//! Scenarios: a load or a script for each parameter set.
 
 use super::{Hook, Location, id};
 use crate::load::{Load, script::Script};
 
-/// What a parameter set asks of the engine.
+/// The work of a parameter set.
 #[derive(Clone, Debug)]
 pub enum Work {
     /// A declared load.
     Load(Load),
     /// A scripted user.
     Script {
-        /// When users come: a load without requests.
+        /// The arrival of users: a load without requests.
         load: Load,
-        /// What each of them does.
+        /// The script that each user runs.
         script: Script,
     },
 }
 
 impl Work {
-    /// The load: when requests are due and, where they are declared, which.
+    /// Returns the load; of scripted users, without requests.
     #[must_use]
     pub fn load(&self) -> &Load {
         match self {
@@ -26,7 +26,7 @@ impl Work {
         }
     }
 
-    /// What users do, where it is scripted.
+    /// Returns the script of scripted users.
     #[must_use]
     pub fn script(&self) -> Option<&Script> {
         match self {
@@ -35,7 +35,7 @@ impl Work {
         }
     }
 
-    /// The same with another load; a script stays what it is.
+    /// Replaces the load and keeps the script.
     #[must_use]
     pub fn with_load(self, load: Load) -> Self {
         match self {
@@ -52,13 +52,13 @@ pub struct ParamSet {
     pub id: String,
     /// Names and values, in order.
     pub values: Vec<(String, String)>,
-    /// What to do.
+    /// The load or script.
     pub work: Work,
 }
 
 impl ParamSet {
-    /// A parameter set with the id that its values give it. `case` is the name of a named case and the parameters that it
-    /// stands for in the id.
+    /// Returns a parameter set; its id is made of the values. `case` is the name of a named case and the parameters that it
+    /// replaces in the id.
     #[must_use]
     pub fn new(case: Option<(&str, &[&str])>, values: Vec<(String, String)>, work: Work) -> Self {
         Self {
@@ -78,17 +78,17 @@ pub struct Scenario {
     pub location: Location,
     /// From its doc comment.
     pub description: String,
-    /// Servers it is for; `None`: all.
+    /// Names of the servers to measure; `None`: all.
     pub servers: Option<Vec<String>>,
     /// Server that the others are compared with.
     pub baseline: Option<String>,
     /// Tags.
     pub tags: Vec<String>,
-    /// Why it is not run unless asked for.
+    /// Reason for skipping it by default.
     pub ignore: Option<String>,
-    /// Run once a launch, before the first request.
+    /// Hook before the first request of a launch.
     pub setup: Option<Hook>,
-    /// Run once a launch, after the last request.
+    /// Hook after the last request of a launch.
     pub teardown: Option<Hook>,
     /// Its parameter sets.
     pub params: Vec<ParamSet>,

@@ -1,42 +1,42 @@
-//! Which cases are run. Pure: arguments and cases in, cases or a clear error out.
+//! Selection of cases. Pure: takes arguments and cases, returns cases or an error.
 
 use regex::Regex;
 
 use super::{Case, Declarations, Profile, id, suggest};
 
-/// What was asked for on the command line.
+/// A selection of cases, from the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector {
-    /// Regular expressions on the case id (whole ids with `exact`); a case that matches any is chosen. Empty: all.
+    /// Regular expressions on the case id (whole ids with `exact`); a case that matches any of them is selected. Empty: all.
     pub filters: Vec<String>,
-    /// Filters are whole ids.
+    /// Whether filters are whole ids.
     pub exact: bool,
-    /// Regular expressions on the case id (whole ids with `exact`); a case that matches any is left out.
+    /// Regular expressions on the case id (whole ids with `exact`); a case that matches any of them is excluded.
     pub skip: Vec<String>,
     /// Servers by name. Empty: all.
     pub servers: Vec<String>,
     /// Scenarios by name. Empty: all.
     pub scenarios: Vec<String>,
-    /// A case with any of these is chosen. Empty: all.
+    /// Tags; a case with any of them is selected. Empty: all.
     pub tags: Vec<String>,
-    /// A profile was named, so its own choice of cases applies beside filters too.
+    /// Whether a profile was named; its choice of cases then applies besides filters.
     pub profile_named: bool,
-    /// What to do with ignored cases.
+    /// Handling of ignored cases.
     pub ignored: Ignored,
-    /// Servers that run already and that no profile can know by name: its patterns choose their cases where they would
-    /// choose those of any other server.
+    /// Running servers, which no profile knows by name: a pattern selects their cases if it would select those of any other
+    /// server.
     pub guests: Vec<String>,
 }
 
-/// What to do with ignored cases.
+/// Handling of ignored cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ignored {
-    /// They stay in the selection, marked; who runs it leaves them out and says so.
+    /// Selects them, marked; the runner skips and reports them.
     #[default]
     Mark,
-    /// They are run like all others.
+    /// Runs them like all others.
     Include,
-    /// They alone are chosen.
+    /// Selects them only.
     Only,
 }
 
@@ -48,19 +48,19 @@ fn listed(known: &[String]) -> String {
     }
 }
 
-/// Why there is nothing to run.
+/// An error in a selection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
-    /// A server, scenario or tag that is not there.
+    /// An unknown server, scenario or tag.
     #[error("there is no {what} `{name}`{}\n{what}s: {}", suggest::did_you_mean(.meant.as_deref()), listed(.known))]
     Unknown {
         /// `server`, `scenario` or `tag`.
         what: &'static str,
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What was probably meant.
+        /// The most similar name.
         meant: Option<String>,
-        /// All there are.
+        /// All names.
         known: Vec<String>,
     },
     /// Not a regular expression.
@@ -71,18 +71,18 @@ pub enum SelectError {
         /// Why.
         reason: String,
     },
-    /// A filter without a case.
+    /// A filter that matches no case.
     #[error("the filter `{filter}` matches no case{}", near_text(.near))]
     NoMatch {
         /// The filter.
         filter: String,
-        /// Ids that look like it.
+        /// Similar ids.
         near: Vec<String>,
     },
-    /// Every choice has its cases, but no case is in all of them.
+    /// Each criterion matches cases, but no case matches all of them.
     #[error("no case is left: {reason}")]
     Nothing {
-        /// What was combined, and what to leave out.
+        /// The criteria, and the one to leave out.
         reason: String,
     },
 }
@@ -96,13 +96,13 @@ fn near_text(ids: &[String]) -> String {
 }
 
 impl Selector {
-    /// The chosen cases, in their order.
+    /// Returns the selected cases, in their order.
     ///
-    /// The profile's own choice applies when the profile was named, or when neither filters nor scenarios were given; servers,
-    /// tags and `skip` only narrow.
+    /// The profile's choice applies if the profile is named, or if there are neither filters nor scenarios; servers, tags and
+    /// `skip` only narrow it.
     ///
     /// # Errors
-    /// An unknown name, a text that is no regular expression, a filter that matches nothing, or nothing left.
+    /// An unknown name, an invalid regular expression, a filter that matches nothing, or an empty selection.
     pub fn select(&self, declarations: &Declarations, profile: &Profile) -> Result<Vec<Case>, SelectError> {
         let mut cases = declarations.cases();
         self.check_names(declarations, &cases)?;
@@ -150,10 +150,10 @@ impl Selector {
         servers.any(|server| pattern.is_match(&id_with(&server.name)))
     }
 
-    /// Whether all servers, scenarios and tags that were asked for are there.
+    /// Checks that all requested servers, scenarios and tags exist.
     ///
     /// # Errors
-    /// The first that is not, with what was probably meant.
+    /// The first unknown name, with the most similar one.
     pub fn check_names(&self, declarations: &Declarations, cases: &[Case]) -> Result<(), SelectError> {
         let servers: Vec<&str> = declarations.servers.iter().map(|server| server.name.as_str()).collect();
         let scenarios: Vec<&str> = declarations

@@ -6,37 +6,37 @@ use serde::{Deserialize, Serialize};
 
 use super::Limits;
 
-/// Where a server's files come from.
+/// The source of a server's image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// A folder with a Dockerfile, relative to the declaring crate.
     Folder(PathBuf),
-    /// An image by name, as the engine knows it.
+    /// An image that the container engine has or can pull, by name.
     Image(String),
-    /// Python requirement lines; the harness writes the Dockerfile.
+    /// Python requirement lines; the harness generates the Dockerfile.
     Requirements(Vec<String>),
-    /// A server that runs already, `host:port`; accounted as far as it can be.
+    /// A running server, `host:port`; its CPU and memory are measured only if it runs on this machine.
     Running(String),
 }
 
-/// How a server is set up; variants are never ranked together.
+/// The configuration of a server; variants are never ranked together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Variant {
-    /// As a careful operator would run it.
+    /// Configured for production.
     #[default]
     Tuned,
-    /// As it comes.
+    /// With the server's defaults.
     Default,
 }
 
-/// A command line, fixed or made for a number of CPUs.
+/// A command line, fixed or computed from the number of CPUs.
 #[derive(Clone)]
 pub enum Command {
-    /// The same everywhere. Empty: the image's own.
+    /// A fixed command. Empty: the image's own.
     Fixed(Vec<String>),
-    /// Made for the number of CPUs that the server really gets (after clamping).
+    /// A function of the number of CPUs that the server gets after clamping.
     PerCpus(Arc<dyn Fn(usize) -> Vec<String> + Send + Sync>),
 }
 
@@ -49,57 +49,74 @@ impl fmt::Debug for Command {
     }
 }
 
-/// A server as its function declares it. Made by [`image`](Self::image) and its siblings, refined by the builder methods.
+/// A server, as a `#[server]` function declares it.
+///
+/// ```
+/// use wsgibench_harness::prelude::*;
+///
+/// let server = Server::python(["gunicorn==27.0.1"])
+///     .app("app")
+///     .command(["gunicorn", "--bind", "{host}:{port}", "wsgi:application"])
+///     .readiness("/health", secs(30));
+/// assert_eq!(server.port, 8000);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Where its files come from.
+    /// Source of the image.
     pub source: Source,
-    /// Application folder, relative to the declaring crate: joins the build context as `app/`.
+    /// Application folder, relative to the declaring crate; copied into the build context as `app/`.
     pub app: Option<PathBuf>,
-    /// Command line. `{host}`, `{port}` are replaced by where it must listen.
+    /// Command line; `{host}` and `{port}` are replaced by the address to listen on.
     pub command: Command,
     /// Environment.
     pub env: Vec<(String, String)>,
     /// Port it listens on in its container.
     pub port: u16,
-    /// What it may use.
+    /// Limits of CPU, memory, descriptors and processes.
     pub limits: Limits,
-    /// Path asked for until it answers.
+    /// Path of the readiness probe.
     pub ready_path: String,
-    /// How long it may take to answer.
+    /// Time limit for becoming ready.
     pub ready_within: Duration,
     /// Name sent as `Host`. `None`: its address.
     pub host: Option<String>,
     /// Linux capabilities it keeps (all others are dropped), e.g. `NET_BIND_SERVICE`.
     pub capabilities: Vec<String>,
-    /// Folders it may write to, held in memory, beside `/tmp` and `/dev/shm`.
+    /// Writable folders in memory, besides `/tmp` and `/dev/shm`.
     pub tmpfs: Vec<String>,
-    /// Its root stays writable (read-only unless told).
+    /// Whether the root file system is writable; read-only by default.
     pub writable_root: bool,
-    /// User it runs as in its container (`65534:65534` unless told).
+    /// User and group in the container, `65534:65534` by default.
     pub user: String,
-    /// Python it runs on, e.g. `3.9`; chooses the base image. `None`: any.
+    /// Python version, e.g. `3.9`, which selects the base image; `None`: any.
     pub python: Option<String>,
-    /// Tuned or as it comes.
+    /// Tuned or with its defaults.
     pub variant: Variant,
-    /// Tags, chosen by `--tag` and profiles.
+    /// Tags, selected by `--tag` and profiles.
     pub tags: Vec<String>,
-    /// Remarks that every table shows with its figures.
+    /// Remarks, shown in every table with the figures.
     pub notes: Vec<String>,
     /// Companions on the same network (a database, a cache), started first.
     pub companions: Vec<Companion>,
-    /// Signal that makes its first process reload gracefully, e.g. `SIGHUP`. `None`: it has no such thing.
+    /// Signal that makes the first process reload gracefully, e.g. `SIGHUP`; `None`: not supported.
     pub reload: Option<String>,
-    /// It takes part only in scenarios that name it.
+    /// Whether it is measured only in scenarios that name it.
     pub opt_in: bool,
 }
 
-/// A companion of a server.
+/// A container beside a server, e.g. a database; started before the server, on the same network.
+///
+/// ```
+/// use wsgibench_harness::prelude::*;
+///
+/// let database = Companion::image("db", "postgres:17").env("POSTGRES_PASSWORD", "secret").port(5432);
+/// let server = Server::dockerfile("images/api").with_companion(database);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Companion {
-    /// Its name on the network.
+    /// Host name on the network of the run.
     pub name: String,
-    /// Where its files come from.
+    /// Source of the image.
     pub source: Source,
     /// Command line; empty: the image's own.
     pub command: Vec<String>,
@@ -107,13 +124,13 @@ pub struct Companion {
     pub env: Vec<(String, String)>,
     /// Port that must accept connections before the server starts.
     pub port: u16,
-    /// Shut in as servers are: no capability, a read-only root, `/tmp` in memory.
+    /// Whether it is confined as servers are: no capabilities, a read-only root, `/tmp` in memory.
     #[serde(default)]
     pub confined: bool,
 }
 
 impl Companion {
-    /// A companion of this name, from anywhere. Its port must be said.
+    /// Returns a companion with this host name; set its port with [`port`](Self::port).
     #[must_use]
     pub fn new(name: impl Into<String>, source: Source) -> Self {
         Self {
@@ -126,19 +143,19 @@ impl Companion {
         }
     }
 
-    /// A companion built from a folder with a Dockerfile, relative to the declaring crate.
+    /// Returns a companion built from a folder with a Dockerfile, relative to the declaring crate.
     #[must_use]
     pub fn dockerfile(name: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
         Self::new(name, Source::Folder(folder.into()))
     }
 
-    /// A companion from an image that the engine has or can pull, e.g. `Companion::image("db", "postgres:17").port(5432)`.
+    /// Returns a companion from an image that the engine has or can pull, e.g. `Companion::image("db", "postgres:17").port(5432)`.
     #[must_use]
     pub fn image(name: impl Into<String>, image: impl Into<String>) -> Self {
         Self::new(name, Source::Image(image.into()))
     }
 
-    /// Command line; without it the image's own. `{port}` is filled in.
+    /// Sets the command line, the image's own by default. `{port}` is replaced by the port.
     #[must_use]
     pub fn command<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
         self.command = words.into_iter().map(Into::into).collect();
@@ -152,15 +169,15 @@ impl Companion {
         self
     }
 
-    /// Port that must accept connections before the server starts.
+    /// Sets the port that must accept connections before the server starts.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// Shuts it in as servers are: without any capability, on a read-only root, with `/tmp` in memory to write to. Not so unless said,
-    /// since images made for everybody often begin as root and write where they like.
+    /// Confines it as servers are: no capabilities, a read-only root, `/tmp` in memory. Off by default, since public images
+    /// often start as root and write to their root file system.
     #[must_use]
     pub fn confined(mut self) -> Self {
         self.confined = true;
@@ -168,18 +185,18 @@ impl Companion {
     }
 }
 
-/// A server resolved for this machine: what the sandbox is told and `run.json` records.
+/// A server resolved for this machine, as the sandbox starts it and `run.json` records it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerSpec {
     /// Name, unique in a run.
     pub name: String,
     /// From its doc comment.
     pub description: String,
-    /// Where its files come from; folders are absolute here.
+    /// Source of the image; folders are absolute.
     pub source: Source,
     /// Application folder, absolute.
     pub app: Option<PathBuf>,
-    /// Command line for the CPUs it gets, with `{host}` and `{port}` still in it.
+    /// Command line for its CPUs, with the placeholders `{host}` and `{port}`.
     pub command: Vec<String>,
     /// Environment.
     pub env: Vec<(String, String)>,
@@ -202,7 +219,7 @@ pub struct ServerSpec {
     pub writable_root: bool,
     /// User.
     pub user: String,
-    /// Python wanted.
+    /// Python version.
     pub python: Option<String>,
     /// Variant.
     pub variant: Variant,
@@ -244,45 +261,46 @@ impl Server {
         }
     }
 
-    /// A server built from a folder with a Dockerfile, relative to the declaring crate.
+    /// Returns a server built from a folder with a Dockerfile, relative to the declaring crate.
     #[must_use]
     pub fn dockerfile(folder: impl Into<PathBuf>) -> Self {
         Self::new(Source::Folder(folder.into()))
     }
 
-    /// A server from an image the engine knows or can pull, by name.
+    /// Returns a server from an image that the engine has or can pull, e.g. `shop/api:1.2`.
     #[must_use]
     pub fn image(name: impl Into<String>) -> Self {
         Self::new(Source::Image(name.into()))
     }
 
-    /// A server from Python requirement lines, e.g. `["gunicorn==27.0.1"]`; the harness writes the Dockerfile.
+    /// Returns a server from Python requirement lines, e.g. `["gunicorn==27.0.1"]`; the harness generates the Dockerfile.
     #[must_use]
     pub fn python<S: Into<String>>(requirements: impl IntoIterator<Item = S>) -> Self {
         Self::new(Source::Requirements(requirements.into_iter().map(Into::into).collect()))
     }
 
-    /// A server that runs already at `host:port`.
+    /// Returns a server that is already running at `host:port`.
     #[must_use]
     pub fn running(address: impl Into<String>) -> Self {
         Self::new(Source::Running(address.into()))
     }
 
-    /// Application folder, relative to the declaring crate: joins the build context as `app/`; both are hashed.
+    /// Sets the application folder, relative to the declaring crate; it is copied into the build context as `app/`. A change
+    /// in it rebuilds the image.
     #[must_use]
     pub fn app(mut self, folder: impl Into<PathBuf>) -> Self {
         self.app = Some(folder.into());
         self
     }
 
-    /// Command line, the same on every machine.
+    /// Sets the command line; `{host}` and `{port}` are replaced by the address to listen on.
     #[must_use]
     pub fn command<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
         self.command = Command::Fixed(words.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Command line made for the number of CPUs that the server really gets.
+    /// Sets the command line as a function of the number of CPUs that the server gets.
     #[must_use]
     pub fn command_for_cpus<S: Into<String>, I: IntoIterator<Item = S>>(
         mut self,
@@ -299,21 +317,21 @@ impl Server {
         self
     }
 
-    /// Port it listens on (8000 unless told).
+    /// Sets the port to listen on, 8000 by default.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// What it may use.
+    /// Sets the limits of CPU, memory, descriptors and processes.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Path that must answer before the server counts as ready, and the time it may take (`/` and 30 s unless told).
+    /// Sets the path that must respond before the server counts as ready, and the time limit; `/` and 30 s by default.
     #[must_use]
     pub fn readiness(mut self, path: impl Into<String>, within: Duration) -> Self {
         self.ready_path = path.into();
@@ -336,7 +354,7 @@ impl Server {
         self
     }
 
-    /// A folder it may write to, held in memory.
+    /// Adds a writable folder, held in memory.
     #[must_use]
     pub fn tmpfs(mut self, folder: impl Into<String>) -> Self {
         self.tmpfs.push(folder.into());

@@ -1,6 +1,6 @@
-//! "Did you mean": near names for what is unknown.
+//! Suggestions for unknown names.
 
-/// The name that `word` was probably meant to be.
+/// Returns the name most similar to `word`, if one is similar enough.
 pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     names
         .into_iter()
@@ -10,7 +10,7 @@ pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) 
         .map(|(_, name)| name)
 }
 
-/// Up to three ids that a filter could have meant: those that hold it but for case, else the most similar.
+/// Returns up to three ids similar to a filter: those that contain it ignoring case, otherwise the most similar.
 pub(crate) fn near_ids<'a>(filter: &str, ids: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = filter.to_lowercase();
     let mut scored: Vec<(f64, &str)> = ids
@@ -31,7 +31,7 @@ pub(crate) fn near_ids<'a>(filter: &str, ids: impl IntoIterator<Item = &'a str>)
     scored.into_iter().take(3).map(|(_, id)| id).collect()
 }
 
-/// `; did you mean ...?` or nothing.
+/// Returns `; did you mean ...?`, or nothing.
 pub(crate) fn did_you_mean(meant: Option<&str>) -> String {
     meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"))
 }

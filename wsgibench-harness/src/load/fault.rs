@@ -1,48 +1,52 @@
-//! What goes wrong while a load is on. The engine offers the load and knows nothing of it: these are words for whoever runs
-//! the server, who carries them out at their time.
+//! Faults that are injected while a load runs. They are data: the engine offers the load, the caller injects the faults.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Something that is done to the server in the middle of a round.
+/// A fault that is injected into the server during a round, 2 s after its start by default.
 ///
 /// ```
-/// use std::time::Duration;
-/// use wsgibench_harness::load::{Fault, Load, get};
-/// let load = Load::closed(16).duration(Duration::from_secs(10)).request(get("/")).fault(Fault::kill_worker().worker_from("/pid").after(Duration::from_secs(3)));
-/// assert_eq!(load.faults.len(), 1);
+/// use wsgibench_harness::prelude::*;
+///
+/// let load = Load::closed(16)
+///     .duration(secs(10))
+///     .request(get("/").expect_status(200))
+///     .fault(Fault::kill_worker_from("/pid").after(secs(3)));
+/// assert_eq!(load.faults[0].after, secs(3));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Fault {
     /// What is done.
     pub action: Action,
-    /// From the start of the round.
+    /// Time from the start of the round.
     pub after: Duration,
 }
 
-/// What is done to a server.
+/// The action of a fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Action {
-    /// One worker process is killed (`SIGKILL`).
+    /// Kills one worker process (`SIGKILL`).
     KillWorker {
-        /// A path that answers with the pid of the worker that serves it, as the server itself sees it. `None`: the busiest
-        /// process beside the first one is taken.
+        /// A path that returns the pid of the worker that serves it, as the server itself sees it. `None`: the busiest
+        /// process except the first.
         worker_from: Option<String>,
     },
-    /// The server is told to reload in the graceful way that it declares (`Server::reloads_on`).
+    /// Reloads the server gracefully, by the signal that it declares (`Server::reloads_on`).
     Reload,
-    /// The server is stopped in an orderly way, and started again at once.
+    /// Stops the server (`SIGTERM`) and starts it again at once.
     Restart,
-    /// Requests that do harm, one after the other on connections of their own.
+    /// Sends harmful requests, one after the other on separate connections.
     Ask {
         /// Path and query of a GET.
         path: String,
-        /// How often.
+        /// Number of requests.
         times: u32,
     },
-    /// The same request, until the server's memory limit strikes or the server ends; for 15 s at most.
+    /// Repeats a request until the server's memory limit is reached or the server exits; for 15 s at most.
     ExhaustMemory {
         /// Path and query of a GET that makes the application keep memory.
         path: String,
@@ -50,8 +54,7 @@ pub enum Action {
 }
 
 impl Fault {
-    /// Two seconds into the round, unless [`after`](Self::after) says otherwise: what went before is what the server must
-    /// come back to.
+    /// The rate before the fault is the one that the server must return to, hence the delay.
     fn new(action: Action) -> Self {
         Self {
             action,
@@ -59,67 +62,57 @@ impl Fault {
         }
     }
 
-    /// A worker process is killed.
+    /// Kills the busiest worker process.
     #[must_use]
     pub fn kill_worker() -> Self {
         Self::new(Action::KillWorker { worker_from: None })
     }
 
-    /// The server is told to reload gracefully.
+    /// Kills the worker process whose pid a GET of `path` returns.
+    #[must_use]
+    pub fn kill_worker_from(path: impl Into<String>) -> Self {
+        Self::new(Action::KillWorker {
+            worker_from: Some(path.into()),
+        })
+    }
+
+    /// Reloads the server gracefully.
     #[must_use]
     pub fn reload() -> Self {
         Self::new(Action::Reload)
     }
 
-    /// The server is stopped and started again.
+    /// Stops the server and starts it again.
     #[must_use]
     pub fn restart() -> Self {
         Self::new(Action::Restart)
     }
 
-    /// A request that does harm, once unless [`times`](Self::times) says otherwise.
+    /// Sends `times` harmful GETs of `path`, one after the other.
     #[must_use]
-    pub fn ask(path: impl Into<String>) -> Self {
+    pub fn harmful_requests(path: impl Into<String>, times: u32) -> Self {
         Self::new(Action::Ask {
             path: path.into(),
-            times: 1,
+            times,
         })
     }
 
-    /// A request that makes the application keep memory, over and over.
+    /// Repeats a GET of `path`, which makes the application keep memory.
     #[must_use]
     pub fn exhaust_memory(path: impl Into<String>) -> Self {
         Self::new(Action::ExhaustMemory { path: path.into() })
     }
 
-    /// When, from the start of the round.
+    /// Sets the time from the start of the round.
     #[must_use]
     pub fn after(mut self, time: Duration) -> Self {
         self.after = time;
         self
     }
-
-    /// How often a harmful request is made.
-    #[must_use]
-    pub fn times(mut self, n: u32) -> Self {
-        if let Action::Ask { times, .. } = &mut self.action {
-            *times = n;
-        }
-        self
-    }
-
-    /// A path that answers with the pid of the worker to kill.
-    #[must_use]
-    pub fn worker_from(mut self, path: impl Into<String>) -> Self {
-        if let Action::KillWorker { worker_from } = &mut self.action {
-            *worker_from = Some(path.into());
-        }
-        self
-    }
 }
 
 impl Action {
-    /// In words, e.g. `worker killed`.
+    /// Returns the name for reports, e.g. `worker killed`.
     #[must_use]
     pub fn name(&self) -> String {
         match self {

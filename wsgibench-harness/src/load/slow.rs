@@ -1,40 +1,44 @@
-//! Clients that are slow on purpose, beside the load. Data: whoever runs the load opens them before it and keeps them until its end.
+//! Slow clients in the background of a load. They are data: the caller connects them before the load and keeps them until its end.
 
 use serde::{Deserialize, Serialize};
 
-/// Some slow clients of one kind.
+/// A number of slow clients of one kind.
 ///
 /// ```
-/// use wsgibench_harness::load::{Load, get, Slow};
-/// let load = Load::closed(16).request(get("/")).background_clients(Slow::readers(40, "/download").bytes_per_second(10_000));
+/// use wsgibench_harness::prelude::*;
+///
+/// let slow = Slow::readers(40, "/download").bytes_per_second(10_000);
+/// let load = Load::closed(16).request(get("/").expect_status(200)).background_clients(slow);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Slow {
-    /// How many there are, all the time: who is sent away comes again.
+    /// Number of clients; disconnected ones reconnect.
     pub count: usize,
     /// What they do.
     pub kind: SlowKind,
-    /// Path that they ask for.
+    /// Path and query of their request.
     pub path: String,
-    /// Their speed.
+    /// Speed of each client, bytes per second.
     pub bytes_per_second: u64,
 }
 
-/// What a slow client does.
+/// The direction in which a client is slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum SlowKind {
-    /// Asks at once (GET), and takes the answer in little by little.
+    /// Sends a GET at once and reads the response slowly.
     Reader,
-    /// Says that it sends a body of so many bytes (POST), and sends it little by little.
+    /// Sends a POST with a content-length, and its body slowly.
     Writer {
-        /// Length of the body.
+        /// Length of the body, bytes.
         body: u64,
     },
 }
 
 impl Slow {
-    /// Clients that read slowly: 4 KiB a second unless [`bytes_per_second`](Self::bytes_per_second) says otherwise.
+    /// Returns clients that read slowly, 4 KiB per second by default.
     #[must_use]
     pub fn readers(count: usize, path: impl Into<String>) -> Self {
         Self {
@@ -45,8 +49,7 @@ impl Slow {
         }
     }
 
-    /// Clients that send a body of `body` bytes slowly: 100 bytes a second unless [`bytes_per_second`](Self::bytes_per_second)
-    /// says otherwise.
+    /// Returns clients that send a body of `body` bytes slowly, 100 bytes per second by default.
     #[must_use]
     pub fn writers(count: usize, path: impl Into<String>, body: u64) -> Self {
         Self {
@@ -57,14 +60,14 @@ impl Slow {
         }
     }
 
-    /// Their speed.
+    /// Sets the speed of each client.
     #[must_use]
     pub fn bytes_per_second(mut self, speed: u64) -> Self {
         self.bytes_per_second = speed;
         self
     }
 
-    /// In words, e.g. `40 slow readers of /download`.
+    /// Returns the name for reports, e.g. `40 slow readers of /download`.
     #[must_use]
     pub fn name(&self) -> String {
         let Self { count, path, .. } = self;

@@ -1,4 +1,4 @@
-//! The benchmark: which server, and what is asked of it. Run it with `cargo bench`.
+//! The benchmark: a server and its scenarios. Run it with `cargo bench`.
 
 use serde_json::json;
 use wsgibench_harness::prelude::*;
@@ -7,7 +7,7 @@ use wsgibench_harness::prelude::*;
 #[server]
 fn bookshop() -> Server {
     Server::dockerfile("server") // the folder with the Dockerfile
-        .app("app") // joins the build context as app/
+        .app("app") // copied into the build context as app/
         .command_for_cpus(|cpus| {
             let line = format!(
                 "gunicorn --workers {cpus} --worker-class gthread --threads 8 --worker-tmp-dir /dev/shm \
@@ -27,17 +27,22 @@ fn bookshop() -> Server {
 /// A list of twenty books: a query and a template.
 #[scenario(connections = [1, 16])]
 fn list(connections: usize) -> Load {
-    Load::closed(connections).request(get("/books?subject=music").expect_status(200).expect_header("Content-Type", "text/html; charset=utf-8"))
+    Load::closed(connections).request(
+        get("/books?subject=music")
+            .expect_status(200)
+            .expect_header("Content-Type", "text/html; charset=utf-8")
+            .expect_body_contains("<title>"),
+    )
 }
 
 /// A reader who signs in, looks around, and writes a review.
 #[scenario(users = [8])]
 async fn review(user: &mut User) -> Result<()> {
-    // Each user is another reader and has another book, the same ones in every run.
+    // Each user has its own reader and book, the same ones in every run.
     let reader = format!("reader{}", 1 + user.number() % 50);
     let book = 1 + user.number() % 500;
 
-    user.step("sign in"); // a part of the script that gets figures of its own
+    user.step("sign in"); // names a part of the script, which gets its own figures
     user.get("/login").await?.expect_status(200)?;
     user.post("/login")
         .form(&[("name", reader.as_str()), ("password", "correct horse")])

@@ -100,9 +100,7 @@ fn trouble(round: &mut RoundRecord, action: &str, rate: f64, Felt { lost, after 
 pub(crate) fn faulty() -> RunRecord {
     let kill = Fault::kill_worker().after(Duration::from_secs(3));
     let reload = Fault::reload().after(Duration::from_secs(3));
-    let raise = Fault::ask("/raise?why=<b>&times=1")
-        .times(50)
-        .after(Duration::from_secs(3));
+    let raise = Fault::harmful_requests("/raise?why=<b>&times=1", 50).after(Duration::from_secs(3));
     let killed = |server: &str, launches: &[Felt]| troubled("worker_killed", server, &kill, launches);
     let recovered = killed(
         "gunicorn_gthread",

@@ -130,7 +130,7 @@ impl FaultContext<'_> {
         }
         // Another user's process, or one in a virtual machine: the server's own user may.
         let Some(inner) = inner else {
-            return "not done: this user may not signal it; name a path with worker_from".to_owned();
+            return "not done: this user may not signal it; name a path with Fault::kill_worker_from".to_owned();
         };
         let command = format!("kill -9 {inner}");
         match self.runtime.block_on(self.launch.exec(&["sh", "-c", &command])) {
