@@ -138,7 +138,7 @@ mod tests {
         against::{Base, check_out},
         cli::samples,
         declare::{Source, Work},
-        load::Load,
+        load::{Load, get},
         store::{record::CaseOutcome, samples as records},
         subprocess,
     };
@@ -176,7 +176,7 @@ mod tests {
             git(&root, &["commit", "-qm", "first"]);
             let folder = tempfile::tempdir().unwrap();
             let checkout = check_out(Base::Tip("HEAD"), &root, folder.path()).unwrap();
-            let mut plan = samples::plan(&[("ping/one/c1", Work::Load(Load::closed(1).get("/")))]);
+            let mut plan = samples::plan(&[("ping/one/c1", Work::Load(Load::closed(1).request(get("/"))))]);
             let mut record = records::run("r", &[records::case("one", &CaseOutcome::Measured, &[])]);
             record.environment.sandbox = "docker".into();
             record.servers.clear();
@@ -256,7 +256,7 @@ mod tests {
             assert_eq!(compared.find(), Identical::default());
         }
         let mut compared = Compared::new();
-        compared.plan.order.jobs[1].case.work = Work::Load(Load::closed(2).get("/"));
+        compared.plan.order.jobs[1].case.work = Work::Load(Load::closed(2).request(get("/")));
         assert_eq!(compared.find(), Identical::default());
     }
 

@@ -18,7 +18,7 @@ const KEPT: usize = 256;
 /// A check that needs the whole body.
 #[derive(Debug)]
 pub(super) enum BodyCheck {
-    Contains(Finder<'static>),
+    Contains(Box<Finder<'static>>),
     Matches(Regex),
     Json(String, Value),
 }
@@ -30,7 +30,7 @@ impl BodyCheck {
     /// The pattern or the JSON pointer is invalid; the text names it.
     pub(super) fn new(check: &Check) -> Result<Option<Self>, String> {
         Ok(Some(match check {
-            Check::BodyContains(text) => Self::Contains(Finder::new(text).into_owned()),
+            Check::BodyContains(text) => Self::Contains(Box::new(Finder::new(text).into_owned())),
             Check::BodyMatches(pattern) => Self::Matches(compile(pattern)?),
             Check::Json(pointer, _) if !(pointer.is_empty() || pointer.starts_with('/')) => {
                 return Err(format!("{pointer:?} is not a JSON pointer: begin it with /"));

@@ -1,4 +1,50 @@
 //! The kinds of load, as types: they decide which settings a [`LoadWithoutRequest`](super::LoadWithoutRequest) has.
+//!
+//! These do not compile; the message names the remedy:
+//!
+//! A scenario needs a request:
+//! ```compile_fail,E0308
+//! use wsgibench_harness::prelude::*;
+//! fn load() -> Load {
+//!     Load::closed(64)
+//! }
+//! ```
+//!
+//! `max_connections` needs a schedule:
+//! ```compile_fail,E0277
+//! use wsgibench_harness::prelude::*;
+//! let load = Load::closed(64).max_connections(9);
+//! ```
+//!
+//! `seed` needs Poisson arrivals:
+//! ```compile_fail,E0277
+//! use wsgibench_harness::prelude::*;
+//! let load = Load::rate(100).seed(7);
+//! ```
+//!
+//! `every` needs arriving users:
+//! ```compile_fail,E0277
+//! use wsgibench_harness::prelude::*;
+//! let load = Load::poisson(100).every(secs(1));
+//! ```
+//!
+//! `duration` is the length of a ramp already:
+//! ```compile_fail,E0277
+//! use wsgibench_harness::prelude::*;
+//! let load = Load::ramp(0..=100, secs(5)).duration(secs(9));
+//! ```
+//!
+//! settings of the model come before the first request:
+//! ```compile_fail,E0277
+//! use wsgibench_harness::prelude::*;
+//! let load = Load::poisson(100).request(get("/")).seed(7);
+//! ```
+//!
+//! checks belong to the request:
+//! ```compile_fail,E0277
+//! use wsgibench_harness::prelude::*;
+//! let load = Load::closed(64).request(get("/")).expect_status(200);
+//! ```
 
 /// `N` connections, each a closed loop: [`Load::closed`](super::Load::closed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

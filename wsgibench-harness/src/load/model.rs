@@ -177,7 +177,6 @@ pub struct Load {
 /// arriving users, and so on. [`request`](Self::request) makes it a [`Load`]. A scripted scenario takes it as it is,
 /// since its script sends the requests: `#[scenario(load = Load::users(5).every(secs(1)))]`.
 #[derive(Clone, Debug, PartialEq)]
-#[must_use = "a load without a request does nothing: add `.request(get(\"/\"))`"]
 pub struct LoadWithoutRequest<K> {
     load: Load,
     kind: PhantomData<K>,
@@ -210,6 +209,7 @@ impl<K> LoadWithoutRequest<K> {
     }
 
     /// Sets the seed of the Poisson arrivals, 0 by default.
+    #[must_use]
     pub fn seed(mut self, value: u64) -> Self
     where
         K: RandomArrivals,
@@ -221,6 +221,7 @@ impl<K> LoadWithoutRequest<K> {
     }
 
     /// Sets the largest number of simultaneous connections, 1,000 by default.
+    #[must_use]
     pub fn max_connections(mut self, n: usize) -> Self
     where
         K: Scheduled,
@@ -238,6 +239,7 @@ impl<K> LoadWithoutRequest<K> {
     /// use wsgibench_harness::prelude::*;
     /// let load = Load::poisson(0.8).of_capacity().request(get("/").expect_status(200));
     /// ```
+    #[must_use]
     pub fn of_capacity(mut self) -> Self
     where
         K: Scheduled,
@@ -247,6 +249,7 @@ impl<K> LoadWithoutRequest<K> {
     }
 
     /// Sets the time between arrivals, 1 s by default.
+    #[must_use]
     pub fn every(mut self, gap: Duration) -> Self
     where
         K: Arriving,
@@ -259,6 +262,7 @@ impl<K> LoadWithoutRequest<K> {
 
     /// Sets how long users keep arriving, 60 s by default. A round is as long, unless [`duration`](Self::duration) gives
     /// the last users time to finish.
+    #[must_use]
     pub fn arriving_for(mut self, time: Duration) -> Self
     where
         K: Arriving,
@@ -270,6 +274,7 @@ impl<K> LoadWithoutRequest<K> {
     }
 
     /// Sets how many requests each user sends, 1 by default; of scripted users, how often each runs the script.
+    #[must_use]
     pub fn requests_per_user(mut self, n: u64) -> Self
     where
         K: Arriving,
@@ -281,6 +286,7 @@ impl<K> LoadWithoutRequest<K> {
     }
 
     /// Sets the length of a round, whatever the profile says.
+    #[must_use]
     pub fn duration(mut self, time: Duration) -> Self
     where
         K: Timed,
@@ -351,7 +357,6 @@ macro_rules! misplaced {
         $(
             #[doc(hidden)]
             #[must_use]
-            #[expect(clippy::needless_pass_by_value, clippy::extra_unused_lifetimes, reason = "never called")]
             pub fn $method<'a $(, $arg)*>(self $(, _: $arg)*) -> Self
             where
                 &'a (): $bound,
@@ -400,27 +405,32 @@ impl Load {
 
     /// Begins a load of `connections` closed loops (1 to 100,000): each sends its next request when the previous one is
     /// answered.
+    #[must_use]
     pub fn closed(connections: usize) -> LoadWithoutRequest<Closed> {
         LoadWithoutRequest::new(Model::Closed { connections })
     }
 
     /// Begins an open load of evenly spaced requests, `per_second` of them.
+    #[must_use]
     pub fn rate(per_second: impl Into<f64>) -> LoadWithoutRequest<ConstantRate> {
         open(vec![Stage::unlimited(per_second)])
     }
 
     /// Begins an open load with Poisson arrivals at a mean rate of `per_second` requests.
+    #[must_use]
     pub fn poisson(per_second: impl Into<f64>) -> LoadWithoutRequest<PoissonRate> {
         open(vec![Stage::unlimited(per_second).poisson()])
     }
 
     /// Begins an open load whose rate changes linearly over `duration`, which is the length of a round; requests per second.
+    #[must_use]
     pub fn ramp<R: Into<f64> + Copy>(rates: RangeInclusive<R>, duration: Duration) -> LoadWithoutRequest<Ramp> {
         open(vec![Stage::ramp(rates, duration)])
     }
 
     /// Begins an open load of stages, one after the other. A round is as long as all of them; as long as the profile says
     /// where the last is [unlimited](Stage::unlimited).
+    #[must_use]
     pub fn stages(stages: impl IntoIterator<Item = Stage>) -> LoadWithoutRequest<Stages> {
         open(stages.into_iter().collect())
     }
@@ -435,6 +445,7 @@ impl Load {
     ///     .requests_per_user(10_000)
     ///     .request(get("/").expect_status(200));
     /// ```
+    #[must_use]
     pub fn users(batch: usize) -> LoadWithoutRequest<ArrivingUsers> {
         LoadWithoutRequest::new(Model::Users {
             batch,

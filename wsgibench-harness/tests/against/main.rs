@@ -26,7 +26,7 @@ fn printing() -> Server {
 
 #[scenario(connections = [1])]
 fn ping(connections: usize) -> Load {
-    Load::closed(connections).get("/")
+    Load::closed(connections).request(get("/"))
 }
 
 type Test = (&'static str, fn());

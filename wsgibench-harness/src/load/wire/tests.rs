@@ -272,7 +272,7 @@ fn a_row_that_would_break_the_request_is_refused_with_row_and_column() {
 #[test]
 fn a_wrong_body_of_70000_bytes_is_cut_and_its_length_stated() {
     let mix = Mix::new(
-        &Load::closed(1).get("/").expect_status(200).expect_body("OK"),
+        &Load::closed(1).request(get("/").expect_status(200).expect_body("OK")),
         &target(),
         0,
     )

@@ -137,7 +137,8 @@ fn redirects_cookies_and_encodings_of_real_servers() {
     let server = Server::start();
     let load = Load::users(1)
         .arriving_for(Duration::from_millis(1))
-        .requests_per_user(1);
+        .requests_per_user(1)
+        .for_script();
     let round = round(&server, load, Duration::from_millis(600), |user| Box::pin(talk(user)));
     assert_eq!(round.counts.failed, 3, "{:?} {:?}", round.errors, round.failed_checks);
 }
