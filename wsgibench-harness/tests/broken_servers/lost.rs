@@ -14,7 +14,7 @@ use std::{
 };
 
 use wsgibench_harness::load::{
-    ErrorKind, Fault, Load, RoundResult, Values,
+    ErrorKind, Fault, Load, RoundResult, Values, get, post,
     script::{ScriptSession, User, script},
 };
 
@@ -103,7 +103,7 @@ fn killed_worker_loses_the_requests_that_its_log_says() {
     for by_script in [false, true] {
         let server = Prefork::start();
         let address = server.address;
-        let load = Load::closed(16).get("/work").fault(Fault::kill_worker());
+        let load = Load::closed(16).request(get("/work")).fault(Fault::kill_worker());
         let running = thread::spawn(move || {
             if by_script {
                 scripted(address, load, 6.0, |user| {
@@ -173,7 +173,7 @@ fn post_whose_answer_was_dropped_is_an_error_and_is_not_sent_again() {
     for (by_script, by_reset) in [(false, false), (false, true), (true, false), (true, true)] {
         let (server, works, dropped) = forgetful(by_reset);
         let round = if by_script {
-            scripted(server.address, Load::closed(4), 1.0, |user| {
+            scripted(server.address, Load::closed(4).for_script(), 1.0, |user| {
                 Box::pin(async move {
                     let order: u64 = rand::RngExt::random(user.rng());
                     user.post(&format!("/order/{order}")).await?;
@@ -181,7 +181,7 @@ fn post_whose_answer_was_dropped_is_an_error_and_is_not_sent_again() {
                 })
             })
         } else {
-            let load = Load::closed(4).post("/order/{id}").values("id", Values::Counter);
+            let load = Load::closed(4).request(post("/order/{id}").values("id", Values::Counter));
             round(server.address, load, 1.0)
         };
         let works = works.lock().unwrap();
@@ -210,7 +210,7 @@ fn get_that_was_read_and_not_answered_is_lost() {
         stream.write_all(OK)?;
         read_request(&mut stream).map(drop)
     });
-    let round = round(server.address, Load::closed(4).get("/"), 0.5);
+    let round = round(server.address, Load::closed(4).request(get("/")), 0.5);
     assert!(
         count(&round, ErrorKind::PrematureEnd) > 0,
         "{:?} {:?}",

@@ -189,7 +189,7 @@ fn choice_in_a_mix_does_not_depend_on_the_gap_before_it() {
 fn run_seed_and_load_seed_both_change_poisson_arrivals() {
     use crate::load::{Load, plan::Stripe};
     let arrivals = |run, own| {
-        let schedule = Schedule::of_model(&Load::poisson(100.0).seed(own).model, run).unwrap();
+        let schedule = Schedule::of_model(&Load::poisson(100.0).seed(own).for_script().model, run).unwrap();
         schedule.arrivals(Stripe::default()).take(20).collect::<Vec<_>>()
     };
     assert_eq!(arrivals(1, 2), arrivals(1, 2));

@@ -369,7 +369,8 @@ fn busy_worker_misses_no_round() {
     }
     let server = Server::start();
     let load = Load::rate(50.0);
-    let mut session = ScriptSession::start(&plan(&server, load), script(|user| Box::pin(talk(user)))).unwrap();
+    let mut session =
+        ScriptSession::start(&plan(&server, load.for_script()), script(|user| Box::pin(talk(user)))).unwrap();
     for _ in 0..2 {
         let round = session.round(Duration::from_millis(400)).unwrap();
         assert!(round.counts.adds_up(), "{:?}", round.counts);
@@ -392,7 +393,7 @@ fn scripted_poisson_arrivals_follow_the_seed_of_the_run() {
     let server = Server::start();
     let mut seen = Vec::new();
     for seed in [1, 2, 3] {
-        let mut plan = plan(&server, Load::poisson(100.0));
+        let mut plan = plan(&server, Load::poisson(100.0).for_script());
         plan.seed = seed;
         let schedule = Schedule::of_model(&plan.load.model, seed).unwrap();
         let due = schedule.arrivals(Stripe::default()).take_while(|at| *at < 300_000_000);
