@@ -207,7 +207,7 @@ fn each_malformed_response_is_told_by_the_rule_and_its_first_line() {
         (b"SSH-2.0-OpenSSH_9.2\r\n", false, "does not begin with HTTP/1."),
     ];
     for (answer, closes, rule) in cases {
-        let told = declared(raw(answer, Duration::ZERO, closes), Load::closed(1).get("/")).unwrap_err();
+        let told = declared(raw(answer, Duration::ZERO, closes), Load::closed(1).request(get("/"))).unwrap_err();
         let first = String::from_utf8_lossy(answer.split(|byte| *byte == b'\r').next().unwrap());
         assert!(told.contains(rule) && told.contains(&*first), "{rule}: {told}");
     }
@@ -220,6 +220,6 @@ fn a_first_response_has_the_timeout_of_its_request() {
         Duration::from_secs(11),
         false,
     );
-    let load = Load::closed(1).get("/").timeout(Duration::from_secs(60));
+    let load = Load::closed(1).request(get("/")).timeout(Duration::from_secs(60));
     assert_eq!(declared(late, load), Ok(Tried::Requests));
 }
