@@ -67,10 +67,12 @@ pub struct Checkout {
 /// is there already and unchanged is used again.
 ///
 /// The tree is what `git checkout` would write: line endings and filters (Git LFS, git-crypt) as in the working tree;
-/// attributes for archives have no effect. A private index is used and git's own state is not touched.
+/// attributes for archives have no effect. Submodules that are initialised in the working tree are written too, at the commit that
+/// the base names. A private index is used and git's own state is not touched.
 ///
 /// # Errors
-/// No repository, no such commit, a commit without the crate, no merge base in a shallow clone, submodules, unresolved Git LFS pointers, a write error.
+/// No repository, no such commit, a commit without the crate, no merge base in a shallow clone, a submodule at a commit that was
+/// not fetched, unresolved Git LFS pointers, a write error.
 pub fn check_out(base: Base<'_>, manifest_dir: &Path, folder: &Path) -> Result<Checkout, AgainstError> {
     let repository = Repository::discover(manifest_dir)?;
     let reference = base.reference();
@@ -79,7 +81,7 @@ pub fn check_out(base: Base<'_>, manifest_dir: &Path, folder: &Path) -> Result<C
         Base::Tip(_) => (tip, None),
         Base::MergeBase(_) => repository.merge_base(reference, tip)?,
     };
-    repository.refuse_submodules(&commit, reference)?;
+    let submodules = submodules(&repository.top, &commit, reference)?;
     let checkout = Checkout {
         reference: reference.to_owned(),
         root: folder.join(&commit),
@@ -90,8 +92,9 @@ pub fn check_out(base: Base<'_>, manifest_dir: &Path, folder: &Path) -> Result<C
         commit,
         choice,
     };
-    if !checkout.is_unchanged() {
-        checkout.write(folder)?;
+    // Whether a submodule's tree is complete depends on the working tree too, so it is always written again.
+    if !submodules.is_empty() || !checkout.is_unchanged() {
+        checkout.write(folder, &submodules)?;
     }
     checkout.refuse_pointers()?;
     let manifest = checkout.manifest_dir.join("Cargo.toml");
@@ -202,30 +205,6 @@ impl Repository {
                 .to_owned()
         }
     }
-
-    fn refuse_submodules(&self, commit: &str, reference: &str) -> Result<(), AgainstError> {
-        let tree = run(subprocess::git(&self.top).args(["ls-tree", "-r", "-z", commit])).map_err(|output| {
-            AgainstError::Git {
-                action: format!("list the files of {reference}"),
-                output,
-            }
-        })?;
-        // <mode> <type> <hash>\t<path>; a submodule's type is `commit`.
-        let submodule = tree.split(|byte| *byte == 0).find_map(|entry| {
-            let tab = entry.iter().position(|byte| *byte == b'\t')?;
-            let kind = entry[..tab].split(|byte| *byte == b' ').nth(1)?;
-            (kind == b"commit").then(|| String::from_utf8_lossy(&entry[tab + 1..]).into_owned())
-        });
-        match submodule {
-            Some(path) => Err(AgainstError::NotInRepository {
-                path,
-                what: "a submodule",
-                reference: reference.to_owned(),
-                remedy: "commit the files that the benchmark needs to this repository",
-            }),
-            None => Ok(()),
-        }
-    }
 }
 
 impl Checkout {
@@ -295,7 +274,7 @@ impl Checkout {
             && run(self.git(&self.root).args(["diff", "--quiet", "--no-ext-diff"])).is_ok()
     }
 
-    fn write(&self, folder: &Path) -> Result<(), AgainstError> {
+    fn write(&self, folder: &Path, submodules: &[Submodule]) -> Result<(), AgainstError> {
         let io = |source: io::Error| AgainstError::Io {
             path: folder.to_owned(),
             source,
@@ -321,7 +300,43 @@ impl Checkout {
                 action: format!("check out {} of {}", self.commit, self.reference),
                 output,
             })?;
+        self.write_submodules(folder, submodules, &self.top, &fresh)?;
         fs::rename(&fresh, &self.root).map_err(io)
+    }
+
+    /// Writes the trees of initialised submodules of the repository at `working` into `tree`, recursively. One that is not
+    /// initialised stays empty, as it is in the working tree.
+    fn write_submodules(
+        &self,
+        folder: &Path,
+        submodules: &[Submodule],
+        working: &Path,
+        tree: &Path,
+    ) -> Result<(), AgainstError> {
+        for submodule in submodules {
+            let (source, target) = (working.join(&submodule.path), tree.join(&submodule.path));
+            if !source.join(".git").exists() {
+                continue;
+            }
+            let index = folder.join(format!("{}.index", submodule.commit));
+            let written = fs::create_dir_all(&target)
+                .map_err(|e| e.to_string())
+                .and_then(|()| run(subprocess::git(&source).args(["rev-parse", "--absolute-git-dir"])))
+                .and_then(|git_dir| {
+                    let mut git = git_with_index(&path(&git_dir), &index, &target);
+                    run(git.args(["read-tree", "--reset", "-u", &submodule.commit]))
+                });
+            // The index of a submodule is not needed any more. It exists unless git failed.
+            let _ = fs::remove_file(&index);
+            written.map_err(|output| AgainstError::Submodule {
+                path: source.strip_prefix(&self.top).unwrap_or(&source).display().to_string(),
+                reference: self.reference.clone(),
+                output,
+            })?;
+            let nested = self::submodules(&source, &submodule.commit, &self.reference)?;
+            self.write_submodules(folder, &nested, &source, &target)?;
+        }
+        Ok(())
     }
 
     /// A pointer whose working-tree file is the same pointer is content like any other.
@@ -346,6 +361,34 @@ impl Checkout {
         }
         Ok(())
     }
+}
+
+/// An entry of a tree that names a commit of another repository.
+struct Submodule {
+    /// Path in the containing repository.
+    path: PathBuf,
+    commit: String,
+}
+
+/// Returns the submodules of a commit of the repository at `working`.
+fn submodules(working: &Path, commit: &str, reference: &str) -> Result<Vec<Submodule>, AgainstError> {
+    let tree =
+        run(subprocess::git(working).args(["ls-tree", "-r", "-z", "--full-tree", commit])).map_err(|output| {
+            AgainstError::Git {
+                action: format!("list the files of {reference}"),
+                output,
+            }
+        })?;
+    // <mode> <type> <hash>\t<path>; a submodule's type is `commit`.
+    let submodule = |entry: &[u8]| {
+        let tab = entry.iter().position(|byte| *byte == b'\t')?;
+        let mut fields = entry[..tab].split(|byte| *byte == b' ').skip(1);
+        let is_submodule = fields.next()? == b"commit";
+        let commit = String::from_utf8_lossy(fields.next()?).into_owned();
+        let path = PathBuf::from(OsStr::from_bytes(&entry[tab + 1..]));
+        is_submodule.then_some(Submodule { path, commit })
+    };
+    Ok(tree.split(|byte| *byte == 0).filter_map(submodule).collect())
 }
 
 /// Ends the name of a tree that is being written.

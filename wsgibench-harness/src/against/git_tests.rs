@@ -266,7 +266,7 @@ fn git_failures_carry_gits_own_words() {
 }
 
 #[test]
-fn submodules_are_refused_and_pointers_only_where_the_working_tree_has_the_content() {
+fn pointers_are_refused_only_where_the_working_tree_has_the_content() {
     let repo = repository();
     let folder = tempfile::tempdir().unwrap();
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
@@ -279,23 +279,53 @@ fn submodules_are_refused_and_pointers_only_where_the_working_tree_has_the_conte
         error.contains("crate/model.bin is an unresolved Git LFS pointer"),
         "{error}"
     );
-    let other = repository();
+}
+
+#[test]
+fn submodules_are_written_at_the_commit_that_the_base_names() {
+    let (repo, other) = (repository(), repository());
+    let folder = tempfile::tempdir().unwrap();
     let url = other.path().to_str().unwrap();
+    let add = [
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        url,
+        "lib",
+    ];
+    run_git(repo.path(), &add);
+    commit(repo.path(), "submodule");
+    let first = tip(repo.path(), "HEAD", folder.path()).unwrap();
+    assert_eq!(fs::read_to_string(first.root.join("lib/crate/file")).unwrap(), "old");
+    // The submodule moves on; the base still names its first commit.
+    let module = repo.path().join("lib");
+    write(module.join("crate/file"), "moved on");
     run_git(
-        repo.path(),
+        &module,
         &[
             "-c",
-            "protocol.file.allow=always",
-            "submodule",
-            "--quiet",
-            "add",
-            url,
-            "lib",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.org",
+            "commit",
+            "-qam",
+            "second",
         ],
     );
-    commit(repo.path(), "submodule");
-    let error = tip(repo.path(), "HEAD", folder.path()).unwrap_err().to_string();
-    assert!(error.contains("lib is a submodule"), "{error}");
+    let again = tip(repo.path(), "HEAD", folder.path()).unwrap();
+    assert_eq!(fs::read_to_string(again.root.join("lib/crate/file")).unwrap(), "old");
+    commit(repo.path(), "move the submodule");
+    let moved = tip(repo.path(), "HEAD", folder.path()).unwrap();
+    assert_eq!(
+        fs::read_to_string(moved.root.join("lib/crate/file")).unwrap(),
+        "moved on"
+    );
+    // Not initialised here, so neither arm has it.
+    fs::remove_dir_all(&module).unwrap();
+    let without = tip(repo.path(), "HEAD", folder.path()).unwrap();
+    assert!(!without.root.join("lib/crate").exists());
 }
 
 #[test]

@@ -52,12 +52,24 @@ pub enum AgainstError {
     NotInRepository {
         /// Path in the repository.
         path: String,
-        /// `a submodule`, or the like.
+        /// `an unresolved Git LFS pointer`, or the like.
         what: &'static str,
         /// The reference.
         reference: String,
         /// The remedy.
         remedy: &'static str,
+    },
+    /// git failed to write a submodule's tree.
+    #[error(
+        "failed to check out submodule {path} of {reference}; run `git submodule update --init --recursive` and `git fetch` in it; git says:\n{output}"
+    )]
+    Submodule {
+        /// Path in the repository.
+        path: String,
+        /// The reference.
+        reference: String,
+        /// Its standard error.
+        output: String,
     },
     /// Every folder that could hold the tree lies below settings of cargo.
     #[error(
