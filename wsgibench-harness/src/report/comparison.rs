@@ -1,4 +1,4 @@
-//! The comparison of a run: the part of `verdict.json` that reports show.
+//! The comparison of a run, as stored in `verdict.json` and shown by reports.
 
 use serde::Deserialize;
 
@@ -12,32 +12,32 @@ use crate::{
     store::record::RunRecord,
 };
 
-/// The decision of a run. Unknown fields are passed over, missing ones are empty: old runs keep their reports.
+/// The verdict of a run. Unknown fields are ignored and missing ones are empty, so that old runs keep their reports.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Comparison {
-    /// What the candidate was held against.
+    /// The base of the comparison.
     pub against: String,
-    /// Whether a gate was asked for.
+    /// Whether a gate was requested.
     pub gate: bool,
     /// `pass`, `regression`, `inconclusive`, ...
     pub verdict: String,
-    /// Why the measurement ended.
+    /// The reason why the measurement ended.
     pub ended: String,
-    /// How steady the machine was.
+    /// Stability of the machine.
     pub disturbance: Option<Disturbance>,
-    /// What was missing or invalid.
+    /// Missing or invalid cases.
     pub missing: Vec<String>,
-    /// Cases that are in one arm only.
+    /// Cases that exist in one arm only.
     pub unmatched: Vec<String>,
-    /// What a reader should know.
+    /// Remarks for the reader.
     pub notes: Vec<String>,
-    /// Case by case and metric by metric.
+    /// Results by case and metric.
     pub outcomes: Vec<Outcome>,
 }
 
 impl Comparison {
-    /// How many blocks were disturbed, in words; `None` where it is not known.
+    /// Returns the number of disturbed blocks as text; `None` where it is unknown.
     #[must_use]
     pub fn steadiness(&self) -> Option<String> {
         let disturbance = self.disturbance?;
@@ -55,7 +55,7 @@ impl Comparison {
         })
     }
 
-    /// The comparison of a run: `None` where none was asked for, the reason where it cannot be read.
+    /// Reads the comparison of a run: `None` if none was requested, the reason if it is unreadable.
     #[must_use]
     pub fn of(run: &RunRecord) -> Option<Result<Self, String>> {
         let value = run.comparison.as_ref()?;
@@ -63,7 +63,7 @@ impl Comparison {
     }
 }
 
-/// Why a self-check failed, one sentence a reason; empty where it passed.
+/// Returns why a self-check failed, one sentence per reason; empty if it passed.
 #[must_use]
 pub fn self_check_faults(check: &SelfCheck) -> Vec<String> {
     let arms = check.differing().map(|pair| {
@@ -82,7 +82,7 @@ pub fn self_check_faults(check: &SelfCheck) -> Vec<String> {
     arms.chain(gates).collect()
 }
 
-/// What identical gates showed.
+/// Results of gates with identical arms.
 #[must_use]
 pub fn identical_gates(gates: &IdenticalGates) -> String {
     let undecided = match gates.undecided {
@@ -98,13 +98,13 @@ pub fn identical_gates(gates: &IdenticalGates) -> String {
     )
 }
 
-/// A change of an outcome, in the unit of its margin.
+/// Formats a change of an outcome in the unit of its margin.
 #[must_use]
 pub fn change(outcome: &Outcome, value: f64) -> String {
     change_of(outcome.margin, value)
 }
 
-/// How large a change is, in the unit of its margin.
+/// Formats the size of a change in the unit of its margin.
 #[must_use]
 pub fn size_of(margin: Margin, value: f64) -> String {
     match margin {
@@ -113,7 +113,7 @@ pub fn size_of(margin: Margin, value: f64) -> String {
     }
 }
 
-/// A change in the unit of a margin: percent of the base, or percentage points.
+/// Formats a change in the unit of a margin: percent of the base, or percentage points.
 #[must_use]
 pub fn change_of(margin: Margin, value: f64) -> String {
     match margin {

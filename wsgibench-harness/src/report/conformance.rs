@@ -1,4 +1,4 @@
-//! The table of servers and rules, for a terminal, as markdown, and as CSV.
+//! The conformance table of servers and rules, for the terminal, as Markdown and as CSV.
 
 use std::fmt::Write as _;
 
@@ -11,12 +11,13 @@ use crate::{
     store::{ConformanceRecord, ServerConformance},
 };
 
-/// Columns of the terminal's table that one server takes.
+/// Columns of the terminal per server.
 const COLUMN: usize = 3;
 /// Columns of a rule's id.
 const IDS: usize = 20;
 
-/// For a terminal, at most [`WIDTH`] columns wide: a line a rule, a column a server, then what each server departs in.
+/// Formats the table for a terminal, at most [`WIDTH`] columns wide: one row per rule, one column per server, then the
+/// deviations of each server.
 #[must_use]
 pub fn terminal(record: &ConformanceRecord) -> String {
     let mut text = String::new();
@@ -57,7 +58,7 @@ pub fn terminal(record: &ConformanceRecord) -> String {
     text
 }
 
-/// For a document: the table, then what each server departs in.
+/// Formats a Markdown document: the table, then the deviations of each server.
 #[must_use]
 pub fn markdown(record: &ConformanceRecord) -> String {
     let mut text = String::from("| rule | what is asked |");
@@ -110,10 +111,10 @@ pub fn markdown(record: &ConformanceRecord) -> String {
     text
 }
 
-/// For a spreadsheet: a row a server and rule; one row with the reason where a server could not be examined.
+/// Formats CSV: one row per server and rule, or one row with the reason for a server that was not examined.
 ///
 /// # Errors
-/// Never but for lack of memory: the library's own words.
+/// If the CSV writer fails, which for a buffer in memory means out of memory.
 pub fn csv(record: &ConformanceRecord) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["server", "rule", "title", "source", "bars", "verdict", "why"])?;
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_terminal() {
+    fn terminal_table() {
         insta::assert_snapshot!(terminal(&record()));
     }
 
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_the_page() {
+    fn lines_fit_the_page_width() {
         let mut wide = ConformanceRecord::new("docker");
         for _ in 0..60 {
             wide.servers.push(record().servers[1].clone());

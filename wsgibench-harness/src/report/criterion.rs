@@ -1,7 +1,7 @@
-//! criterion's files: what critcmp and criterion's own `--load-baseline` read.
+//! Criterion's files, as read by critcmp and Criterion's own `--load-baseline`.
 //!
-//! One sample a launch: the time per request in nanoseconds. Each case has a folder
-//! `criterion/<scenario>/<server>/<param>/<baseline>/`, made safe for file systems as criterion does it.
+//! Each launch is one sample: the time per request in nanoseconds. Each case has a folder
+//! `criterion/<scenario>/<server>/<param>/<baseline>/`, escaped for file systems as Criterion does it.
 
 use std::{
     fs, io,
@@ -20,14 +20,14 @@ use crate::{
     },
 };
 
-/// Longest name of a folder, bytes; criterion's own limit.
+/// Maximum length of a folder name in bytes; Criterion's own limit.
 const LONGEST: usize = 64;
 
-/// Writes `new` and the baseline (`base` unless one is named) for each case under `target/criterion`. The files of a case
-/// that could not be measured are removed: an old figure must not be taken for this run's.
+/// Writes `new` and the baseline (`base` by default) of each case to `target/criterion`. Files of cases that were not
+/// measured are removed, so that stale figures are not taken for this run's.
 ///
 /// # Errors
-/// When the disk says no; the error names the path.
+/// If a file cannot be written; the error names the path.
 pub fn write(run: &RunRecord, target: &Path, baseline: Option<&str>) -> io::Result<()> {
     for case in &run.cases {
         let folder = folder(target, case);
@@ -68,7 +68,7 @@ fn folder(target: &Path, case: &CaseRecord) -> PathBuf {
         .join(safe(&case.param))
 }
 
-/// The four files of a case; `None` when it has no figure that can be believed.
+/// Returns the four files of a case; `None` without valid figures.
 fn files(case: &CaseRecord) -> Option<[(&'static str, Value); 4]> {
     let figures = Figures::of(case);
     let summary = figures.time.as_ref().filter(|_| figures.ranked())?;
@@ -105,7 +105,7 @@ fn files(case: &CaseRecord) -> Option<[(&'static str, Value); 4]> {
     ])
 }
 
-/// Time per request of each launch: the median of its sound rounds, ns.
+/// Returns the time per request of each launch in nanoseconds: the median of its valid rounds.
 fn launch_times(case: &CaseRecord) -> Vec<f64> {
     let scheduled = !matches!(case.load.model, Model::Closed { .. });
     case.candidate()
@@ -133,7 +133,7 @@ fn estimate(estimate: &Estimate) -> Value {
     })
 }
 
-/// A name as criterion makes it safe for a folder.
+/// Escapes a folder name as Criterion does.
 fn safe(name: &str) -> String {
     let mut safe: String = name
         .chars()
@@ -148,7 +148,7 @@ fn safe(name: &str) -> String {
     while safe.len() > LONGEST {
         safe.pop();
     }
-    // Only dots would lead out of the folder.
+    // A name of dots alone would escape the folder.
     if safe.chars().all(|c| c == '.') {
         safe = safe.replace('.', "_");
     }

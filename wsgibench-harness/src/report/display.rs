@@ -1,11 +1,11 @@
-//! Words for what the records hold as values.
+//! Display texts of recorded values.
 
 use crate::{
     load::{ErrorKind, Load, Model},
     store::record::{CaseOutcome, CaseRecord, ValidityLevel},
 };
 
-/// A failure's kind in words: its name in files without the underscores.
+/// Returns the display name of a failure kind: its file name without underscores.
 #[must_use]
 pub fn error_kind(kind: ErrorKind) -> String {
     match serde_json::to_value(kind) {
@@ -14,7 +14,7 @@ pub fn error_kind(kind: ErrorKind) -> String {
     }
 }
 
-/// How far a figure may be believed.
+/// Returns the display name of a validity level.
 #[must_use]
 pub fn level(level: ValidityLevel) -> &'static str {
     match level {
@@ -24,7 +24,7 @@ pub fn level(level: ValidityLevel) -> &'static str {
     }
 }
 
-/// Why a case has no figures; `None` when it was measured.
+/// Returns why a case has no figures; `None` if it was measured.
 #[must_use]
 pub fn unmeasured(outcome: &CaseOutcome) -> Option<String> {
     match outcome {
@@ -38,7 +38,7 @@ pub fn unmeasured(outcome: &CaseOutcome) -> Option<String> {
     }
 }
 
-/// What a case asks in a few words; of a scripted one, how its users come.
+/// Summarizes the requests of a case; for scripts, how virtual users arrive.
 #[must_use]
 pub fn work(case: &CaseRecord) -> String {
     if !case.scripted {
@@ -65,14 +65,14 @@ pub fn work(case: &CaseRecord) -> String {
     }
 }
 
-/// The load in a few words: `64 connections`, `2,000 requests/s`.
+/// Summarizes the load: `64 connections`, `2,000 requests/s`.
 #[must_use]
 pub fn load(load: &Load) -> String {
     match &load.model {
         Model::Closed { connections: 1 } => "1 connection".into(),
         Model::Closed { connections } => format!("{} connections", super::units::grouped(*connections as u64)),
         Model::Open { stages, .. } => {
-            // A share of what each server can do, or requests per second.
+            // A share of each server's capacity, or requests per second.
             let rate = |rate: f64| {
                 if load.of_capacity {
                     format!("{} %", super::units::rate(rate * 100.0))
@@ -113,7 +113,7 @@ pub fn load(load: &Load) -> String {
     }
 }
 
-/// A command as a shell would take it: what is more than one word to a shell is quoted.
+/// Formats a command for a shell, quoting arguments as needed.
 #[must_use]
 pub fn command(arguments: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./{}-".contains(c);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_can_be_pasted() {
+    fn commands_are_quoted_for_a_shell() {
         let arguments = ["serve", "--bind", "{host}:{port}", "a b", "it's", ""].map(String::from);
         assert_eq!(command(&arguments), r"serve --bind {host}:{port} 'a b' 'it'\''s' ''");
     }

@@ -1,5 +1,5 @@
-//! What a long or uneven load tells of a server, beside its rate: the capacity that was found, how it came back from a burst, how
-//! slow clients fared, growth of memory. Each over the launches of a case.
+//! Results of long or uneven loads over the launches of a case: capacity, recovery from bursts, slow clients, memory
+//! growth.
 
 use std::fmt::Write as _;
 
@@ -12,16 +12,16 @@ use crate::{
     store::record::{BurstRecord, CaseRecord, LaunchRecord, RoundRecord, SlowRecord},
 };
 
-/// The capacity that the rates of a load are shares of.
+/// The capacity that load shares refer to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Capacity {
-    /// Launches in which it was searched for.
+    /// Launches with a capacity search.
     pub launches: usize,
     /// Requests per second.
     pub per_second: LaunchRange,
 }
 
-/// That of a case, if its load wanted one.
+/// Returns the capacity of a case, if its load depends on it.
 #[must_use]
 pub fn capacity(case: &CaseRecord) -> Option<Capacity> {
     let found = || {
@@ -35,7 +35,7 @@ pub fn capacity(case: &CaseRecord) -> Option<Capacity> {
 }
 
 impl Capacity {
-    /// In words.
+    /// Formats the capacity as text.
     #[must_use]
     pub fn line(&self) -> String {
         format!(
@@ -45,18 +45,18 @@ impl Capacity {
     }
 }
 
-/// How the latency came back after a burst.
+/// Latency recovery after a burst.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BurstFigures {
     /// Rounds with a burst.
     pub rounds: usize,
-    /// Of them: those in which the 99th percentile came back.
+    /// Rounds in which the 99th percentile recovered.
     pub recovered: usize,
-    /// Seconds until then.
+    /// Seconds to recovery.
     pub seconds: Option<LaunchRange>,
-    /// Seconds that it was watched, at most, where it did not.
+    /// Maximum observation time in seconds of rounds without recovery.
     pub watched: f64,
-    /// 99th percentile before, ns.
+    /// 99th percentile before the burst, ns.
     pub usual_ns: LaunchRange,
     /// Highest 99th percentile of a second from the burst on, ns.
     pub worst_ns: LaunchRange,
@@ -64,7 +64,7 @@ pub struct BurstFigures {
     pub errors: LaunchRange,
 }
 
-/// That of a case, if its load has one.
+/// Returns the burst recovery of a case, if its load has a burst.
 #[must_use]
 pub fn burst(case: &CaseRecord) -> Option<BurstFigures> {
     let found: Vec<BurstRecord> = case.candidate_rounds().filter_map(|round| round.burst).collect();
@@ -86,13 +86,13 @@ pub fn burst(case: &CaseRecord) -> Option<BurstFigures> {
 }
 
 impl BurstFigures {
-    /// When the latency was as before, in words.
+    /// Formats when the latency recovered.
     #[must_use]
     pub fn recovered_text(&self) -> String {
         range::recovered(self.seconds, (self.recovered, self.rounds, "rounds"), self.watched)
     }
 
-    /// All of it in words.
+    /// Formats the full recovery as text.
     #[must_use]
     pub fn line(&self) -> String {
         let when = match self.seconds {
@@ -108,7 +108,7 @@ impl BurstFigures {
     }
 }
 
-/// How slow clients fared, at the end of the last round.
+/// Results of slow clients at the end of the last round.
 #[must_use]
 pub fn background_clients(case: &CaseRecord) -> &[SlowRecord] {
     case.candidate()
@@ -117,7 +117,7 @@ pub fn background_clients(case: &CaseRecord) -> &[SlowRecord] {
         .map_or(&[], |round| &round.background_clients)
 }
 
-/// The same in words.
+/// Formats the results of slow clients.
 #[must_use]
 pub fn slow_clients_line(slow: &SlowRecord) -> String {
     let mut text = format!("{}: {} connected", slow.name, slow.there);
@@ -133,18 +133,19 @@ pub fn slow_clients_line(slow: &SlowRecord) -> String {
     text
 }
 
-/// How the memory changed in one round.
+/// Memory growth in one round.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Growth {
     /// 0-based number of its launch.
     pub launch: u32,
     /// 0-based number of the round.
     pub round: u32,
-    /// Bytes a second.
+    /// Slope, bytes per second.
     pub slope: Slope,
 }
 
-/// Those of the rounds that were long enough to tell: each its own, since a slope is read within one life of a server.
+/// Returns the memory growth of each round long enough to estimate it. Rounds are kept apart: a slope is only meaningful
+/// within one server process.
 #[must_use]
 pub fn growth(case: &CaseRecord) -> Vec<Growth> {
     let of_launch = |launch: &LaunchRecord| {
@@ -162,14 +163,14 @@ pub fn growth(case: &CaseRecord) -> Vec<Growth> {
 }
 
 impl Growth {
-    /// The slope for people: `1.2 MiB a minute`.
+    /// Formats the slope: `1.2 MiB a minute`.
     #[must_use]
     pub fn a_minute(per_second: f64) -> String {
         let sign = if per_second < 0.0 { "-" } else { "" };
         format!("{sign}{}", units::bytes(per_second.abs() * 60.0))
     }
 
-    /// Whether it grows, as far as can be told.
+    /// Classifies the growth by its confidence interval.
     #[must_use]
     pub fn verdict(&self) -> &'static str {
         if self.slope.grows() {
@@ -179,7 +180,7 @@ impl Growth {
         }
     }
 
-    /// In words.
+    /// Formats the growth as text.
     #[must_use]
     pub fn line(&self) -> String {
         let Slope {
@@ -204,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn growth_in_words() {
+    fn growth_is_formatted() {
         let mut growth = Growth {
             launch: 0,
             round: 0,
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn bursts_in_words() {
+    fn bursts_are_formatted() {
         let mut figures = BurstFigures {
             rounds: 2,
             recovered: 2,

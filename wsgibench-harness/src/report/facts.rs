@@ -1,9 +1,9 @@
-//! Where and how a run was made, as names and values.
+//! Environment of a run (machine, commit, tools) as names and values.
 
 use super::units;
 use crate::store::record::RunRecord;
 
-/// Each fact by name; what is not known is left out.
+/// Returns each known fact with its name.
 #[must_use]
 pub fn of_run(run: &RunRecord) -> Vec<(String, String)> {
     let environment = &run.environment;

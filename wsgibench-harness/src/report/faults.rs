@@ -1,4 +1,4 @@
-//! What faults did to a server: requests lost and seconds to recover, over the launches of a case.
+//! Results of injected faults over the launches of a case: lost requests and recovery times.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -11,64 +11,64 @@ use crate::store::record::{CaseRecord, FaultRecord};
 /// One fault of a case, over its launches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaultFigures {
-    /// What was done, e.g. `worker killed`.
+    /// The injected fault, e.g. `worker killed`.
     pub action: String,
-    /// Launches in which its time came.
+    /// Launches that reached the fault.
     pub launches: usize,
-    /// Of them: those in which it could not be done, with the reason of the first. Nothing else here counts them.
+    /// Launches in which injection failed, with the first reason. All other fields exclude them.
     pub not_done: Option<(usize, String)>,
-    /// Of those in which it was done: the server came back to its usual rate.
+    /// Launches in which the server recovered its usual rate.
     pub recovered: usize,
-    /// Of those in which it was done: the server had ended for good.
+    /// Launches in which the server exited for good.
     pub ended: usize,
-    /// Requests lost in a launch; `None` where it was never done.
+    /// Requests lost per launch; `None` if the fault was never injected.
     pub lost: Option<LaunchRange>,
-    /// Requests sent again in a launch; `None` where it was never done.
+    /// Requests retried per launch; `None` if the fault was never injected.
     pub sent_again: Option<LaunchRange>,
-    /// Seconds to recover, where it did.
+    /// Seconds to recovery, where it recovered.
     pub seconds: Option<LaunchRange>,
-    /// Seconds that it was watched, at most, where it did not.
+    /// Maximum observation time in seconds of launches without recovery.
     pub watched: f64,
-    /// Rate before, requests per second.
+    /// Rate before the fault, requests per second.
     pub usual: Option<LaunchRange>,
-    /// Lowest rate after, in a tenth of a second.
+    /// Lowest rate after the fault in a tenth of a second.
     pub lowest: Option<LaunchRange>,
-    /// Processes that the memory limit killed, in all.
+    /// Total processes killed by the memory limit.
     pub memory_kills: u64,
-    /// What requests that do harm were answered, in all.
+    /// Total responses to harmful requests.
     pub answers: BTreeMap<String, u64>,
-    /// What was done exactly, in the first launch in which it was.
+    /// Details of the injection in the first launch that had one.
     pub told: String,
 }
 
-/// How a server came through a fault, all launches together.
+/// Outcome of a fault over all launches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Course {
-    /// It could not be done: there is nothing to tell, and no figure is 0 for it.
+    /// The fault was never injected, so it has no figures (not even 0).
     NotDone,
-    /// It came back each time.
+    /// The server recovered in every launch.
     Recovered,
-    /// It came back in some launches.
+    /// The server recovered in some launches.
     Partly,
-    /// It never came back while it was watched.
+    /// The server never recovered during observation.
     NotRecovered,
-    /// Its first process had ended in some launch, and nobody started it again.
+    /// The main process exited in some launch and was not restarted.
     Ended,
 }
 
-/// Whether something is done to the servers of a case: it has no speed to be ranked by then.
+/// Returns whether faults are injected into a case, which excludes it from rankings.
 #[must_use]
 pub fn has(case: &CaseRecord) -> bool {
     !case.load.faults.is_empty()
 }
 
-/// Whether a fault was done, or only tried.
+/// Returns whether a fault was injected or attempted.
 #[must_use]
 pub fn done(fault: &FaultRecord) -> bool {
     !fault.told.starts_with("not done")
 }
 
-/// The faults of a case, in the order in which they were done.
+/// Returns the faults of a case in order of injection.
 #[must_use]
 pub fn of_case(case: &CaseRecord) -> Vec<FaultFigures> {
     let rounds: Vec<&Vec<FaultRecord>> = case.candidate_rounds().map(|round| &round.faults).collect();
@@ -113,13 +113,13 @@ fn one(found: &[&FaultRecord]) -> Option<FaultFigures> {
 }
 
 impl FaultFigures {
-    /// Launches in which it was done.
+    /// Returns the launches with an injection.
     #[must_use]
     pub fn done(&self) -> usize {
         self.launches - self.not_done.as_ref().map_or(0, |(count, _)| *count)
     }
 
-    /// How it went.
+    /// Returns the outcome.
     #[must_use]
     pub fn course(&self) -> Course {
         match self.recovered {
@@ -131,7 +131,7 @@ impl FaultFigures {
         }
     }
 
-    /// Requests lost, in words; `-` where it was never done.
+    /// Formats the lost requests; `-` if the fault was never injected.
     #[must_use]
     pub fn lost_text(&self) -> String {
         let Some(lost) = self.lost else { return "-".to_owned() };
@@ -139,7 +139,7 @@ impl FaultFigures {
         format!("{lost}{}", self.again_text())
     }
 
-    /// Requests sent again, to follow those lost; empty for none.
+    /// Formats the retried requests as a suffix to the lost ones; empty if there are none.
     fn again_text(&self) -> String {
         self.sent_again
             .filter(|again| again.max > 0.0)
@@ -148,7 +148,7 @@ impl FaultFigures {
             })
     }
 
-    /// When it was itself again, in words; `-` where it was never done.
+    /// Formats the time to recovery; `-` if the fault was never injected.
     #[must_use]
     pub fn recovered_text(&self) -> String {
         if self.done() == 0 {
@@ -161,14 +161,14 @@ impl FaultFigures {
         text
     }
 
-    /// Why it was not done, and how often, in words.
+    /// Formats why injection failed, and how often.
     #[must_use]
     pub fn not_done_text(&self) -> Option<String> {
         let (count, why) = self.not_done.as_ref()?;
         Some(format!("{why} ({count} of {} launches)", self.launches))
     }
 
-    /// Both on one line, with what explains them.
+    /// Formats losses and recovery on one line, with the details.
     #[must_use]
     pub fn line(&self) -> String {
         let not_done = self.not_done_text();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_sent_again_are_shown() {
+    fn retried_requests_are_shown() {
         let mut again = fault(8, Some(0.8));
         again.recovery.requests_sent_again = 3;
         let again = figures(&[again]);
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_done_is_no_zero() {
+    fn failed_injection_has_no_figures() {
         let never = figures(&[undone()]);
         assert_eq!(never.course(), Course::NotDone);
         assert_eq!(

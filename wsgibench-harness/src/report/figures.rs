@@ -1,4 +1,4 @@
-//! The figures of one case: each metric over launches, distributions over all rounds, what stands against them.
+//! The figures of one case: each metric over launches, distributions over all rounds, and validity issues.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,17 @@ use crate::{
     },
 };
 
-/// What one arm of a case gave.
+/// The figures of one arm of a case.
 #[derive(Clone, Debug)]
 pub struct Figures {
     /// Case id.
     pub case: String,
-    /// How far they may be believed: the worst of the case's own level and of what is left to read them from.
+    /// Validity: the worst level of the case and of the rounds used.
     pub level: ValidityLevel,
-    /// What was checked and departed, each check once, the worst first.
+    /// Failed validity checks, each once, the worst first.
     pub findings: Vec<Finding>,
-    /// Time per request over launches, ns: the round's length by the requests answered in a closed loop; the mean response
-    /// time where a schedule sets the rate.
+    /// Time per request over launches, ns: in a closed loop the round's length divided by its responses, in an open loop
+    /// the mean response time.
     pub time: Option<Summary>,
     /// Each metric over launches, in its own unit.
     pub metrics: BTreeMap<Metric, Summary>,
@@ -35,45 +35,45 @@ pub struct Figures {
     pub counts: Counts,
     /// Failures and timeouts of all rounds by kind.
     pub errors: BTreeMap<ErrorKind, u64>,
-    /// Answers that failed a check: its name, how often, one sample.
+    /// Responses that failed a check: its name, the number of failures, one sample.
     pub failed_checks: BTreeMap<String, (u64, String)>,
     /// Steps of scripted users, all rounds together, in order of first use.
     pub steps: Vec<Step>,
-    /// Rounds that these figures are made of.
+    /// Number of rounds in these figures.
     pub rounds: usize,
-    /// Rounds left out because they were invalid.
+    /// Number of rounds left out as invalid.
     pub rounds_left_out: usize,
-    /// Launches that failed, with why.
+    /// Failed launches, with the reason.
     pub failed_launches: Vec<(u32, String)>,
-    /// Server cores in use over launches.
+    /// Server CPU cores in use over launches.
     pub cores: Option<Summary>,
-    /// Mean response time over launches, ns; what was in flight at a round's end is in it with the time it had waited.
+    /// Mean response time over launches, ns; requests in flight at a round's end count with the time they had waited.
     pub mean_latency: Option<Summary>,
-    /// Mean memory, bytes.
+    /// Mean memory of the server, bytes.
     pub memory_mean: Option<f64>,
-    /// Companions of the server, in order.
+    /// Companions of the server, in order of declaration.
     pub companions: Vec<CompanionFigures>,
 }
 
-/// What a companion used: none of it is in the server's figures.
+/// Resource usage of a companion, excluded from the server's figures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompanionFigures {
-    /// Its name on the network.
+    /// Its host name on the network.
     pub name: String,
-    /// Mean cores in use.
+    /// Mean CPU cores in use.
     pub cores: f64,
-    /// Most memory at the end of a round, bytes.
+    /// Highest memory at the end of a round, bytes.
     pub memory: u64,
 }
 
 impl Figures {
-    /// Reads the figures of the candidate arm.
+    /// Computes the figures of the candidate arm.
     #[must_use]
     pub fn of(case: &CaseRecord) -> Self {
         Self::of_arm(case, CANDIDATE)
     }
 
-    /// Reads the figures of one arm. Invalid rounds are left out, unless there are no others: then these are the figures,
+    /// Computes the figures of one arm from its valid rounds. If all rounds are invalid, they are used and the figures are
     /// marked invalid.
     #[must_use]
     pub fn of_arm(case: &CaseRecord, arm: &str) -> Self {
@@ -83,7 +83,7 @@ impl Figures {
         let chosen = |round: &&RoundRecord| !sound || believable(round);
         let mut figures = Self {
             case: case.id.clone(),
-            // A run that was killed has no validity of whole cases: it is that of its rounds.
+            // A killed run has only the validity of its rounds, not of whole cases.
             level: case.validity.level.max(of_case(every().map(|r| &r.validity)).level),
             findings: findings(case, every()),
             time: None,
@@ -133,19 +133,19 @@ impl Figures {
         figures
     }
 
-    /// Whether it may stand in a ranking.
+    /// Returns whether the case may be ranked.
     #[must_use]
     pub fn ranked(&self) -> bool {
         self.level != ValidityLevel::Invalid
     }
 
-    /// Failures and timeouts in all.
+    /// Returns the total of failures and timeouts.
     #[must_use]
     pub fn error_count(&self) -> u64 {
         self.errors.values().sum()
     }
 
-    /// Returns how many requests were sent again, in words; `None` for none.
+    /// Formats the number of retried requests; `None` for none.
     #[must_use]
     pub fn sent_again(&self) -> Option<String> {
         let retried = self.counts.retried;
@@ -161,7 +161,7 @@ impl Figures {
                 *self.errors.entry(*kind).or_default() += count;
             }
         }
-        // Timeouts are censored, not failed: they stand among the errors once, whichever way the engine listed them.
+        // Timeouts are censored, not failed: count them once among the errors, whichever way the engine listed them.
         let timeouts = load.errors.iter().any(|(kind, _)| *kind == ErrorKind::ResponseTimeout);
         if !timeouts && load.counts.timed_out > 0 {
             *self.errors.entry(ErrorKind::ResponseTimeout).or_default() += load.counts.timed_out;
@@ -205,7 +205,7 @@ fn companions(rounds: &[&RoundRecord]) -> Vec<CompanionFigures> {
     found
 }
 
-/// Time per request of one round, ns.
+/// Returns the time per request of one round, ns.
 #[must_use]
 pub fn time_per_request(round: &RoundRecord, scheduled: bool) -> Option<f64> {
     let load = &round.load;
@@ -266,7 +266,7 @@ fn summarised(measured: Vec<(u32, Vec<f64>)>) -> Option<OverLaunches> {
     Some((summary, blocks.into_iter().zip(medians).collect()))
 }
 
-/// Each check once, with its worst figure; the same text of several rounds is said once.
+/// Merges the checks of several rounds, keeping the worst figure of each.
 fn findings<'a>(case: &'a CaseRecord, rounds: impl Iterator<Item = &'a RoundRecord>) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     let all = case

@@ -1,34 +1,34 @@
-//! What a server costs before it does anything: time to its first answer, memory at rest and for each connection, size of its image.
+//! The footprint of a server before load: time to the first response, memory at rest and per connection, image size.
 
 use std::collections::BTreeSet;
 
 use super::units::float;
 use crate::store::record::{CaseRecord, RoundRecord, RunRecord};
 
-/// Connections that must be open beside the load before memory for each of them is told: fewer drown in what requests take.
+/// Minimum idle connections for an estimate of memory per connection; with fewer, the memory of requests dominates.
 const ENOUGH: usize = 1_000;
 
-/// One server's, over all its launches of a run.
+/// The footprint of one server over all its launches in a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Footprint {
     /// The server.
     pub server: String,
-    /// Launches that these are taken over.
+    /// Number of launches.
     pub launches: usize,
-    /// From the order to start until the first right answer, seconds: median, smallest, largest.
+    /// Seconds from the start command to the first correct response: median, minimum, maximum.
     pub start_up: Option<(f64, f64, f64)>,
-    /// Memory after the first answer, before any load, bytes: median.
+    /// Memory after the first response and before any load, bytes: median.
     pub at_rest: Option<f64>,
-    /// Memory for each open connection, bytes: median over rounds with a thousand idle connections or more.
+    /// Memory per open connection, bytes: median over rounds with at least a thousand idle connections.
     pub per_connection: Option<f64>,
-    /// Size of its image, bytes. It holds the base that other images share.
+    /// Size of its image in bytes, including the base layers shared with other images.
     pub image: Option<u64>,
 }
 
-/// Those of all servers that were launched, in the run's order.
+/// Returns the footprints of all launched servers, in the run's order.
 #[must_use]
 pub fn of_run(run: &RunRecord) -> Vec<Footprint> {
-    // Where the arms of a comparison differ, a server is in the run twice: as the candidate has it, and as the base.
+    // If the arms of a comparison differ, a server appears twice: as in the candidate and as in the base.
     let mut told = BTreeSet::new();
     run.servers
         .iter()
@@ -88,7 +88,7 @@ fn one(server: &str, cases: &[&CaseRecord], image: Option<u64>) -> Option<Footpr
     })
 }
 
-/// What memory grew by from rest, over the connections that are open.
+/// Returns the memory growth since rest divided by the open connections.
 fn per_connection(idle: usize, at_rest: u64, round: &RoundRecord) -> Option<f64> {
     if idle < ENOUGH || at_rest == 0 || round.memory_mean_bytes < at_rest {
         return None;
@@ -108,7 +108,7 @@ fn median(sorted: &[f64]) -> Option<f64> {
 }
 
 impl Footprint {
-    /// Cells of a table: server, first answer, at rest, a connection, image.
+    /// Returns the table cells: server, first response, memory at rest, memory per connection, image.
     #[must_use]
     pub fn cells(&self) -> [String; 5] {
         use super::units::{bytes, time};
@@ -130,7 +130,7 @@ impl Footprint {
     }
 }
 
-/// The heads of [`Footprint::cells`].
+/// The column headings of [`Footprint::cells`].
 pub const HEADS: [&str; 5] = [
     "server",
     "first answer after",
@@ -145,7 +145,7 @@ mod tests {
     use crate::store::samples;
 
     #[test]
-    fn few_connections_say_nothing() {
+    fn few_connections_yield_no_estimate() {
         let mut round = RoundRecord {
             memory_mean_bytes: 120 << 20,
             ..samples::round()

@@ -1,59 +1,59 @@
-//! What happened within a round, interval by interval: made of its seconds.
+//! Intervals within a round, aggregated from its seconds.
 
 use super::units::float;
 use crate::{declare::Profile, store::record::RoundRecord};
 
-/// A second that is cut shorter than this, by the end of its round, says nothing of a rate.
+/// Minimum length of a second, in case the round ends within it, to compute a rate.
 const LEAST: f64 = 0.25;
 
-/// A part of a round.
+/// One interval of a round.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StatisticsInterval {
     /// Start in the round, seconds.
     pub at: f64,
-    /// Length, seconds: shorter than asked for at the end of a round.
+    /// Length, seconds; the last one of a round may be shorter.
     pub seconds: f64,
-    /// Answered.
+    /// Responses.
     pub done: u64,
-    /// Failed or timed out.
+    /// Failed or timed-out requests.
     pub errors: u64,
-    /// Mean response time, ns; `None` without an answer.
+    /// Mean response time, ns; `None` without responses.
     pub mean_ns: Option<f64>,
-    /// 99th percentile, ns; only of an interval that is one second, for percentiles cannot be averaged.
+    /// 99th percentile, ns; only for one-second intervals, as percentiles cannot be averaged.
     pub p99_ns: Option<f64>,
     /// Users or connections active at its end.
     pub active: u64,
-    /// Server cores in use; `None` where they were not looked at.
+    /// Server CPU cores in use; `None` if not sampled.
     pub cores: Option<f64>,
-    /// Memory of the server, mean of the looks, bytes.
+    /// Mean memory of the server over the samples, bytes.
     pub memory: Option<f64>,
     looks: u32,
     timed: u64,
 }
 
 impl StatisticsInterval {
-    /// Answers per second; `None` where too little of it was measured.
+    /// Returns responses per second; `None` if the interval is too short.
     #[must_use]
     pub fn rate(&self) -> Option<f64> {
         (self.seconds >= LEAST).then(|| float(self.done) / self.seconds)
     }
 }
 
-/// The intervals that a profile asks for, whole seconds; `None` where it asks for none.
+/// Returns the interval length that a profile requests, whole seconds; `None` if it requests none.
 #[must_use]
 pub fn wanted(profile: &Profile) -> Option<u32> {
     let every = profile.statistics_interval?;
     Some(u32::try_from(every.as_secs()).unwrap_or(u32::MAX).max(1))
 }
 
-/// The intervals of a round, `every` seconds each (1 or more).
+/// Splits a round into intervals of `every` seconds (at least 1).
 #[must_use]
 pub fn of_round(round: &RoundRecord, every: u32) -> Vec<StatisticsInterval> {
     let every = every.max(1);
     let mut all: Vec<StatisticsInterval> = Vec::new();
     for second in round.load.series.iter().filter(|s| s.at.is_finite() && s.at >= 0.0) {
         let part = place(&mut all, second.at, every);
-        // A second lasts until the round ends, if that is sooner.
+        // The last second ends with the round.
         part.seconds += (round.load.seconds - second.at).clamp(0.0, 1.0);
         part.done += second.done;
         part.errors += second.errors;
@@ -78,14 +78,14 @@ pub fn of_round(round: &RoundRecord, every: u32) -> Vec<StatisticsInterval> {
     all
 }
 
-/// The interval that holds the second that begins near `at`; those before it are made, so that a gap stays visible.
+/// Returns the interval of the second that starts near `at`, creating earlier ones so that gaps stay visible.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "seconds of a round: finite and not negative, checked by the caller"
 )]
 fn place(all: &mut Vec<StatisticsInterval>, at: f64, every: u32) -> &mut StatisticsInterval {
-    // Seconds begin a little early or late: 9.9998 is the tenth.
+    // Start times vary slightly: 9.9998 is second 10.
     let slot = (at.round() as usize).min(LONGEST) / every as usize;
     while all.len() <= slot {
         let start = super::units::float_len(all.len()) * f64::from(every);
@@ -97,7 +97,7 @@ fn place(all: &mut Vec<StatisticsInterval>, at: f64, every: u32) -> &mut Statist
     &mut all[slot]
 }
 
-/// Longest round that is believed, seconds: a damaged record must not ask for all memory.
+/// Maximum accepted round length in seconds, so that a damaged record cannot exhaust memory.
 const LONGEST: usize = 7 * 24 * 3_600;
 
 #[cfg(test)]
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn means_are_of_answers_and_rates_of_time() {
+    fn means_weigh_responses_and_rates_weigh_time() {
         let parts = of_round(&round(), 2);
         assert_eq!(parts.len(), 3);
         assert_eq!((parts[0].done, parts[0].errors, parts[0].active), (40, 2, 1));
@@ -156,12 +156,12 @@ mod tests {
         assert_eq!(parts[0].p99_ns, None, "a percentile of two seconds is not known");
         assert!((parts[0].rate().unwrap() - 20.0).abs() < 1e-3);
         assert!((parts[1].cores.unwrap() - 1.5).abs() < 1e-9);
-        // The last one is half a second: its rate is of that half.
+        // The last interval is half a second long, and its rate is per second of that half.
         assert!((parts[2].rate().unwrap() - 10.0).abs() < 1e-2, "{:?}", parts[2]);
     }
 
     #[test]
-    fn a_second_without_an_answer_has_no_mean_and_what_was_not_looked_at_no_figure() {
+    fn empty_seconds_have_no_mean_and_unsampled_metrics_no_value() {
         let parts = of_round(&round(), 1);
         assert_eq!((parts[2].mean_ns, parts[2].rate().map(f64::round)), (None, Some(0.0)));
         assert_eq!((parts[0].cores, parts[0].memory), (None, None));

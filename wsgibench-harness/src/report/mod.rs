@@ -1,7 +1,7 @@
-//! What a run looks like: in the terminal, in a browser, in a spreadsheet, to other programs.
+//! Reports of a run: terminal output, HTML, spreadsheets and machine-readable exports.
 //!
-//! This room reads records and events, and never runs anything. All renderers start from [`figures`], so that the same
-//! figure reads the same everywhere.
+//! Renderers read records and events and never run anything. All of them start from [`figures`], so that a figure reads the
+//! same everywhere.
 
 pub mod charts;
 pub mod comparison;
@@ -24,8 +24,8 @@ pub mod units;
 
 use crate::measure::event::Event;
 
-/// Who wants to know what the conductor says.
+/// A receiver of progress events.
 pub trait Listener {
-    /// Something happened.
+    /// Handles an event.
     fn on(&mut self, event: &Event);
 }

@@ -1,4 +1,4 @@
-//! Minimum, median and maximum of a few launches, for figures that are too few for an interval.
+//! Minimum, median and maximum over launches, for figures with too few samples for a confidence interval.
 
 /// Minimum, median and maximum of a figure over launches.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -12,7 +12,7 @@ pub struct LaunchRange {
 }
 
 impl LaunchRange {
-    /// `None` of no values.
+    /// Computes the range; `None` without values.
     #[must_use]
     pub fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.collect();
@@ -24,7 +24,7 @@ impl LaunchRange {
         })
     }
 
-    /// `3`, or `3 (1 to 9)` where launches differ.
+    /// Formats `3`, or `3 (1 to 9)` if launches differ.
     #[must_use]
     pub fn text(self, format: impl Fn(f64) -> String) -> String {
         match self.ends(&format) {
@@ -33,7 +33,7 @@ impl LaunchRange {
         }
     }
 
-    /// `1 to 9`, where launches differ.
+    /// Formats `1 to 9` if launches differ.
     #[must_use]
     pub fn ends(self, format: impl Fn(f64) -> String) -> Option<String> {
         let (min, max) = (format(self.min), format(self.max));
@@ -41,7 +41,7 @@ impl LaunchRange {
     }
 }
 
-/// A count of which a median was taken.
+/// Formats the median of a count.
 #[must_use]
 pub fn count(n: f64) -> String {
     #[expect(
@@ -53,13 +53,13 @@ pub fn count(n: f64) -> String {
     super::units::grouped(whole)
 }
 
-/// Seconds to the tenth, which is how finely recovery is looked for.
+/// Formats seconds to one decimal, the resolution of recovery detection.
 #[must_use]
 pub fn seconds(seconds: f64) -> String {
     format!("{seconds:.1} s")
 }
 
-/// When something was as before, in words: `back` are the seconds of those launches in which it was.
+/// Formats the time to recovery; `back` holds the seconds of the launches that recovered.
 pub(super) fn recovered(back: Option<LaunchRange>, (count, of, what): (usize, usize, &str), watched: f64) -> String {
     let never = if watched > 0.0 {
         format!("not within {}", seconds(watched))
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ends_only_where_they_differ_as_they_are_written() {
+    fn range_is_shown_only_if_its_formatted_ends_differ() {
         let of = |values: &[f64]| LaunchRange::of(values.iter().copied());
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[3.0, 1.0, 9.0]).unwrap().text(count), "3 (1 to 9)");
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_hardly_watched_is_not_called_slow() {
+    fn short_observation_is_not_reported_as_slow_recovery() {
         let back = LaunchRange::of([0.2, 0.8].into_iter());
         assert_eq!(recovered(back, (2, 2, "launches"), 0.0), "0.5 s (0.2 s to 0.8 s)");
         assert_eq!(

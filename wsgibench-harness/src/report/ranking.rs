@@ -1,4 +1,4 @@
-//! Who is best at what: one ranking for each scenario, parameter set and variant.
+//! Rankings: one per scenario, parameter set and variant.
 
 use super::figures::Figures;
 use crate::{
@@ -8,36 +8,36 @@ use crate::{
     store::record::{CaseRecord, RunRecord, ServerRecord},
 };
 
-/// The servers of one scenario and parameter set, as far as they may be compared.
+/// The ranked servers of one scenario and parameter set.
 #[derive(Clone, Debug)]
 pub struct Ranking {
     /// Scenario.
     pub scenario: String,
     /// Parameter set.
     pub param: String,
-    /// Tuned and default set-ups are never ranked together.
+    /// Variant: tuned and default configurations are ranked separately.
     pub variant: Variant,
-    /// What decides: throughput in a closed loop, p99 where a schedule sets the rate.
+    /// The deciding metric: throughput in a closed loop, p99 in an open loop.
     pub by: Metric,
-    /// From best to worst.
+    /// Ranked cases, best first.
     pub rows: Vec<Row>,
-    /// Indices into the run's cases of those that cannot be ranked.
+    /// Indices into the run's cases of those without a rank.
     pub unranked: Vec<usize>,
 }
 
-/// A place in a ranking.
+/// An entry of a ranking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// Index into the run's cases.
     pub case: usize,
-    /// The best rank it may have.
+    /// The best possible rank.
     pub best: usize,
-    /// The worst rank it may have; servers that cannot be told apart overlap.
+    /// The worst possible rank; ranks overlap where servers do not differ significantly.
     pub worst: usize,
 }
 
 impl Row {
-    /// `2`, or `1–3` where it cannot be told apart from its neighbours.
+    /// Formats `2`, or `1–3` if the rank is not determined exactly.
     #[must_use]
     pub fn place(&self) -> String {
         if self.best == self.worst {
@@ -48,19 +48,20 @@ impl Row {
     }
 }
 
-/// The server of a case, as it was resolved.
+/// Returns the resolved server of a case.
 #[must_use]
 pub fn server_of<'a>(run: &'a RunRecord, case: &CaseRecord) -> Option<&'a ServerRecord> {
     run.servers.iter().find(|s| s.spec.name == case.server)
 }
 
-/// All rankings of a run, in order of declaration; `figures` holds those of each case, in the order of the run's cases.
+/// Ranks all cases of a run in order of declaration; `figures` holds the figures of each case in the order of the run's
+/// cases.
 #[must_use]
 pub fn rankings(run: &RunRecord, figures: &[Figures]) -> Vec<Ranking> {
     let mut rankings: Vec<Ranking> = Vec::new();
     let mut fields: Vec<Vec<usize>> = Vec::new();
     for (index, case) in run.cases.iter().enumerate() {
-        // A server in trouble has no speed to be ranked by; what it lost is told beside its case.
+        // Cases with faults are not ranked; their losses are reported with the case.
         if super::faults::has(case) {
             continue;
         }
@@ -100,7 +101,7 @@ fn places(field: &[usize], figures: &[Figures], by: Metric) -> Vec<Row> {
         one.sort_by_key(|(block, _)| *block);
     }
     let blocks = |one: &Vec<(u32, f64)>| one.iter().map(|(block, _)| *block).collect::<Vec<_>>();
-    // Blocks cancel what they share only if all stood in the same ones, each once.
+    // Blocks cancel shared effects only if all servers ran in the same blocks, once each.
     let shared = launches.windows(2).all(|pair| blocks(&pair[0]) == blocks(&pair[1]))
         && launches.iter().all(|one| one.windows(2).all(|w| w[0].0 != w[1].0));
     let contenders: Vec<Contender> = field

@@ -1,8 +1,8 @@
-//! Figures in the units that people read.
+//! Formatting of figures in human-readable units.
 
 use crate::stats::Metric;
 
-/// A count as a floating-point number; exact up to 2^53, which no count here reaches.
+/// Converts a count to a floating-point number; exact up to 2^53, far above any count here.
 #[expect(
     clippy::cast_precision_loss,
     reason = "counts and nanoseconds here stay far below 2^53"
@@ -12,13 +12,13 @@ pub fn float(count: u64) -> f64 {
     count as f64
 }
 
-/// A number of things as a floating-point number.
+/// Converts a length to a floating-point number.
 #[must_use]
 pub fn float_len(count: usize) -> f64 {
     float(count as u64)
 }
 
-/// A duration given in nanoseconds, with four significant figures: `153.2 µs`.
+/// Formats nanoseconds as a duration with four significant figures: `153.2 µs`.
 #[must_use]
 pub fn time(ns: f64) -> String {
     let (scale, unit) = match ns.abs() {
@@ -31,7 +31,7 @@ pub fn time(ns: f64) -> String {
     format!("{} {unit}", significant(ns / scale))
 }
 
-/// Requests per second, grouped by thousands: `12,345`.
+/// Formats requests per second, grouped by thousands: `12,345`.
 #[must_use]
 pub fn rate(per_second: f64) -> String {
     if !per_second.is_finite() {
@@ -44,7 +44,7 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
-/// Bytes in binary multiples: `48.1 MiB`.
+/// Formats bytes in binary multiples: `48.1 MiB`.
 #[must_use]
 pub fn bytes(count: f64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -63,7 +63,7 @@ pub fn bytes(count: f64) -> String {
     }
 }
 
-/// A share (0 to 1) in percent: `0.12 %`.
+/// Formats a share (0 to 1) in percent: `0.12 %`.
 #[must_use]
 pub fn percent(share: f64) -> String {
     let value = share * 100.0;
@@ -76,7 +76,7 @@ pub fn percent(share: f64) -> String {
     }
 }
 
-/// A metric's value in the unit that people read.
+/// Formats a metric's value in its unit.
 #[must_use]
 pub fn metric(metric: Metric, value: f64) -> String {
     match metric {
@@ -88,13 +88,13 @@ pub fn metric(metric: Metric, value: f64) -> String {
     }
 }
 
-/// A change (0.05 is +5 %) in percent, always with its sign.
+/// Formats a change (0.05 is +5 %) in percent, always with its sign.
 #[must_use]
 pub fn change(share: f64) -> String {
     format!("{:+.2} %", share * 100.0)
 }
 
-/// A whole number, grouped by thousands: `1,234,567`.
+/// Formats a whole number, grouped by thousands: `1,234,567`.
 #[must_use]
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
@@ -108,7 +108,7 @@ pub fn grouped(count: u64) -> String {
     text
 }
 
-/// A length of time in the largest units that matter: `3m 20s`.
+/// Formats a length of time in its largest units: `3m 20s`.
 #[must_use]
 pub fn span(time: std::time::Duration) -> String {
     let seconds = time.as_secs();
@@ -119,7 +119,7 @@ pub fn span(time: std::time::Duration) -> String {
     }
 }
 
-/// Four significant figures, at most four decimals, grouped by thousands.
+/// Formats four significant figures, at most four decimals, grouped by thousands.
 fn significant(value: f64) -> String {
     match value.abs() {
         a if a >= 999.95 => grouped_float(value.round()),
@@ -130,7 +130,7 @@ fn significant(value: f64) -> String {
     }
 }
 
-/// Three significant figures.
+/// Formats three significant figures.
 fn three(value: f64) -> String {
     match value.abs() {
         a if a >= 99.95 => format!("{value:.0}"),
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_four_figures_in_the_unit_that_fits() {
+    fn durations_have_four_figures_in_a_fitting_unit() {
         let cases = [
             (0.0, "0.000 ns"),
             (999.0, "999.0 ns"),

@@ -1,4 +1,4 @@
-//! The charts of one scenario.
+//! Builds the charts of one scenario.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ use crate::{
 pub(super) struct Item<'a> {
     pub(super) case: &'a CaseRecord,
     pub(super) figures: &'a Figures,
-    /// Index of the server in the run: its colour.
+    /// Index of the server in the run, which selects its colour.
     pub(super) color: usize,
 }
 
 impl Item<'_> {
-    /// Why its points are hollow.
+    /// Why its points are drawn hollow.
     pub(super) fn why(&self) -> Option<String> {
         (self.figures.level == ValidityLevel::Suspect).then(|| {
             let reasons: Vec<&str> = self.figures.findings.iter().map(|f| f.text.as_str()).collect();
@@ -28,7 +28,7 @@ impl Item<'_> {
     }
 }
 
-/// The cases of a scenario that may be drawn, of those that are wanted.
+/// Selects the wanted cases of a scenario that are valid enough to draw.
 pub(super) fn items<'a>(
     run: &'a RunRecord,
     figures: &'a [Figures],
@@ -47,8 +47,8 @@ pub(super) fn items<'a>(
         .collect()
 }
 
-/// All charts of a scenario, in the order in which they are read. `figures` holds those of each case of the run. A server in trouble
-/// has no speed: what is drawn of cases with faults are their [timelines](super::of_faults).
+/// Returns all charts of a scenario in reading order. `figures` holds the figures of each case of the run. Cases with
+/// faults are excluded: their [timelines](super::of_faults) are drawn instead.
 #[must_use]
 pub fn of_scenario(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<Chart> {
     let items = items(run, figures, scenario, |case| !faults::has(case));
@@ -63,20 +63,20 @@ pub fn of_scenario(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<
     charts
 }
 
-/// A figure that is drawn against the parameter.
+/// A metric drawn against the parameter.
 struct Measure {
     id: &'static str,
     title: &'static str,
     axis: &'static str,
     quantity: Quantity,
-    /// From the summary's unit to the quantity's.
+    /// Factor from the summary's unit to the chart's quantity.
     scale: f64,
     value: fn(&Figures) -> Option<&Summary>,
-    /// The share of samples below it, where it is a percentile: it may be only a lower bound then.
+    /// Quantile, if the metric is a percentile: it may then be only a lower bound.
     quantile: Option<f64>,
 }
 
-/// What each study has by the number of connections, and percentiles beside the mean.
+/// Metrics drawn for every study: throughput, latency percentiles and resource usage.
 const MEASURES: &[Measure] = &[
     Measure {
         id: "throughput",
@@ -152,7 +152,7 @@ const MEASURES: &[Measure] = &[
     },
 ];
 
-/// The number that a scenario's cases differ by, if it is one.
+/// Returns the numeric parameter that distinguishes a scenario's cases, if there is one.
 fn number(case: &CaseRecord) -> Option<f64> {
     match case.values.as_slice() {
         [(_, value)] => value.replace('_', "").parse().ok(),
@@ -160,14 +160,14 @@ fn number(case: &CaseRecord) -> Option<f64> {
     }
 }
 
-/// Why a percentile is hollow: it reaches into requests that were never answered.
+/// Returns why a percentile is drawn hollow: it falls among requests that timed out.
 pub(super) fn lower_bound(quantile: Quantile) -> Option<String> {
     quantile
         .at_least
         .then(|| "at least this: some requests were not answered before the round ended".to_owned())
 }
 
-/// A metric against the parameter: lines where it is a number with at least two values, dots with intervals otherwise.
+/// Draws a metric against the parameter: lines for a number with at least two values, dots with intervals otherwise.
 fn against(items: &[Item], measure: &Measure, scenario: &str) -> Option<Chart> {
     let points: Vec<(&Item, Point)> = items
         .iter()
@@ -179,7 +179,7 @@ fn against(items: &[Item], measure: &Measure, scenario: &str) -> Option<Chart> {
             Some((item, point(summary, measure.scale, bound.or_else(|| item.why()))))
         })
         .collect();
-    // Where nothing went wrong there is nothing to draw: the tables say so.
+    // A chart of zeros adds nothing: the tables report that there were no errors.
     if points.is_empty() || (measure.quantity == Quantity::Share && points.iter().all(|(_, p)| p.y <= 0.0)) {
         return None;
     }
@@ -232,7 +232,7 @@ fn against(items: &[Item], measure: &Measure, scenario: &str) -> Option<Chart> {
     })
 }
 
-/// Orders values with the best first: high rates, and little of everything else.
+/// Sorts values best first: descending for rates, ascending for everything else.
 fn best_first(quantity: Quantity, a: f64, b: f64) -> std::cmp::Ordering {
     match quantity {
         Quantity::Rate => b.total_cmp(&a),
@@ -250,7 +250,7 @@ fn point(summary: &Summary, scale: f64, why: Option<String>) -> Point {
     }
 }
 
-/// Every launch a dot: what the intervals are made of.
+/// Draws each launch as a dot, to show the data behind the intervals.
 fn launches(items: &[Item], scenario: &str) -> Option<Chart> {
     let scheduled = items.iter().any(|i| !matches!(i.case.load.model, Model::Closed { .. }));
     let (metric, quantity, scale, name) = if scheduled {
@@ -298,7 +298,7 @@ fn launches(items: &[Item], scenario: &str) -> Option<Chart> {
     })
 }
 
-/// Errors by kind, as a share of the requests that came to an end.
+/// Draws errors by kind, as a share of completed requests.
 fn errors(items: &[Item], scenario: &str) -> Option<Chart> {
     let mut categories = Vec::new();
     let mut kinds: BTreeMap<String, Vec<Point>> = BTreeMap::new();
@@ -337,7 +337,7 @@ fn errors(items: &[Item], scenario: &str) -> Option<Chart> {
     })
 }
 
-/// A case's name within its scenario: the server, and the parameter where there are several.
+/// Returns a case's name within its scenario: the server, and the parameter where there are several.
 fn category(items: &[Item], item: &Item) -> String {
     let only = items.iter().all(|i| i.case.param == item.case.param);
     if only {
@@ -363,7 +363,7 @@ pub(super) fn sorted(series: BTreeMap<usize, Series>) -> Vec<Series> {
     series
 }
 
-/// Whether values span so much that only a logarithmic axis shows them all.
+/// Returns whether the values need a logarithmic axis to be readable.
 pub(in crate::report) fn wide(values: impl Iterator<Item = f64>) -> bool {
     let (low, high) = values.fold((f64::INFINITY, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
     low > 0.0 && high / low > 8.0

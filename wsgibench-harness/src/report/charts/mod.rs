@@ -1,6 +1,7 @@
-//! Charts as data: what is drawn, before anything draws it. The browser and the static pictures draw the same ones.
+//! Charts as data, independent of the renderer. The browser and the static pictures draw the same charts.
 //!
-//! An invalid figure is in no chart; a suspect one is hollow and says why. A chart without a point is not made at all.
+//! Invalid figures are left out of charts; suspect ones are drawn hollow, with the reason. Charts without points are
+//! dropped.
 
 mod build;
 mod over_time;
@@ -14,27 +15,27 @@ pub use build::of_scenario;
 pub(super) use build::wide;
 pub use timeline::of_faults;
 
-/// The colours of Okabe and Ito, which colour-blind people can tell apart (without the yellow, which a light page drowns,
-/// and with the black as a grey that both themes bear).
+/// The colour-blind-safe palette of Okabe and Ito, without yellow (too faint on a light page) and with grey for black
+/// (readable in both themes).
 pub const PALETTE: [&str; 7] = [
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7f7f7f",
 ];
 
-/// What a chart looks like.
+/// The kind of a chart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// One line a series, with a band where there are intervals; x is a number.
+    /// One line per series, with a band where there are intervals; x is a number.
     Lines,
     /// A dot with its interval for each category.
     Intervals,
-    /// Every launch a dot, by category.
+    /// One dot per launch, by category.
     Dots,
     /// Stacked bars by category.
     Stack,
 }
 
-/// What an axis counts.
+/// The quantity of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quantity {
@@ -61,62 +62,62 @@ pub enum Quantity {
 pub struct Axis {
     /// Its title.
     pub name: String,
-    /// What it counts.
+    /// Its quantity.
     pub quantity: Quantity,
-    /// Logarithmic.
+    /// Whether it is logarithmic.
     pub log: bool,
 }
 
 /// One point.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Point {
-    /// Place on the x axis: a number, or the index of a category.
+    /// Position on the x axis: a number, or the index of a category.
     pub x: f64,
     /// Value.
     pub y: f64,
-    /// Lower end of its interval.
+    /// Lower end of its confidence interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub low: Option<f64>,
-    /// Upper end.
+    /// Upper end of its confidence interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
-    /// Why it is suspect, or only a lower bound: it is drawn hollow then.
+    /// Why it is drawn hollow: it is suspect, or only a lower bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
 
-/// A line, or the dots and bars of one kind.
+/// A line, or the dots or bars of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Series {
     /// Name, as in the legend.
     pub name: String,
-    /// Index of its colour and symbol: the same server looks alike in all charts of a report.
+    /// Index of its colour and symbol, the same for a server in all charts of a report.
     pub color: usize,
     /// Its points, by x.
     pub points: Vec<Point>,
 }
 
-/// A moment on the x axis.
+/// A marked moment on the x axis.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Mark {
-    /// Where.
+    /// Position on the x axis.
     pub x: f64,
-    /// What happened there.
+    /// Label of the event.
     pub text: String,
 }
 
 /// A chart.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Chart {
-    /// Unique within a report, safe for a file name.
+    /// Identifier, unique within a report and safe as a file name.
     pub id: String,
     /// Title.
     pub title: String,
-    /// What it shows and how to read it, in a sentence.
+    /// One sentence on its contents and how to read it.
     pub about: String,
-    /// The parameter set that it is about; `None` when it is about all of them.
+    /// The parameter set it covers; `None` for all of them.
     pub param: Option<String>,
-    /// Its look.
+    /// Its kind.
     pub kind: Kind,
     /// Horizontal axis.
     pub x: Axis,
@@ -124,9 +125,9 @@ pub struct Chart {
     pub y: Axis,
     /// Names of the categories; empty where x is a number.
     pub categories: Vec<String>,
-    /// What is marked on the x axis.
+    /// Events marked on the x axis.
     pub marks: Vec<Mark>,
-    /// Its series; none is empty. (Left out where a chart is serialized for its texts alone.)
+    /// Its series; none is empty. (Skipped when only the texts of a chart are serialized.)
     #[serde(skip)]
     pub series: Vec<Series>,
 }
@@ -147,7 +148,7 @@ impl Axis {
 }
 
 impl Quantity {
-    /// A value of it, for people.
+    /// Formats one of its values for display.
     #[must_use]
     pub fn text(self, value: f64) -> String {
         use super::units;
@@ -171,7 +172,7 @@ fn percentile(inverse: f64) -> String {
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// A name safe for a file: letters, digits, `-`; different names stay different by a hash where something was changed.
+/// Returns a safe file name: letters, digits and `-`. A hash keeps names distinct where characters were replaced.
 #[must_use]
 pub fn slug(name: &str) -> String {
     let safe: String = name
@@ -198,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn different_names_have_different_files() {
+    fn distinct_names_yield_distinct_file_names() {
         assert_eq!(slug("ping"), "ping");
         assert_ne!(slug("a/b"), slug("a b"));
         assert_ne!(slug(&"n".repeat(299)), slug(&"n".repeat(300)));
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_read_as_such() {
+    fn percentiles_are_labelled() {
         assert_eq!(Quantity::Percentile.text(2.0), "50 %");
         assert_eq!(Quantity::Percentile.text(10_000.0), "99.99 %");
     }

@@ -1,4 +1,4 @@
-//! What happened over the time of a round.
+//! Charts of the metrics over the time of a round.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ use crate::{
     store::record::ValidityLevel,
 };
 
-/// Most points of a line; longer rounds are told in longer intervals.
+/// Maximum points of a line; longer rounds use longer intervals.
 const MOST: usize = 300;
 
-/// Rate, latency, errors, users, CPU and memory over the time of a round, for each parameter set. `every` is the length of
-/// an interval, seconds.
+/// Returns charts of rate, latency, errors, users, CPU and memory over the time of a round, one set per parameter set.
+/// `every` is the interval length in seconds.
 pub(super) fn charts(items: &[Item], scenario: &str, every: Option<u32>) -> Vec<Chart> {
     let mut params: Vec<&str> = Vec::new();
     for item in items {
@@ -40,7 +40,7 @@ pub(super) fn charts(items: &[Item], scenario: &str, every: Option<u32>) -> Vec<
     charts
 }
 
-/// The same interval of all rounds, with how often each of its figures is known.
+/// Returns the weighted mean of each interval over all rounds.
 #[derive(Clone, Debug, Default)]
 struct Slot {
     rounds: Vec<StatisticsInterval>,
@@ -53,7 +53,7 @@ struct Measure {
     quantity: Quantity,
     /// The value in one interval of one round, with its weight.
     value: fn(&StatisticsInterval) -> Option<(f64, f64)>,
-    /// Whether it says anything of this load.
+    /// Whether the metric has meaningful values under this load.
     of: fn(&Model) -> bool,
 }
 
@@ -130,7 +130,7 @@ fn chart(
             continue;
         }
         let points = points(item, slots, step, measure.value);
-        // A single dot over time tells nothing.
+        // A single dot over time shows no trend.
         if points.len() >= 2 {
             series_of(&mut series, item).points = points;
         }
@@ -161,7 +161,7 @@ fn chart(
     })
 }
 
-/// Short enough to see something, long enough for [`MOST`] points.
+/// Chooses the shortest interval that keeps a line within [`MOST`] points.
 fn step_for(items: &[&Item]) -> u32 {
     let seconds = items
         .iter()

@@ -1,4 +1,4 @@
-//! Percentile curves, to 99.99 %, from the histograms.
+//! Percentile curves up to 99.99 %, from the histograms.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use super::{
 };
 use crate::report::units::float;
 
-/// Points of a curve for each factor of ten.
+/// Points of a curve per factor of ten.
 const STEPS: u32 = 8;
 
-/// Percentiles that people ask for and that lie between the steps: the median and the 95th.
+/// Commonly quoted percentiles that lie between the steps: the median and the 95th.
 const NAMED: [f64; 2] = [2.0, 20.0];
 
-/// One chart for each parameter set.
+/// Returns one chart per parameter set.
 pub(super) fn charts(items: &[Item], scenario: &str) -> Vec<Chart> {
     let mut params: Vec<&str> = Vec::new();
     for item in items {
@@ -61,8 +61,8 @@ fn chart(items: &[&Item], scenario: &str, param: &str) -> Option<Chart> {
     })
 }
 
-/// To 99.99 %, but never beyond what the number of samples can tell. It begins at a quarter: below lie the requests that had
-/// just been sent when the round ended, with the microseconds that they had waited.
+/// Returns the quantiles of a curve, from 0.25 to at most 0.9999, as far as the number of samples supports. Below 0.25 lie
+/// requests that had just been sent when the round ended, recorded with a wait of microseconds.
 fn curve(item: &Item) -> Vec<Point> {
     let response = &item.figures.response;
     let samples = float(response.histogram.len());

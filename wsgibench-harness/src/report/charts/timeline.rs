@@ -1,4 +1,4 @@
-//! What the load felt around a fault, in tenths of a second, with the moment of the fault marked.
+//! Timelines of the load around a fault, in tenths of a second, with the moment of the fault marked.
 
 use std::collections::BTreeMap;
 
@@ -18,17 +18,17 @@ use crate::{
     store::record::{RunRecord, Sample},
 };
 
-/// How finely it is told, tenths of a second: as finely as recovery is looked for.
+/// Finest resolution, tenths of a second: the resolution at which recovery is detected.
 const FINEST: usize = 1;
-/// Most points of a line; longer rounds are told in longer pieces.
+/// Maximum points of a line; longer rounds use longer intervals.
 const MOST: usize = 300;
-/// Most points of a line that say why they are suspect.
+/// Maximum suspect points of a line that state their reason.
 const NOTED: usize = 16;
-/// Measures over time that the timeline tells more finely.
+/// Metrics over time that the timeline shows at a finer resolution.
 const TOLD_HERE: [&str; 2] = ["rate", "errors-time"];
 
-/// The charts of a scenario's cases with faults: answers and losses around them, then what the server did meanwhile. Those of
-/// cases without faults are in [`of_scenario`](super::of_scenario).
+/// Returns the charts of a scenario's cases with faults: responses and losses around each fault, then the server's resource
+/// usage. Cases without faults are drawn by [`of_scenario`](super::of_scenario).
 #[must_use]
 pub fn of_faults(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<Chart> {
     let items = items(run, figures, scenario, faults::has);
@@ -51,7 +51,7 @@ pub fn of_faults(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<Ch
         });
         let all: Vec<Chart> = fine.into_iter().chain(coarse.cloned()).collect();
         charts.extend(all.into_iter().map(|mut chart| {
-            // A scenario may have the same parameter set with and without faults, by server.
+            // Servers may declare the same parameter set with and without faults.
             chart.id = format!("fault-{}", chart.id);
             chart.about.push_str(&said(&marks));
             chart.marks.clone_from(&marks);
@@ -61,7 +61,7 @@ pub fn of_faults(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<Ch
     charts
 }
 
-/// The moments of what was really done: the middle one over all launches, since each comes a little late in its own way.
+/// Returns the moments of the injected faults: the median over all launches, since injection times vary slightly.
 fn marks(items: &[&Item]) -> Vec<Mark> {
     let mut found: Vec<(String, Vec<f64>)> = Vec::new();
     for round in items.iter().flat_map(|item| item.case.candidate_rounds()) {
@@ -103,7 +103,7 @@ fn timeline(items: &[&Item], scenario: &str, param: &str) -> Vec<Chart> {
     let mut losses = BTreeMap::new();
     for item in items {
         let (done, errors) = line(item, width);
-        // A single dot over time tells nothing.
+        // A single dot over time shows no trend.
         if done.len() >= 2 {
             series_of(&mut answers, item).points = done;
             series_of(&mut losses, item).points = errors;
@@ -144,7 +144,8 @@ fn timeline(items: &[&Item], scenario: &str, param: &str) -> Vec<Chart> {
     charts
 }
 
-/// Answers and losses per second in each piece of so many tenths, the mean over the launches that lasted so long.
+/// Returns responses and losses per second in each interval of `width` tenths, averaged over the launches that lasted that
+/// long.
 fn line(item: &Item, width: usize) -> (Vec<Point>, Vec<Point>) {
     let mut sums: Vec<(f64, f64, f64)> = Vec::new();
     for round in item.case.candidate_rounds() {
@@ -156,7 +157,7 @@ fn line(item: &Item, width: usize) -> (Vec<Point>, Vec<Point>) {
             *sum = (sum.0 + done, sum.1 + errors, sum.2 + 1.0);
         }
     }
-    // Hollow points all along would hide the line that they stand on.
+    // A line of nothing but hollow points would be hard to read.
     let apart = sums.len().div_ceil(NOTED);
     let point = |index: usize, y: f64| Point {
         x: float_len(index * width) / 10.0,
@@ -170,7 +171,7 @@ fn line(item: &Item, width: usize) -> (Vec<Point>, Vec<Point>) {
         .unzip()
 }
 
-/// Answers and losses per second in each whole piece of `width` seconds.
+/// Returns responses and losses per second in each complete interval of `width` seconds.
 fn pieces(pulses: &[Sample], width: f64) -> Vec<(f64, f64)> {
     let Some(last) = pulses.last() else { return Vec::new() };
     let mut found = Vec::new();
@@ -186,7 +187,7 @@ fn pieces(pulses: &[Sample], width: f64) -> Vec<(f64, f64)> {
     }
 }
 
-/// The counts at a moment, on the straight line between the pulses around it.
+/// Interpolates the counts at a moment linearly between the neighbouring samples.
 fn counts(pulses: &[Sample], at: f64) -> (f64, f64) {
     use crate::report::units::float;
     let after = pulses.partition_point(|pulse| pulse.at < at);
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_do_not_care_when_exactly_somebody_looked() {
+    fn intervals_are_independent_of_sampling_times() {
         let pulses = [
             pulse(0.0, 0, 0),
             pulse(0.12, 120, 0),
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn without_pulses_there_is_nothing_to_draw() {
+    fn without_samples_no_chart_is_drawn() {
         assert_eq!(pieces(&[], 0.1), []);
         assert_eq!(pieces(&[pulse(0.0, 0, 0)], 0.1), []);
     }

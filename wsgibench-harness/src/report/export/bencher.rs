@@ -1,4 +1,4 @@
-//! Bencher's metric format, and lines as libtest's benches print them. Invalid cases and those with faults are in neither.
+//! Bencher's metric format, and libtest's bench output. Both leave out invalid cases and cases with faults.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use crate::{
     store::record::RunRecord,
 };
 
-/// Measures beside Bencher's own `latency` and `throughput`, by metric.
+/// Measures in addition to Bencher's own `latency` and `throughput`, by metric.
 const MEASURES: &[(Metric, &str)] = &[
     (Metric::Throughput, "throughput"),
     (Metric::CpuPerRequest, "cpu-per-request-us"),
@@ -44,8 +44,8 @@ fn measure(summary: &Summary) -> Value {
     }
 }
 
-/// `test ping/bjoern/c64 ... bench:      14,238 ns/iter (+/- 224)`: time per request, and half its interval (0 where a
-/// single launch gives none).
+/// Formats `test ping/bjoern/c64 ... bench:      14,238 ns/iter (+/- 224)`: the time per request and half its confidence
+/// interval (0 for a single launch).
 pub(super) fn lines(run: &RunRecord) -> String {
     let mut text = String::new();
     for (id, figures) in believable(run) {
@@ -70,7 +70,7 @@ fn whole(ns: f64) -> String {
     units::grouped(ns.round() as u64)
 }
 
-/// Cases that may be ranked, with their figures. A server in trouble has no time per request.
+/// Returns the cases that may be ranked, with their figures. Cases with faults have no time per request.
 pub(super) fn believable(run: &RunRecord) -> impl Iterator<Item = (&str, Figures)> {
     run.cases
         .iter()

@@ -1,4 +1,4 @@
-//! CSV, one row a round.
+//! CSV export, one row per round.
 
 use super::{
     ExportError, Format,

@@ -1,4 +1,4 @@
-//! github-action-benchmark's `customSmallerIsBetter`: a list of figures of which less is better.
+//! github-action-benchmark's `customSmallerIsBetter` format: figures for which smaller is better.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ pub(super) fn render(run: &RunRecord) -> Result<Vec<u8>, ExportError> {
             figures_of_all.push(figure(&format!("{id} time per request"), "ns/request", time));
         }
         for (metric, unit) in METRICS {
-            // The tool compares by ratio, which a figure of 0 does not have.
+            // The tool compares by ratio, which is undefined for a figure of 0.
             if let Some(summary) = figures.metrics.get(metric).filter(|summary| summary.mean.point > 0.0) {
                 figures_of_all.push(figure(&format!("{id} {}", metric.title()), unit, summary));
             }

@@ -1,4 +1,4 @@
-//! `JUnit` XML: a case is a test, a gated regression is a failure with its figures.
+//! `JUnit` XML: each case is a test, each gated regression a failure with its figures.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(super) fn render(run: &RunRecord) -> Result<Vec<u8>, ExportError> {
             suite.add_test_case(test);
         }
     }
-    // A gate that fails for what was not measured must not be green here.
+    // A gate that fails because of missing measurements must fail here too.
     if comparison.gate && !comparison.missing.is_empty() {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
         status.set_type("missing").set_message(comparison.missing.join("; "));

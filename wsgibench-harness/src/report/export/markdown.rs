@@ -1,4 +1,4 @@
-//! Markdown for a pull-request comment or a job summary.
+//! Markdown for pull-request comments and job summaries.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use crate::{
     store::record::{RunRecord, ValidityLevel},
 };
 
-/// A comment on GitHub holds 65,536 characters; what does not fit is counted and left to the report.
+/// GitHub limits a comment to 65,536 characters; tables beyond that are counted and left to the report.
 const LONGEST: usize = 60_000;
 
 pub(super) fn render(run: &RunRecord) -> String {
@@ -51,7 +51,7 @@ pub(super) fn render(run: &RunRecord) -> String {
     text
 }
 
-/// What servers cost before they do anything.
+/// Formats the footprint of the servers.
 fn footprint(run: &RunRecord) -> Option<String> {
     use crate::report::footprint::{HEADS, of_run};
     let rows = of_run(run);
@@ -70,7 +70,7 @@ fn footprint(run: &RunRecord) -> Option<String> {
     Some(text)
 }
 
-/// What faults did, a table a scenario and parameter set.
+/// Formats the results of faults, one table per scenario and parameter set.
 fn faults(run: &RunRecord) -> Vec<String> {
     let mut tables: Vec<(String, String)> = Vec::new();
     for case in run.cases.iter().filter(|case| faults::has(case)) {
@@ -112,7 +112,7 @@ fn fault_row(table: &mut String, cells: [&str; 5]) {
     let _ = writeln!(table, "| {} |", cells.map(escape).join(" | "));
 }
 
-/// What long and uneven loads told beside a rate.
+/// Formats capacity, burst recovery, slow clients and memory growth.
 fn endurance(run: &RunRecord) -> Option<String> {
     let mut text = String::new();
     for case in &run.cases {
@@ -307,7 +307,7 @@ fn dash() -> String {
     "-".into()
 }
 
-/// Text that stays text: markup, table bars, mentions and line ends lose their meaning.
+/// Escapes text so that markup, table bars, mentions and line breaks have no effect.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! A run for other programs: spreadsheets, CI systems, benchmark trackers, papers.
+//! Exports of a run to spreadsheets, CI systems, benchmark trackers and pictures.
 
 mod bencher;
 mod csv;
@@ -18,24 +18,24 @@ pub(super) use table::harmless;
 
 use crate::store::{ignore_closed_pipe, record::RunRecord, write_output};
 
-/// A form in which a run can be written.
+/// An export format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// One row a round.
+    /// CSV, one row per round.
     Csv,
-    /// A workbook: summary, rounds, faults where there are any, environment.
+    /// Excel workbook: summary, rounds, faults (if any), environment.
     Xlsx,
-    /// `JUnit` XML: a case is a test, a gated regression a failure.
+    /// `JUnit` XML: each case is a test, each gated regression a failure.
     Junit,
-    /// Tables for a pull-request comment or a job summary.
+    /// Markdown tables for a pull-request comment or a job summary.
     Markdown,
     /// Bencher's metric format (JSON).
     Bencher,
-    /// Lines as libtest's benches print them.
+    /// libtest's bench output.
     BencherLines,
     /// github-action-benchmark's `customSmallerIsBetter` (JSON).
     Github,
-    /// The run itself.
+    /// The run record as JSON.
     Json,
     /// A folder of charts as SVG.
     Svg,
@@ -44,7 +44,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 10] = [
         Self::Csv,
         Self::Xlsx,
@@ -58,7 +58,7 @@ impl Format {
         Self::Png,
     ];
 
-    /// Its name on the command line.
+    /// Returns its name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -75,7 +75,8 @@ impl Format {
         }
     }
 
-    /// The cargo feature that provides it, and whether this build has that feature; `None` if every build provides the format.
+    /// Returns the cargo feature that provides it, and whether this build has that feature; `None` if every build provides
+    /// the format.
     fn feature(self) -> Option<(&'static str, bool)> {
         match self {
             Self::Xlsx => Some(("spreadsheet", cfg!(feature = "spreadsheet"))),
@@ -96,7 +97,7 @@ impl Format {
         }
     }
 
-    /// Whether it makes a folder of files.
+    /// Returns whether it writes a folder of files.
     #[must_use]
     pub fn is_folder(self) -> bool {
         matches!(self, Self::Svg | Self::Png)
@@ -127,13 +128,13 @@ impl FromStr for Format {
     }
 }
 
-/// Why nothing was exported.
+/// Why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// No such format.
+    /// The format is unknown.
     #[error("unknown format `{0}`; use one of {list}", list = names())]
     Unknown(String),
-    /// A format that is several files was asked for as one.
+    /// A format of several files was requested as a single one.
     #[error("{0} writes a folder of files; use `--export {0}=FOLDER`")]
     Folder(Format),
     /// The build lacks the cargo feature that the format needs.
@@ -141,7 +142,7 @@ pub enum ExportError {
         "format {format} needs the cargo feature `{feature}`, which this build lacks; build with `cargo bench --features wsgibench-harness/{feature}`, or `cargo install --features {feature}` for the command `wsgibench`"
     )]
     NotBuilt {
-        /// The format asked for.
+        /// The requested format.
         format: Format,
         /// Name of the cargo feature.
         feature: &'static str,
@@ -149,15 +150,15 @@ pub enum ExportError {
     /// A file could not be written.
     #[error("failed to write {path}: {source}")]
     Disk {
-        /// What was written.
+        /// Path of the file.
         path: std::path::PathBuf,
-        /// Why it was not.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The run could not be rendered.
+    /// Rendering failed.
     #[error("failed to render the run as {format}: {reason}")]
     Form {
-        /// Which.
+        /// The format.
         format: Format,
         /// The library's message.
         reason: String,
@@ -177,10 +178,10 @@ impl ExportError {
     }
 }
 
-/// The bytes of a format that is one file.
+/// Renders a single-file format as bytes.
 ///
 /// # Errors
-/// When the format is a folder, the build lacks its feature, or the library that makes it refuses.
+/// If the format is a folder, the build lacks its feature, or rendering fails.
 pub fn render(format: Format, run: &RunRecord) -> Result<Vec<u8>, ExportError> {
     format.check_built()?;
     match format {
@@ -202,10 +203,10 @@ pub fn render(format: Format, run: &RunRecord) -> Result<Vec<u8>, ExportError> {
     }
 }
 
-/// Writes a run as a file, or as a folder of files ([`Format::is_folder`]); `-` is standard output.
+/// Writes a run to a file, or to a folder of files ([`Format::is_folder`]); `-` is standard output.
 ///
 /// # Errors
-/// When the disk refuses, the build lacks the format's feature, or the library that makes the format does.
+/// If the build lacks the format's feature, or rendering or writing fails.
 pub fn write(format: Format, run: &RunRecord, path: &Path) -> Result<(), ExportError> {
     if format.is_folder() {
         if path == Path::new("-") {
@@ -251,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_reads_back_and_a_wrong_one_lists_them() {
+    fn names_round_trip_and_an_unknown_one_lists_them() {
         for format in Format::ALL {
             assert_eq!(format.name().parse::<Format>().unwrap(), format);
         }
@@ -261,7 +262,7 @@ mod tests {
 
     #[cfg(not(all(feature = "junit", feature = "spreadsheet", feature = "pictures")))]
     #[test]
-    fn a_format_of_an_absent_feature_names_it() {
+    fn format_without_its_feature_names_the_feature() {
         let absent = Format::ALL
             .into_iter()
             .filter_map(|format| Some((format, format.feature()?)));

@@ -1,4 +1,4 @@
-//! Charts as SVG and PNG, for a README or a paper.
+//! Charts as SVG and PNG files.
 
 mod axis;
 
@@ -16,22 +16,22 @@ use crate::{
     store::record::RunRecord,
 };
 
-/// Size of a picture, pixels.
+/// Size of a picture in pixels.
 const SIZE: (u32, u32) = (960, 540);
 
-/// PNG pixels for each of them: sharp on a dense screen and in print.
+/// Scale of PNG files, for dense screens and print.
 const DENSITY: f32 = 2.0;
 
-/// Longest name in a legend or under an axis, characters.
+/// Maximum characters of a name in a legend or under an axis.
 const NAME: usize = 24;
 
-/// Lines that mark a moment.
+/// Colour of lines that mark an event.
 const MARKED: RGBColor = RGBColor(90, 90, 90);
 
 type Plot<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
-/// All charts of a run, in order.
+/// Returns all charts of a run, in order.
 #[must_use]
 pub fn charts(run: &RunRecord) -> Vec<Chart> {
     let figures: Vec<Figures> = run.cases.iter().map(Figures::of).collect();
@@ -51,10 +51,10 @@ pub fn charts(run: &RunRecord) -> Vec<Chart> {
         .collect()
 }
 
-/// A chart as SVG.
+/// Draws a chart as SVG.
 ///
 /// # Errors
-/// When the drawing library refuses, with its words.
+/// If the drawing library fails, with its message.
 pub fn svg(chart: &Chart) -> Result<String, String> {
     let mut text = String::new();
     {
@@ -65,10 +65,10 @@ pub fn svg(chart: &Chart) -> Result<String, String> {
     Ok(text)
 }
 
-/// An SVG of ours as PNG, with a font that is built in: it looks the same on a machine without fonts.
+/// Renders one of these SVGs as PNG with the built-in font, so that the result does not depend on installed fonts.
 ///
 /// # Errors
-/// When the picture cannot be read or drawn.
+/// If the SVG cannot be parsed or rendered.
 pub fn png(svg: &str) -> Result<Vec<u8>, String> {
     let mut options = resvg::usvg::Options::default();
     let fonts = options.fontdb_mut();
@@ -90,7 +90,7 @@ fn draw(chart: &Chart, area: &DrawingArea<SVGBackend, Shift>) -> Drawn {
     area.fill(&WHITE)?;
     let (x, y) = scales(chart);
     let categorical = !chart.categories.is_empty();
-    // The legend stands beside the plot; the categories have no need of one, their axis names them.
+    // The legend is to the right of the plot. Category charts need none: their axis names the categories.
     let legend = !categorical || chart.kind == Kind::Stack;
     let (left, right) = area.split_horizontally(if legend { SIZE.0 - 210 } else { SIZE.0 - 20 });
     let mut plot = ChartBuilder::on(&left)
@@ -117,7 +117,7 @@ fn draw(chart: &Chart, area: &DrawingArea<SVGBackend, Shift>) -> Drawn {
     Ok(())
 }
 
-/// What is marked on the x axis: a line, and beside its head what happened there.
+/// Draws the events on the x axis: a vertical line with its label at the top.
 fn moments(chart: &Chart, plot: &Plot, root: &DrawingArea<SVGBackend, Shift>, (x, y): (&Scale, &Scale)) -> Drawn {
     let area = plot.plotting_area();
     let (columns, rows) = area.get_pixel_range();
@@ -172,7 +172,7 @@ fn place(point: &Point) -> usize {
     point.x as usize
 }
 
-/// Grid, ticks and titles: plotters' own ticks are neither decades nor percentiles.
+/// Draws grid, ticks and titles: the ticks of plotters support neither decades nor percentiles.
 fn grid(chart: &Chart, plot: &mut Plot, root: &DrawingArea<SVGBackend, Shift>, x: &Scale, y: &Scale) -> Drawn {
     let categorical = !chart.categories.is_empty();
     let mut mesh = plot.configure_mesh();
@@ -235,7 +235,7 @@ fn grid(chart: &Chart, plot: &mut Plot, root: &DrawingArea<SVGBackend, Shift>, x
     Ok(())
 }
 
-/// A figure on an axis: `50.00 ms` is `50 ms` there.
+/// Formats a tick label, without empty decimals: `50.00 ms` becomes `50 ms`.
 fn label(text: &str) -> String {
     let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
     let number = if number.contains('.') {
@@ -266,7 +266,7 @@ fn line(series: &Series, plot: &mut Plot, x: &Scale, y: &Scale) -> Drawn {
     }
     let path: Vec<_> = series.points.iter().map(|p| at(p, p.y)).collect();
     plot.draw_series([PathElement::new(path, color.stroke_width(2))])?;
-    // A curve of many points needs no marks but for what is suspect.
+    // In long lines, mark suspect points only.
     let few = series.points.len() <= 16;
     for point in series.points.iter().filter(|p| few || p.why.is_some()) {
         mark(point, at(point, point.y), series.color, plot)?;
@@ -287,7 +287,7 @@ fn dots(series: &Series, plot: &mut Plot, x: &Scale, y: &Scale) -> Drawn {
     Ok(())
 }
 
-/// Hollow where it is suspect; where colours come round again, the shape differs.
+/// Draws a marker: hollow if suspect, with another shape where the palette repeats.
 fn mark(point: &Point, at: (f64, f64), index: usize, plot: &mut Plot) -> Drawn {
     let color = color(index);
     let (inner, edge) = match point.why {
@@ -350,7 +350,7 @@ mod tests {
     use super::label;
 
     #[test]
-    fn ticks_have_no_empty_decimals() {
+    fn tick_labels_omit_empty_decimals() {
         for (text, short) in [
             ("50.00 ms", "50 ms"),
             ("0.000 req/s", "0 req/s"),

@@ -1,4 +1,4 @@
-//! One row a round: the spreadsheet that the studies were kept in.
+//! The table of rounds for spreadsheets, one row per round.
 
 use crate::{
     report::{display, faults, units::float},
@@ -15,7 +15,7 @@ pub(super) enum Cell {
 
 type Column = (&'static str, fn(&Row) -> Cell);
 
-/// What a row is made of.
+/// The source of a row.
 pub(super) struct Row<'a> {
     run: &'a RunRecord,
     case: &'a CaseRecord,
@@ -23,7 +23,7 @@ pub(super) struct Row<'a> {
     round: &'a RoundRecord,
 }
 
-/// The columns: name with unit, and where the value comes from.
+/// The columns: name with unit, and a function for the value.
 pub(super) const COLUMNS: &[Column] = &[
     ("run", |r| text(&r.run.id)),
     ("case", |r| text(&r.case.id)),
@@ -111,7 +111,7 @@ pub(super) const COLUMNS: &[Column] = &[
     }),
 ];
 
-/// One value a fault, in their order.
+/// Joins one value per fault, in their order.
 fn each_fault(row: &Row, value: fn(&FaultRecord) -> String) -> Cell {
     let values: Vec<String> = row.round.faults.iter().map(value).collect();
     if values.is_empty() {
@@ -121,7 +121,7 @@ fn each_fault(row: &Row, value: fn(&FaultRecord) -> String) -> Cell {
     }
 }
 
-/// What could not be done has no figure, least of all a 0.
+/// A fault that was not injected has no figure, not even 0.
 fn of_done(fault: &FaultRecord, text: String) -> String {
     if faults::done(fault) {
         text
@@ -130,7 +130,7 @@ fn of_done(fault: &FaultRecord, text: String) -> String {
     }
 }
 
-/// All rounds of a run, in order.
+/// Returns all rounds of a run, in order.
 pub(super) fn rows(run: &RunRecord) -> impl Iterator<Item = Row<'_>> {
     run.cases.iter().flat_map(move |case| {
         case.launches.iter().flat_map(move |launch| {
@@ -144,7 +144,7 @@ pub(super) fn rows(run: &RunRecord) -> impl Iterator<Item = Row<'_>> {
     })
 }
 
-/// A text that a spreadsheet takes for a formula is data here: it gets an apostrophe before it.
+/// Escapes a text that a spreadsheet would read as a formula with a leading apostrophe.
 pub(in crate::report) fn harmless(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         format!("'{text}")
@@ -161,12 +161,12 @@ fn number(value: u64) -> Cell {
     Cell::Number(float(value))
 }
 
-/// A figure that is 0 only where it was not measured.
+/// Returns a figure for which 0 means that it was not measured.
 fn measured(value: u64) -> Cell {
     if value == 0 { Cell::Nothing } else { number(value) }
 }
 
-/// CPU time of the server, absent where none was measured.
+/// Returns the CPU time of the server, if measured.
 fn cpu(row: &Row, seconds: f64) -> Cell {
     if row.round.server_cpu_seconds > 0.0 {
         Cell::Number(seconds)

@@ -1,4 +1,4 @@
-//! A workbook: summary, rounds, faults where there are any, environment.
+//! Excel workbook: summary, rounds, faults (if any), environment.
 
 mod faults;
 
@@ -14,7 +14,7 @@ use crate::{
     store::record::RunRecord,
 };
 
-/// What a cell can hold; a longer text is cut.
+/// Maximum characters of a cell; longer texts are cut.
 const LONGEST: usize = 32_767;
 
 pub(super) fn render(run: &RunRecord) -> Result<Vec<u8>, ExportError> {
@@ -23,7 +23,7 @@ pub(super) fn render(run: &RunRecord) -> Result<Vec<u8>, ExportError> {
 
 fn build(run: &RunRecord) -> Result<Vec<u8>, XlsxError> {
     let mut book = Workbook::new();
-    // The time of writing would make two workbooks of one run differ.
+    // A fixed creation time makes workbooks of the same run identical.
     let made = rust_xlsxwriter::ExcelDateTime::from_timestamp(run.started.as_second())?;
     book.set_properties(&rust_xlsxwriter::DocProperties::new().set_creation_datetime(&made));
     let bold = Style::new().set_bold();
@@ -128,7 +128,7 @@ fn head(sheet: &mut Worksheet, names: &[String], bold: &Style) -> Result<(), Xls
     Ok(())
 }
 
-/// Always a string, never a formula.
+/// Writes text as a string, never as a formula.
 fn put_text(sheet: &mut Worksheet, row: u32, column: u16, text: &str) -> Result<(), XlsxError> {
     if text.chars().count() > LONGEST {
         let cut: String = text.chars().take(LONGEST).collect();

@@ -1,4 +1,4 @@
-//! What a comparison says, row by row.
+//! The comparison section, row by row.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::{
     stats::Outcome,
 };
 
-/// A comparison as the page shows it.
+/// The comparison as shown in the report.
 #[derive(Serialize)]
 pub(super) struct Compared {
     against: String,
@@ -40,7 +40,7 @@ struct Difference {
     p: String,
     blocks: usize,
     notes: String,
-    /// Places on a strip from 0 to 100 whose middle is no change.
+    /// Positions on a strip from 0 to 100 whose middle means no change.
     strip: Option<Strip>,
 }
 

@@ -1,4 +1,4 @@
-//! Which server of the run keeps which rule, why not, and what is not timed for it.
+//! The conformance section: verdicts by server and rule, with reasons and excluded scenarios.
 
 use serde::Serialize;
 
@@ -8,10 +8,10 @@ use crate::{
     store::{ConformanceRecord, ServerConformance, conformance::RuleRecord, record::RunRecord},
 };
 
-/// The last examination, as far as it is about servers of this run.
+/// The last conformance run, restricted to servers of this run.
 #[derive(Debug, Serialize)]
 pub(super) struct Conformance {
-    /// When, and in which sandbox.
+    /// Time and sandbox of the conformance run.
     examined: String,
     interrupted: bool,
     legend: Vec<Legend>,
@@ -27,7 +27,7 @@ struct Legend {
     meaning: &'static str,
 }
 
-/// A verdict: a symbol and a word, so that no colour is needed to read it.
+/// A verdict as a symbol and a word, readable without colour.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Mark {
     symbol: char,
@@ -38,16 +38,16 @@ struct Mark {
 #[derive(Debug, Serialize)]
 struct Examined {
     name: String,
-    /// Of its place in this section.
+    /// HTML id within this section.
     anchor: String,
-    /// Of its description.
+    /// HTML id of the server's description.
     server: String,
-    /// How many rules have each verdict of the legend, in its order.
+    /// Number of rules per verdict, in the legend's order.
     counts: Vec<String>,
     barred: Vec<Barred>,
-    /// Why it has no findings, or not all.
+    /// Why findings are missing.
     trouble: Option<String>,
-    /// What differs between then and this run.
+    /// Differences between the examined server and this run's.
     differences: Vec<String>,
     departures: Vec<Departure>,
 }
@@ -79,14 +79,14 @@ struct Rule {
 
 #[derive(Debug, Serialize)]
 struct Cell {
-    /// `None` where the rule was not examined.
+    /// `None` if the rule was not examined.
     mark: Option<Mark>,
     why: String,
-    /// Where the reason stands in full.
+    /// HTML id of the full reason.
     target: Option<String>,
 }
 
-/// `None` where no server of the run was examined.
+/// Returns the section; `None` if no server of the run was examined.
 pub(super) fn of(record: &ConformanceRecord, run: &RunRecord) -> Option<Conformance> {
     let examined: Vec<(&ServerConformance, _)> = run
         .servers
@@ -102,7 +102,7 @@ pub(super) fn of(record: &ConformanceRecord, run: &RunRecord) -> Option<Conforma
     let seen: Vec<RuleOutcome> = RuleOutcome::ALL
         .into_iter()
         .filter(|verdict| {
-            // What nobody was judged need not be explained, but for the four that a reader looks for.
+            // Unused verdicts are left out of the legend, except for the four common ones.
             !matches!(verdict, RuleOutcome::Skipped | RuleOutcome::Unknown)
                 || examined.iter().any(|(server, _)| server.count(*verdict) > 0)
         })
@@ -196,7 +196,7 @@ fn anchor(server: &ServerConformance, finding: &Finding) -> String {
     format!("conformance-{}-{}", slug(&server.name), slug(&finding.rule))
 }
 
-/// Versions that were examined and are not those of the run.
+/// Returns examined versions that differ from those of the run.
 fn differences(then: &ServerConformance, now: &std::collections::BTreeMap<String, String>) -> Vec<String> {
     then.versions
         .iter()
@@ -207,7 +207,7 @@ fn differences(then: &ServerConformance, now: &std::collections::BTreeMap<String
         .collect()
 }
 
-/// The day of a time as it is written in the file; the text itself where it is none.
+/// Returns the day of a timestamp, or the text itself if it does not parse.
 fn day(started: &str) -> String {
     let at: Result<jiff::Timestamp, _> = started.parse();
     at.map_or_else(

@@ -1,17 +1,17 @@
-//! Charts in the short form that the page's script reads.
+//! Charts in the compact form read by the report's script.
 
 use serde_json::{Value, json};
 
 use crate::report::charts::{Chart, PALETTE, Point};
 
-/// All charts by id, and the palette.
+/// Returns all charts by id, and the palette.
 pub(super) fn of(charts: &[&Chart]) -> Value {
     let charts: serde_json::Map<String, Value> = charts.iter().map(|c| (c.id.clone(), chart(c))).collect();
     json!({"palette": PALETTE, "charts": charts})
 }
 
 fn chart(chart: &Chart) -> Value {
-    // The reason of a hollow point is the same for many points: it is written once and referred to by its index.
+    // Many points share the same reason: each is written once and referenced by index.
     let mut reasons: Vec<&str> = Vec::new();
     let series: Vec<Value> = chart
         .series
@@ -63,7 +63,7 @@ fn point(point: &Point, why: Option<usize>) -> Value {
     Value::Array(values)
 }
 
-/// Six significant figures: more than is shown, and a third of the bytes.
+/// Rounds to six significant figures: more than is displayed, at a third of the size.
 fn round(value: f64) -> Value {
     if value == 0.0 || !value.is_finite() {
         return json!(0);

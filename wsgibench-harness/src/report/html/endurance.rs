@@ -1,4 +1,4 @@
-//! What is told of a server beside its rate: capacity, bursts, slow clients, growth of memory; and what it costs before any load.
+//! Tables of capacity, burst recovery, slow clients, memory growth and footprint.
 
 use super::table::{Table, numeric_column, text_column};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     store::record::RunRecord,
 };
 
-/// Tables of a run, none of them empty.
+/// Returns the tables of a run; none is empty.
 pub(super) fn of(run: &RunRecord) -> Vec<Table> {
     [capacity(run), bursts(run), slow(run), growth(run)]
         .into_iter()
@@ -137,7 +137,7 @@ fn growth(run: &RunRecord) -> Table {
     }
 }
 
-/// What servers cost before they do anything.
+/// Returns the footprint table of the servers.
 pub(super) fn footprint(run: &RunRecord) -> Option<Table> {
     let mut heads = footprint::HEADS.map(numeric_column).to_vec();
     heads[0] = text_column(footprint::HEADS[0]);

@@ -1,4 +1,4 @@
-//! What was done to servers under load, and how they came through it. None of it is ranked.
+//! The section on injected faults and recovery. Cases with faults are not ranked.
 
 use serde::Serialize;
 
@@ -29,24 +29,24 @@ pub(super) struct Group {
     description: String,
     load: String,
     rows: Vec<Row>,
-    /// What the load felt.
+    /// Charts of responses and losses.
     pub(super) timeline: Vec<Chart>,
-    /// What the server did.
+    /// Charts of the server's resource usage.
     pub(super) meanwhile: Vec<Chart>,
-    /// Fault by fault and launch by launch.
+    /// Table of each fault in each launch.
     launches: Option<Table>,
     steps: Vec<CaseSteps>,
 }
 
-/// One fault at one server.
+/// The results of one fault for one server.
 #[derive(Debug, PartialEq, Serialize)]
 struct Row {
     case: String,
     server: String,
-    /// Where the server is described; empty where it is not.
+    /// HTML id of the server's description; empty without one.
     anchor: String,
     fault: String,
-    /// How it went, in words and as a class of the style sheet.
+    /// The outcome as text, and as a class of the style sheet.
     course: String,
     look: &'static str,
     why: String,
@@ -61,7 +61,7 @@ struct Row {
     reasons: String,
 }
 
-/// Ends of the ids of charts that tell answers and losses: in tenths, or in seconds where the record has no finer ones.
+/// Suffixes of the ids of response and loss charts: by tenths, or by seconds for records without finer counts.
 const FELT: [&str; 4] = ["-answers", "-losses", "-rate", "-errors-time"];
 
 pub(super) fn of(run: &RunRecord, figures: &[Figures]) -> Vec<Group> {
@@ -140,7 +140,7 @@ fn rows(run: &RunRecord, case: &CaseRecord, figures: &Figures) -> Vec<Row> {
                 course: course.into(),
                 look,
                 why: why.clone(),
-                // The reason stands there already, and nothing was measured that could be doubted.
+                // The reason is already shown, and there are no measurements to qualify.
                 level,
                 ..row(fault.action.name())
             })
@@ -155,7 +155,7 @@ fn rows(run: &RunRecord, case: &CaseRecord, figures: &Figures) -> Vec<Row> {
             Row {
                 course,
                 look,
-                // The badge has said so already.
+                // The badge already states it.
                 why: match fault.course() {
                     Course::NotDone => why.trim_start_matches("not done: ").to_owned(),
                     _ => why,
@@ -232,7 +232,7 @@ fn errors(figures: &Figures) -> String {
     kinds.chain(figures.sent_again()).collect::<Vec<_>>().join(", ")
 }
 
-/// A rate; one that is nothing needs no decimals.
+/// Formats a rate; zero has no decimals.
 fn rate(per_second: f64) -> String {
     if per_second > 0.0 {
         units::rate(per_second)

@@ -1,4 +1,4 @@
-//! Several runs beside each other, or the runs that a baseline keeps: each case over time.
+//! History of each case over several runs, or over the runs of a baseline.
 
 use std::collections::BTreeMap;
 
@@ -19,14 +19,14 @@ use crate::{
     },
 };
 
-/// A table: one row a case and metric, one column a run; and the same as charts.
+/// A table with one row per case and metric and one column per run, and the same as charts.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct History {
     anchor: String,
     title: String,
-    /// What was measured elsewhere or otherwise.
+    /// Differences in environment or settings.
     differences: Vec<String>,
-    /// The runs, the oldest first.
+    /// The runs, oldest first.
     runs: Vec<Heading>,
     pub(super) groups: Vec<Group>,
 }
@@ -51,7 +51,7 @@ struct Row {
     case: String,
     metric: &'static str,
     cells: Vec<Option<Cell>>,
-    /// From the first run that has it to the last.
+    /// Values from the first run with the case to the last.
     change: Option<String>,
 }
 
@@ -62,15 +62,15 @@ struct Cell {
     level: &'static str,
 }
 
-/// What one run says of its cases.
+/// The results of one run.
 struct Column {
     heading: Heading,
     cases: BTreeMap<String, BTreeMap<Metric, Figure>>,
-    /// Ids in order of declaration.
+    /// Case ids in order of declaration.
     order: Vec<String>,
 }
 
-/// A figure with what stands against it.
+/// A figure with its validity issues.
 struct Figure {
     estimate: Estimate,
     level: ValidityLevel,
@@ -80,14 +80,14 @@ struct Figure {
 /// A case of a group.
 struct Member<'a> {
     id: &'a str,
-    /// Index of its server's colour.
+    /// Index of its server, which selects its colour.
     color: usize,
     server: &'a str,
 }
 
 const METRICS: [Metric; 3] = [Metric::Throughput, Metric::P99, Metric::CpuPerRequest];
 
-/// Of runs in order of time; `None` of a single one.
+/// Returns the history of runs in chronological order; `None` for a single run.
 pub(super) fn of_runs(runs: &[&RunRecord]) -> Option<History> {
     if runs.len() < 2 {
         return None;
@@ -108,7 +108,7 @@ pub(super) fn of_runs(runs: &[&RunRecord]) -> Option<History> {
     ))
 }
 
-/// Of the runs of a baseline, and this one after them.
+/// Returns the history of a baseline's runs, followed by this one.
 pub(super) fn of_baseline(baseline: &Baseline, run: &RunRecord) -> Option<History> {
     let earlier: Vec<&BaselineRun> = baseline.runs.iter().filter(|kept| kept.run != run.id).collect();
     if earlier.is_empty() {
@@ -131,7 +131,7 @@ fn differs(id: &str, then: &Fingerprint, now: &Fingerprint) -> Option<String> {
 }
 
 fn of_run(run: &RunRecord) -> Column {
-    // A server in trouble has no speed that could have changed.
+    // Cases with faults have no comparable speed.
     let whole = || run.cases.iter().filter(|case| !faults::has(case));
     let cases = whole().map(|case| {
         let figures = Figures::of(case);
@@ -194,7 +194,7 @@ fn of_kept(kept: &BaselineRun) -> Column {
 }
 
 fn build(anchor: &str, title: String, differences: Vec<String>, columns: &[Column], last: &RunRecord) -> History {
-    // In the order of the newest run; what only older ones have comes after.
+    // Cases in the order of the newest run, then those of older runs only.
     let mut ids: Vec<&str> = Vec::new();
     for id in columns.iter().rev().flat_map(|column| &column.order) {
         if !ids.contains(&id.as_str()) {

@@ -1,11 +1,11 @@
-//! What a report cannot show, and why: said at its top, never drawn as if it were data.
+//! Notices on missing data, shown at the top of the report.
 
 use crate::store::record::{CaseOutcome, CaseRecord, RoundRecord, RunRecord};
 
-/// Most cases that are named in one sentence.
+/// Maximum number of cases named in one sentence.
 const NAMED: usize = 5;
 
-/// A sentence for each kind of gap.
+/// Returns one sentence per kind of gap.
 pub(super) fn of(run: &RunRecord) -> Vec<String> {
     let measured: Vec<&CaseRecord> = run
         .cases
@@ -72,7 +72,7 @@ mod tests {
     use super::list;
 
     #[test]
-    fn a_thousand_cases_are_not_all_named() {
+    fn long_lists_of_cases_are_shortened() {
         assert_eq!(list(&["a", "b"]), "a, b");
         assert_eq!(list(&["a"; 1_000]), "a, a, a, a, a and 995 more");
     }

@@ -1,5 +1,5 @@
-//! The report as one self-contained HTML file: style, script, charting library and figures are in it, and a policy in its
-//! head forbids it to ask the network for anything.
+//! The report as one self-contained HTML file with style, script, charting library and data. Its content security policy
+//! forbids network access.
 
 mod compared;
 mod conformance;
@@ -24,7 +24,7 @@ use ring::digest::{SHA256, digest};
 use crate::store::{BaselineRun, ConformanceRecord, record::RunRecord, write_output};
 
 const TEMPLATE: &str = include_str!("assets/index.html.jinja");
-/// What the page is made of, by the names that it includes them by.
+/// Templates by the names under which they are included.
 const PARTS: [(&str, &str); 4] = [
     ("macros", include_str!("assets/macros.html.jinja")),
     ("faults", include_str!("assets/faults.html.jinja")),
@@ -36,42 +36,42 @@ const SCRIPT: &str = include_str!("assets/report.js");
 /// Apache `ECharts` 5.5.1; see `assets/README.md`.
 const CHARTS: &str = include_str!("assets/echarts.min.js");
 
-/// Why there is no report.
+/// Why no report was written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// No run was given.
     #[error("there is no run to report on")]
     NoRun,
-    /// The template could not be filled: a defect of ours.
+    /// Rendering the template failed, which is a bug.
     #[error("the report could not be made: {0}")]
     Template(#[from] minijinja::Error),
-    /// The figures could not be written as JSON: a defect of ours.
+    /// Serializing the figures failed, which is a bug.
     #[error("the report's figures could not be written: {0}")]
     Figures(#[from] serde_json::Error),
-    /// The disk said no.
+    /// The report could not be written.
     #[error("{path}: {source}")]
     Disk {
-        /// The report.
+        /// Path of the report.
         path: std::path::PathBuf,
-        /// Why it was not written.
+        /// The cause.
         source: std::io::Error,
     },
 }
 
-/// What a report is made of.
+/// The contents of a report.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Page<'a> {
-    /// The runs, in any order: the one that started last is told in full, the others stand beside it.
+    /// The runs in any order: the latest is shown in full, the others in the history.
     pub runs: &'a [&'a RunRecord],
     /// A baseline whose history is shown.
     pub baseline: Option<Baseline<'a>>,
-    /// The last examination of servers; shown for those of the run.
+    /// The last conformance results; shown for servers of the run.
     pub conformance: Option<&'a ConformanceRecord>,
-    /// What could not be had of the runs; said at the top.
+    /// Notices on data that could not be loaded, shown at the top.
     pub missing: &'a [String],
 }
 
-/// A baseline: its name and what it keeps, the oldest first.
+/// A baseline: its name and its runs, oldest first.
 #[derive(Clone, Copy, Debug)]
 pub struct Baseline<'a> {
     /// Name.
@@ -83,7 +83,7 @@ pub struct Baseline<'a> {
 /// Writes a report.
 ///
 /// # Errors
-/// When there is no run, or the disk refuses.
+/// If there is no run, or the file cannot be written.
 pub fn write(page: &Page, path: &Path) -> Result<(), ReportError> {
     let html = render(page)?;
     write_output(path, html.as_bytes()).map_err(|source| ReportError::Disk {
@@ -92,10 +92,10 @@ pub fn write(page: &Page, path: &Path) -> Result<(), ReportError> {
     })
 }
 
-/// A report as a string.
+/// Renders a report as a string.
 ///
 /// # Errors
-/// When there is no run.
+/// If there is no run.
 pub fn render(page: &Page) -> Result<String, ReportError> {
     let mut ordered: Vec<&RunRecord> = page.runs.to_vec();
     ordered.sort_by_key(|run| run.started);
@@ -126,12 +126,12 @@ pub fn render(page: &Page) -> Result<String, ReportError> {
     })?)
 }
 
-/// What a content security policy calls a script by.
+/// Returns the hash that allows a script in a content security policy.
 fn hash(script: &str) -> String {
     format!("'sha256-{}'", STANDARD.encode(digest(&SHA256, script.as_bytes())))
 }
 
-/// JSON that may stand in a `<script>` element: nothing in it can end the element or begin a comment.
+/// Serializes JSON for a `<script>` element, escaped so that it cannot end the element or start a comment.
 fn for_script(json: &str) -> String {
     json.replace('<', "\\u003c")
         .replace('>', "\\u003e")

@@ -1,4 +1,4 @@
-//! The servers of a run: what they are, how they were started, within which limits.
+//! The servers of a run: version, command and resource limits.
 
 use serde::Serialize;
 
@@ -85,7 +85,7 @@ pub(super) fn server(record: &ServerRecord) -> Server {
     }
 }
 
-/// The Python that a server runs on, and whether it asked for one.
+/// Formats the Python version of a server, and the version that it requested.
 fn python(has: Option<&String>, asked: Option<&String>) -> String {
     match (has, asked) {
         (Some(has), Some(asked)) => format!("{has}, as asked for ({asked})"),
@@ -100,7 +100,7 @@ mod tests {
     use super::python;
 
     #[test]
-    fn the_python_is_told_with_what_was_asked_for() {
+    fn python_shows_actual_and_requested_version() {
         let (has, asked) = ("3.13.5".to_owned(), "3.13".to_owned());
         assert_eq!(python(Some(&has), Some(&asked)), "3.13.5, as asked for (3.13)");
         assert_eq!(python(Some(&has), None), "3.13.5");

@@ -1,4 +1,4 @@
-//! What a script's users did, step by step, and which checks failed with what came instead.
+//! The steps of a script, and failed checks with the responses that failed them.
 
 use serde::Serialize;
 
@@ -34,7 +34,7 @@ struct CheckRow {
     sample: String,
 }
 
-/// `None` where there is neither.
+/// Returns the section of a case; `None` without steps and failed checks.
 pub(super) fn of(figures: &Figures) -> Option<CaseSteps> {
     let steps: Vec<StepRow> = figures
         .steps

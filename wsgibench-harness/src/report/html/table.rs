@@ -1,40 +1,40 @@
-//! A plain table: what a section shows where every row has the same cells.
+//! A plain table, for sections with uniform rows.
 
 use serde::Serialize;
 
-/// A table whose first cell of a row says what the row is about.
+/// A table whose first column names the subject of the row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Table {
-    /// Unique within a page.
+    /// HTML id, unique within the page.
     pub(super) id: String,
-    /// What stands over it.
+    /// Its heading.
     pub(super) title: String,
-    /// What it says and how to read it.
+    /// Its contents and how to read them.
     pub(super) caption: String,
     pub(super) heads: Vec<Head>,
     pub(super) rows: Vec<Vec<String>>,
 }
 
-/// The head of a column.
+/// A column heading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Head {
     name: &'static str,
-    /// Its cells are figures, which stand at the right.
+    /// Whether its cells are figures, which are right-aligned.
     figures: bool,
 }
 
-/// A column of words.
+/// Creates a column of text.
 pub(super) const fn text_column(name: &'static str) -> Head {
     Head { name, figures: false }
 }
 
-/// A column of figures.
+/// Creates a column of figures.
 pub(super) const fn numeric_column(name: &'static str) -> Head {
     Head { name, figures: true }
 }
 
 impl Table {
-    /// `None` where it has no rows: an empty table says nothing.
+    /// Creates a table; `None` without rows.
     pub(super) fn filled(self) -> Option<Self> {
         (!self.rows.is_empty()).then_some(self)
     }

@@ -1,4 +1,4 @@
-//! What goes into the page, and what the sections on trouble are made of.
+//! Tests of the embedded data and of the sections on faults, conformance and endurance.
 
 #[path = "../../../tests/report_fixture/mod.rs"]
 mod fixture;
@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[test]
-fn no_text_ends_the_script_and_json_reads_back_the_same() {
+fn embedded_json_is_escaped_and_round_trips() {
     let text = "</script><!--\u{2028}& <b>";
     let json = serde_json::to_string(text).unwrap();
     let safe = for_script(&json);
@@ -19,7 +19,7 @@ fn no_text_ends_the_script_and_json_reads_back_the_same() {
 }
 
 #[test]
-fn what_is_embedded_cannot_end_its_element() {
+fn embedded_assets_cannot_end_their_element() {
     for script in [SCRIPT, CHARTS] {
         assert!(!script.contains("</script"));
     }
@@ -37,7 +37,7 @@ fn faults_as_they_are_shown() {
 }
 
 #[test]
-fn what_a_server_cannot_do_is_no_zero_whatever_kept_it() {
+fn faults_without_results_have_no_figures() {
     let mut run = fixture::faulty();
     run.cases
         .retain(|case| case.scenario == "reload" && case.server == "bjoern");
@@ -60,7 +60,7 @@ fn what_a_server_cannot_do_is_no_zero_whatever_kept_it() {
 }
 
 #[test]
-fn a_fault_of_a_later_version_is_told_by_its_name() {
+fn unknown_fault_is_shown_by_name() {
     let mut run = fixture::faulty();
     run.cases.retain(|case| case.server == "uwsgi");
     for round in run.cases[0].launches.iter_mut().flat_map(|launch| &mut launch.rounds) {
@@ -78,7 +78,7 @@ fn a_fault_of_a_later_version_is_told_by_its_name() {
         (Some("network cut"), Some("not recovered"))
     );
     assert_eq!(row["recovered"], "not watched for long enough to tell");
-    // Without counts in tenths the seconds stand in.
+    // Records without counts in tenths fall back to seconds.
     let charts = shown[0]["timeline"].as_array().unwrap();
     let ids: Vec<&str> = charts.iter().map(|chart| chart["id"].as_str().unwrap()).collect();
     assert!(
@@ -117,7 +117,7 @@ fn endurance_and_footprint_as_they_are_shown() {
 }
 
 #[test]
-fn sections_without_anything_to_say_are_not_there() {
+fn empty_sections_are_omitted() {
     let run = fixture::full();
     let page = render(&Page {
         runs: &[&run],

@@ -1,4 +1,4 @@
-//! What the template shows: texts that are ready to be read.
+//! The data of the template, with all texts formatted.
 
 use serde::Serialize;
 
@@ -43,7 +43,7 @@ pub(super) struct View {
     invalid: usize,
     unmeasured: usize,
     scenarios: Vec<Scenario>,
-    /// Cases in which something was done to the server.
+    /// Number of cases with faults.
     faulty: usize,
     faults: Vec<Group>,
     endurance: Vec<Table>,
@@ -53,7 +53,7 @@ pub(super) struct View {
     comparison: Option<Compared>,
     comparison_error: Option<String>,
     histories: Vec<History>,
-    /// What cannot be shown, and why.
+    /// Notices on missing data.
     missing: Vec<String>,
     facts: Vec<(String, String)>,
     notices: Vec<(String, String)>,
@@ -66,10 +66,10 @@ struct Scenario {
     description: String,
     rankings: Vec<Ranked>,
     charts: Vec<Chart>,
-    /// Charts that are about one parameter set, by it.
+    /// Charts of one parameter set, by parameter set.
     params: Vec<Param>,
     rows: Vec<CaseRow>,
-    /// Of cases that have any.
+    /// Steps of cases that have any.
     steps: Vec<CaseSteps>,
 }
 
@@ -94,7 +94,7 @@ struct Ranked {
 struct Place {
     rank: String,
     server: String,
-    /// Where the server is described; empty where it is not.
+    /// HTML id of the server's description; empty without one.
     anchor: String,
     case: String,
     level: &'static str,
@@ -102,7 +102,7 @@ struct Place {
     notes: String,
     figure: String,
     interval: Option<String>,
-    /// Ends of the bar and of its interval, percent of the widest.
+    /// Ends of the bar and of its interval, in percent of the widest.
     bar: f64,
     low: f64,
     high: f64,
@@ -176,7 +176,7 @@ impl View {
         }
     }
 
-    /// All charts of the page.
+    /// Returns all charts of the page.
     pub(super) fn charts(&self) -> Vec<&Chart> {
         let of_params = |s: &'_ Scenario| s.params.iter().map(|p| p.charts.len()).sum::<usize>();
         let mut charts = Vec::with_capacity(self.scenarios.iter().map(|s| s.charts.len() + of_params(s)).sum());
@@ -198,7 +198,7 @@ impl View {
 fn scenarios(run: &RunRecord, figures: &[Figures]) -> Vec<Scenario> {
     let rankings = rankings(run, figures);
     let mut scenarios: Vec<Scenario> = Vec::new();
-    // What is told of a server in trouble stands in a section of its own.
+    // Cases with faults have their own section.
     let whole = run.cases.iter().zip(figures);
     for (case, one) in whole.filter(|(case, _)| !crate::report::faults::has(case)) {
         if let Some(known) = scenarios.iter_mut().find(|s| s.name == case.scenario) {

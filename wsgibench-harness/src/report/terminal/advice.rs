@@ -1,4 +1,4 @@
-//! What a baseline of another day and a self-check say.
+//! Text of baseline advice and self-checks.
 
 use console::style;
 
@@ -83,7 +83,7 @@ pub(super) fn self_checked(check: &SelfCheck) -> String {
     text
 }
 
-/// How small a change of a metric a gate can see.
+/// Formats the minimum detectable change of a metric.
 fn sight(check: &MetricCheck) -> String {
     let title = check.metric.title();
     let margin = check.margin;
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_self_check_names_the_arms_that_differ_and_what_a_gate_sees() {
+    fn failed_self_check_names_differing_arms_and_detectable_changes() {
         let text = plain(&check());
         for part in [
             "self-check failed: ping/two/c1: identical arms differ by +1.30 % in server CPU per request",
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_of_false_alarms_is_told_only_where_gates_were_run() {
+    fn false_alarm_rate_is_shown_only_if_gates_ran() {
         let mut check = check();
         check.pairs[1].adjusted_p = 0.5;
         check.passed = true;

@@ -1,4 +1,4 @@
-//! The figures of one case, in criterion's words and layout.
+//! The figures of one case, in Criterion's layout.
 
 use console::style;
 
@@ -36,7 +36,7 @@ pub(super) fn render(case: &CaseRecord, figures: &Figures) -> String {
     for finding in &figures.findings {
         page.wrapped(display::level(finding.level), &finding.text);
     }
-    // The level without a finding would leave the reader alone with it.
+    // Without a finding, the level alone would not explain itself.
     if figures.level == ValidityLevel::Invalid && figures.findings.is_empty() && figures.rounds > 0 {
         page.wrapped("invalid", "no round of it can be believed");
     }
@@ -109,7 +109,7 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
     }
 }
 
-/// `[low estimate high]` in the unit of the formatter; the point alone where one launch gives no interval.
+/// Formats `[low estimate high]`, or the estimate alone if a single launch gives no interval.
 pub(super) fn bracket(summary: &Summary, format: fn(f64) -> String, scale: f64) -> String {
     let Estimate { point, interval, .. } = summary.mean;
     let point = style(format(point * scale)).bold();
@@ -152,7 +152,7 @@ fn latency(figures: &Figures) -> String {
     parts.join("   ")
 }
 
-/// The steps of a script, one a line, each with its own distribution: label, figures, what is said where there is room.
+/// Formats the steps of a script, one per line, each with its distribution and, where space allows, remarks.
 fn steps(figures: &Figures) -> Vec<(&'static str, String, String)> {
     let named: Vec<_> = figures
         .steps
@@ -197,7 +197,7 @@ fn steps(figures: &Figures) -> Vec<(&'static str, String, String)> {
         .collect()
 }
 
-/// All failures by kind, the most frequent first.
+/// Formats all failures by kind, most frequent first.
 pub(super) fn errors(figures: &Figures) -> String {
     let again = figures.sent_again().map(|text| format!("; {text}")).unwrap_or_default();
     let total = figures.error_count();
@@ -216,7 +216,7 @@ pub(super) fn errors(figures: &Figures) -> String {
     format!("{}{share}: {}{again}", units::grouped(total), kinds.join(", "))
 }
 
-/// Lines under a title.
+/// Builder of the lines under a title.
 #[derive(Default)]
 struct Page {
     text: String,

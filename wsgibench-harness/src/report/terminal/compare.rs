@@ -1,4 +1,4 @@
-//! What a comparison says, in criterion's words: change, interval, p, verdict.
+//! Text of a comparison in Criterion's format: change, confidence interval, p-value, verdict.
 
 use console::style;
 

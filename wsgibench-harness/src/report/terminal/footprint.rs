@@ -1,4 +1,4 @@
-//! The table of what servers cost before they do anything.
+//! The footprint table of the servers.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use console::style;

@@ -1,4 +1,4 @@
-//! What happened within the rounds, where the profile asks for figures by the interval.
+//! Tables of the intervals within rounds, if the profile requests them.
 
 use std::fmt::Write as _;
 
@@ -15,10 +15,10 @@ use crate::{
     store::record::RunRecord,
 };
 
-/// Rounds of a case that are told; a longer list is in the report.
+/// Maximum rounds shown per case; the report has the full list.
 const TOLD: usize = 2;
 
-/// A table for each case, one line an interval; nothing where the profile names no interval.
+/// Formats one table per case with one line per interval; empty if the profile requests none.
 pub(super) fn render(run: &RunRecord, figures: &[Figures]) -> String {
     let Some(every) = wanted(&run.profile) else {
         return String::new();

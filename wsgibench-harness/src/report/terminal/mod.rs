@@ -1,7 +1,7 @@
-//! The terminal: progress while a run goes on, figures in criterion's words when a case is done, a ranking at the end.
+//! Terminal output: progress during a run, figures in Criterion's format after each case, rankings at the end.
 //!
-//! Results go to standard output, progress and notices to standard error. Colours follow [`console`]'s switches, which
-//! know whether a terminal is there.
+//! Results go to standard output, progress and notices to standard error. Colours follow [`console`]'s settings, which
+//! detect terminals.
 
 mod advice;
 mod case;
@@ -24,24 +24,24 @@ use crate::{
 pub use text::WIDTH;
 pub(super) use text::{plain, wrapped};
 
-/// What is shown.
+/// Output options.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "four switches of the command line that do not depend on each other"
 )]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Figures go to standard output; `false` where another form has it to itself.
+    /// Whether figures go to standard output; `false` if another format uses it.
     pub results: bool,
-    /// No progress, and of the notices only what the figures need.
+    /// Whether to suppress progress and unrelated notices.
     pub quiet: bool,
-    /// Every launch and round gets a line.
+    /// Whether to print a line for each launch and round.
     pub verbose: bool,
-    /// A person watches: progress is drawn in place. Otherwise it is plain lines.
+    /// Whether standard error is a terminal: progress is then drawn in place, otherwise printed as plain lines.
     pub interactive: bool,
 }
 
-/// The listener for people.
+/// The terminal's progress receiver.
 pub struct Terminal {
     options: Options,
     progress: Progress,
@@ -49,7 +49,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Writes to standard output and standard error.
+    /// Creates a receiver on standard output and standard error.
     #[must_use]
     pub fn new(options: Options) -> Self {
         let progress = Progress::new(options, Box::new(std::io::stderr()));
@@ -60,7 +60,7 @@ impl Terminal {
         }
     }
 
-    /// Writes results to `out` and plain progress lines to `err`.
+    /// Creates a receiver that writes results to `out` and plain progress lines to `err`.
     #[must_use]
     pub fn to(options: Options, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl Terminal {
             return;
         }
         let out = &mut self.out;
-        // A reader that went away (`| head`) must not end a measurement.
+        // A closed reader (`| head`) must not end a measurement.
         self.progress.suspended(|| {
             let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         });
@@ -90,21 +90,21 @@ impl Listener for Terminal {
             Event::Finished { run } => self.print(&run_text(run)),
             Event::Advised { baseline, advised } => self.print(&advice::advised(baseline, advised)),
             Event::SelfChecked { check } => self.print(&advice::self_checked(check)),
-            // The comparison is part of the run when that is finished: `Compared` is for other listeners.
+            // A finished run includes its comparison: `Compared` is for other receivers.
             Event::Reported { path } => self.print(&format!("\nreport: {}\n", path.display())),
             _ => {}
         }
     }
 }
 
-/// The figures of one case, as lines of at most [`WIDTH`] columns.
+/// Formats the figures of one case in lines of at most [`WIDTH`] columns.
 #[must_use]
 pub fn case_text(case: &CaseRecord) -> String {
     case::render(case, &Figures::of(case))
 }
 
-/// What the whole run says: rankings, what could not be ranked, intervals where the profile asks for them, the comparison
-/// if there is one.
+/// Formats the results of the whole run: rankings, unranked cases, intervals if requested, and the comparison if there is
+/// one.
 #[must_use]
 pub fn run_text(run: &RunRecord) -> String {
     let figures: Vec<Figures> = run.cases.iter().map(Figures::of).collect();

@@ -1,7 +1,7 @@
-//! Progress: drawn in place for a person, plain lines for a log.
+//! Progress: drawn in place on a terminal, plain lines in a log.
 //!
-//! Nothing here has a thread or a clock of its own: it draws when an event comes (at most about five a second), so that
-//! a measurement is not disturbed by being watched.
+//! It uses no thread or timer and draws only on events (at most about five per second), so that it does not disturb
+//! measurements.
 
 use std::{io::Write, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     store::{arms::CANDIDATE, record::LaunchRecord},
 };
 
-/// Redraws a second.
+/// Redraws per second.
 const REDRAWS: u8 = 5;
 
 pub(super) struct Progress {
@@ -38,7 +38,7 @@ impl Bars {
         let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(REDRAWS));
         let plan = multi.add(ProgressBar::new(0));
         let now = multi.add(ProgressBar::new(0));
-        // The templates are constants that parse; a broken one would show in the tests.
+        // The templates are constants; tests cover that they parse.
         if let Ok(line) = ProgressStyle::with_template("{bar:30.cyan/blue} {pos}/{len} launches  {msg}") {
             plan.set_style(line.progress_chars("━╸─"));
         }
@@ -55,7 +55,7 @@ impl Progress {
         Self { options, err, bars }
     }
 
-    /// Does something while the bars are out of the way.
+    /// Runs a closure while the progress bars are hidden.
     pub(super) fn suspended(&self, work: impl FnOnce()) {
         match &self.bars {
             Some(bars) => bars.multi.suspend(work),
@@ -140,7 +140,7 @@ impl Progress {
                 self.say(&wrapped("  ", &text));
             }
             Event::LaunchDone { case, launch } => self.launch_done(case, launch),
-            // Where results go to standard output, it stands there.
+            // On standard output, results already show it.
             Event::Reported { path } if !self.options.results => {
                 self.say(&wrapped("report: ", &path.display().to_string()));
             }
@@ -165,7 +165,7 @@ impl Progress {
         let (Some(bars), Event::Live { case, .. }) = (&self.bars, event) else {
             return;
         };
-        // The figures are what is looked at: a long name gives way to them.
+        // Long names are shortened first, so that the figures stay visible.
         let figures = live_figures(event);
         let room = 78_usize.saturating_sub(console::measure_text_width(&figures)).max(12);
         bars.now.set_message(format!("{}{figures}", cut(case, room)));
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_live_line_says_what_happens_now() {
+    fn live_line_shows_the_current_activity() {
         let event = Event::Live {
             case: "ping/gunicorn/c64".into(),
             elapsed: Duration::from_millis(1_200),

@@ -1,4 +1,4 @@
-//! The ranked table of one scenario and parameter set.
+//! The ranking of one scenario and parameter set.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use console::style;
@@ -16,7 +16,7 @@ use crate::{
     store::record::{RunRecord, ValidityLevel},
 };
 
-/// Widest server name in a table.
+/// Maximum width of a server name in a table.
 const NAME: usize = 24;
 
 pub(super) fn render(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> String {
@@ -120,7 +120,7 @@ fn unranked(run: &RunRecord, figures: &[Figures], index: usize) -> String {
     wrapped(&label, &why)
 }
 
-/// Footnotes: `*` for remarks of the declaration, `?` for suspect figures.
+/// Returns footnotes: `*` for remarks of the declaration, `?` for suspect figures.
 #[derive(Default)]
 struct Notes {
     lines: Vec<String>,

@@ -1,14 +1,14 @@
-//! Lines that fit, from text that may hold anything.
+//! Sanitizing, shortening and wrapping of untrusted text.
 
 use console::measure_text_width;
 
-/// Columns of the widest line.
+/// Maximum columns of a line.
 pub const WIDTH: usize = 100;
 
-/// Column at which figures begin, as in criterion.
+/// Column at which figures begin, as in Criterion.
 pub(super) const INDENT: usize = 24;
 
-/// Text of a server, a log or a user on one line: control characters (and with them escape sequences) become spaces.
+/// Replaces control characters (and thereby escape sequences) in text of a server, log or user with spaces, on one line.
 pub(in crate::report) fn plain(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -17,7 +17,7 @@ pub(in crate::report) fn plain(text: &str) -> String {
         .to_owned()
 }
 
-/// Cut to `width` columns, with an ellipsis in place of the middle: both ends of an id say something.
+/// Cuts text to `width` columns with an ellipsis in the middle, since both ends of an id are informative.
 pub(super) fn cut(text: &str, width: usize) -> String {
     let text = plain(text);
     if measure_text_width(&text) <= width {
@@ -41,7 +41,7 @@ fn take_columns(chars: impl Iterator<Item = char>, columns: usize) -> String {
     taken
 }
 
-/// Text in lines of at most [`WIDTH`] columns: the first begins with `label`, the others are indented as far.
+/// Wraps text into lines of at most [`WIDTH`] columns: the first begins with `label`, the others are indented to match.
 pub(in crate::report) fn wrapped(label: &str, text: &str) -> String {
     let indent = measure_text_width(label);
     let room = WIDTH.saturating_sub(indent).max(20);
@@ -62,7 +62,7 @@ pub(in crate::report) fn wrapped(label: &str, text: &str) -> String {
                 lines.push(String::new());
                 continue;
             }
-            // A word longer than a line is broken, as there is no better place.
+            // Break a word that is longer than a line.
             let part = take_columns(word.chars(), room);
             word = word[part.len()..].to_owned();
             line.push_str(&part);
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_wider_than_the_page() {
+    fn lines_fit_the_page_width() {
         let long = "x".repeat(300);
         for text in [long.as_str(), "a b c", "", &"wörter und 漢字 ".repeat(30)] {
             for line in wrapped("  note: ", text).lines() {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn escape_sequences_of_a_server_do_not_reach_the_terminal() {
+    fn escape_sequences_are_removed() {
         assert!(!wrapped("", "\u{1b}[31mred\u{7}\r\n").contains(['\u{1b}', '\u{7}', '\r']));
         assert_eq!(cut("a\nb", 10), "a b");
     }

@@ -1,4 +1,4 @@
-//! Scales with ticks where people expect them: round numbers, decades, percentiles.
+//! Scales with ticks at round numbers, decades or percentiles.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::report::{
     units::float_len,
 };
 
-/// A mapping of values to the plot's own coordinate, logarithmic or not.
+/// A mapping of values to the plot's coordinates, linear or logarithmic.
 pub(super) struct Scale {
     log: bool,
     range: Range<f64>,
@@ -15,7 +15,7 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// Over all values; a linear scale begins at 0 where `from_zero` says so.
+    /// Creates a scale over all values; a linear scale starts at 0 if `from_zero` is set.
     pub(super) fn over(values: impl Iterator<Item = f64>, axis: &Axis, from_zero: bool) -> Self {
         let values: Vec<f64> = values.filter(|v| v.is_finite()).collect();
         let log = axis.log && values.iter().all(|v| *v > 0.0);
@@ -56,23 +56,23 @@ impl Scale {
         self.range.start
     }
 
-    /// Where a value lies.
+    /// Maps a value to its coordinate.
     pub(super) fn place(&self, value: f64) -> f64 {
         if self.log { value.log10() } else { value }
     }
 
-    /// The value that lies there.
+    /// Maps a coordinate to its value.
     pub(super) fn value(&self, place: f64) -> f64 {
         if self.log { 10_f64.powf(place) } else { place }
     }
 
-    /// Where ticks are.
+    /// Returns the tick values.
     pub(super) fn ticks(&self) -> Vec<f64> {
         self.ticks.clone()
     }
 }
 
-/// 1, 2 and 5 of each decade, or the decades alone where there are many.
+/// Returns 1, 2 and 5 of each decade, or only the decades if there are many.
 fn decades(range: &Range<f64>) -> Vec<f64> {
     let multiples: &[f64] = if range.end - range.start > 3.5 {
         &[1.0]
@@ -88,7 +88,7 @@ fn decades(range: &Range<f64>) -> Vec<f64> {
     ticks
 }
 
-/// About six steps of 1, 2 or 5 times a power of ten.
+/// Returns about six steps of 1, 2 or 5 times a power of ten.
 fn round_steps(range: &Range<f64>) -> Vec<f64> {
     let rough = (range.end - range.start) / 6.0;
     let power = 10_f64.powf(rough.log10().floor());

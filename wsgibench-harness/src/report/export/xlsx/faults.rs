@@ -1,4 +1,4 @@
-//! The sheet of faults: one row a fault and launch, and one for each server that could not be put to it.
+//! The sheet of faults: one row per fault and launch, and one per server without results.
 
 use rust_xlsxwriter::{Format as Style, Worksheet, XlsxError};
 
@@ -8,7 +8,7 @@ use crate::{
     store::record::{CaseRecord, FaultRecord, LaunchRecord, RunRecord},
 };
 
-/// A value; `Nothing` where there is none, which is not a zero.
+/// A value; `Nothing` is an empty cell, which differs from zero.
 enum Cell {
     Text(String),
     Number(f64),
@@ -17,7 +17,7 @@ enum Cell {
 
 type Column = (&'static str, fn(&LaunchRecord, &FaultRecord) -> Cell);
 
-/// What a row has beside its case.
+/// The columns after those of the case.
 const COLUMNS: &[Column] = &[
     ("launch", |l, _| Cell::Number(f64::from(l.index))),
     ("arm", |l, _| Cell::Text(l.arm.clone())),
