@@ -131,7 +131,7 @@ fn a_run_is_exported_to_a_file_or_printed() {
             .contains("gunicorn")
     );
     let (status, _, error) = output(wsgibench(folder.path()).args(["export", "pdf", "r1", "x"]));
-    assert!(status == 2 && error.contains("choose from csv"), "{error}");
+    assert!(status == 2 && error.contains("use one of csv"), "{error}");
     let (status, _, error) = output(wsgibench(folder.path()).args(["export", "csv", "r2", "x"]));
     assert!(status == 2 && error.contains("there is no run `r2`"), "{error}");
 }
