@@ -303,8 +303,14 @@ fn two_checkouts() {
     let ended = built.run(&["--bench", "--quick", "--sandbox", "process"], &called_in);
     let missing = called.root().join("app").display().to_string();
     // Messages are wrapped, and where depends on the length of the path.
-    let text = (ended.err + &ended.out).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(text.contains("from the same files") && text.contains(&missing), "{text}");
+    let text = (ended.err + &ended.out)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(
+        text.contains("from the same files") && text.contains(&missing),
+        "{text}"
+    );
     called.write("benches/against.rs", "fn main() { changed() }");
     let ended = built.run(&["--bench", "--list"], &called_in);
     assert_eq!(ended.status, Some(2));
