@@ -194,7 +194,7 @@ impl Sandbox {
         }
     }
 
-    /// Prepares servers, [`PREPARED_AT_ONCE`] of them at a time. The results have the order of `specs`; they end before the first server for
+    /// Prepares servers, three at a time. The results have the order of `specs`; they end before the first server for
     /// which `begin`, called as its turn comes, returns `false`.
     pub async fn prepare_all(
         &self,
