@@ -42,14 +42,14 @@ impl Comparison {
     pub fn steadiness(&self) -> Option<String> {
         let disturbance = self.disturbance?;
         let verdict = if disturbance.invalid {
-            "; that is too many to rely on this machine"
+            "; this machine is too unstable to rely on"
         } else {
             ""
         };
         Some(match disturbance.repeated {
             0 => format!("The reference load was steady in all {} blocks.", disturbance.blocks),
             repeated => format!(
-                "{repeated} of {} blocks were disturbed (the reference load changed its speed) and repeated{verdict}.",
+                "{repeated} of {} blocks were disturbed (the reference load changed speed) and repeated{verdict}.",
                 disturbance.blocks
             ),
         })

@@ -61,7 +61,7 @@ pub fn terminal(record: &ConformanceRecord) -> String {
 /// Formats a Markdown document: the table, then the deviations of each server.
 #[must_use]
 pub fn markdown(record: &ConformanceRecord) -> String {
-    let mut text = String::from("| rule | what is asked |");
+    let mut text = String::from("| rule | requirement |");
     for server in &record.servers {
         let _ = write!(text, " {} |", escape(&server.name));
     }

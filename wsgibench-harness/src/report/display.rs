@@ -29,7 +29,7 @@ pub fn level(level: ValidityLevel) -> &'static str {
 pub fn unmeasured(outcome: &CaseOutcome) -> Option<String> {
     match outcome {
         CaseOutcome::Measured => None,
-        CaseOutcome::Planned => Some("not run: the run ended before".into()),
+        CaseOutcome::Planned => Some("not run: the run ended earlier".into()),
         CaseOutcome::Failed(why) => Some(format!("failed: {why}")),
         CaseOutcome::NotAvailable(why) => Some(format!("not available here: {why}")),
         CaseOutcome::Unsupported(why) => Some(format!("unsupported: {why}")),

@@ -39,7 +39,7 @@ impl Capacity {
     #[must_use]
     pub fn line(&self) -> String {
         format!(
-            "{} req/s, searched for at each launch; the rates are shares of it",
+            "{} req/s, measured at each launch; load rates are shares of it",
             self.per_second.text(units::rate)
         )
     }
@@ -96,8 +96,8 @@ impl BurstFigures {
     #[must_use]
     pub fn line(&self) -> String {
         let when = match self.seconds {
-            None => format!("p99 is not as before: {}", self.recovered_text()),
-            Some(_) => format!("p99 is as before after {}", self.recovered_text()),
+            None => format!("p99 did not recover: {}", self.recovered_text()),
+            Some(_) => format!("p99 recovered after {}", self.recovered_text()),
         };
         format!(
             "{when}; usual p99 {}, worst {}, {} errors",
@@ -122,9 +122,9 @@ pub fn background_clients(case: &CaseRecord) -> &[SlowRecord] {
 pub fn slow_clients_line(slow: &SlowRecord) -> String {
     let mut text = format!("{}: {} connected", slow.name, slow.there);
     for (count, what) in [
-        (slow.finished, "came to their end"),
-        (slow.sent_away, "were sent away"),
-        (slow.not_let_in, "attempts were not let in"),
+        (slow.finished, "completed"),
+        (slow.sent_away, "were disconnected"),
+        (slow.not_let_in, "attempts were rejected"),
     ] {
         if count > 0 {
             let _ = write!(text, ", {} {what}", units::grouped(count));
@@ -176,7 +176,7 @@ impl Growth {
         if self.slope.grows() {
             "memory grows"
         } else {
-            "no growth of memory to be told"
+            "no significant memory growth"
         }
     }
 
@@ -223,7 +223,7 @@ mod tests {
         );
         assert!(text.ends_with("] over 90 s"), "{text}");
         growth.slope.low = -524_288.0; // a second
-        assert!(growth.line().starts_with("no growth of memory to be told: 1.0"));
+        assert!(growth.line().starts_with("no significant memory growth: 1.0"));
         assert!(growth.line().contains("[-30.0 MiB "), "{}", growth.line());
     }
 
@@ -240,13 +240,13 @@ mod tests {
         };
         assert_eq!(
             figures.line(),
-            "p99 is as before after 2.0 s (1.0 s to 3.0 s); usual p99 2.000 ms, worst 4.000 s, 0 errors"
+            "p99 recovered after 2.0 s (1.0 s to 3.0 s); usual p99 2.000 ms, worst 4.000 s, 0 errors"
         );
         (figures.recovered, figures.seconds, figures.watched) = (0, None, 9.0);
         assert!(
             figures
                 .line()
-                .starts_with("p99 is not as before: not within 9.0 s; usual")
+                .starts_with("p99 did not recover: not within 9.0 s; usual")
         );
     }
 }

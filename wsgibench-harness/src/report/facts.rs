@@ -21,14 +21,14 @@ pub fn of_run(run: &RunRecord) -> Vec<(String, String)> {
         match run.finished {
             Some(at) if run.interrupted => format!("{at} (interrupted)"),
             Some(at) => at.to_string(),
-            None => "no: it was killed, or still runs".into(),
+            None => "no: it was killed or is still running".into(),
         },
     );
     fact("profile", format!("{}: {}", run.profile.name, run.profile.description));
     fact(
         "effort",
         format!(
-            "{} launches a case, warm-up {:?}, {} rounds of {:?}",
+            "{} launches per case, warm-up {:?}, {} rounds of {:?}",
             run.profile.launches, run.profile.warm_up_time, run.profile.rounds, run.profile.measurement_time
         ),
     );
@@ -41,20 +41,20 @@ pub fn of_run(run: &RunRecord) -> Vec<(String, String)> {
         format!("{} ({})", environment.sandbox, environment.sandbox_reason),
     );
     fact("container engine", environment.engine.clone().unwrap_or_default());
-    fact("path of the load", environment.path.clone());
+    fact("load path", environment.path.clone());
     fact("operating system", environment.os.clone());
     fact("kernel", environment.kernel.clone());
     fact("CPU", format!("{} x {}", environment.cpu_count, environment.cpu_model));
-    fact("CPUs of the servers", cpus(&environment.server_cpus));
-    fact("CPUs of the load engine", cpus(&environment.load_cpus));
+    fact("server CPUs", cpus(&environment.server_cpus));
+    fact("load engine CPUs", cpus(&environment.load_cpus));
     fact("frequency governor", environment.governor.clone().unwrap_or_default());
     if environment.memory_bytes > 0 {
         fact("memory", units::bytes(units::float(environment.memory_bytes)));
     }
     fact("cgroup", environment.cgroup.clone());
     let ceilings = [
-        ("ceiling of the load engine", run.ceiling),
-        ("ceiling of scripted users", run.script_ceiling),
+        ("load engine ceiling", run.ceiling),
+        ("scripted user ceiling", run.script_ceiling),
     ];
     for (name, ceiling) in ceilings {
         let Some(ceiling) = ceiling else { continue };

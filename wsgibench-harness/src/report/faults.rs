@@ -156,7 +156,7 @@ impl FaultFigures {
         }
         let mut text = range::recovered(self.seconds, (self.recovered, self.done(), "launches"), self.watched);
         if self.ended > 0 {
-            text.push_str(": the server ended");
+            text.push_str(": the server exited");
         }
         text
     }
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(dead.course(), Course::Ended);
         assert!(
             dead.line()
-                .contains("1,234 lost, recovered: not within 8.0 s: the server ended")
+                .contains("1,234 lost, recovered: not within 8.0 s: the server exited")
         );
         assert_eq!(one(&[]), None);
     }

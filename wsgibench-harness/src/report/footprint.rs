@@ -133,7 +133,7 @@ impl Footprint {
 /// The column headings of [`Footprint::cells`].
 pub const HEADS: [&str; 5] = [
     "server",
-    "first answer after",
+    "time to first response",
     "memory at rest",
     "a connection",
     "image",

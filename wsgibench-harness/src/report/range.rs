@@ -64,7 +64,7 @@ pub(super) fn recovered(back: Option<LaunchRange>, (count, of, what): (usize, us
     let never = if watched > 0.0 {
         format!("not within {}", seconds(watched))
     } else {
-        "not watched for long enough to tell".to_owned()
+        "not observed for long enough".to_owned()
     };
     match back {
         Some(back) if count == of => back.text(seconds),
@@ -95,9 +95,6 @@ mod tests {
             "0.5 s (0.2 s to 0.8 s) in 2 of 3 launches, else not within 8.0 s"
         );
         assert_eq!(recovered(None, (0, 1, "launches"), 8.0), "not within 8.0 s");
-        assert_eq!(
-            recovered(None, (0, 1, "launches"), 0.0),
-            "not watched for long enough to tell"
-        );
+        assert_eq!(recovered(None, (0, 1, "launches"), 0.0), "not observed for long enough");
     }
 }

@@ -74,10 +74,7 @@ pub(crate) fn whatever_a_run_left_the_page_opens_without_an_error() {
         if name == "without-histograms" {
             let text = page.eval("return document.body.innerText");
             let text = text.as_str().unwrap();
-            assert!(
-                text.contains("Rounds without their histogram: ping/bjoern/c16"),
-                "{name}"
-            );
+            assert!(text.contains("Rounds without histogram: ping/bjoern/c16"), "{name}");
             assert!(text.contains("Rounds without figures by the second"), "{name}");
         }
         if name == "one" {

@@ -84,7 +84,7 @@ pub(crate) fn faults_are_those_of_the_record_and_never_ranked() {
         assert_eq!(row["usual"], figures.usual.unwrap().text(units::rate), "{}", case.id);
     }
     assert_eq!(seen, 5);
-    assert_eq!(shown["worker_killed/bjoern/c16"]["course"], "the server ended");
+    assert_eq!(shown["worker_killed/bjoern/c16"]["course"], "the server exited");
     assert_eq!(shown["worker_killed/uwsgi/c16"]["course"], "recovered in 2 of 3");
     page.eval(DRAW_ALL);
     page.quiet();
@@ -233,7 +233,7 @@ pub(crate) fn endurance_and_footprint_are_those_of_the_record() {
     let rows = cells("memory-growth");
     assert_eq!(
         (rows[0][1].as_str(), rows[1][1].as_str()),
-        (Some("memory grows"), Some("no growth of memory to be told"))
+        (Some("memory grows"), Some("no significant memory growth"))
     );
     let slope = case("soak").launches[0].rounds[1].memory_growth.unwrap();
     assert_eq!(rows[1][2], Growth::a_minute(slope.per_second));

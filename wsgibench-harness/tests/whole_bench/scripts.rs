@@ -62,7 +62,7 @@ pub(crate) fn terminal_and_page() {
     if cfg!(feature = "html") {
         let page = std::fs::read_to_string(bench.0.path().join("wsgibench/report/index.html")).unwrap();
         assert!(page.contains("steps of the script and failed checks") && page.contains("200 OK: OK"));
-        assert!(page.contains("ceiling of scripted users"));
+        assert!(page.contains("scripted user ceiling"));
     }
 }
 

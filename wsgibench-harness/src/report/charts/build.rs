@@ -164,7 +164,7 @@ fn number(case: &CaseRecord) -> Option<f64> {
 pub(super) fn lower_bound(quantile: Quantile) -> Option<String> {
     quantile
         .at_least
-        .then(|| "at least this: some requests were not answered before the round ended".to_owned())
+        .then(|| "lower bound: some requests were unanswered when the round ended".to_owned())
 }
 
 /// Draws a metric against the parameter: lines for a number with at least two values, dots with intervals otherwise.
@@ -199,7 +199,7 @@ fn against(items: &[Item], measure: &Measure, scenario: &str) -> Option<Chart> {
         return Some(Chart {
             id: format!("{}-{}", slug(scenario), measure.id),
             title: format!("{} by {x}", measure.title),
-            about: "One line a server; the band is the 95 % interval over launches.".into(),
+            about: "One line per server; the band is the 95 % confidence interval over launches.".into(),
             param: None,
             kind: Kind::Lines,
             x: Axis::new(x, Quantity::Count).log(distinct[0] > 0.0 && wide(distinct.iter().copied())),
@@ -221,7 +221,7 @@ fn against(items: &[Item], measure: &Measure, scenario: &str) -> Option<Chart> {
     Some(Chart {
         id: format!("{}-{}", slug(scenario), measure.id),
         title: measure.title.to_owned(),
-        about: "The estimate of each server and its 95 % interval over launches, sorted.".into(),
+        about: "Estimate and 95 % confidence interval over launches of each server, sorted.".into(),
         param: None,
         kind: Kind::Intervals,
         x: Axis::new("case", Quantity::Count),
@@ -286,8 +286,8 @@ fn launches(items: &[Item], scenario: &str) -> Option<Chart> {
     let log = wide(dots.values().flat_map(|s| s.points.iter().map(|p| p.y)));
     Some(Chart {
         id: format!("{}-launches", slug(scenario)),
-        title: "Spread of launches".into(),
-        about: "Every dot is one launch (the median of its rounds): a launch is the unit of replication.".into(),
+        title: "Results by launch".into(),
+        about: "Each dot is one launch (the median of its rounds), the unit of replication.".into(),
         param: None,
         kind: Kind::Dots,
         x: Axis::new("case", Quantity::Count),
@@ -322,7 +322,7 @@ fn errors(items: &[Item], scenario: &str) -> Option<Chart> {
     Some(Chart {
         id: format!("{}-errors", slug(scenario)),
         title: "Errors by kind".into(),
-        about: "Share of the requests that failed or timed out; servers without an error are not shown.".into(),
+        about: "Share of the requests that failed or timed out; servers without errors are not shown.".into(),
         param: None,
         kind: Kind::Stack,
         x: Axis::new("case", Quantity::Count),

@@ -60,7 +60,7 @@ struct Measure {
 const MEASURES: &[Measure] = &[
     Measure {
         id: "rate",
-        title: "Answers over time",
+        title: "Responses over time",
         axis: "requests per second",
         quantity: Quantity::Rate,
         value: |i| i.rate().map(|rate| (rate, i.seconds)),
@@ -143,14 +143,14 @@ fn chart(
     }
     let log = wide(values());
     let length = if step == 1 {
-        "Second by second of a round".to_owned()
+        "Seconds of a round".to_owned()
     } else {
-        format!("Intervals of {step} s of a round, each at its start")
+        format!("Intervals of {step} s of a round, plotted at their start")
     };
     Some(Chart {
         id: format!("{}-{}-{}", slug(scenario), slug(param), measure.id),
         title: format!("{}, {param}", measure.title),
-        about: format!("{length}; the mean over all rounds."),
+        about: format!("{length}; mean over all rounds."),
         param: Some(param.to_owned()),
         kind: Kind::Lines,
         x: Axis::new("time into the round", Quantity::Seconds),

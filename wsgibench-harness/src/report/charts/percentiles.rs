@@ -48,9 +48,8 @@ fn chart(items: &[&Item], scenario: &str, param: &str) -> Option<Chart> {
     Some(Chart {
         id: format!("{}-{}-percentiles", slug(scenario), slug(param)),
         title: format!("Percentiles of latency, {param}"),
-        about:
-            "All rounds of all launches together. A hollow point is a lower bound: requests still unanswered are in it."
-                .into(),
+        about: "All rounds of all launches together. A hollow point is a lower bound: it includes unanswered requests."
+            .into(),
         param: Some(param.to_owned()),
         kind: Kind::Lines,
         x: Axis::new("percentile", Quantity::Percentile).log(true),

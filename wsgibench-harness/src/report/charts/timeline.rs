@@ -113,7 +113,7 @@ fn timeline(items: &[&Item], scenario: &str, param: &str) -> Vec<Chart> {
         id: format!("{}-{}-{id}", slug(scenario), slug(param)),
         title: format!("{title}, {param}"),
         about: format!(
-            "Pieces of {} of a round, each at its start; the mean over launches.",
+            "Intervals of {} of a round, plotted at their start; mean over launches.",
             range::seconds(float_len(width) / 10.0)
         ),
         param: Some(param.to_owned()),
@@ -128,8 +128,8 @@ fn timeline(items: &[&Item], scenario: &str, param: &str) -> Vec<Chart> {
     if !answers.is_empty() {
         charts.push(chart(
             "answers",
-            "Answers around the fault",
-            "requests answered per second",
+            "Responses around the fault",
+            "responses per second",
             answers,
         ));
     }

@@ -34,7 +34,7 @@ pub(super) fn render(run: &RunRecord) -> String {
     blocks.extend(endurance(run));
     blocks.extend(footprint(run));
     if figures.iter().all(|f| !f.ranked()) {
-        blocks.push("Nothing was measured that can be believed.\n\n".into());
+        blocks.push("No valid measurements.\n\n".into());
     }
     blocks.push(footer(run));
     let mut left_out = 0;
@@ -46,7 +46,7 @@ pub(super) fn render(run: &RunRecord) -> String {
         }
     }
     if left_out > 0 {
-        let _ = writeln!(text, "_{left_out} more tables do not fit here; the report has them._");
+        let _ = writeln!(text, "_{left_out} more tables are omitted for length; see the report._");
     }
     text
 }
@@ -86,7 +86,7 @@ fn faults(run: &RunRecord) -> Vec<String> {
         let found = faults::of_case(case);
         if found.is_empty() {
             let actions: Vec<String> = case.load.faults.iter().map(|fault| fault.action.name()).collect();
-            let why = display::unmeasured(&case.outcome).unwrap_or_else(|| "no finished round".to_owned());
+            let why = display::unmeasured(&case.outcome).unwrap_or_else(|| "no completed round".to_owned());
             fault_row(
                 &mut tables[place].1,
                 [&case.server, &actions.join("; "), "-", &why, "0"],

@@ -79,8 +79,9 @@ pub fn png(svg: &str) -> Result<Vec<u8>, String> {
         .size()
         .to_int_size()
         .scale_by(DENSITY)
-        .ok_or("a picture of no size")?;
-    let mut pixels = resvg::tiny_skia::Pixmap::new(size.width(), size.height()).ok_or("no memory for the picture")?;
+        .ok_or("the picture has no size")?;
+    let mut pixels =
+        resvg::tiny_skia::Pixmap::new(size.width(), size.height()).ok_or("not enough memory for the picture")?;
     let scale = resvg::tiny_skia::Transform::from_scale(DENSITY, DENSITY);
     resvg::render(&tree, scale, &mut pixels.as_mut());
     pixels.encode_png().map_err(|e| e.to_string())

@@ -234,11 +234,13 @@ fn mark(verdict: RuleOutcome) -> Mark {
 
 fn meaning(verdict: RuleOutcome) -> &'static str {
     match verdict {
-        RuleOutcome::Pass => "as the specification says",
-        RuleOutcome::Tolerated => "departs from its letter, or is poorer than it could be; nobody is misled",
-        RuleOutcome::Refused => "the server says that it cannot do this: allowed, and what needs it is unsupported",
-        RuleOutcome::Fail => "a client, or a proxy in front, is misled, kept waiting, or loses data",
-        RuleOutcome::Skipped => "the application does not tell what it was given",
-        RuleOutcome::Unknown => "judged by a later version, in a word that this one does not know",
+        RuleOutcome::Pass => "conforms to the specification",
+        RuleOutcome::Tolerated => "deviates from the wording or is suboptimal, but misleads nobody",
+        RuleOutcome::Refused => {
+            "the server reports it as unsupported, which is allowed; loads that need it are not timed"
+        }
+        RuleOutcome::Fail => "a client or proxy is misled, left waiting, or loses data",
+        RuleOutcome::Skipped => "the application does not report its input",
+        RuleOutcome::Unknown => "a verdict of a later version, unknown to this one",
     }
 }

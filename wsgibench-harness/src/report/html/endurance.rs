@@ -30,8 +30,7 @@ fn capacity(run: &RunRecord) -> Table {
     Table {
         id: "capacity".into(),
         title: "Capacity".into(),
-        caption: "Requests per second that each server was found to bear at each of its launches; the rates of these cases are \
-                  shares of it."
+        caption: "Requests per second that each server sustained at each of its launches; the load rates of these cases are shares of it."
             .into(),
         heads: vec![
             text_column("case"),
@@ -58,12 +57,11 @@ fn bursts(run: &RunRecord) -> Table {
     Table {
         id: "bursts".into(),
         title: "Bursts".into(),
-        caption: "How long after a burst the 99th percentile was as before, to the second. Medians over rounds, with the least and \
-                  the most where they differ."
+        caption: "Time after a burst until the 99th percentile recovered, to the second. Medians over rounds, with minimum and maximum where they differ."
             .into(),
         heads: vec![
             text_column("case"),
-            numeric_column("p99 as before after"),
+            numeric_column("p99 recovered after"),
             numeric_column("usual p99"),
             numeric_column("worst p99"),
             numeric_column("errors"),
@@ -84,17 +82,15 @@ fn slow(run: &RunRecord) -> Table {
     Table {
         id: "slow-clients".into(),
         title: "Slow clients".into(),
-        caption: "How those fared who were slow beside the load, up to the end of the last round. The figures of the load are the \
-                  others'."
-            .into(),
+        caption: "State of the slow clients at the end of the last round. The figures of the load exclude them.".into(),
         heads: vec![
             text_column("case"),
-            text_column("who"),
+            text_column("clients"),
             numeric_column("connected"),
             numeric_column("wanted"),
-            numeric_column("came to their end"),
-            numeric_column("sent away"),
-            numeric_column("attempts not let in"),
+            numeric_column("completed"),
+            numeric_column("disconnected"),
+            numeric_column("rejected attempts"),
         ],
         rows: rows.collect(),
     }
@@ -120,13 +116,12 @@ fn growth(run: &RunRecord) -> Table {
     });
     Table {
         id: "memory-growth".into(),
-        title: "Growth of memory".into(),
-        caption: "Slope of the server's memory within each round that was long enough to tell. An interval that holds zero tells no \
-                  growth, and no steadiness either."
+        title: "Memory growth".into(),
+        caption: "Slope of the server's memory within each round that was long enough to estimate it. An interval that includes zero shows neither growth nor stability."
             .into(),
         heads: vec![
             text_column("case"),
-            text_column("what can be told"),
+            text_column("conclusion"),
             numeric_column("a minute"),
             numeric_column("95 % interval"),
             numeric_column("over"),
@@ -144,9 +139,9 @@ pub(super) fn footprint(run: &RunRecord) -> Option<Table> {
     Table {
         id: "footprints".into(),
         title: "Cold start and footprint".into(),
-        caption: "From the order to start until the first right answer (median, least and most over launches); memory after it and \
-                  before any load; memory for each open connection, where a thousand or more were idle; the image, with the base that \
-                  others share."
+        caption: "Time from the start command to the first correct response (median, minimum and maximum over launches); memory after it \
+                  and before any load; memory per open connection, with a thousand or more idle ones; image size, including the \
+                  shared base."
             .into(),
         heads,
         rows: footprint::of_run(run).iter().map(|found| found.cells().to_vec()).collect(),

@@ -187,8 +187,8 @@ fn unmeasured(outcome: &CaseOutcome) -> (&'static str, &'static str, String) {
         CaseOutcome::NotAvailable(why) => ("not available here", "neutral", why.clone()),
         CaseOutcome::Ignored(why) => ("ignored", "neutral", why.clone()),
         CaseOutcome::Failed(why) => ("failed", "bad", why.clone()),
-        CaseOutcome::Planned => ("not run", "neutral", "the run ended before".into()),
-        CaseOutcome::Measured => ("not done", "warn", "no finished round".into()),
+        CaseOutcome::Planned => ("not run", "neutral", "the run ended earlier".into()),
+        CaseOutcome::Measured => ("not done", "warn", "no completed round".into()),
     }
 }
 
@@ -198,7 +198,7 @@ fn course(fault: &FaultFigures) -> (String, &'static str) {
         Course::Recovered => ("recovered".into(), "good"),
         Course::Partly => (format!("recovered in {} of {}", fault.recovered, fault.done()), "warn"),
         Course::NotRecovered => ("not recovered".into(), "bad"),
-        Course::Ended => ("the server ended".into(), "bad"),
+        Course::Ended => ("the server exited".into(), "bad"),
     }
 }
 
@@ -288,8 +288,8 @@ fn cells(fault: &FaultRecord) -> [String; 11] {
     let of_done = |text: String| if faults::done(fault) { text } else { dash() };
     let recovered = match recovery.recovered_after_seconds {
         Some(seconds) => range::seconds(seconds),
-        None if fault.server_ended => "never: the server ended".into(),
-        None => "not while it was watched".into(),
+        None if fault.server_ended => "never: the server exited".into(),
+        None => "not during observation".into(),
     };
     [
         fault.action.clone(),

@@ -283,7 +283,7 @@ fn chart(id: String, metric: Metric, of: &str, members: &[Member], columns: &[Co
     Some(Chart {
         id,
         title: format!("{} over the runs, {of}", capitalised(metric.title())),
-        about: "Each run's own 95 % interval over its launches; what another day adds is not in it.".into(),
+        about: "Each run's 95 % confidence interval over its launches, without day-to-day variation.".into(),
         param: None,
         kind: Kind::Lines,
         marks: Vec::new(),

@@ -27,26 +27,23 @@ pub(super) fn of(run: &RunRecord) -> Vec<String> {
     [
         (
             fewer,
-            format!(
-                "Fewer than the {} launches that were planned are there of",
-                run.profile.launches
-            ),
-            "their intervals are wider, or missing.",
+            format!("Cases with fewer than the planned {} launches:", run.profile.launches),
+            "their confidence intervals are wider or missing.",
         ),
         (
             histograms,
-            "Rounds without their histogram:".into(),
-            "percentile curves and the longest response times leave them out.",
+            "Rounds without histogram:".into(),
+            "excluded from percentile curves and maximum response times.",
         ),
         (
             seconds,
-            "Rounds without figures by the second:".into(),
-            "the charts over time leave them out.",
+            "Rounds without per-second figures:".into(),
+            "excluded from charts over time.",
         ),
         (
             server,
-            "Rounds in which the server's CPU time was not known:".into(),
-            "CPU per request leaves them out.",
+            "Rounds without server CPU time:".into(),
+            "excluded from CPU per request.",
         ),
     ]
     .into_iter()

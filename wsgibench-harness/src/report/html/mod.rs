@@ -40,13 +40,13 @@ const CHARTS: &str = include_str!("assets/echarts.min.js");
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// No run was given.
-    #[error("there is no run to report on")]
+    #[error("no run to report on")]
     NoRun,
     /// Rendering the template failed, which is a bug.
-    #[error("the report could not be made: {0}")]
+    #[error("failed to render the report: {0}")]
     Template(#[from] minijinja::Error),
     /// Serializing the figures failed, which is a bug.
-    #[error("the report's figures could not be written: {0}")]
+    #[error("failed to serialize the report's figures: {0}")]
     Figures(#[from] serde_json::Error),
     /// The report could not be written.
     #[error("{path}: {source}")]

@@ -38,7 +38,7 @@ pub(super) fn server(record: &ServerRecord) -> Server {
             Source::Folder(folder) => folder.display().to_string(),
             Source::Image(name) => name.clone(),
             Source::Requirements(lines) => lines.join(", "),
-            Source::Running(address) => format!("runs already at {address}"),
+            Source::Running(address) => format!("already running at {address}"),
         },
     );
     fact("Python", python(record.versions.get("python"), spec.python.as_ref()));
@@ -88,7 +88,7 @@ pub(super) fn server(record: &ServerRecord) -> Server {
 /// Formats the Python version of a server, and the version that it requested.
 fn python(has: Option<&String>, asked: Option<&String>) -> String {
     match (has, asked) {
-        (Some(has), Some(asked)) => format!("{has}, as asked for ({asked})"),
+        (Some(has), Some(asked)) => format!("{has}, as requested ({asked})"),
         (Some(has), None) => has.clone(),
         (None, Some(asked)) => format!("{asked} asked for"),
         (None, None) => String::new(),

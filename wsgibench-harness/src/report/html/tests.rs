@@ -77,7 +77,7 @@ fn unknown_fault_is_shown_by_name() {
         (row["fault"].as_str(), row["course"].as_str()),
         (Some("network cut"), Some("not recovered"))
     );
-    assert_eq!(row["recovered"], "not watched for long enough to tell");
+    assert_eq!(row["recovered"], "not observed for long enough");
     // Records without counts in tenths fall back to seconds.
     let charts = shown[0]["timeline"].as_array().unwrap();
     let ids: Vec<&str> = charts.iter().map(|chart| chart["id"].as_str().unwrap()).collect();

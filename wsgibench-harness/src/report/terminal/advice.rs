@@ -13,7 +13,7 @@ pub(super) fn advised(baseline: &str, cases: &[Advised]) -> String {
     let mut text = String::from("\n");
     text.push_str(&wrapped(
         "",
-        &format!("Beside baseline {baseline} (advice, not a verdict: another day, perhaps another machine):"),
+        &format!("Compared with baseline {baseline} (advisory: measured on another day, perhaps on another machine):"),
     ));
     for case in cases.iter().filter(|c| !c.advice.is_empty()) {
         for line in wrapped("", &case.case).lines() {
@@ -30,7 +30,7 @@ pub(super) fn advised(baseline: &str, cases: &[Advised]) -> String {
 fn one(advice: &Advice) -> String {
     let metric = |value: f64| units::metric(advice.metric, value);
     let expected = advice.expected.map_or_else(
-        || "one run gives no expectation".into(),
+        || "a single run gives no expectation".into(),
         |i| format!("expected {} to {}", metric(i.low), metric(i.high)),
     );
     let standing = match advice.standing {
@@ -88,13 +88,15 @@ fn sight(check: &MetricCheck) -> String {
     let title = check.metric.title();
     let margin = check.margin;
     let Some(mde) = check.mde else {
-        return format!("{title}: no change can be told from chance here (margin {margin}); it never fails a gate");
+        return format!(
+            "{title}: no change can be distinguished from noise here (margin {margin}); it never fails a gate"
+        );
     };
     let mde = comparison::size_of(margin, mde);
     if check.sees_its_margin {
-        format!("{title}: a gate sees changes from {mde} on (margin {margin})")
+        format!("{title}: a gate detects changes of {mde} or more (margin {margin})")
     } else {
-        format!("{title}: a gate sees changes from {mde} on, more than the margin of {margin}: smaller ones pass")
+        format!("{title}: a gate detects changes of {mde} or more, above the margin of {margin}: smaller ones pass")
     }
 }
 
@@ -151,9 +153,9 @@ mod tests {
         for part in [
             "self-check failed: ping/two/c1: identical arms differ by +1.30 % in server CPU per request",
             "(p = 1.0e-4)",
-            "error share: a gate sees changes from 0.100 percentage points on",
-            "throughput: a gate sees changes from 9.00 % on, more than the margin of 5 %: smaller ones pass",
-            "99th percentile of latency: no change can be told from chance here",
+            "error share: a gate detects changes of 0.100 percentage points or more",
+            "throughput: a gate detects changes of 9.00 % or more, above the margin of 5 %: smaller ones pass",
+            "99th percentile of latency: no change can be distinguished from noise here",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

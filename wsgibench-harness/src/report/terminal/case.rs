@@ -18,7 +18,7 @@ pub(super) fn render(case: &CaseRecord, figures: &Figures) -> String {
         return page.text;
     }
     if figures.rounds == 0 {
-        page.wrapped("", "no finished round");
+        page.wrapped("", "no completed round");
     } else {
         let faults = faults::of_case(case);
         for fault in &faults {
@@ -38,7 +38,7 @@ pub(super) fn render(case: &CaseRecord, figures: &Figures) -> String {
     }
     // Without a finding, the level alone would not explain itself.
     if figures.level == ValidityLevel::Invalid && figures.findings.is_empty() && figures.rounds > 0 {
-        page.wrapped("invalid", "no round of it can be believed");
+        page.wrapped("invalid", "all rounds are invalid");
     }
     page.text
 }
@@ -66,10 +66,10 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
         page.line("memory", &memory.join(", "), "");
     }
     for slow in endurance::background_clients(case) {
-        page.wrapped("beside", &endurance::slow_clients_line(slow));
+        page.wrapped("slow clients", &endurance::slow_clients_line(slow));
     }
     if let Some(capacity) = endurance::capacity(case) {
-        page.wrapped("can do", &capacity.line());
+        page.wrapped("capacity", &capacity.line());
     }
     if let Some(burst) = endurance::burst(case) {
         page.wrapped("burst", &burst.line());
@@ -77,14 +77,14 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
     for growth in endurance::growth(case) {
         page.wrapped("growth", &growth.line());
     }
-    for (index, beside) in figures.companions.iter().enumerate() {
+    for (index, companion) in figures.companions.iter().enumerate() {
         let text = format!(
             "{}: {:.2} cores busy, {}",
-            plain(&beside.name),
-            beside.cores,
-            units::bytes(units::float(beside.memory))
+            plain(&companion.name),
+            companion.cores,
+            units::bytes(units::float(companion.memory))
         );
-        page.line(if index == 0 { "beside" } else { "" }, &text, "");
+        page.line(if index == 0 { "companions" } else { "" }, &text, "");
     }
     for line in steps(figures) {
         page.line(line.0, &line.1, &line.2);
@@ -95,17 +95,17 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
         let what = if name.starts_with("the script ") {
             format!("{name}, {count} times; the first time:")
         } else {
-            format!("{count} answers failed `{name}`; the first was:")
+            format!("{count} responses failed `{name}`; the first was:")
         };
         page.wrapped("", &format!("{what} {}", cut(sample, 120)));
     }
     if figures.rounds_left_out > 0 {
         let text = format!(
-            "{} of {} rounds were invalid and are not in these figures",
+            "{} of {} rounds were invalid and are excluded",
             figures.rounds_left_out,
             figures.rounds + figures.rounds_left_out
         );
-        page.wrapped("left out", &text);
+        page.wrapped("excluded", &text);
     }
 }
 
@@ -182,7 +182,7 @@ fn steps(figures: &Figures) -> Vec<(&'static str, String, String)> {
             };
             let name = console::pad_str(&name(&step.name), width, console::Alignment::Left, None).into_owned();
             let text = if step.latency.histogram.is_empty() {
-                format!("{name}  never came to its end")
+                format!("{name}  never completed")
             } else {
                 format!("{name}  p50 {}  p99 {}", at(0.5), at(0.99))
             };

@@ -115,7 +115,7 @@ pub fn run_text(run: &RunRecord) -> String {
     text.push_str(&footprint::render(run));
     text.push_str(&intervals::render(run, &figures));
     if figures.iter().all(|f| !f.ranked()) {
-        text.push_str("\nNothing was measured that can be believed; the reasons stand above.\n");
+        text.push_str("\nNo valid measurements; see the reasons above.\n");
     }
     match Comparison::of(run) {
         None => {}
@@ -126,7 +126,7 @@ pub fn run_text(run: &RunRecord) -> String {
         }
     }
     if run.interrupted {
-        text.push_str("\nThe run was interrupted: these are the rounds that were finished.\n");
+        text.push_str("\nThe run was interrupted; the results cover its completed rounds.\n");
     }
     text
 }

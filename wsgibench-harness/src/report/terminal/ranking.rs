@@ -73,7 +73,7 @@ pub(super) fn render(run: &RunRecord, figures: &[Figures], ranking: &Ranking) ->
         if undivided {
             text.push_str(&wrapped(
                 "  ",
-                "Servers whose ranks overlap cannot be told apart by these launches.",
+                "Servers with overlapping ranks do not differ significantly in these launches.",
             ));
         }
     }
@@ -112,8 +112,8 @@ fn unranked(run: &RunRecord, figures: &[Figures], index: usize) -> String {
             .collect();
         match (reasons.is_empty(), figures[index].failed_launches.first()) {
             (false, _) => format!("invalid: {}", reasons.join("; ")),
-            (true, Some((_, error))) => format!("no round that can be believed: {error}"),
-            (true, None) => "no round that can be believed".into(),
+            (true, Some((_, error))) => format!("no valid round: {error}"),
+            (true, None) => "no valid round".into(),
         }
     });
     let label = format!("  not ranked: {} ", style(cut(&case.server, NAME)).red());

@@ -73,7 +73,7 @@ pub(super) fn fill(sheet: &mut Worksheet, run: &RunRecord, bold: &Style) -> Resu
         }
         if !told {
             let actions: Vec<String> = case.load.faults.iter().map(|fault| fault.action.name()).collect();
-            let why = display::unmeasured(&case.outcome).unwrap_or_else(|| "no finished round".to_owned());
+            let why = display::unmeasured(&case.outcome).unwrap_or_else(|| "no completed round".to_owned());
             start(sheet, row, case, (&actions.join("; "), &why))?;
             row += 1;
         }
@@ -92,7 +92,7 @@ fn start(sheet: &mut Worksheet, row: u32, case: &CaseRecord, (fault, outcome): (
 fn outcome(fault: &FaultRecord) -> &'static str {
     match fault.recovery.recovered_after_seconds {
         _ if !faults::done(fault) => "not done",
-        _ if fault.server_ended => "the server ended",
+        _ if fault.server_ended => "the server exited",
         Some(_) => "recovered",
         None => "not recovered",
     }
