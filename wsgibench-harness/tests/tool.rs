@@ -32,14 +32,14 @@ fn output(command: &mut Command) -> (i32, String, String) {
 fn store(target: &Path, id: &str, rate: f64) {
     let mut record: RunRecord = run(vec![case("ping", "gunicorn", 64, shape(rate))]);
     id.clone_into(&mut record.id);
-    let mut writer = Store::new(target).begin(record).expect("it can be stored");
+    let mut writer = Store::new(target).begin(record).expect("the run is stored");
     writer
         .note(Entry::Notice(wsgibench_harness::store::record::Notice {
             about: String::new(),
             text: "said".into(),
         }))
-        .expect("it can be noted");
-    writer.finish(false).expect("it can be finished");
+        .expect("the notice is stored");
+    writer.finish(false).expect("the run is finished");
 }
 
 #[test]
@@ -80,9 +80,9 @@ fn new_writes_a_whole_project_and_refuses_a_full_folder() {
     let (status, _, error) = output(wsgibench(folder.path()).args(["new", "demo"]));
     assert!(status == 1 && error.contains("is not empty"), "{error}");
     let (status, _, error) = output(wsgibench(folder.path()).args(["new", "2fast"]));
-    assert!(status == 2 && error.contains("`my-2fast` would do"), "{error}");
+    assert!(status == 2 && error.contains("use e.g. `my-2fast`"), "{error}");
     let (status, _, error) = output(wsgibench(folder.path()).args(["new", "other", "--path", "demo"]));
-    assert!(status == 2 && error.contains("is no checkout of wsgibench"), "{error}");
+    assert!(status == 2 && error.contains("is not a checkout of wsgibench"), "{error}");
     assert!(!folder.path().join("other").exists());
 }
 

@@ -290,7 +290,7 @@ async fn open_docker(context: &Arc<SandboxContext>) -> Result<Inner, SandboxErro
 #[expect(clippy::unused_async, reason = "the same signature with the feature")]
 async fn open_docker(_: &Arc<SandboxContext>) -> Result<Inner, SandboxError> {
     Err(SandboxError::NoEngine(
-        "this program was built without its feature `docker`".into(),
+        "this program was built without the feature `docker`".into(),
     ))
 }
 

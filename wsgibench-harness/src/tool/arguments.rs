@@ -1,4 +1,4 @@
-//! What the command understands.
+//! Command-line arguments of `wsgibench`.
 
 use std::path::PathBuf;
 
@@ -7,19 +7,19 @@ use clap::{Args, Parser, Subcommand, builder::styling};
 
 const EXAMPLES: &str = "\
 Examples:
-  wsgibench new demo                     a project with an application, a server and two scenarios
-  cd demo && cargo bench -- --quick      measures it
-  wsgibench doctor                       what stands in the way of a good measurement here
-  wsgibench list                         the runs that are stored
+  wsgibench new demo                     create a project with an application, a server and two scenarios
+  cd demo && cargo bench -- --quick      measure it
+  wsgibench doctor                       check this machine for problems that distort measurements
+  wsgibench list                         list the stored runs
   wsgibench compare 20261121T101500-4f2a latest
   wsgibench report 20261121T101500-4f2a latest
   wsgibench export csv latest figures.csv
-  wsgibench clean                        shows what could go; removes nothing
+  wsgibench clean                        list removable items without removing them
 
 RUN is a run's id, `latest`, a run's folder, or the path of a run.json.
 
-Exit status: 0 all went well, 1 it could not be done, 2 wrong usage.
-Measuring is `cargo bench`; its options are shown by `cargo bench -- --help`.";
+Exit status: 0 success, 1 failure, 2 wrong usage.
+To measure, use `cargo bench`; `cargo bench -- --help` lists its options.";
 
 const STYLES: styling::Styles = styling::Styles::styled()
     .header(styling::AnsiColor::Green.on_default().bold())
@@ -27,16 +27,16 @@ const STYLES: styling::Styles = styling::Styles::styled()
     .literal(styling::AnsiColor::Cyan.on_default().bold())
     .placeholder(styling::AnsiColor::Cyan.on_default());
 
-/// Benchmarks of web servers: a project of your own, a look at the machine, and work on stored runs.
+/// Create, check and manage benchmarks of Python web servers
 #[derive(Debug, Parser)]
 #[command(name = "wsgibench", version, after_help = EXAMPLES, styles = STYLES, max_term_width = 100)]
 #[command(arg_required_else_help = true, propagate_version = true)]
 pub(super) struct Arguments {
-    /// Cargo's target folder, under which runs are stored [default: that of the project here, as cargo finds it]
+    /// Target folder of Cargo, where runs are stored [default: that of the current project]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub(super) target_dir: Option<PathBuf>,
 
-    /// When to colour
+    /// When to use colour
     #[arg(
         long,
         global = true,
@@ -59,19 +59,19 @@ pub(super) enum ColorWhen {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make a project of your own: server folder, application, benchmark, CI
+    /// Create a benchmark project: server folder, application, benchmark, CI
     New(New),
-    /// Look for what is in the way of a good measurement on this machine, and say how to mend it
+    /// Check this machine for problems that distort measurements, with remedies
     Doctor,
-    /// Compare two runs, case by case: advice, no gate
+    /// Compare two stored runs case by case (advice, not a gate)
     Compare(Compare),
-    /// Make the HTML report again, of one run or of several side by side
+    /// Regenerate the HTML report of one or more runs
     Report(Report),
-    /// Write a run in another format
+    /// Export a run in another format
     Export(Export),
     /// List the stored runs
     List,
-    /// Remove what wsgibench left behind; without an option it only shows what there is
+    /// Remove files, containers and images of wsgibench; without options, only list them
     Clean(Clean),
 }
 
@@ -81,9 +81,9 @@ Examples:
   wsgibench new demo                          depends on the published crate
   wsgibench new demo --path ../wsgibench      depends on a checkout of wsgibench
 
-Writes the whole project or nothing, and never into a folder that holds something.")]
+The project is written as a whole or not at all; a folder that is not empty is refused.")]
 pub(super) struct New {
-    /// Folder to make; its last part is the name of the package
+    /// Folder to create; its last component is the package name
     pub(super) name: PathBuf,
     /// Depend on this checkout of wsgibench instead of the published crate
     #[arg(long, value_name = "CHECKOUT")]
@@ -92,8 +92,8 @@ pub(super) struct New {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Two runs of different times are not a fair comparison: the machine may have changed between them. So this says what
-was to be expected of the second run after the first, and never fails. The decision is made by
+Runs at different times are not a fair comparison, because the machine may have changed between them. The command shows
+the expected range of the later run given the earlier one, and never fails. For a gate, use
 
   cargo bench -- --against GIT_REF --gate")]
 pub(super) struct Compare {
@@ -103,7 +103,7 @@ pub(super) struct Compare {
     /// The later run
     #[arg(value_name = "RUN")]
     pub(super) later: String,
-    /// Only this metric; several may be given [default: all]
+    /// Compare only this metric; repeatable [default: all]
     #[arg(long = "metric", value_name = "METRIC")]
     pub(super) metrics: Vec<crate::stats::Metric>,
 }
@@ -112,32 +112,32 @@ pub(super) struct Compare {
 #[command(after_help = "\
 Examples:
   wsgibench report                              the newest run
-  wsgibench report RUN RUN RUN                  the newest of them in full, the others beside it
+  wsgibench report RUN RUN RUN                  the newest in full, and the history of all
   wsgibench report --baseline main              with the history of a saved baseline
   wsgibench report /mnt/old/run.json --output old.html
 
-A run whose file is damaged is shown as far as it can be read; the report says what is missing.")]
+A damaged run is shown as far as it is readable; the report lists missing data.")]
 pub(super) struct Report {
-    /// Which runs [default: latest]
+    /// Runs to report on [default: latest]
     #[arg(value_name = "RUN")]
     pub(super) runs: Vec<String>,
-    /// Where to [default: wsgibench/report/index.html in the target folder]
+    /// Output path [default: wsgibench/report/index.html in the target folder]
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// Show the history of this saved baseline as well
+    /// Include the history of this saved baseline
     #[arg(long, value_name = "NAME")]
     pub(super) baseline: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Export {
-    /// What to write: csv, xlsx, junit, markdown, bencher, bencher-lines, github-action-benchmark, json, svg, png
+    /// Format: csv, xlsx, junit, markdown, bencher, bencher-lines, github-action-benchmark, json, svg, png
     #[arg(value_name = "FORMAT")]
     pub(super) format: Format,
-    /// Which run
+    /// Run to export
     #[arg(value_name = "RUN")]
     pub(super) run: String,
-    /// Where to: a file, a folder for svg and png; `-` is the standard output
+    /// Output path: a file, or a folder for svg and png; `-` is standard output
     #[arg(value_name = "PATH")]
     pub(super) path: PathBuf,
 }
@@ -145,33 +145,33 @@ pub(super) struct Export {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  wsgibench clean                     shows what there is and how large it is; removes nothing
-  wsgibench clean --all               all that the next run makes again: images, networks, containers, environments
-  wsgibench clean --runs --keep 10    all but the ten newest runs
-  wsgibench clean --all --dry-run     what --all would remove
+  wsgibench clean                     list items and their sizes without removing them
+  wsgibench clean --all               remove images, networks, containers and environments; the next run recreates them
+  wsgibench clean --runs --keep 10    remove all but the ten newest runs
+  wsgibench clean --all --dry-run     list what --all would remove
 
-What belongs to a run that may still be alive is kept. Saved baselines are never removed.")]
+Items of a run that may still be active are kept. Saved baselines are never removed.")]
 #[expect(clippy::struct_excessive_bools, reason = "a switch on the command line is a bool")]
 pub(super) struct Clean {
-    /// All that the next run makes again: --images, --networks and --environments (measured runs stay)
+    /// Remove everything that the next run recreates: --images, --networks and --environments (stored runs stay)
     #[arg(long)]
     pub(super) all: bool,
-    /// Images that were built for servers, and base images that were made here
+    /// Remove images of servers, and base images that were built here
     #[arg(long)]
     pub(super) images: bool,
-    /// Containers and networks that killed runs left
+    /// Remove containers and networks of killed runs
     #[arg(long)]
     pub(super) networks: bool,
-    /// Virtual environments and temporary folders under the target folder
+    /// Remove virtual environments and temporary folders under the target folder
     #[arg(long)]
     pub(super) environments: bool,
-    /// Stored runs: their figures cannot be had again
+    /// Remove stored runs, which cannot be recreated
     #[arg(long)]
     pub(super) runs: bool,
-    /// With --runs: keep so many of the newest
+    /// With --runs: keep the newest N
     #[arg(long, value_name = "N", default_value_t = 0, requires = "runs")]
     pub(super) keep: usize,
-    /// Show what would be removed, and remove nothing
+    /// Show what would be removed without removing it
     #[arg(long)]
     pub(super) dry_run: bool,
 }
@@ -181,7 +181,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_definition_holds_together() {
+    fn arguments_are_consistent() {
         super::Arguments::command().debug_assert();
     }
 }

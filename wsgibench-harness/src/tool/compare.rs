@@ -1,4 +1,4 @@
-//! `wsgibench compare`: two stored runs, case by case. Advice, never a gate.
+//! `wsgibench compare`: compares two stored runs case by case, as advice and not as a gate.
 
 use std::process::ExitCode;
 
@@ -18,20 +18,20 @@ use crate::{
     },
 };
 
-/// Prints what was to be expected of the later run after the earlier one, and how it stands to that.
+/// Prints the expected range of the later run given the earlier one, and where its figures lie.
 pub(super) fn run(options: &Compare, store: &Store) -> Result<ExitCode, ToolError> {
     let earlier = store.read(&options.earlier)?;
     let later = store.read(&options.later)?;
     if earlier.id == later.id {
         let id = &earlier.id;
         return Err(ToolError::Usage(format!(
-            "both are the run {id}: name two different runs"
+            "both arguments name run {id}; name two different runs"
         )));
     }
     let pairs = pairs(&earlier, &later);
     if pairs.is_empty() {
         return Err(ToolError::Failed(format!(
-            "the runs {} and {} have no case in common: nothing can be compared",
+            "the runs {} and {} have no case in common; compare runs of the same cases",
             earlier.id, later.id
         )));
     }
@@ -56,7 +56,7 @@ pub(super) fn run(options: &Compare, store: &Store) -> Result<ExitCode, ToolErro
     Ok(ExitCode::SUCCESS)
 }
 
-/// The cases that both runs have, in the order of the later one.
+/// Returns the cases of both runs, in the order of the later one.
 fn pairs<'a>(earlier: &'a RunRecord, later: &'a RunRecord) -> Vec<(&'a CaseRecord, &'a CaseRecord)> {
     let before = |id: &str| earlier.cases.iter().find(|case| case.id == id);
     later
@@ -96,7 +96,7 @@ fn table(before: &CaseRecord, after: &CaseRecord, metrics: &[Metric]) -> Table {
     table
 }
 
-/// A figure a launch.
+/// Returns one figure per launch.
 fn launches(figures: &Figures, metric: Metric) -> Vec<f64> {
     let launches = figures.launches.get(&metric);
     launches.into_iter().flatten().map(|(_, value)| *value).collect()
@@ -146,7 +146,7 @@ fn standing(standing: Standing) -> String {
         Standing::Worse => style("worse").red().to_string(),
         Standing::Better => style("better").green().to_string(),
         Standing::AsExpected => "as expected".into(),
-        Standing::Unknown => "too few launches to say".into(),
+        Standing::Unknown => "too few launches".into(),
     }
 }
 
@@ -154,11 +154,11 @@ fn why_not(error: BaselineError) -> &'static str {
     match error {
         BaselineError::NothingNew => "not measured after",
         BaselineError::NothingBefore => "not measured before",
-        BaselineError::Unusable => "no ratio of such values",
+        BaselineError::Unusable => "ratio undefined",
     }
 }
 
-/// What differs beside the figures: said, not judged.
+/// Returns differences in environment and settings, without judging them.
 fn remarks(earlier: &RunRecord, later: &RunRecord) -> Vec<String> {
     let mut lines = Fingerprint::of(earlier).differences(&Fingerprint::of(later));
     for (run, other) in [(earlier, later), (later, earlier)] {
@@ -172,7 +172,7 @@ fn remarks(earlier: &RunRecord, later: &RunRecord) -> Vec<String> {
             lines.push(format!("only in {}: {}", run.id, missing.join(", ")));
         }
         if run.interrupted {
-            lines.push(format!("{} was interrupted: not all that was planned is in it", run.id));
+            lines.push(format!("{} was interrupted and is incomplete", run.id));
         }
     }
     lines
@@ -184,7 +184,7 @@ mod tests {
     use crate::stats::Metric;
 
     #[test]
-    fn a_change_is_said_with_what_was_expected() {
+    fn change_is_shown_with_its_expected_range() {
         console::set_colors_enabled(false);
         let before = vec![40.0, 40.4, 39.8, 40.2];
         let [title, old, new, change, expected, launches, standing] =
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_no_figure() {
+    fn unmeasured_cases_have_no_figure() {
         let cells = row(Metric::P99, Vec::new(), &[1.0]);
         assert_eq!((cells[1].as_str(), cells[6].as_str()), ("-", "not measured before"));
         let cells = row(Metric::ErrorShare, vec![0.0, 0.0], &[0.01, 0.011]);

@@ -1,29 +1,29 @@
-//! How the command fails.
+//! Errors of the command.
 
 use std::{io, path::PathBuf, process::ExitCode};
 
 use crate::store::StoreError;
 
-/// Why the command did not do what was asked.
+/// Why the command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ToolError {
-    /// What was asked for makes no sense.
+    /// Wrong usage.
     #[error("{0}")]
     Usage(String),
-    /// It makes sense and could not be done.
+    /// The command could not be carried out.
     #[error("{0}")]
     Failed(String),
-    /// A run could not be had.
+    /// A run could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The disk said no.
+    /// A file could not be read or written.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// On what.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -37,7 +37,7 @@ impl ToolError {
         ExitCode::from(code)
     }
 
-    /// For `map_err`.
+    /// Returns a closure for `map_err`.
     pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }

@@ -1,4 +1,4 @@
-//! `wsgibench export`: a stored run in another format.
+//! `wsgibench export`: exports a stored run in another format.
 
 use std::{
     io::{self, Write},
@@ -12,7 +12,7 @@ use crate::{
     store::Store,
 };
 
-/// Writes it, or prints it.
+/// Writes the export to a file or to standard output.
 pub(super) fn run(options: &Export, store: &Store) -> Result<ExitCode, ToolError> {
     options
         .format
@@ -22,7 +22,7 @@ pub(super) fn run(options: &Export, store: &Store) -> Result<ExitCode, ToolError
     let failed = |error: crate::report::export::ExportError| ToolError::Failed(error.to_string());
     if options.path == Path::new("-") && !options.format.is_folder() {
         let bytes = render(options.format, &run).map_err(failed)?;
-        // A reader that has seen enough, `head` say, is no failure.
+        // A closed reader such as `head` is not a failure.
         return match io::stdout().write_all(&bytes) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Err(ToolError::io("write", "standard output")(error))

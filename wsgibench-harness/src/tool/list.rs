@@ -1,4 +1,4 @@
-//! `wsgibench list`: the stored runs.
+//! `wsgibench list`: lists the stored runs.
 
 use std::process::ExitCode;
 
@@ -10,12 +10,12 @@ use crate::store::{
     record::{CaseOutcome, RunRecord, ValidityLevel},
 };
 
-/// Prints a line a run, oldest first, and the baselines.
+/// Prints one line per run, oldest first, and the baselines.
 pub(super) fn run(store: &Store) -> ExitCode {
     let ids = store.finished();
     if ids.is_empty() {
         outln!(
-            "nothing is stored under {}: run `cargo bench` first",
+            "no stored runs in {}; run `cargo bench` first",
             store.root().join("runs").display()
         );
         return ExitCode::SUCCESS;
@@ -26,7 +26,7 @@ pub(super) fn run(store: &Store) -> ExitCode {
         "run", "started", "profile", "cases", "launches", "sandbox", "commit", "",
     ]);
     for id in &ids {
-        // One run that cannot be read must not hide the others.
+        // An unreadable run must not hide the others.
         match store.read(id) {
             Ok(run) => table.add_row(row(&run)),
             Err(error) => table.add_row([id.clone(), error.to_string()]),
@@ -62,7 +62,7 @@ fn row(run: &RunRecord) -> [String; 8] {
     ]
 }
 
-/// `0123456789-dirty` for a commit's full name.
+/// Shortens a commit's full name, keeping its mark: `0123456789-dirty`.
 fn short(commit: &str) -> String {
     let (hash, rest) = commit.split_at(commit.find('-').unwrap_or(commit.len()));
     format!("{}{rest}", hash.get(..10).unwrap_or(hash))
@@ -96,7 +96,7 @@ mod tests {
     use super::short;
 
     #[test]
-    fn commits_are_cut_and_stay_marked() {
+    fn commits_are_shortened_and_keep_their_mark() {
         assert_eq!(short("0123456789abcdef-dirty"), "0123456789-dirty");
         assert_eq!(short("0123"), "0123");
     }

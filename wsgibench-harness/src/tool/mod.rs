@@ -1,8 +1,8 @@
 //! The `wsgibench` command: `new`, `doctor`, `compare`, `report`, `export`, `list`, `clean`.
 //!
-//! It measures nothing: that is `cargo bench`.
+//! It does not measure: use `cargo bench`.
 
-/// Prints a line on standard output. A reader that has seen enough, such as `head`, ends nothing.
+/// Prints a line on standard output. A closed reader such as `head` is not an error.
 macro_rules! outln {
     ($($text:tt)*) => {{
         use std::io::Write as _;
@@ -31,7 +31,7 @@ use self::{
 };
 use crate::{store::Store, variables::parse_arguments};
 
-/// Reads the arguments, does what they ask for, and tells how it ended: 0 well, 1 not done, 2 wrong usage.
+/// Parses the arguments and runs the command. Returns the exit status: 0 success, 1 failure, 2 wrong usage.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments: Arguments = match parse_arguments(std::env::args_os()) {

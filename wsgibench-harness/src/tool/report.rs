@@ -1,4 +1,4 @@
-//! `wsgibench report`: the HTML report again, of stored runs.
+//! `wsgibench report`: regenerates the HTML report of stored runs.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use crate::{
     store::{Store, StoreError, record::RunRecord},
 };
 
-/// Makes it, and says where it is.
+/// Writes the report and prints its path.
 pub(super) fn run(options: &Report, store: &Store) -> Result<ExitCode, ToolError> {
     let latest = ["latest".to_owned()];
     let names = if options.runs.is_empty() {
@@ -17,7 +17,7 @@ pub(super) fn run(options: &Report, store: &Store) -> Result<ExitCode, ToolError
         &options.runs
     };
     let (runs, mut missing) = read(names, store)?;
-    // An examination that cannot be read does not hide the runs.
+    // Unreadable conformance results must not hide the runs.
     let conformance = store.read_conformance().unwrap_or_else(|error| {
         missing.push(error.to_string());
         None
@@ -45,8 +45,8 @@ pub(super) fn run(options: &Report, store: &Store) -> Result<ExitCode, ToolError
     Ok(ExitCode::SUCCESS)
 }
 
-/// The runs, each once, and what could not be read. One that cannot be read at all does not hide the others; a name that
-/// means nothing is a mistake of the caller's.
+/// Returns the runs without duplicates, and notices on unreadable data. An unreadable run does not hide the others; an
+/// unknown name is an error of usage.
 fn read(names: &[String], store: &Store) -> Result<(Vec<RunRecord>, Vec<String>), ToolError> {
     let mut runs: Vec<RunRecord> = Vec::new();
     let mut missing = Vec::new();

@@ -1,11 +1,11 @@
-//! Cargo's target folder of the project that the command is called in.
+//! Cargo's target folder of the current project.
 
 use std::path::{Path, PathBuf};
 
 use super::error::ToolError;
 use crate::subprocess;
 
-/// The folder that was named, or Cargo's, or `target` here.
+/// Returns the given folder, else Cargo's, else `target` in the current folder.
 pub(super) fn folder(named: Option<&Path>) -> Result<PathBuf, ToolError> {
     if let Some(named) = named {
         return Ok(named.to_owned());

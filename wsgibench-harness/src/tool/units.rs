@@ -1,8 +1,8 @@
-//! Figures for people, in the report's own words. Pure.
+//! Formatting of figures, shared with the report.
 
 use crate::{report::units, stats::Unit};
 
-/// A metric's value with its unit.
+/// Formats a metric's value with its unit.
 pub(super) fn value(unit: Unit, value: f64) -> String {
     match unit {
         Unit::RequestsPerSecond => format!("{}/s", units::rate(value)),
@@ -13,12 +13,12 @@ pub(super) fn value(unit: Unit, value: f64) -> String {
     }
 }
 
-/// A size.
+/// Formats a size.
 pub(super) fn size(bytes: u64) -> String {
     units::bytes(units::float(bytes))
 }
 
-/// A moment to the minute, UTC.
+/// Formats a time to the minute, UTC.
 pub(super) fn minute(moment: jiff::Timestamp) -> String {
     moment.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
@@ -29,7 +29,7 @@ mod tests {
     use crate::stats::Unit;
 
     #[test]
-    fn figures_have_the_unit_that_suits_them() {
+    fn figures_have_a_fitting_unit() {
         assert_eq!(value(Unit::RequestsPerSecond, 12_345.6), "12,346/s");
         assert!(value(Unit::Microseconds, 1_500.0).ends_with("ms"));
         assert!(value(Unit::Seconds, 0.25).starts_with("250"));

@@ -1,4 +1,4 @@
-//! What is ours under the target folder.
+//! Files of wsgibench under the target folder.
 
 use std::{
     fs::{self, File},
@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::item::{Item, Kind, Place};
 use crate::store::Store;
 
-/// Stored runs, oldest first; the `keep` newest, and those that are alive, stay.
+/// Returns stored runs, oldest first; the `keep` newest and active ones are kept.
 pub(super) fn runs(store: &Store, keep: usize) -> Vec<Item> {
     let folders = entries(&store.root().join("runs"));
     let count = folders.len();
@@ -32,13 +32,13 @@ pub(super) fn runs(store: &Store, keep: usize) -> Vec<Item> {
         .collect()
 }
 
-/// Virtual environments, temporary folders, and what was noted about images; while a run is alive they stay.
+/// Returns virtual environments, temporary folders and image metadata; all are kept while a run is active.
 pub(super) fn environments(store: &Store) -> Vec<Item> {
     let alive = entries(&store.root().join("runs"))
         .iter()
         .find(|run| is_alive(run))
         .map(|run| name(run));
-    let stays = alive.map(|run| format!("the run {run} may be using it"));
+    let stays = alive.map(|run| format!("run {run} may be using it"));
     let mut items: Vec<Item> = entries(&store.root().join("venvs"))
         .into_iter()
         .filter(|path| path.is_dir())
@@ -72,7 +72,7 @@ pub(super) fn environments(store: &Store) -> Vec<Item> {
     items
 }
 
-/// Removes files and folders; what is gone already is no error.
+/// Removes files and folders; missing ones are not an error.
 pub(super) fn remove(paths: &[PathBuf]) -> Result<(), String> {
     for path in paths {
         let is_folder = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
@@ -91,13 +91,13 @@ pub(super) fn remove(paths: &[PathBuf]) -> Result<(), String> {
     Ok(())
 }
 
-/// A run that is being measured holds its lock.
+/// Returns whether a run is being measured: it then holds its lock.
 fn is_alive(run: &Path) -> bool {
     File::open(run.join("lock"))
         .is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK))
 }
 
-/// What a folder holds, by name; ids of runs sort by time.
+/// Returns a folder's entries by name; run ids sort by time.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .into_iter()
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_and_the_living_runs_stay() {
+    fn newest_and_active_runs_are_kept() {
         let (_folder, store) = store();
         let lock = File::open(store.run_dir("r1").join("lock")).unwrap();
         flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn environments_go_with_their_lock_and_log_unless_a_run_is_alive() {
+    fn environments_are_removed_with_lock_and_log_unless_a_run_is_active() {
         let (_folder, store) = store();
         let environment = store.root().join("venvs/gunicorn-1a2b");
         fs::create_dir_all(environment.join("bin")).unwrap();

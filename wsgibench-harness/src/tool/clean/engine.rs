@@ -1,4 +1,4 @@
-//! What is ours in the container engine, by its labels.
+//! Containers, networks and images of wsgibench in the container engine, found by their labels.
 
 use std::collections::HashMap;
 
@@ -13,14 +13,14 @@ use testcontainers::bollard::{
 use super::item::{Item, Kind, Place};
 use crate::sandbox::{BASE_REPOSITORY, Engine, IMAGE_LABEL, OWNER_LABEL, Owner, reason};
 
-/// An engine that answers, and a runtime to talk to it.
+/// A connected engine and the runtime for its client.
 pub(super) struct Connection {
     runtime: tokio::runtime::Runtime,
     engine: Engine,
 }
 
 impl Connection {
-    /// Connects, within ten seconds.
+    /// Connects within ten seconds.
     pub(super) fn open() -> Result<Self, String> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -30,7 +30,7 @@ impl Connection {
         Ok(Self { runtime, engine })
     }
 
-    /// Everything of ours in it.
+    /// Returns all of wsgibench's items in the engine.
     pub(super) fn items(&self) -> Result<Vec<Item>, String> {
         self.runtime.block_on(async {
             let mut items = self.containers().await?;
@@ -40,7 +40,7 @@ impl Connection {
         })
     }
 
-    /// Removes one of them.
+    /// Removes an item.
     pub(super) fn remove(&self, kind: Kind, name: &str) -> Result<(), String> {
         let api = &self.engine.api;
         let removed = self.runtime.block_on(async {
@@ -50,7 +50,7 @@ impl Connection {
                     api.remove_container(name, Some(options)).await
                 }
                 Kind::Network => api.remove_network(name).await,
-                // Without force: an image that a container uses stays, and the engine says so.
+                // Without force: the engine refuses to remove an image that a container uses.
                 _ => api
                     .remove_image(name, None::<RemoveImageOptions>, None)
                     .await
@@ -122,7 +122,7 @@ impl Connection {
     }
 }
 
-/// An item for each name of an image: one name is removed at a time, the image goes with its last.
+/// Returns one item per name of an image: names are removed one at a time, and the image with the last.
 fn named(image: &ImageSummary) -> Vec<Item> {
     let item = |name: String, place: String| Item {
         kind: Kind::Image,
@@ -142,13 +142,13 @@ fn label(name: &str) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), vec![name.to_owned()])])
 }
 
-/// Why something with these labels must stay: its owner is not proven dead.
+/// Returns why an item with these labels must be kept: its owner may still be running.
 fn stays(labels: Option<&HashMap<String, String>>) -> Option<String> {
     let label = labels.and_then(|labels| labels.get(OWNER_LABEL))?;
     match Owner::parse(label) {
         Some(owner) if owner.is_proven_dead() => None,
-        Some(owner) => Some(format!("its run may be alive (pid {})", owner.pid())),
-        None => Some("its owner cannot be told".into()),
+        Some(owner) => Some(format!("its run may be active (pid {})", owner.pid())),
+        None => Some("its owner is unknown".into()),
     }
 }
 
@@ -161,12 +161,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_alive_stays() {
+    fn items_of_possibly_active_runs_are_kept() {
         let labels = |owner: String| HashMap::from([(OWNER_LABEL.to_owned(), owner)]);
         let mine = stays(Some(&labels(Owner::this().to_string())));
         assert!(mine.is_some_and(|why| why.contains(&std::process::id().to_string())));
         assert!(stays(Some(&labels("foreign".into()))).is_some());
-        // The same machine, another boot: nothing of it can be alive.
+        // Same machine, another boot: its processes are gone.
         let this = Owner::this().to_string();
         let mut parts: Vec<&str> = this.split('/').collect();
         parts[2] = "another-boot";
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_goes_name_by_name() {
+    fn images_are_removed_by_name() {
         let image = |tags: &[&str]| ImageSummary {
             id: "sha256:0123456789abcdef".into(),
             repo_tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),

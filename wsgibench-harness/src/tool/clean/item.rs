@@ -1,8 +1,8 @@
-//! Something of ours that could go.
+//! An item that `clean` can remove.
 
 use std::path::PathBuf;
 
-/// What it is. In the order in which it must go: a container before the network that it is in and the image that it uses.
+/// The kind of an item, in order of removal: containers before their network and image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     /// A container.
@@ -29,25 +29,25 @@ impl Kind {
     }
 }
 
-/// Where it is.
+/// The location of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// In the engine, by the name or id that it is removed by.
+    /// In the engine, with the name or id to remove it by.
     #[cfg_attr(not(feature = "docker"), expect(dead_code, reason = "no engine without the feature"))]
     Engine(String),
-    /// On the disk, with what lies beside it and goes with it.
+    /// On disk, with associated files that are removed with it.
     Disk(Vec<PathBuf>),
 }
 
-/// One thing of ours.
+/// A removable item of wsgibench.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Item {
     pub(super) kind: Kind,
-    /// What it is called.
+    /// Its name.
     pub(super) name: String,
     pub(super) place: Place,
-    /// Its size, where it has one.
+    /// Its size, if it has one.
     pub(super) bytes: Option<u64>,
-    /// Why it must stay, if it must.
+    /// Why it must be kept, if so.
     pub(super) stays: Option<String>,
 }

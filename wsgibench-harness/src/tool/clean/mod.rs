@@ -1,4 +1,5 @@
-//! `wsgibench clean`: shows what is ours, and removes what is asked for. Saved baselines are never touched.
+//! `wsgibench clean`: lists files, containers and images of wsgibench, and removes the requested ones. Saved baselines are
+//! never removed.
 
 mod disk;
 #[cfg(feature = "docker")]
@@ -19,7 +20,7 @@ use self::{
 use super::{arguments::Clean, error::ToolError, units};
 use crate::store::Store;
 
-/// Shows or removes, and says what went, what stayed and why.
+/// Lists or removes items, and prints which were removed, which were kept and why.
 pub(super) fn run(options: &Clean, store: &Store) -> Result<ExitCode, ToolError> {
     let asked = asked(options);
     let show_only = options.dry_run || asked.is_empty();
@@ -36,7 +37,7 @@ pub(super) fn run(options: &Clean, store: &Store) -> Result<ExitCode, ToolError>
             }
             Err(why) => {
                 outln!(
-                    "{} images, containers and networks were not looked at: {why}",
+                    "{} images, containers and networks were not checked: {why}",
                     style("note:").yellow()
                 );
                 None
@@ -55,14 +56,13 @@ pub(super) fn run(options: &Clean, store: &Store) -> Result<ExitCode, ToolError>
     let failures = remove(&items, engine.as_ref());
     if failures > 0 || (engine.is_none() && needs_engine) {
         return Err(ToolError::Failed(
-            "not everything that was asked for could be removed".into(),
+            "failed to remove some items; see the lines above".into(),
         ));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The kinds that the options name; empty: none was named. Containers go before the networks that they are in, and the
-/// images that they use.
+/// Returns the kinds selected by the options; empty if none are. Containers come before their networks and images.
 fn asked(options: &Clean) -> Vec<Kind> {
     let mut kinds = Vec::new();
     if options.networks || options.all {
@@ -85,7 +85,7 @@ fn show(items: &[Item], hint: bool) {
         let remark = item
             .stays
             .as_ref()
-            .map(|why| format!("  stays: {why}"))
+            .map(|why| format!("  kept: {why}"))
             .unwrap_or_default();
         outln!("{}{remark}", describe(item));
     }
@@ -95,7 +95,7 @@ fn show(items: &[Item], hint: bool) {
         .filter_map(|item| item.bytes)
         .sum();
     match (items.is_empty(), hint) {
-        (true, _) => outln!("Nothing of ours is here."),
+        (true, _) => outln!("Nothing to remove."),
         (false, false) => outln!(
             "\nWould remove {} (layers that images share count more than once).",
             units::size(goes)
@@ -107,18 +107,18 @@ fn show(items: &[Item], hint: bool) {
     }
 }
 
-/// Removes what may go; returns how many could not be removed.
+/// Removes the removable items and returns the number of failures.
 fn remove(items: &[Item], engine: Option<&Connection>) -> usize {
     let (mut gone, mut bytes, mut failures) = (0_usize, 0, 0);
     for item in items {
         if let Some(why) = &item.stays {
-            outln!("{}  stays: {why}", describe(item));
+            outln!("{}  kept: {why}", describe(item));
             continue;
         }
         let removed = match (&item.place, engine) {
             (Place::Disk(paths), _) => disk::remove(paths),
             (Place::Engine(name), Some(engine)) => engine.remove(item.kind, name),
-            (Place::Engine(_), None) => Err("no engine answers".into()),
+            (Place::Engine(_), None) => Err("no engine is available".into()),
         };
         match removed {
             Ok(()) => {
@@ -127,13 +127,13 @@ fn remove(items: &[Item], engine: Option<&Connection>) -> usize {
                 bytes += item.bytes.unwrap_or(0);
             }
             Err(why) => {
-                outln!("{}  {}: {why}", describe(item), style("could not be removed").red());
+                outln!("{}  {}: {why}", describe(item), style("failed to remove").red());
                 failures += 1;
             }
         }
     }
     if items.is_empty() {
-        outln!("Nothing of ours is here.");
+        outln!("Nothing to remove.");
     } else {
         outln!("\nRemoved {gone} of {} ({}).", items.len(), units::size(bytes));
     }
@@ -151,7 +151,7 @@ mod tests {
     use crate::tool::arguments::Clean;
 
     #[test]
-    fn all_leaves_the_measurements() {
+    fn all_keeps_stored_runs() {
         let options = |all, runs| Clean {
             all,
             images: false,

@@ -1,13 +1,13 @@
-//! Without the feature `docker` there is no engine to ask.
+//! Replacement for the engine in builds without the feature `docker`.
 
 use super::item::{Item, Kind};
 
-/// Never open.
+/// A connection that cannot be opened.
 pub(super) enum Connection {}
 
 impl Connection {
     pub(super) fn open() -> Result<Self, String> {
-        Err("this program was built without its feature `docker`".into())
+        Err("this program was built without the feature `docker`".into())
     }
 
     pub(super) fn items(&self) -> Result<Vec<Item>, String> {

@@ -1,16 +1,16 @@
-//! What the facts mean for a measurement, and how to mend it. Pure.
+//! Assessment of the machine's facts, with remedies. Pure.
 
 use super::facts::{Engine, Facts};
 use crate::tool::units;
 
-/// How bad it is.
+/// Severity of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
-    /// As it should be.
+    /// No problem.
     Ok,
-    /// Figures will be worse than they could be.
+    /// Figures will be less accurate.
     Warn,
-    /// Nothing can be measured.
+    /// Measuring is impossible.
     Fail,
 }
 
@@ -18,11 +18,11 @@ pub(super) enum Level {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) level: Level,
-    /// What was looked at.
+    /// The checked property.
     pub(super) about: &'static str,
-    /// What was seen.
+    /// The observed value.
     pub(super) seen: String,
-    /// How to mend it; empty where nothing is to be done.
+    /// The remedy; empty if none is needed.
     pub(super) remedy: String,
 }
 
@@ -43,7 +43,7 @@ fn warn(about: &'static str, seen: impl Into<String>, remedy: impl Into<String>)
     line(Level::Warn, about, seen, remedy)
 }
 
-/// All lines, in the order in which they are shown.
+/// Returns all checks in display order.
 pub(super) fn judge(facts: &Facts) -> Vec<Line> {
     let mut lines = sandbox(facts);
     lines.extend(processors(facts));
@@ -66,12 +66,12 @@ fn sandbox(facts: &Facts) -> Vec<Line> {
                 Some(name) => ok("base image", name.clone()),
                 None if facts.debootstrap && facts.root => ok(
                     "base image",
-                    "none yet; the first run pulls one, or makes one with debootstrap",
+                    "none yet; the first run pulls or builds one",
                 ),
                 None => warn(
                     "base image",
                     "none yet; the first run must pull python:3.12-slim-bookworm",
-                    "if no registry can be reached: name an image with WSGIBENCH_BASE_IMAGE, or install debootstrap and run as root once",
+                    "without access to a registry: set WSGIBENCH_BASE_IMAGE, or install debootstrap and run as root once",
                 ),
             });
         }
@@ -87,21 +87,21 @@ fn sandbox(facts: &Facts) -> Vec<Line> {
         (Err(why), Engine::Answers { .. }) => warn(
             "Python for local processes",
             why.clone(),
-            "only `--sandbox process` needs it: install python3 and python3-venv",
+            "required for `--sandbox process` only: install python3 and python3-venv",
         ),
         (Err(why), Engine::Missing(_)) => line(
             Level::Fail,
             "Python for local processes",
             why.clone(),
-            "there is neither an engine nor a Python to run servers with: install one of them (python3 and python3-venv)",
+            "servers need a container engine or Python: install one of them (python3 and python3-venv)",
         ),
     });
     lines.push(match facts.cgroup {
         Some(version) => ok("control groups", version),
         None => warn(
             "control groups",
-            "none to be seen",
-            "the server's CPU time and memory are then summed up over its processes, in clock ticks",
+            "unavailable",
+            "CPU time and memory of servers are summed over their processes, in clock ticks",
         ),
     });
     lines
@@ -112,7 +112,7 @@ fn processors(facts: &Facts) -> Vec<Line> {
         0 | 1 => warn(
             "CPUs",
             "1",
-            "server and load must share it, and every figure is marked suspect: use a machine with two or more",
+            "server and load generator share it, and every figure is marked suspect: use a machine with two or more",
         ),
         n => ok("CPUs", format!("{n}, divided between server and load")),
     }];
@@ -127,14 +127,14 @@ fn processors(facts: &Facts) -> Vec<Line> {
     });
     let governors = facts.governors.join(", ");
     lines.push(if facts.governors.is_empty() {
-        ok("frequency governor", "not to be seen (a virtual machine, as a rule)")
+        ok("frequency governor", "unavailable (common in virtual machines)")
     } else if governors == "performance" {
         ok("frequency governor", governors)
     } else {
         warn(
             "frequency governor",
             governors,
-            "the CPU follows the load up and down: `cpupower frequency-set -g performance` holds it",
+            "the CPU frequency varies with the load: run `cpupower frequency-set -g performance`",
         )
     });
     lines.extend(facts.turbo.map(|on| {
@@ -165,7 +165,7 @@ fn processors(facts: &Facts) -> Vec<Line> {
         "hpet" | "acpi_pm" | "jiffies" => warn(
             "clock",
             clock,
-            "reading it is slow: boot with clocksource=tsc if the machine's is stable",
+            "reading it is slow: boot with clocksource=tsc if the TSC is stable",
         ),
         clock => ok("clock", clock),
     }));
@@ -175,12 +175,12 @@ fn processors(facts: &Facts) -> Vec<Line> {
 fn quiet(facts: &Facts) -> Vec<Line> {
     let mut lines = Vec::new();
     lines.extend(facts.pressure.map(|percent| {
-        let seen = format!("something waited for a CPU in {percent:.1} % of the last 10 s");
+        let seen = format!("tasks waited for a CPU in {percent:.1} % of the last 10 s");
         if percent > 5.0 {
             warn(
                 "CPU pressure",
                 seen,
-                "wait until the machine is quiet, or stop what runs beside",
+                "wait until the machine is idle, or stop other programs",
             )
         } else {
             ok("CPU pressure", seen)
@@ -192,7 +192,7 @@ fn quiet(facts: &Facts) -> Vec<Line> {
             warn(
                 "stolen CPU time",
                 seen,
-                "other virtual machines use this one's CPUs: take one with CPUs of its own, or more launches",
+                "other virtual machines use this one's CPUs: use one with dedicated CPUs, or more launches",
             )
         } else {
             ok("stolen CPU time", seen)
@@ -262,7 +262,7 @@ fn room(facts: &Facts) -> Vec<Line> {
             warn(
                 "memory",
                 seen,
-                "a server may use 1 GiB unless its limits say less: stop what runs beside, or lower Limits::memory",
+                "a server may use 1 GiB by default: stop other programs, or lower Limits::memory",
             )
         } else {
             ok("memory", seen)
@@ -270,7 +270,8 @@ fn room(facts: &Facts) -> Vec<Line> {
     }));
     lines.extend(facts.disk.as_ref().map(|(folder, bytes)| {
         let seen = format!("{} free in {}", units::size(*bytes), folder.display());
-        let remedy = "images, virtual environments and runs need room: `wsgibench clean` shows what is ours";
+        let remedy =
+            "images, virtual environments and runs need disk space: `wsgibench clean` lists what can be removed";
         if *bytes < 100 * MIB {
             line(Level::Fail, "disk", seen, remedy)
         } else if *bytes < 3072 * MIB {
@@ -282,8 +283,8 @@ fn room(facts: &Facts) -> Vec<Line> {
     if facts.shallow == Some(true) {
         lines.push(warn(
             "git",
-            "a clone without its history",
-            "`--against origin/main` needs it: git fetch --unshallow (in CI, fetch-depth: 0)",
+            "shallow clone",
+            "`--against origin/main` needs the history: git fetch --unshallow (in CI, fetch-depth: 0)",
         ));
     }
     lines

@@ -29,7 +29,7 @@ fn good() -> Facts {
     }
 }
 
-/// Makes one thing of a good machine bad.
+/// A change that makes one fact of a good machine bad.
 type Spoil = fn(&mut Facts);
 
 fn worst(facts: &Facts) -> Level {
@@ -37,14 +37,14 @@ fn worst(facts: &Facts) -> Level {
 }
 
 #[test]
-fn a_good_machine_has_nothing_to_mend() {
+fn good_machine_has_no_problems() {
     for line in judge(&good()) {
         assert_eq!((line.level, line.remedy.as_str()), (Level::Ok, ""), "{line:?}");
     }
 }
 
 #[test]
-fn each_trouble_is_one_line_with_a_remedy() {
+fn each_problem_is_one_line_with_a_remedy() {
     let spoilt: [(&str, Spoil); 16] = [
         ("container engine", |f| f.engine = Engine::Missing("no socket".into())),
         ("Python for local processes", |f| {
@@ -79,7 +79,7 @@ fn each_trouble_is_one_line_with_a_remedy() {
 }
 
 #[test]
-fn nothing_to_run_servers_with_or_no_room_is_a_failure() {
+fn missing_sandbox_or_disk_space_is_a_failure() {
     let mut facts = good();
     facts.engine = Engine::Missing("no socket".into());
     facts.python = Err("python3 is not here".into());
@@ -90,7 +90,7 @@ fn nothing_to_run_servers_with_or_no_room_is_a_failure() {
 }
 
 #[test]
-fn a_missing_base_image_matters_where_it_cannot_be_made() {
+fn missing_base_image_matters_only_if_it_cannot_be_built() {
     let mut facts = good();
     facts.engine = Engine::Answers {
         version: "Docker 28.0".into(),
@@ -103,7 +103,7 @@ fn a_missing_base_image_matters_where_it_cannot_be_made() {
 }
 
 #[test]
-fn a_system_that_shows_nothing_is_still_judged() {
+fn unavailable_facts_are_handled() {
     let facts = Facts {
         engine: Engine::Missing("no socket".into()),
         python: Ok("3.12".into()),

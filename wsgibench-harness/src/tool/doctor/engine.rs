@@ -1,8 +1,8 @@
-//! The container engine: does it answer, and has it a base image?
+//! Checks of the container engine and its base image.
 
 use super::facts::Engine;
 
-/// Asks the engine; waits for an answer for at most ten seconds, and pulls nothing.
+/// Queries the engine for at most ten seconds, without pulling images.
 #[cfg(feature = "docker")]
 pub(super) fn look() -> Engine {
     use crate::sandbox;
@@ -31,8 +31,8 @@ pub(super) fn look() -> Engine {
     })
 }
 
-/// This program has no part that could ask.
+/// Reports that this build lacks engine support.
 #[cfg(not(feature = "docker"))]
 pub(super) fn look() -> Engine {
-    Engine::Missing("this program was built without its feature `docker`".into())
+    Engine::Missing("this program was built without the feature `docker`".into())
 }

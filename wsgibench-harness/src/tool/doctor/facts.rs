@@ -1,4 +1,4 @@
-//! What is seen of the machine. Everything is optional: another system shows less.
+//! Facts about the machine. All are optional, as other systems provide fewer.
 
 use std::{
     fs,
@@ -16,10 +16,10 @@ use crate::{
     subprocess,
 };
 
-/// How long the machine is watched.
+/// Observation time of the machine.
 pub(super) const WATCHED: Duration = Duration::from_secs(1);
 
-/// The machine, as far as it shows.
+/// Facts about the machine, as far as they are available.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
     pub(super) engine: Engine,
@@ -31,41 +31,41 @@ pub(super) struct Facts {
     pub(super) backlog: Option<u64>,
     pub(super) ports: Option<(u64, u64)>,
     pub(super) governors: Vec<String>,
-    /// CPUs that a quota grants to this process.
+    /// CPUs granted to this process by a quota.
     pub(super) cpu_quota: Option<f64>,
     pub(super) turbo: Option<bool>,
     pub(super) smt: Option<bool>,
     pub(super) clock: Option<String>,
-    /// Share of the last ten seconds in which something waited for a CPU, percent.
+    /// Share of the last ten seconds in which some task waited for a CPU, percent.
     pub(super) pressure: Option<f64>,
-    /// Share of CPU time that the hypervisor gave to others while the machine was watched, 0 to 1.
+    /// Share of CPU time that the hypervisor gave to others during observation, 0 to 1.
     pub(super) steal: Option<f64>,
-    /// Programs that ran while the machine was watched, with their share of one CPU, 0 to 1 and more.
+    /// Programs that ran during observation, with their CPU use in cores.
     pub(super) busy: Vec<(String, f64)>,
     pub(super) cgroup: Option<&'static str>,
-    /// Folder of the target, and bytes free there.
+    /// Target folder, and bytes free there.
     pub(super) disk: Option<(PathBuf, u64)>,
     pub(super) memory: Option<u64>,
-    /// A git repository without its history.
+    /// Whether the git repository is a shallow clone.
     pub(super) shallow: Option<bool>,
 }
 
-/// The container engine.
+/// State of the container engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Engine {
-    /// It answers: its name and version, its cgroup version, and a base image that it has.
+    /// Available: its name and version, its cgroup version, and a base image.
     #[cfg_attr(not(feature = "docker"), expect(dead_code, reason = "no engine without the feature"))]
     Answers {
         version: String,
         cgroup: Option<String>,
         base: Option<String>,
     },
-    /// It does not, and why.
+    /// Unavailable, with the reason.
     Missing(String),
 }
 
 impl Facts {
-    /// Looks at everything, and watches the machine for [`WATCHED`].
+    /// Collects all facts, observing the machine for [`WATCHED`].
     pub(super) fn gather(target: &Path) -> Self {
         let (before, since) = (Moment::now(), Instant::now());
         let engine = super::engine::look();
@@ -99,7 +99,7 @@ impl Facts {
     }
 }
 
-/// The machine's CPUs and its programs at a moment.
+/// A snapshot of the machine's CPU and process times.
 struct Moment {
     ticks: CpuTicks,
     programs: ProcessCpu,
@@ -124,7 +124,7 @@ impl Moment {
 
     fn busy_until(&self, later: &Self) -> Vec<(String, f64)> {
         let busy = self.programs.busy_until(&later.programs);
-        // A title is read from the disk: only of those that count.
+        // Process titles are read from files, so read them only for busy processes.
         busy.iter()
             .take_while(|busy| busy.share > 0.0)
             .map(|busy| (busy.title(), busy.share))
@@ -137,7 +137,7 @@ fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
 }
 
-/// `avg10` of `some` from a pressure file.
+/// Parses `avg10` of `some` from a pressure file.
 fn pressure(text: &str) -> Option<f64> {
     let some = text.lines().find(|line| line.starts_with("some "))?;
     some.split_whitespace()
@@ -173,7 +173,7 @@ fn governors() -> Vec<String> {
     found
 }
 
-/// Whether CPUs may go beyond their nominal frequency.
+/// Returns whether CPUs may exceed their nominal frequency.
 fn turbo() -> Option<bool> {
     let off = number("/sys/devices/system/cpu/intel_pstate/no_turbo").map(|off| off == 0);
     off.or_else(|| number("/sys/devices/system/cpu/cpufreq/boost").map(|on| on == 1))
@@ -189,7 +189,7 @@ fn cgroup() -> Option<&'static str> {
     }
 }
 
-/// Bytes that we may still write where the target folder is, or will be.
+/// Returns the bytes available to this user in the target folder or its closest existing parent.
 fn disk(target: &Path) -> Option<(PathBuf, u64)> {
     let target = std::path::absolute(target).ok()?;
     let folder = target.ancestors().find(|folder| folder.is_dir())?;
@@ -239,7 +239,7 @@ mod tests {
     use super::pressure;
 
     #[test]
-    fn pressure_is_read_as_the_kernel_writes_it() {
+    fn pressure_file_is_parsed() {
         let text = "some avg10=12.50 avg60=3.00 avg300=1.00 total=9\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
         assert_eq!(pressure(text), Some(12.5));
         assert_eq!(pressure(""), None);

@@ -1,4 +1,4 @@
-//! `wsgibench doctor`: what is in the way of a good measurement on this machine, and how to mend it.
+//! `wsgibench doctor`: checks this machine for problems that distort measurements, with remedies.
 
 mod check;
 mod engine;
@@ -17,7 +17,7 @@ use self::{
 };
 use super::target;
 
-/// Prints a line for everything it looked at; 1 when nothing can be measured.
+/// Prints one line per check; returns 1 if measuring is impossible.
 pub(super) fn run(target: Option<&Path>) -> ExitCode {
     let folder = target::folder(target).unwrap_or_else(|_| PathBuf::from("target"));
     let lines = judge(&Facts::gather(&folder));
@@ -28,11 +28,11 @@ pub(super) fn run(target: Option<&Path>) -> ExitCode {
     let count = |level| lines.iter().filter(|line| line.level == level).count();
     outln!();
     match (count(Level::Fail), count(Level::Warn)) {
-        (0, 0) => outln!("Nothing is in the way."),
-        (0, 1) => outln!("One thing makes figures worse than they could be; measuring is possible."),
-        (0, n) => outln!("{n} things make figures worse than they could be; measuring is possible."),
+        (0, 0) => outln!("No problems found."),
+        (0, 1) => outln!("1 problem reduces accuracy; benchmarking is possible."),
+        (0, n) => outln!("{n} problems reduce accuracy; benchmarking is possible."),
         (_, _) => {
-            outln!("Nothing can be measured here until that is mended.");
+            outln!("Fix the errors above before benchmarking.");
             return ExitCode::from(1);
         }
     }

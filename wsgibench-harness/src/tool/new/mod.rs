@@ -1,4 +1,4 @@
-//! `wsgibench new`: a project of one's own.
+//! `wsgibench new`: creates a benchmark project.
 
 mod name;
 mod template;
@@ -12,7 +12,7 @@ use std::{
 use self::template::{FILES, Harness};
 use super::{arguments::New, error::ToolError};
 
-/// Writes the project and says what to do next.
+/// Writes the project and prints the next steps.
 pub(super) fn run(options: &New) -> Result<ExitCode, ToolError> {
     let package = package_name(&options.name)?;
     let checkout = options.path.as_deref().map(checkout).transpose()?;
@@ -22,12 +22,12 @@ pub(super) fn run(options: &New) -> Result<ExitCode, ToolError> {
     };
     write(&options.name, &package, &harness)?;
     let folder = options.name.display();
-    outln!("Made the project {folder}: {} files.\n", FILES.len());
+    outln!("Created project {folder} with {} files.\n", FILES.len());
     outln!("    cd {folder}");
-    outln!("    cargo bench -- --quick       # a short look: builds the image, measures, writes a report");
+    outln!("    cargo bench -- --quick       # quick run: build the image, measure, write a report");
     outln!("    cargo bench                  # the measurement\n");
-    outln!("Put your own application into app/, its packages into server/requirements.txt,");
-    outln!("and say in benches/server.rs how it is started and what is asked of it.");
+    outln!("Put your application into app/ and its packages into server/requirements.txt,");
+    outln!("then declare in benches/server.rs how to start it and which requests to send.");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -40,12 +40,12 @@ fn package_name(folder: &Path) -> Result<String, ToolError> {
     Ok(name.into_owned())
 }
 
-/// The absolute path of a checkout of wsgibench.
+/// Returns the absolute path of a checkout of wsgibench.
 fn checkout(path: &Path) -> Result<PathBuf, ToolError> {
     let manifest = path.join("wsgibench-harness/Cargo.toml");
     if !manifest.is_file() {
         return Err(ToolError::Usage(format!(
-            "{} is no checkout of wsgibench: there is no {}",
+            "{} is not a checkout of wsgibench: it has no {}",
             path.display(),
             manifest.display()
         )));
@@ -53,7 +53,7 @@ fn checkout(path: &Path) -> Result<PathBuf, ToolError> {
     fs::canonicalize(path).map_err(ToolError::io("find", path))
 }
 
-/// The whole project or nothing: it is written beside its place and then moved there.
+/// Writes the project atomically: as a draft in the same folder, which is then renamed.
 fn write(folder: &Path, package: &str, harness: &Harness<'_>) -> Result<(), ToolError> {
     refuse_unless_empty(folder)?;
     let parent = match folder.parent() {
@@ -72,7 +72,7 @@ fn write(folder: &Path, package: &str, harness: &Harness<'_>) -> Result<(), Tool
         fs::create_dir_all(inside).map_err(ToolError::io("make", inside))?;
         fs::write(&file, template::render(content, package, harness)).map_err(ToolError::io("write", &file))?;
     }
-    // A folder can be moved onto an empty one, and onto nothing else.
+    // A folder can only be renamed onto an empty folder.
     fs::rename(&project, folder).map_err(ToolError::io("make", folder))
 }
 
@@ -84,12 +84,12 @@ fn refuse_unless_empty(folder: &Path) -> Result<(), ToolError> {
     };
     let refuse = |what: &str| {
         Err(ToolError::Failed(format!(
-            "{} {what}; nothing was written: choose another name, or move it away",
+            "{} {what}; nothing was written: choose another name, or move it",
             folder.display()
         )))
     };
     if !metadata.is_dir() {
-        return refuse("is there already and is no folder");
+        return refuse("already exists and is not a folder");
     }
     let mut entries = fs::read_dir(folder).map_err(ToolError::io("read", folder))?;
     match entries.next() {
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_whole_project_is_written_and_no_draft_is_left() {
+    fn whole_project_is_written_without_a_draft() {
         let folder = tempfile::tempdir().unwrap();
         let project = folder.path().join("sub/demo");
         write(&project, "demo", &Harness::Published("0.1.0")).unwrap();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_folder_is_taken_and_a_full_one_refused() {
+    fn empty_folder_is_accepted_and_full_one_refused() {
         let folder = tempfile::tempdir().unwrap();
         let project = folder.path().join("demo");
         fs::create_dir(&project).unwrap();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkout_must_be_one() {
+    fn checkout_is_validated() {
         let folder = tempfile::tempdir().unwrap();
         let error = checkout(folder.path()).unwrap_err().to_string();
         assert!(error.contains("is no checkout of wsgibench"), "{error}");

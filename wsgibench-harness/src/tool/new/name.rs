@@ -1,6 +1,6 @@
-//! What a project may be called. Pure.
+//! Validation of project names. Pure.
 
-/// Names that Cargo or Rust refuse as a package's, or that would hide something a project needs.
+/// Names that Cargo or Rust reject for packages, or that would shadow a dependency of the project.
 const TAKEN: [&str; 12] = [
     "test",
     "core",
@@ -18,11 +18,13 @@ const TAKEN: [&str; 12] = [
 
 /// Checks a package's name.
 ///
-/// The error says what is wrong with it and names one that would do.
+/// The error states the problem and suggests a valid name.
 pub(super) fn check(name: &str) -> Result<(), String> {
     let wrong = |what: &str| {
         let better = better(name);
-        Err(format!("`{name}` cannot name a package: {what}; `{better}` would do"))
+        Err(format!(
+            "`{name}` is not a valid package name: {what}; use e.g. `{better}`"
+        ))
     };
     if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return wrong("it must start with a letter");
@@ -37,7 +39,7 @@ pub(super) fn check(name: &str) -> Result<(), String> {
         return wrong("it is longer than 64 characters");
     }
     if TAKEN.contains(&name) || is_keyword(name) {
-        return wrong("the name is taken");
+        return wrong("the name is reserved");
     }
     Ok(())
 }
@@ -81,14 +83,14 @@ mod tests {
     use super::check;
 
     #[test]
-    fn usual_names_will_do() {
+    fn usual_names_are_valid() {
         for name in ["demo", "own-server", "shop2", "my_app"] {
             assert_eq!(check(name), Ok(()), "{name}");
         }
     }
 
     #[test]
-    fn others_are_answered_with_one_that_does() {
+    fn invalid_names_yield_a_valid_suggestion() {
         for name in [
             "2fast",
             "a b",

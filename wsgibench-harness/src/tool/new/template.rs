@@ -1,21 +1,21 @@
-//! The project that `wsgibench new` writes. `examples/own-server` is the same project, held equal by a test.
+//! The project template of `wsgibench new`. A test keeps `examples/own-server` identical to it.
 
 use std::path::Path;
 
-/// A file of the template: where it goes, and what is in it.
+/// A file of the template: its path and content.
 pub(super) type File = (&'static str, &'static str);
 
 macro_rules! files {
     ($($to:literal <- $from:literal),* $(,)?) => {
-        /// All files, by the path that they get in the project.
+        /// All files by their path in the project.
         pub(super) const FILES: &[File] = &[
             $(($to, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/template/", $from)))),*
         ];
     };
 }
 
-// Some have other names in the template: a folder with a Cargo.toml would be left out of the published package, and a
-// .gitignore would be obeyed.
+// Some files have other names in the template: Cargo excludes a folder with a Cargo.toml from the published package, and
+// git would apply a .gitignore.
 files! {
     "Cargo.toml" <- "Cargo.toml.in",
     ".gitignore" <- "gitignore",
@@ -39,7 +39,7 @@ files! {
     "tests/test_bookshop.py" <- "tests/test_bookshop.py",
 }
 
-/// Where the project gets the harness from.
+/// The source of the harness dependency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Harness<'a> {
     /// The published crate of this version.
@@ -49,20 +49,20 @@ pub(super) enum Harness<'a> {
 }
 
 impl Harness<'_> {
-    /// The value of the dependency in Cargo.toml.
+    /// Returns the value of the dependency in Cargo.toml.
     fn requirement(&self) -> String {
         match self {
             Self::Published(version) => format!("\"{version}\""),
             Self::Checkout(checkout) => {
                 let path = checkout.join("wsgibench-harness").display().to_string();
-                // A TOML string; Debug escapes what TOML's basic strings escape.
+                // The escapes of Debug are valid in basic TOML strings.
                 format!("{{ path = {path:?} }}")
             }
         }
     }
 }
 
-/// A file's content for a project.
+/// Returns a file's content for a project.
 pub(super) fn render(content: &str, package: &str, harness: &Harness<'_>) -> String {
     content
         .replace("@NAME@", package)
@@ -75,7 +75,7 @@ mod tests {
 
     use super::{FILES, Harness, render};
 
-    /// The example's folder in a checkout; the published package has none beside it.
+    /// The example's folder in a checkout; the published package lacks it.
     fn example() -> Option<PathBuf> {
         let checkout = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
         let is_checkout = checkout.join("wsgibench-macros/Cargo.toml").is_file() && checkout.join("suites").is_dir();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_is_what_new_makes() {
+    fn example_equals_the_template() {
         let Some(folder) = example() else { return };
         let harness = Harness::Checkout("../..".as_ref());
         for (path, content) in FILES {
@@ -96,13 +96,13 @@ mod tests {
             let found = fs::read_to_string(&file).unwrap_or_default();
             assert!(
                 found == expected,
-                "examples/own-server/{path} differs from the template; WSGIBENCH_BLESS=1 writes it anew"
+                "examples/own-server/{path} differs from the template; WSGIBENCH_BLESS=1 rewrites it"
             );
         }
     }
 
     #[test]
-    fn the_example_has_nothing_else() {
+    fn example_has_no_other_files() {
         let Some(folder) = example() else { return };
         let known: BTreeSet<PathBuf> = FILES.iter().map(|(path, _)| PathBuf::from(path)).collect();
         let made = |name: &str| matches!(name, "target" | "Cargo.lock" | "__pycache__");
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_of_ci_are_the_same() {
+    fn ci_examples_are_identical() {
         let Some(folder) = example() else { return };
         let text = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
         let ours = text(folder.join(".github/workflows/bench.yml"));
@@ -131,14 +131,14 @@ mod tests {
 
     #[cfg(feature = "docker")]
     #[test]
-    fn ci_keeps_the_images_that_are_ours() {
+    fn ci_keeps_images_of_wsgibench() {
         let filter = format!("label={}", crate::sandbox::IMAGE_LABEL);
         let (_, workflow) = FILES.iter().find(|(path, _)| path.ends_with("bench.yml")).unwrap();
         assert!(workflow.contains(&filter), "{filter}");
     }
 
     #[test]
-    fn nothing_is_left_to_fill_in_and_the_manifest_is_read_back() {
+    fn placeholders_are_filled_and_the_manifest_parses() {
         let odd = Harness::Checkout("/a \"quoted\" \\ place".as_ref());
         for harness in [Harness::Published("0.1.0"), odd] {
             for (path, content) in FILES {
