@@ -170,7 +170,7 @@ fn markdown_fits_a_comment_whatever_was_run() {
     }
     let page = text(Format::Markdown, &run);
     assert!(page.len() < 65_536, "{}", page.len());
-    assert!(page.contains("do not fit here"));
+    assert!(page.contains("are omitted for length"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! Baselines: populations of launches under a name, `target/wsgibench/baselines/<name>/<run>.json`.
+//! Baselines: launches of several runs under a name, `target/wsgibench/baselines/<name>/<run>.json`.
 //!
-//! A baseline grows with each run that is saved to it, up to a number of runs, so that its history carries the spread
-//! from day to day as well as that between launches.
+//! A baseline grows with each run saved to it, up to a limit, so that it covers the variation between days as well as
+//! between launches.
 
 use std::{
     collections::BTreeMap,
@@ -18,13 +18,13 @@ use super::{
     versioned::{self, Versioned},
 };
 
-/// Runs that a baseline keeps.
+/// Maximum number of runs in a baseline.
 pub const KEPT_RUNS: usize = 20;
 
-/// Version of the form of a baseline's files.
+/// Schema version of a baseline's files.
 pub const BASELINE_VERSION: u32 = 1;
 
-/// What one run gave to a baseline.
+/// The figures of one run in a baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct BaselineRun {
@@ -32,21 +32,21 @@ pub struct BaselineRun {
     pub version: u32,
     /// Run id.
     pub run: String,
-    /// When it began, UTC.
+    /// Start, UTC.
     pub started: String,
-    /// Where it was measured.
+    /// Environment of the measurement.
     pub fingerprint: Fingerprint,
-    /// Per case and metric id the launches' figures, in the metric's unit.
+    /// Figures of the launches by case and metric id, in the metric's unit.
     pub cases: BTreeMap<String, BTreeMap<String, Vec<f64>>>,
 }
 
-/// What must be equal for two days' figures to be comparable.
+/// Properties that must match for figures of two days to be comparable.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Fingerprint {
     /// CPU model.
     pub cpu_model: String,
-    /// CPUs.
+    /// Number of CPUs.
     pub cpu_count: usize,
     /// Kernel release.
     pub kernel: String,
@@ -54,7 +54,7 @@ pub struct Fingerprint {
     pub sandbox: String,
     /// Container engine and version.
     pub engine: Option<String>,
-    /// CPUs of the servers and of the engine.
+    /// CPUs of the servers and of the load engine.
     pub cpus: (Vec<usize>, Vec<usize>),
     /// Version of the harness.
     pub harness: String,
@@ -63,7 +63,7 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Of a run.
+    /// Returns the environment of a run.
     #[must_use]
     pub fn of(run: &RunRecord) -> Self {
         let environment = &run.environment;
@@ -83,7 +83,7 @@ impl Fingerprint {
         }
     }
 
-    /// What of the machine differs, in words; images are meant to differ and do not count.
+    /// Describes differences of the machine; image digests are expected to differ and are ignored.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
@@ -112,7 +112,7 @@ impl Fingerprint {
 }
 
 impl BaselineRun {
-    /// What a run gives: measured cases whose figures may be believed.
+    /// Extracts the valid measured cases of a run.
     #[must_use]
     pub fn of(run: &RunRecord, figures: impl Fn(&RunRecord, &str) -> BTreeMap<String, Vec<f64>>) -> Self {
         let cases = run
@@ -135,7 +135,7 @@ impl BaselineRun {
 impl Versioned for BaselineRun {
     const KNOWN: u32 = BASELINE_VERSION;
     const WHAT: &'static str = "a run in a baseline";
-    const REMEDY: &'static str = "; delete it, or save the baseline anew";
+    const REMEDY: &'static str = "; delete it, or save the baseline again";
 }
 
 impl Store {
@@ -143,10 +143,10 @@ impl Store {
         self.root().join("baselines").join(name)
     }
 
-    /// Adds a run to a baseline and lets the oldest go beyond [`KEPT_RUNS`].
+    /// Adds a run to a baseline and deletes the oldest beyond [`KEPT_RUNS`].
     ///
     /// # Errors
-    /// When the disk says no, or the name is no file name.
+    /// If a file cannot be written, or the name is not a valid file name.
     pub fn save_baseline(&self, name: &str, run: &BaselineRun) -> Result<(), StoreError> {
         let dir = self.named(name)?;
         let path = dir.join(format!("{}.json", run.run));
@@ -162,14 +162,14 @@ impl Store {
     /// Reads a baseline, oldest run first.
     ///
     /// # Errors
-    /// No such baseline, a damaged one, one of a later version.
+    /// If the baseline is missing, damaged or of a later version.
     pub fn read_baseline(&self, name: &str) -> Result<Vec<BaselineRun>, StoreError> {
         let dir = self.named(name)?;
         let files = json_files(&dir);
         if files.is_empty() {
             let names = self.baselines();
             let hint = if names.is_empty() {
-                format!("none has been saved yet: `cargo bench -- --save-baseline {name}` saves one")
+                format!("none is saved; create it with `cargo bench -- --save-baseline {name}`")
             } else {
                 format!("saved are {}", names.join(", "))
             };
@@ -181,7 +181,7 @@ impl Store {
         files.iter().map(|path| versioned::read(path)).collect()
     }
 
-    /// Names of the saved baselines.
+    /// Returns the names of the saved baselines.
     #[must_use]
     pub fn baselines(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.root().join("baselines")) else {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_baseline_grows_up_to_its_limit() {
+    fn baseline_grows_up_to_its_limit() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
         for i in 0..KEPT_RUNS + 3 {
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_damaged_and_foreign_baselines_are_named() {
+    fn missing_damaged_and_newer_baselines_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
         let error = store.read_baseline("main").unwrap_err().to_string();
@@ -265,7 +265,7 @@ mod tests {
         let path = folder.path().join("wsgibench/baselines/main/r1.json");
         for (content, expected) in [
             ("{", "r1.json is not a run in a baseline"),
-            ("{}", "no version"),
+            ("{}", "no schema version"),
             (r#"{"version": 99}"#, "later wsgibench"),
             (r#"{"version": 1}"#, "missing field"),
         ] {

@@ -1,4 +1,4 @@
-//! `conformance.json`: which server keeps which rule.
+//! `conformance.json`: conformance results of servers.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::conformance::{self, Feature, Finding, RuleOutcome};
 
-/// Version of the form of `conformance.json`.
+/// Schema version of `conformance.json`.
 pub const CONFORMANCE_VERSION: u32 = 1;
 
-/// One examination of some servers.
+/// The results of one conformance run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ConformanceRecord {
@@ -26,25 +26,25 @@ pub struct ConformanceRecord {
     pub started: String,
     /// `docker` or `process`.
     pub sandbox: String,
-    /// Ended by Ctrl-C: not all that was asked for is in it.
+    /// Whether Ctrl-C interrupted it, so that it is incomplete.
     pub interrupted: bool,
-    /// The rules, in the order of the table.
+    /// The rules, in table order.
     pub rules: Vec<RuleRecord>,
     /// The servers, in order of declaration.
     pub servers: Vec<ServerConformance>,
 }
 
-/// A rule, as it was asked.
+/// A rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RuleRecord {
-    /// Short and stable, e.g. `chunked-body`.
+    /// Stable short id, e.g. `chunked-body`.
     pub id: String,
-    /// What is asked.
+    /// The requirement.
     pub title: String,
-    /// Where it is written.
+    /// The section of the specification.
     pub source: String,
-    /// Loads that need this are not timed where the rule fails or is refused.
+    /// Feature required by loads that are not timed if the rule fails or is refused.
     pub bars: Option<Feature>,
 }
 
@@ -52,28 +52,28 @@ pub struct RuleRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ServerConformance {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Set up as it comes, not tuned.
+    /// Whether it runs untuned.
     pub untuned: bool,
-    /// Its command line.
+    /// Command line.
     pub command: Vec<String>,
-    /// Versions inside it, by package.
+    /// Package versions inside its image.
     pub versions: BTreeMap<String, String>,
-    /// Why there are no findings, or not all: it could not be had, or not started, or it died.
+    /// Why findings are missing: the server is unavailable, did not start or exited.
     pub trouble: Option<String>,
-    /// A finding a rule, in the order of the rules.
+    /// One finding per rule, in the order of the rules.
     pub findings: Vec<Finding>,
 }
 
 impl Versioned for ConformanceRecord {
     const KNOWN: u32 = CONFORMANCE_VERSION;
     const WHAT: &'static str = "an examination";
-    const REMEDY: &'static str = "; delete it, or examine anew: cargo bench -- --conformance";
+    const REMEDY: &'static str = "; delete it, or rerun `cargo bench -- --conformance`";
 }
 
 impl ConformanceRecord {
-    /// One without servers.
+    /// Creates results without servers.
     #[must_use]
     pub fn new(sandbox: &str) -> Self {
         Self {
@@ -95,10 +95,10 @@ impl ConformanceRecord {
         }
     }
 
-    /// Reads one; `None` where nobody was examined yet.
+    /// Reads the results; `None` without an earlier conformance run.
     ///
     /// # Errors
-    /// When the disk says no, or the file is damaged or of a later version.
+    /// If the file cannot be read, is damaged or of a later version.
     pub fn read(path: &Path) -> Result<Option<Self>, StoreError> {
         match versioned::read(path) {
             Ok(record) => Ok(Some(record)),
@@ -107,23 +107,23 @@ impl ConformanceRecord {
         }
     }
 
-    /// Writes it whole.
+    /// Writes the results atomically.
     ///
     /// # Errors
-    /// When the disk says no.
+    /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), StoreError> {
         write_json(path, self)
     }
 }
 
 impl ServerConformance {
-    /// What was found of a rule.
+    /// Returns the finding for a rule.
     #[must_use]
     pub fn finding(&self, rule: &str) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.rule == rule)
     }
 
-    /// What loads may need and this server stands in the way of, with the finding that says so.
+    /// Returns the features that this server does not support, with the findings.
     #[must_use]
     pub fn barred<'a>(&'a self, rules: &[RuleRecord]) -> Vec<(Feature, &'a Finding)> {
         rules
@@ -133,7 +133,7 @@ impl ServerConformance {
             .collect()
     }
 
-    /// How many findings have this verdict.
+    /// Counts the findings with this verdict.
     #[must_use]
     pub fn count(&self, verdict: RuleOutcome) -> usize {
         self.findings
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_as_it_was_written() {
+    fn results_round_trip() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("below/conformance.json");
         let mut record = ConformanceRecord::new("process");
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_version_wrote_is_read_as_far_as_it_goes() {
+    fn results_of_other_versions_are_read_as_far_as_possible() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("conformance.json");
         assert_eq!(ConformanceRecord::read(&path).unwrap(), None);

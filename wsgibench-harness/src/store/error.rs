@@ -1,69 +1,69 @@
-//! What may go wrong between a record and the disk.
+//! Errors of stored files.
 
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-/// A run could not be stored or read.
+/// A run could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The disk said no.
-    #[error("cannot {action} {path}: {source}; check free space and permissions")]
+    /// A file operation failed.
+    #[error("failed to {action} {path}: {source}; check free space and permissions")]
     Io {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// On what.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// Not a file of ours, or a broken one.
+    /// A file is damaged or was not written by wsgibench.
     #[error("{path} is not {what} of wsgibench: {reason}{remedy}")]
     Damaged {
-        /// The file.
+        /// The path.
         path: PathBuf,
-        /// What it should be, with its article.
+        /// The expected content, with its article.
         what: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
-        /// What to do, from its semicolon on; nothing where the caller knows more.
+        /// The remedy with a leading semicolon; empty if the caller adds one.
         remedy: &'static str,
     },
-    /// A file of a later version.
+    /// A file has a later schema version.
     #[error("{path} was written by a later wsgibench (schema {found}, this one reads up to {known}); update wsgibench")]
     TooNew {
-        /// The file.
+        /// The path.
         path: PathBuf,
-        /// Its version.
+        /// Its schema version.
         found: u32,
-        /// The latest that this one reads.
+        /// The latest supported schema version.
         known: u32,
     },
-    /// No baseline of that name.
-    #[error("there is no baseline `{name}`; {hint}")]
+    /// The baseline does not exist.
+    #[error("baseline `{name}` not found; {hint}")]
     UnknownBaseline {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// The baselines there are.
+        /// The existing baselines.
         hint: String,
     },
-    /// A name that would leave the folder of baselines.
-    #[error("`{0}` cannot name a baseline: use letters, digits, `-`, `_` and `.`")]
+    /// The name would leave the folder of baselines.
+    #[error("`{0}` is not a valid baseline name; use letters, digits, `-`, `_` and `.`")]
     BaselineName(String),
-    /// No run of that name.
-    #[error("there is no run `{name}` under {folder}; {hint}")]
+    /// The run does not exist.
+    #[error("run `{name}` not found in {folder}; {hint}")]
     Unknown {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// Where it was looked for.
+        /// The searched folder.
         folder: PathBuf,
-        /// The runs there are.
+        /// The existing runs.
         hint: String,
     },
 }
 
-/// What makes an error of the disk tell what was tried, and on what.
+/// Returns a closure that adds action and path to an I/O error.
 pub(super) fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
     move |source| StoreError::Io {
         action,

@@ -1,4 +1,4 @@
-//! The files of one run: its record, its histograms, its journal, its lock.
+//! The files of one run: record, histograms, journal and lock.
 
 use std::{
     fs::{self, File},
@@ -18,27 +18,27 @@ use super::{
     versioned::{self, Versioned},
 };
 
-/// A run that a killed process left, made whole again.
+/// A recovered run of a killed process.
 #[derive(Clone, Debug)]
 pub struct Recovered {
-    /// Its id.
+    /// Run id.
     pub id: String,
-    /// Rounds that were saved.
+    /// Number of recovered rounds.
     pub rounds: usize,
-    /// Its `run.json`.
+    /// Path of its `run.json`.
     pub path: PathBuf,
 }
 
-/// A run as far as it could be read.
+/// A run that may be incomplete.
 #[derive(Clone, Debug)]
 pub struct Remains {
     /// The run.
     pub run: RunRecord,
-    /// What is missing of it, in a sentence; `None` when it is whole.
+    /// A description of missing data; `None` if the run is complete.
     pub missing: Option<String>,
 }
 
-/// Makes whole what a killed run left in its folder; `None` when it left nothing.
+/// Recovers the run of a killed process; `None` if there is nothing to recover.
 pub(super) fn recover_one(dir: &Path) -> Result<Option<Recovered>, StoreError> {
     let Some(mut run) = read_journal(&dir.join("journal.jsonl"))? else {
         return Ok(None);
@@ -54,10 +54,10 @@ pub(super) fn recover_one(dir: &Path) -> Result<Option<Recovered>, StoreError> {
     }))
 }
 
-/// The run that a journal tells of; `None` when not even its first line is whole.
+/// Rebuilds the run from a journal; `None` if its first line is incomplete.
 fn read_journal(path: &Path) -> Result<Option<RunRecord>, StoreError> {
     let file = File::open(path).map_err(io_error("read", path))?;
-    // The last line of a killed run may be half written: reading stops at the first line that does not parse.
+    // A killed process may leave a partial last line: reading stops at the first line that does not parse.
     let entries = BufReader::new(file)
         .lines()
         .map_while(Result::ok)
@@ -65,14 +65,14 @@ fn read_journal(path: &Path) -> Result<Option<RunRecord>, StoreError> {
     Ok(fold(entries))
 }
 
-/// What is left of a run whose record cannot be read.
+/// Reads as much as possible of a run whose record is damaged.
 pub(super) fn remains(path: &Path) -> Option<Remains> {
     let journal = path.parent()?.join("journal.jsonl");
     if path.file_name().is_some_and(|name| name == "run.json")
         && let Ok(Some(run)) = read_journal(&journal)
     {
         let missing = format!(
-            "{} is damaged; this is what its journal has: every finished round, but not the validity of whole cases nor a comparison",
+            "{} is damaged; recovered from its journal: all completed rounds, without the validity of cases and the comparison",
             path.display()
         );
         return Some(Remains {
@@ -83,7 +83,7 @@ pub(super) fn remains(path: &Path) -> Option<Remains> {
     let text = String::from_utf8_lossy(&fs::read(path).ok()?).into_owned();
     let run = recovery::whole_cases(&text)?;
     let missing = format!(
-        "{} breaks off and has no journal beside it: {} whole cases could be read, what came after them is lost",
+        "{} is truncated and has no journal: recovered {} complete cases, the rest is lost",
         path.display(),
         run.cases.len()
     );
@@ -93,7 +93,7 @@ pub(super) fn remains(path: &Path) -> Option<Remains> {
     })
 }
 
-/// `run.json` and the histograms.
+/// Writes `run.json` and the histograms.
 pub(super) fn write_run(dir: &Path, run: &RunRecord) -> Result<(), StoreError> {
     for case in &run.cases {
         for launch in &case.launches {
@@ -116,7 +116,7 @@ pub(super) fn write_run(dir: &Path, run: &RunRecord) -> Result<(), StoreError> {
     write_record(dir, run)
 }
 
-/// `run.json` alone.
+/// Writes `run.json` only.
 pub(super) fn write_record(dir: &Path, run: &RunRecord) -> Result<(), StoreError> {
     write_json(&dir.join("run.json"), run)
 }
@@ -127,12 +127,12 @@ impl Versioned for RunRecord {
     const REMEDY: &'static str = "";
 }
 
-/// A `run.json`.
+/// Reads a `run.json`.
 pub(super) fn read_run(path: &Path) -> Result<RunRecord, StoreError> {
     versioned::read(path)
 }
 
-/// Cuts off a last line that a killed process did not write to its end: what follows it would not be read.
+/// Truncates a partial last line, because lines appended to it could not be read.
 pub(super) fn whole_lines(journal: &Path) -> io::Result<()> {
     let text = fs::read(journal)?;
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
@@ -144,7 +144,7 @@ pub(super) fn whole_lines(journal: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The lock of a run's folder, held by this process.
+/// Acquires the lock of a run's folder for this process.
 pub(super) fn lock_file(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
     let file = File::create(&path).map_err(io_error("make", &path))?;

@@ -1,4 +1,4 @@
-//! The journal: what has happened, line by line, and how a run is made of it again.
+//! The journal: events of a run line by line, and the reconstruction of the run from them.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,17 +8,17 @@ use super::record::{CaseOutcome, CaseRecord, Ceiling, LaunchRecord, Notice, Roun
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
 pub enum Entry {
-    /// The first line: the run with its cases, nothing measured yet.
+    /// The first line: the run with its cases, before any measurement.
     Run(Box<RunRecord>),
-    /// Something was said.
+    /// A notice.
     Notice(Notice),
     /// A server was prepared.
     Server(Box<ServerRecord>),
-    /// The ceiling was measured.
+    /// The ceiling of the load engine was measured.
     Ceiling(Ceiling),
     /// The ceiling of scripted users was measured.
     ScriptCeiling(Ceiling),
-    /// A launch is ready and will be loaded.
+    /// A launch is ready to be loaded.
     LaunchBegun {
         /// Case id.
         case: String,
@@ -36,24 +36,24 @@ pub enum Entry {
         /// The round.
         round: Box<RoundRecord>,
     },
-    /// A launch has ended; its rounds are in their own lines.
+    /// A launch has ended; its rounds have their own lines.
     LaunchDone {
         /// Case id.
         case: String,
         /// The launch, without rounds.
         launch: Box<LaunchRecord>,
     },
-    /// A case has come to its end.
+    /// A case is complete.
     Outcome {
         /// Case id.
         case: String,
-        /// What came of it.
+        /// Outcome.
         outcome: CaseOutcome,
     },
 }
 
-/// Makes a run of its journal's entries: the same record that the conductor holds in memory.
-/// `None` when the first entry is not the run itself.
+/// Rebuilds a run from its journal's entries: the same record that the runner holds in memory. `None` if the first entry is
+/// not the run itself.
 #[must_use]
 pub fn fold(entries: impl IntoIterator<Item = Entry>) -> Option<RunRecord> {
     let mut entries = entries.into_iter();
@@ -67,10 +67,10 @@ pub fn fold(entries: impl IntoIterator<Item = Entry>) -> Option<RunRecord> {
     Some(run)
 }
 
-/// Applies one entry; one that names an unknown case changes nothing.
+/// Applies one entry; an entry for an unknown case is ignored.
 pub(super) fn apply(run: &mut RunRecord, entry: Entry) {
     match entry {
-        // Stated again after the sandbox was opened: a later statement stands for the earlier one.
+        // The environment is repeated once the sandbox is open: later values replace earlier ones.
         Entry::Run(again) => *run = *again,
         Entry::Notice(notice) => run.notices.push(notice),
         Entry::Server(server) => run.servers.push(*server),
@@ -88,7 +88,7 @@ pub(super) fn apply(run: &mut RunRecord, entry: Entry) {
             round,
         } => {
             if let Some(case) = find(run, &case) {
-                // A case that failed in one arm stays so, whatever the other arm gives afterwards.
+                // A failure in one arm is final, whatever the other arm reports later.
                 if case.outcome == CaseOutcome::Planned {
                     case.outcome = CaseOutcome::Measured;
                 }
@@ -134,7 +134,7 @@ mod tests {
     };
 
     #[test]
-    fn a_case_that_failed_in_one_arm_stays_so() {
+    fn failure_in_one_arm_is_final() {
         let case = || "ping/a/c1".to_owned();
         let launches = [CANDIDATE, BASE].map(|arm| samples::launch(0, arm, 0.1, [1.0, 1.0]));
         let run = samples::run("r", &[samples::case("a", &CaseOutcome::Planned, &launches)]);

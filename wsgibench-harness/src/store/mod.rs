@@ -1,7 +1,7 @@
-//! Runs and baselines on disk.
+//! Storage of runs and baselines.
 //!
-//! A run is written twice: its journal grows round by round while it is measured and survives a kill; `run.json` is made
-//! from the same record when the run ends. Whatever has a journal and no `run.json`, and whose owner is dead, is
+//! A run is written twice: its journal grows round by round during the measurement and survives a kill; `run.json` is
+//! written from the same record at the end. A run with a journal, without `run.json` and whose owner has exited is
 //! recovered at the next start.
 
 pub mod arms;

@@ -1,4 +1,4 @@
-//! Writes a file that the user named: through links, into pipes and devices, and over mounted files.
+//! Writing to user-specified paths, including links, pipes, devices and mounted files.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -7,18 +7,18 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// Most links that are followed to find out where a path leads.
+/// Maximum number of symbolic links to follow.
 const MAX_LINKS: usize = 40;
 
-/// Writes a file at a path that a user named.
+/// Writes a file at a user-specified path.
 ///
-/// A regular file is replaced as a whole and keeps its mode and owner; a symbolic link stays and its target is written; a pipe or a device
-/// is written to. A file that cannot be replaced, since it is a mount point or its folder is read-only, is written in place. `~/` is the
-/// home folder.
+/// A regular file is replaced atomically and keeps its mode and owner; a symbolic link is kept and its target is written; a
+/// pipe or a device is written to directly. A file that cannot be replaced, because it is a mount point or its folder is
+/// read-only, is written in place. `~/` expands to the home folder.
 ///
 /// # Errors
-/// When the folder cannot be made or the file cannot be written, and for `~user`, which only a shell expands. A reader that closes a pipe
-/// early is no error.
+/// If the folder cannot be created or the file cannot be written, and for `~user`, which only a shell expands. A pipe
+/// closed early by its reader is not an error.
 pub fn write_output(path: &Path, content: &[u8]) -> io::Result<()> {
     let path = follow_links(expand_home(path)?)?;
     match fs::metadata(&path) {
@@ -49,8 +49,8 @@ fn expand_home(path: &Path) -> io::Result<PathBuf> {
     Ok(PathBuf::from(home).join(path.strip_prefix(first).unwrap_or(path)))
 }
 
-/// Returns the path that a chain of symbolic links leads to, whether or not something is there. Stops at the links of `/dev` and `/proc`,
-/// which name open files and not paths.
+/// Resolves a chain of symbolic links to a path that need not exist. Stops at links in `/dev` and `/proc`, which name open
+/// files instead of paths.
 fn follow_links(mut path: PathBuf) -> io::Result<PathBuf> {
     for _ in 0..MAX_LINKS {
         if is_virtual(&path) {
@@ -73,12 +73,12 @@ fn is_stream(path: &Path, kind: fs::FileType) -> bool {
 }
 
 fn write_stream(path: &Path, content: &[u8]) -> io::Result<()> {
-    // Appending keeps what is in a file that standard output was redirected to.
+    // Append, to keep the content of a file to which standard output is redirected.
     let mut stream = OpenOptions::new().append(true).open(path)?;
     ignore_closed_pipe(stream.write_all(content))
 }
 
-/// Replaces a file as a whole; where that is not possible, writes it in place.
+/// Replaces a file atomically, or writes it in place if that is not possible.
 fn replace(path: &Path, old: &fs::Metadata, content: &[u8]) -> io::Result<()> {
     let renamed = || -> io::Result<()> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -94,7 +94,7 @@ fn replace(path: &Path, old: &fs::Metadata, content: &[u8]) -> io::Result<()> {
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
     };
-    // Opening for writing first: a file that is read-only is not replaced behind its owner's back.
+    // Open for writing first, so that a read-only file is not replaced.
     let file = OpenOptions::new().write(true).open(path)?;
     match renamed() {
         Err(error) if is_unreplaceable(&error) => write_in_place(file, content),
@@ -102,7 +102,8 @@ fn replace(path: &Path, old: &fs::Metadata, content: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Whether a file may still be written although it cannot be replaced: its folder or owner forbids that, or it is a mount point.
+/// Returns whether a file that cannot be replaced may be writable in place: its folder or owner prevents renaming, or it is
+/// a mount point.
 fn is_unreplaceable(error: &io::Error) -> bool {
     use io::ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
     matches!(
@@ -117,10 +118,10 @@ fn write_in_place(mut file: File, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Takes a reader that has seen enough, such as `head`, for success.
+/// Treats a closed pipe as success, as with `head`.
 ///
 /// # Errors
-/// Every other failure of a write.
+/// Any other write failure.
 pub fn ignore_closed_pipe(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_stays_and_its_target_is_written() {
+    fn link_is_kept_and_its_target_written() {
         let folder = tempfile::tempdir().unwrap();
         let (target, link) = (folder.path().join("a ü 漢.csv"), folder.path().join("link"));
         symlink("a ü 漢.csv", &link).unwrap();
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn mode_and_inode_owner_are_kept_and_nothing_else_is_left() {
+    fn mode_and_owner_are_kept_without_temporary_files() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         fs::write(&path, "a longer text").unwrap();
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_is_written_to_and_stays() {
+    fn pipe_is_written_and_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         rustix::fs::mknodat(
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_replaced_is_written_in_place() {
+    fn irreplaceable_file_is_written_in_place() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         fs::write(&path, "a longer text").unwrap();
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_home_folder_is_expanded_or_refused() {
+    fn home_folder_is_expanded_or_refused() {
         let home = std::env::var_os("HOME").map(PathBuf::from);
         if let Some(home) = home.filter(|home| !home.as_os_str().is_empty()) {
             assert_eq!(expand_home(Path::new("~/a/b")).unwrap(), home.join("a/b"));
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_too_long_is_an_error() {
+    fn overlong_name_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         assert!(write_output(&folder.path().join("漢".repeat(100)), b"x").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -1,4 +1,4 @@
-//! A run, as `run.json` has it. Every reader (reports, comparisons, other programs) starts from these types.
+//! The record of a run, as stored in `run.json`. All readers (reports, comparisons, other programs) start from these types.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::{
     stats::Slope,
 };
 
-/// Version of the form of `run.json`; raised when a field changes its meaning or goes.
+/// Schema version of `run.json`; raised when a field changes its meaning or is removed.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// Everything that one run measured.
+/// A complete run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunRecord {
     /// [`SCHEMA_VERSION`] of the writer.
@@ -25,30 +25,30 @@ pub struct RunRecord {
     pub id: String,
     /// Start, UTC.
     pub started: jiff::Timestamp,
-    /// End, UTC; `None` while it runs or when it was killed.
+    /// End, UTC; `None` while it is running or after it was killed.
     pub finished: Option<jiff::Timestamp>,
-    /// Ended by Ctrl-C or recovered from its journal after a kill: not all that was planned is in it.
+    /// Whether it was interrupted by Ctrl-C or recovered after a kill, and so is incomplete.
     pub interrupted: bool,
-    /// Seed of the order, the mixes and the schedules.
+    /// Seed of launch order, request mixes and arrival schedules.
     pub seed: u64,
-    /// The profile, as it was applied.
+    /// The profile, as applied.
     pub profile: Profile,
-    /// Arguments, as given.
+    /// Command-line arguments.
     pub arguments: Vec<String>,
-    /// Where it ran.
+    /// Environment of the run.
     pub environment: Environment,
-    /// Clamps, fallbacks and all else that was said.
+    /// Notices, including clamped settings and fallbacks.
     pub notices: Vec<Notice>,
     /// The servers, as resolved.
     pub servers: Vec<ServerRecord>,
     /// The cases, in order of declaration.
     pub cases: Vec<CaseRecord>,
-    /// The engine's ceiling on this path, if it was measured.
+    /// Ceiling of the load engine on this path, if measured.
     pub ceiling: Option<Ceiling>,
-    /// The same with scripted users: measured where the run has any, and what their cases are held against.
+    /// The same with scripted users, measured if the run has scripts; the limit for their cases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script_ceiling: Option<Ceiling>,
-    /// Comparison, if one was asked for (`verdict.json` has the same).
+    /// Comparison, if requested (also in `verdict.json`).
     #[serde(default)]
     pub comparison: Option<serde_json::Value>,
 }
@@ -58,31 +58,31 @@ pub struct RunRecord {
 pub struct Environment {
     /// `docker` or `process`.
     pub sandbox: String,
-    /// Why that one.
+    /// Why this sandbox was selected.
     pub sandbox_reason: String,
     /// Container engine and version.
     pub engine: Option<String>,
     /// Kernel release.
     pub kernel: String,
-    /// Operating system's pretty name.
+    /// Name of the operating system.
     pub os: String,
     /// CPU model.
     pub cpu_model: String,
-    /// CPUs online.
+    /// Number of CPUs online.
     pub cpu_count: usize,
     /// CPUs of the servers.
     pub server_cpus: Vec<usize>,
     /// CPUs of the load engine.
     pub load_cpus: Vec<usize>,
-    /// Frequency governor.
+    /// CPU frequency governor.
     pub governor: Option<String>,
     /// Memory, bytes.
     pub memory_bytes: u64,
-    /// `v1` or `v2`.
+    /// cgroup version, `v1` or `v2`.
     pub cgroup: String,
-    /// Path of the load to the server: `bridge`, `published port`, `loopback`.
+    /// Network path from load engine to server: `bridge`, `published port`, `loopback`.
     pub path: String,
-    /// Git commit of the project, with `-dirty`.
+    /// Git commit of the project, with `-dirty` for uncommitted changes.
     pub commit: Option<String>,
     /// Further facts by name.
     pub extra: BTreeMap<String, String>,
@@ -91,7 +91,7 @@ pub struct Environment {
 /// A server of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerRecord {
-    /// As resolved.
+    /// Resolved specification.
     pub spec: ServerSpec,
     /// Image tag or path of the virtual environment.
     pub image: String,
@@ -99,15 +99,15 @@ pub struct ServerRecord {
     pub image_digest: Option<String>,
     /// Size of the image, bytes.
     pub image_bytes: Option<u64>,
-    /// Versions inside it, by package (`gunicorn`: `27.0.1`, `python`: `3.11.2`).
+    /// Package versions inside it (`gunicorn`: `27.0.1`, `python`: `3.11.2`).
     pub versions: BTreeMap<String, String>,
-    /// Images of its companions, by their names.
+    /// Images of its companions, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub companions: BTreeMap<String, String>,
 }
 
 impl ServerRecord {
-    /// Its own image and those of its companions.
+    /// Returns its own image and those of its companions.
     #[must_use]
     pub fn images(&self) -> Vec<&str> {
         std::iter::once(&self.image)
@@ -117,7 +117,7 @@ impl ServerRecord {
     }
 }
 
-/// A case: one server x one scenario x one parameter set.
+/// A case: one server, one scenario and one parameter set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CaseRecord {
     /// `scenario/server/param`.
@@ -134,37 +134,37 @@ pub struct CaseRecord {
     pub description: String,
     /// The load.
     pub load: Load,
-    /// What is asked stands in a script; the load says when its users come.
+    /// Whether requests come from a script; the load then determines the arrival of users.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub scripted: bool,
-    /// What came of it.
+    /// Outcome.
     pub outcome: CaseOutcome,
-    /// Launch by launch.
+    /// Launches.
     pub launches: Vec<LaunchRecord>,
-    /// May it be believed.
+    /// Validity.
     pub validity: Validity,
 }
 
-/// What came of a case.
+/// The outcome of a case.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome", content = "reason")]
 pub enum CaseOutcome {
     /// At least one round was measured.
     Measured,
-    /// Not begun (the run ended before).
+    /// Not started, because the run ended earlier.
     #[default]
     Planned,
-    /// It could not be measured.
+    /// The measurement failed.
     Failed(String),
-    /// Its server cannot be had on this machine.
+    /// Its server is not available on this machine.
     NotAvailable(String),
-    /// Its server cannot do it.
+    /// Its server does not support the load.
     Unsupported(String),
     /// Declared with `ignore`.
     Ignored(String),
 }
 
-/// One fresh start of a server, until its teardown.
+/// One fresh start of a server, up to its teardown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LaunchRecord {
     /// 0-based number within the case and arm.
@@ -175,165 +175,165 @@ pub struct LaunchRecord {
     pub arm: String,
     /// Start, UTC.
     pub started: jiff::Timestamp,
-    /// From the order to start until the first HTTP answer, seconds.
+    /// Time from the start command to the first HTTP response, seconds.
     pub start_up_seconds: f64,
-    /// Address that was loaded.
+    /// Address under load.
     pub address: String,
-    /// Memory after the first answer, before load, bytes.
+    /// Memory after the first response and before load, bytes.
     pub memory_at_rest_bytes: u64,
-    /// Round by round.
+    /// Rounds.
     pub rounds: Vec<RoundRecord>,
-    /// Reference load before and after, requests per second. Arms that take turns share theirs: the first has it.
+    /// Reference load before and after, requests per second. For alternating arms only the first has it.
     pub reference: Vec<f64>,
-    /// Why it failed, if it did. Its rounds up to then are kept.
+    /// Error, if it failed. Earlier rounds are kept.
     pub error: Option<String>,
-    /// File with what it printed, relative to the run's folder.
+    /// File with its output, relative to the run's folder.
     pub log: Option<String>,
 }
 
-/// One measured interval with what the server used in it.
+/// One measured interval with the server's resource usage.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RoundRecord {
     /// 0-based number within the launch.
     pub index: u32,
-    /// The engine's figures.
+    /// Figures of the load engine.
     pub load: RoundResult,
     /// Server CPU time in user mode, seconds.
     pub server_cpu_user_seconds: f64,
     /// Server CPU time in the kernel, seconds.
     pub server_cpu_system_seconds: f64,
-    /// Both, seconds.
+    /// Total server CPU time, seconds.
     pub server_cpu_seconds: f64,
-    /// Held back by a quota, seconds.
+    /// Time throttled by a CPU quota, seconds.
     pub throttled_seconds: f64,
-    /// Mean of the samples, bytes.
+    /// Mean memory of the samples, bytes.
     pub memory_mean_bytes: u64,
-    /// Highest sample, bytes.
+    /// Highest memory sample, bytes.
     pub memory_peak_bytes: u64,
-    /// About one sample a second: server CPU share (cores) and memory.
+    /// Samples of server CPU (cores) and memory, about one per second.
     pub server_series: Vec<ServerSecond>,
-    /// How the memory changed, bytes a second, where the round was long enough to tell (a minute or so).
+    /// Memory growth, bytes per second, if the round was long enough to estimate it (about a minute).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_growth: Option<Slope>,
-    /// What its companions used in it, each apart and none of it in the figures above.
+    /// Resource usage of its companions, excluded from the server's figures.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub companions: Vec<CompanionUsage>,
     /// Metrics by id (`stats::metric`): `throughput`, `cpu_per_request`, `p50`, `p99`, ...
     pub metrics: BTreeMap<String, f64>,
-    /// May it be believed.
+    /// Validity.
     pub validity: Validity,
-    /// The server's capacity, requests per second, where the rates of the load are shares of it.
+    /// The server's capacity, requests per second, if load rates are shares of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_per_second: Option<f64>,
-    /// What a burst in the schedule did, where there is one.
+    /// Effects of a burst in the schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<BurstRecord>,
-    /// How slow clients beside the load fared up to its end, where there were any.
+    /// State of slow clients at the end of the round.
     #[serde(default, alias = "beside", skip_serializing_if = "Vec::is_empty")]
     pub background_clients: Vec<SlowRecord>,
-    /// What was done to the server in it, in order.
+    /// Faults injected during the round, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultRecord>,
-    /// Counts so far, every tenth of a second, where something was done to the server.
+    /// Cumulative counts every tenth of a second, if faults were injected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pulses: Vec<Sample>,
 }
 
-/// Slow clients in the background of a load, since the launch began.
+/// Slow clients in the background of a load, since the start of the launch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlowRecord {
-    /// In words, e.g. `40 slow readers of /download`.
+    /// Description, e.g. `40 slow readers of /download`.
     pub name: String,
-    /// Connected now.
+    /// Currently connected.
     pub there: u64,
-    /// Connected if the server lets them.
+    /// Target number of connections.
     pub wanted: u64,
-    /// Came to their end and left; others took their place.
+    /// Completed clients, which were replaced by others.
     pub finished: u64,
-    /// The server ended their connection before that.
+    /// Connections closed by the server before completion.
     pub sent_away: u64,
-    /// Attempts to connect that failed.
+    /// Failed connection attempts.
     pub not_let_in: u64,
 }
 
-/// A burst in an open schedule: how long until the 99th percentile was as before. To the second.
+/// Recovery of the 99th percentile from a burst in an open schedule, to the second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BurstRecord {
-    /// Its begin, seconds from the start of the round.
+    /// Start, seconds from the start of the round.
     pub from_seconds: f64,
-    /// Its end.
+    /// End, seconds from the start of the round.
     pub until_seconds: f64,
-    /// Median 99th percentile of the seconds before it, ns.
+    /// Median of the 99th percentiles of the seconds before it, ns.
     pub usual_p99_ns: u64,
-    /// Highest 99th percentile of a second from its begin on, ns.
+    /// Highest 99th percentile of a second from its start on, ns.
     pub worst_p99_ns: u64,
-    /// Requests that failed or timed out from its begin on.
+    /// Requests that failed or timed out from its start on.
     pub errors: u64,
-    /// From its end until two seconds follow in which nothing fails and the 99th percentile is at most twice the usual one or 5 ms above it.
-    /// `None`: never while it was watched.
+    /// Seconds from its end until two consecutive seconds have no errors and a 99th percentile of at most twice the usual
+    /// one or 5 ms above it. `None` if that did not happen during observation.
     pub recovered_after_seconds: Option<f64>,
-    /// How long it was watched after its end, seconds.
+    /// Observation time after its end, seconds.
     pub watched_seconds: f64,
 }
 
-/// Something that was done to a server under load, and what the load felt of it.
+/// A fault injected into a server under load, with its effects.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FaultRecord {
-    /// What, e.g. `worker killed`.
+    /// Action, e.g. `worker killed`.
     pub action: String,
-    /// When, seconds from the start of the round.
+    /// Time of injection, seconds from the start of the round.
     pub at_seconds: f64,
-    /// How long the doing took, seconds.
+    /// Duration of the injection, seconds.
     pub took_seconds: f64,
-    /// What was done exactly, in one line; begins with `not done` where it could not be.
+    /// Details in one line; starts with `not done` if injection failed.
     pub told: String,
-    /// Where it was requests that do harm: what they were answered (a status, `no answer`, `refused`...), and how often.
+    /// Responses to harmful requests (a status, `no answer`, `refused`...) and their counts.
     pub answers: BTreeMap<String, u64>,
-    /// Processes that the memory limit killed meanwhile.
+    /// Processes killed by the memory limit in the meantime.
     pub memory_kills: u64,
-    /// The server had ended by the end of the round, and nobody started it again.
+    /// Whether the server had exited by the end of the round without being restarted.
     pub server_ended: bool,
-    /// What the load felt.
+    /// Effects on the load.
     pub recovery: Recovery,
 }
 
-/// What a load felt of a fault, up to the next one or the end of the round.
+/// Effects of a fault on the load, up to the next fault or the end of the round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Recovery {
-    /// Median rate before, requests per second.
+    /// Median rate before the fault, requests per second.
     pub usual_per_second: f64,
-    /// Lowest rate after, in a tenth of a second, requests per second.
+    /// Lowest rate in a tenth of a second after the fault, requests per second.
     pub lowest_per_second: f64,
     /// Requests that failed or timed out.
     pub requests_lost: u64,
-    /// Requests sent again on a new connection, as the server had closed the old one before they arrived.
+    /// Requests retried on a new connection because the server had closed the old one before they arrived.
     #[serde(default)]
     pub requests_sent_again: u64,
-    /// From the fault until a second begins in which nothing fails and no tenth has less than half of the usual rate, seconds;
-    /// 0 where that second begins at once, and it goes on until the harm is over. `None`: never while it was watched.
+    /// Seconds from the fault to the start of a second without errors in which every tenth reaches at least half of the
+    /// usual rate, once the fault is over; 0 for immediate recovery. `None` if that did not happen during observation.
     pub recovered_after_seconds: Option<f64>,
-    /// How long it was watched, seconds.
+    /// Observation time, seconds.
     pub watched_seconds: f64,
 }
 
-/// Counts of a round so far.
+/// Cumulative counts of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// Seconds from the start of the round.
     pub at: f64,
-    /// Requests answered.
+    /// Responses.
     pub done: u64,
     /// Failed or timed out.
     pub errors: u64,
-    /// Sent again.
+    /// Retried requests.
     #[serde(default)]
     pub retried: u64,
 }
 
-/// A companion in a round.
+/// Resource usage of a companion in a round.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CompanionUsage {
-    /// Its name on the network.
+    /// Its host name on the network.
     pub name: String,
     /// CPU time, seconds.
     pub cpu_seconds: f64,
@@ -341,18 +341,18 @@ pub struct CompanionUsage {
     pub memory_bytes: u64,
 }
 
-/// The server in one second of a round.
+/// Resource usage of the server in one second of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerSecond {
     /// Seconds from the start of the round.
     pub at: f64,
-    /// Cores in use.
+    /// CPU cores in use.
     pub cpu_cores: f64,
     /// Memory, bytes.
     pub memory_bytes: u64,
 }
 
-/// The engine against the null server on the same path.
+/// Result of the load engine against the null server on the same path.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ceiling {
     /// Requests per second.
@@ -361,7 +361,7 @@ pub struct Ceiling {
     pub engine_cpu_us_per_request: f64,
 }
 
-/// The ceilings of both kinds of load.
+/// Ceilings of both kinds of load.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Ceilings {
     /// Declared loads.
@@ -371,7 +371,7 @@ pub struct Ceilings {
 }
 
 impl Ceilings {
-    /// The one that a case is held against.
+    /// Returns the ceiling that applies to a case.
     #[must_use]
     pub fn of(self, scripted: bool) -> Option<Ceiling> {
         if scripted { self.scripted } else { self.declared }
@@ -379,7 +379,7 @@ impl Ceilings {
 }
 
 impl RunRecord {
-    /// What the engine reaches here, by kind of load.
+    /// Ceilings of the load engine by kind of load.
     #[must_use]
     pub fn ceilings(&self) -> Ceilings {
         Ceilings {
@@ -389,45 +389,45 @@ impl RunRecord {
     }
 }
 
-/// Whether a measurement may be believed.
+/// Validity of a measurement.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Validity {
-    /// The worst of the findings.
+    /// The worst level of the findings.
     pub level: ValidityLevel,
-    /// What was checked and departed, each with its figure and threshold.
+    /// Failed checks, with figure and threshold.
     pub findings: Vec<Finding>,
 }
 
-/// The levels, from good to bad.
+/// Validity levels, from good to bad.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ValidityLevel {
-    /// Nothing stands against it.
+    /// All checks passed.
     #[default]
     Valid,
-    /// Read it with the reasons beside it.
+    /// Usable with caution; see the findings.
     Suspect,
-    /// It does not say what it seems to say; never ranked, never gated on.
+    /// Unusable; excluded from rankings and gates.
     Invalid,
 }
 
-/// One departure.
+/// A failed validity check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Which check: `achieved_rate`, `client_lag`, `engine_busy`, `ports`, ...
+    /// Check id: `achieved_rate`, `client_lag`, `engine_busy`, `ports`, ...
     pub check: String,
-    /// How bad.
+    /// Level.
     pub level: ValidityLevel,
-    /// What was seen, in the unit of the check.
+    /// Observed value, in the unit of the check.
     pub value: f64,
-    /// Where it becomes bad.
+    /// Threshold.
     pub threshold: f64,
     /// A sentence with the remedy.
     pub text: String,
 }
 
 impl Validity {
-    /// Adds a finding; the level becomes the worst of all.
+    /// Adds a finding and raises the level if needed.
     pub fn add(&mut self, finding: Finding) {
         self.level = self.level.max(finding.level);
         self.findings.push(finding);

@@ -1,12 +1,11 @@
-//! What can still be read of a run whose `run.json` is cut short: its journal where there is one, else the cases that are
-//! whole.
+//! Recovery of truncated runs: from the journal if there is one, else the complete cases of `run.json`.
 
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::record::{CaseRecord, RunRecord};
 
-/// The fields before the cases, and those of the cases that are whole. `None` when not even the cases were reached.
+/// Parses the fields before the cases, and the complete cases. `None` if the file ends before the cases.
 #[must_use]
 pub(super) fn whole_cases(text: &str) -> Option<RunRecord> {
     let mut reader = Reader { text, at: 0 };
@@ -44,7 +43,7 @@ pub(super) fn whole_cases(text: &str) -> Option<RunRecord> {
     Some(run)
 }
 
-/// Reads the array of cases; `false` when it breaks off.
+/// Parses the array of cases; `false` if it is truncated.
 fn read_cases(reader: &mut Reader, cases: &mut Vec<CaseRecord>) -> bool {
     if reader.expect('[').is_none() {
         return false;
@@ -66,7 +65,7 @@ fn read_cases(reader: &mut Reader, cases: &mut Vec<CaseRecord>) -> bool {
     }
 }
 
-/// Reads JSON value by value, as far as it goes.
+/// Parses JSON value by value up to the truncation.
 struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -101,7 +100,7 @@ mod tests {
                 "values": [], "description": "a ] , } in a text", "load": Load::closed(1).for_script(), "outcome": {"outcome": "measured"},
                 "launches": [], "validity": {"level": "valid", "findings": []}})
         };
-        // Written by hand: the order of the fields is that of the record.
+        // Written by hand to fix the order of fields as in the record.
         format!(
             "{{\"schema_version\": {SCHEMA_VERSION}, \"harness_version\": \"0\", \"id\": \"r\", \"started\": \"2026-01-01T00:00:00Z\",
                \"finished\": null, \"interrupted\": false, \"seed\": 1, \"profile\": {}, \"arguments\": [], \"environment\": {},
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn wherever_it_breaks_off_what_is_whole_is_kept() {
+    fn complete_cases_are_kept_at_every_truncation() {
         let text = text();
         let begin = text.find("\"cases\": [").unwrap() + 10;
         let mut most = 0;
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_run_is_none() {
+    fn other_files_are_none() {
         for text in ["", "{", "[]", "{\"a\": 1}", "\u{0}\u{0}", "{\"cases\": []}"] {
             assert!(whole_cases(text).is_none(), "{text}");
         }

@@ -16,14 +16,14 @@ use super::{
     record::RunRecord,
 };
 
-/// Everything of ours under the target folder.
+/// Storage of wsgibench under the target folder.
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
 }
 
 impl Store {
-    /// The store under `<target>/wsgibench`.
+    /// Opens the storage at `<target>/wsgibench`.
     #[must_use]
     pub fn new(target: &Path) -> Self {
         Self {
@@ -31,36 +31,36 @@ impl Store {
         }
     }
 
-    /// `target/wsgibench`.
+    /// Returns `target/wsgibench`.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// `conformance.json`: the last examination of servers.
+    /// Returns the path of `conformance.json`, the last conformance results.
     #[must_use]
     pub fn conformance_path(&self) -> PathBuf {
         self.root.join("conformance.json")
     }
 
-    /// Reads the last examination; `None` where nobody was examined yet.
+    /// Reads the last conformance results; `None` if there are none.
     ///
     /// # Errors
-    /// When the disk says no, or the file is damaged or of a later version.
+    /// If the file cannot be read, is damaged or of a later version.
     pub fn read_conformance(&self) -> Result<Option<ConformanceRecord>, StoreError> {
         ConformanceRecord::read(&self.conformance_path())
     }
 
-    /// The folder of a run.
+    /// Returns the folder of a run.
     #[must_use]
     pub fn run_dir(&self, id: &str) -> PathBuf {
         self.root.join("runs").join(id)
     }
 
-    /// Starts a run: its folder, its lock, its journal with the first line.
+    /// Starts a run: creates its folder, its lock and its journal with the first line.
     ///
     /// # Errors
-    /// When the disk says no.
+    /// If the folder or files cannot be created.
     pub fn begin(&self, run: RunRecord) -> Result<RunWriter, StoreError> {
         let dir = self.run_dir(&run.id);
         let logs = dir.join("logs");
@@ -79,11 +79,11 @@ impl Store {
         Ok(writer)
     }
 
-    /// Goes on with a run that was interrupted: its folder, its lock, and the record as it is given, behind what the journal
-    /// has. Until it is finished again there is no `run.json`, as of any run under way.
+    /// Resumes an interrupted run: locks its folder and appends the given record to its journal. As for any active run,
+    /// `run.json` is absent until it is finished.
     ///
     /// # Errors
-    /// When the disk says no, or when another process is at the run.
+    /// If the files cannot be written, or another process holds the run.
     pub fn resume(&self, run: RunRecord) -> Result<RunWriter, StoreError> {
         let dir = self.run_dir(&run.id);
         let lock = lock_file(&dir)?;
@@ -107,15 +107,15 @@ impl Store {
         }
     }
 
-    /// Writes a finished run's record again, after something was concluded from it.
+    /// Rewrites the record of a finished run after further analysis.
     ///
     /// # Errors
-    /// When the disk says no; the old record is untouched then.
+    /// If the file cannot be written; the old record is then unchanged.
     pub fn rewrite(&self, run: &RunRecord) -> Result<(), StoreError> {
         write_record(&self.run_dir(&run.id), run)
     }
 
-    /// Ids of the finished runs, oldest first.
+    /// Returns the ids of the finished runs, oldest first.
     #[must_use]
     pub fn finished(&self) -> Vec<String> {
         let mut ids: Vec<String> = self
@@ -131,16 +131,15 @@ impl Store {
     /// Reads a run: by id, `latest`, or the path of a `run.json` or of a run's folder.
     ///
     /// # Errors
-    /// Unknown, damaged or too new.
+    /// If the run is unknown, damaged or of a later version.
     pub fn read(&self, name: &str) -> Result<RunRecord, StoreError> {
         read_run(&self.find(name)?)
     }
 
-    /// Reads a run as far as it goes: where its `run.json` is damaged its journal stands in, and without one the cases that
-    /// are whole.
+    /// Reads as much of a run as possible: if its `run.json` is damaged, from its journal, or else its complete cases.
     ///
     /// # Errors
-    /// Unknown, too new, or damaged beyond that.
+    /// If the run is unknown, of a later version, or unreadable.
     pub fn read_remains(&self, name: &str) -> Result<Remains, StoreError> {
         let path = self.find(name)?;
         match read_run(&path) {
@@ -182,7 +181,7 @@ impl Store {
         }
     }
 
-    /// Makes whole what killed runs left. Runs that are alive hold their lock and are not touched.
+    /// Recovers killed runs. Active runs hold their lock and are skipped.
     #[must_use]
     pub fn recover(&self) -> Vec<Result<Recovered, StoreError>> {
         self.run_dirs()
@@ -190,7 +189,7 @@ impl Store {
             .filter(|dir| dir.join("journal.jsonl").is_file() && !dir.join("run.json").exists())
             .filter_map(|dir| {
                 let lock = File::open(dir.join("lock")).ok()?;
-                // A live owner holds the lock, a dead one cannot.
+                // An active owner holds the lock; a killed one has released it.
                 flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
                 recover_one(&dir).transpose()
             })
@@ -205,7 +204,7 @@ impl Store {
     }
 }
 
-/// A run while it is measured. Every change goes to the journal first.
+/// A run during measurement. Every change is written to the journal first.
 #[derive(Debug)]
 pub struct RunWriter {
     dir: PathBuf,
@@ -215,46 +214,46 @@ pub struct RunWriter {
 }
 
 impl RunWriter {
-    /// The record as it stands.
+    /// Returns the current record.
     #[must_use]
     pub fn run(&self) -> &RunRecord {
         &self.run
     }
 
-    /// The run's folder.
+    /// Returns the run's folder.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Writes an entry to the journal, down to the disk, and then applies it.
+    /// Writes an entry to the journal, syncs it, and then applies it.
     ///
     /// # Errors
-    /// When the disk says no; the record in memory is unchanged then.
+    /// If the journal cannot be written; the record in memory is then unchanged.
     pub fn note(&mut self, entry: Entry) -> Result<(), StoreError> {
         self.append(&entry)?;
         apply(&mut self.run, entry);
         Ok(())
     }
 
-    /// Writes the record as it stands to the journal again: what [`amend`](Self::amend) changed is in it then.
+    /// Writes the current record to the journal again, with the changes of [`amend`](Self::amend).
     ///
     /// # Errors
-    /// When the disk says no.
+    /// If the journal cannot be written.
     pub fn restate(&mut self) -> Result<(), StoreError> {
         let entry = Entry::Run(Box::new(self.run.clone()));
         self.append(&entry)
     }
 
-    /// Changes what only the end of a run knows (validity of cases, the comparison).
+    /// Changes fields that are known only at the end of the run (validity of cases, the comparison).
     pub fn amend(&mut self, change: impl FnOnce(&mut RunRecord)) {
         change(&mut self.run);
     }
 
-    /// Ends the run: `run.json` and the histograms.
+    /// Finishes the run: writes `run.json` and the histograms.
     ///
     /// # Errors
-    /// When the disk says no; the journal still has everything then.
+    /// If the files cannot be written; the journal is then still complete.
     pub fn finish(mut self, interrupted: bool) -> Result<RunRecord, StoreError> {
         self.run.finished = Some(jiff::Timestamp::now());
         self.run.interrupted = interrupted;
@@ -289,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_run_is_recovered_up_to_its_last_whole_line() {
+    fn killed_run_is_recovered_up_to_its_last_complete_line() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
         let mut writer = store.begin(record("r1")).unwrap();
@@ -314,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_truncated_record_the_journal_or_what_is_whole_is_read() {
+    fn truncated_record_is_read_from_journal_or_complete_cases() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
         let mut writer = store.begin(record("r4")).unwrap();
@@ -335,13 +334,13 @@ mod tests {
         fs::remove_file(store.run_dir("r4").join("journal.jsonl")).unwrap();
         fs::write(&path, &text[..text.len() - 30]).unwrap();
         let remains = store.read_remains("r4").unwrap();
-        assert!(remains.missing.unwrap().contains("1 whole cases"));
+        assert!(remains.missing.unwrap().contains("1 complete cases"));
         fs::write(&path, &text[..20]).unwrap();
         assert!(matches!(store.read_remains("r4"), Err(StoreError::Damaged { .. })));
     }
 
     #[test]
-    fn a_finished_run_reads_back() {
+    fn finished_run_round_trips() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
         let mut writer = store.begin(record("r2")).unwrap();
@@ -359,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_a_later_version_is_named_as_such() {
+    fn run_of_a_later_version_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.json");
         fs::write(&path, r#"{"schema_version": 4000}"#).unwrap();

@@ -1,4 +1,4 @@
-//! Files that say in which version of their form they were written.
+//! Files with a schema version.
 
 use std::{fs, path::Path};
 
@@ -6,26 +6,26 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::error::{StoreError, io_error};
 
-/// A kind of file that carries its version.
+/// A kind of file with a schema version.
 pub(super) trait Versioned: DeserializeOwned {
-    /// The latest version that this wsgibench reads.
+    /// The latest supported schema version.
     const KNOWN: u32;
 
-    /// What such a file is, with its article.
+    /// Description of the file, with its article.
     const WHAT: &'static str;
 
-    /// What to do about a damaged one, from its semicolon on.
+    /// Remedy for a damaged file, with a leading semicolon.
     const REMEDY: &'static str;
 }
 
-/// Files of baselines call it `version`.
+/// Baseline files call it `version`.
 #[derive(Deserialize)]
 struct Version {
     #[serde(alias = "version")]
     schema_version: Option<u32>,
 }
 
-/// Reads one. The version is looked at first: what a later wsgibench wrote is not called damaged for being new.
+/// Reads a file, checking its version first, so that files of later versions are not reported as damaged.
 pub(super) fn read<T: Versioned>(path: &Path) -> Result<T, StoreError> {
     let text = fs::read(path).map_err(io_error("read", path))?;
     let damaged = |reason: String| StoreError::Damaged {
@@ -36,7 +36,7 @@ pub(super) fn read<T: Versioned>(path: &Path) -> Result<T, StoreError> {
     };
     let version: Version = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
     match version.schema_version {
-        None => Err(damaged("it has no version, so wsgibench did not write it".to_owned())),
+        None => Err(damaged("it has no schema version".to_owned())),
         Some(found) if found > T::KNOWN => Err(StoreError::TooNew {
             path: path.to_owned(),
             found,

@@ -90,7 +90,7 @@ fn python(has: Option<&String>, asked: Option<&String>) -> String {
     match (has, asked) {
         (Some(has), Some(asked)) => format!("{has}, as requested ({asked})"),
         (Some(has), None) => has.clone(),
-        (None, Some(asked)) => format!("{asked} asked for"),
+        (None, Some(asked)) => format!("{asked} requested"),
         (None, None) => String::new(),
     }
 }
@@ -102,9 +102,9 @@ mod tests {
     #[test]
     fn python_shows_actual_and_requested_version() {
         let (has, asked) = ("3.13.5".to_owned(), "3.13".to_owned());
-        assert_eq!(python(Some(&has), Some(&asked)), "3.13.5, as asked for (3.13)");
+        assert_eq!(python(Some(&has), Some(&asked)), "3.13.5, as requested (3.13)");
         assert_eq!(python(Some(&has), None), "3.13.5");
-        assert_eq!(python(None, Some(&asked)), "3.13 asked for");
+        assert_eq!(python(None, Some(&asked)), "3.13 requested");
         assert_eq!(python(None, None), "");
     }
 }

@@ -66,10 +66,10 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
         page.line("memory", &memory.join(", "), "");
     }
     for slow in endurance::background_clients(case) {
-        page.wrapped("slow clients", &endurance::slow_clients_line(slow));
+        page.wrapped("clients", &endurance::slow_clients_line(slow));
     }
     if let Some(capacity) = endurance::capacity(case) {
-        page.wrapped("capacity", &capacity.line());
+        page.wrapped("max", &capacity.line());
     }
     if let Some(burst) = endurance::burst(case) {
         page.wrapped("burst", &burst.line());
@@ -77,14 +77,14 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
     for growth in endurance::growth(case) {
         page.wrapped("growth", &growth.line());
     }
-    for (index, companion) in figures.companions.iter().enumerate() {
+    for companion in &figures.companions {
         let text = format!(
-            "{}: {:.2} cores busy, {}",
+            "companion {}: {:.2} cores busy, {}",
             plain(&companion.name),
             companion.cores,
             units::bytes(units::float(companion.memory))
         );
-        page.line(if index == 0 { "companions" } else { "" }, &text, "");
+        page.line("", &text, "");
     }
     for line in steps(figures) {
         page.line(line.0, &line.1, &line.2);
@@ -105,7 +105,7 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
             figures.rounds_left_out,
             figures.rounds + figures.rounds_left_out
         );
-        page.wrapped("excluded", &text);
+        page.wrapped("", &text);
     }
 }
 
