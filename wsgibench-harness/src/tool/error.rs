@@ -17,7 +17,7 @@ pub(super) enum ToolError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A file could not be read or written.
-    #[error("cannot {action} {path}: {source}")]
+    #[error("failed to {action} {path}: {source}")]
     Io {
         /// The attempted action.
         action: &'static str,

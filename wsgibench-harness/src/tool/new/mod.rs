@@ -131,7 +131,7 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "mine").unwrap();
         let error = write(&file, "file", &Harness::Published("0.1.0")).unwrap_err();
-        assert!(error.to_string().contains("is no folder"), "{error}");
+        assert!(error.to_string().contains("is not a folder"), "{error}");
         assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
     }
 
@@ -139,6 +139,6 @@ mod tests {
     fn checkout_is_validated() {
         let folder = tempfile::tempdir().unwrap();
         let error = checkout(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("is no checkout of wsgibench"), "{error}");
+        assert!(error.contains("is not a checkout of wsgibench"), "{error}");
     }
 }
