@@ -1,4 +1,4 @@
-"""What gunicorn loads: `wsgi:application`."""
+"""The WSGI entry point of gunicorn: `wsgi:application`."""
 
 from bookshop import create_app
 

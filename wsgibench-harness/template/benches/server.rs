@@ -3,7 +3,7 @@
 use serde_json::json;
 use wsgibench_harness::prelude::*;
 
-/// The bookshop under gunicorn: one process a CPU, eight threads each, connections kept alive.
+/// The bookshop under gunicorn: one process per CPU, eight threads each, with keep-alive connections.
 #[server]
 fn bookshop() -> Server {
     Server::dockerfile("server") // the folder with the Dockerfile
@@ -24,7 +24,7 @@ fn bookshop() -> Server {
         })
 }
 
-/// A list of twenty books: a query and a template.
+/// Lists twenty books: one query and one template.
 #[scenario(connections = [1, 16])]
 fn list(connections: usize) -> Load {
     Load::closed(connections).request(
@@ -35,14 +35,14 @@ fn list(connections: usize) -> Load {
     )
 }
 
-/// A reader who signs in, looks around, and writes a review.
+/// Signs in, browses books and writes a review.
 #[scenario(users = [8])]
 async fn review(user: &mut User) -> Result<()> {
-    // Each user has its own reader and book, the same ones in every run.
+    // Each user has its own reader and book, identical in every run.
     let reader = format!("reader{}", 1 + user.number() % 50);
     let book = 1 + user.number() % 500;
 
-    user.step("sign in"); // names a part of the script, which gets its own figures
+    user.step("sign in"); // names a step of the script, which is reported separately
     user.get("/login").await?.expect_status(200)?;
     user.post("/login")
         .form(&[("name", reader.as_str()), ("password", "correct horse")])

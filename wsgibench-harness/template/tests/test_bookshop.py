@@ -1,4 +1,4 @@
-"""What the benchmark counts on. With the packages of server/requirements.txt: python -m unittest discover tests"""
+"""Tests of the behaviour that the benchmark relies on. Run: python -m unittest discover tests"""
 
 import os
 import sys

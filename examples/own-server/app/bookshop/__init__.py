@@ -1,6 +1,6 @@
-"""A small bookshop: pages from templates, a JSON interface, a session cookie, and a SQLite file.
+"""An example bookshop: HTML pages, a JSON interface, a session cookie and a SQLite database.
 
-It stands in for your own application. Put yours into `app/`, and change `command` in `benches/server.rs`.
+Replace it with your own application in `app/`, and change `command` in `benches/server.rs`.
 """
 
 import os
@@ -12,12 +12,12 @@ from . import accounts, api, database, pages
 
 
 def create_app(path=None):
-    """The application, with its database made and filled if it is not there yet."""
+    """Creates the application, and its database if it does not exist."""
     app = Flask(__name__)
     app.config.update(
-        # Each launch has a temporary folder of its own, held in memory in a container: it starts with fresh data.
+        # Each launch has its own temporary folder (in memory in a container), and so starts with fresh data.
         DATABASE=path or os.environ.get("DATABASE") or os.path.join(tempfile.gettempdir(), "bookshop.sqlite3"),
-        # For the benchmark only: a key that is known to everybody keeps no secret.
+        # For the benchmark only: a published key is not secret.
         SECRET_KEY=os.environ.get("SECRET_KEY", "benchmark"),
     )
     database.prepare(app.config["DATABASE"])

@@ -1,4 +1,4 @@
-"""The SQLite file: made and filled at the start, one connection a request."""
+"""The SQLite database: created at startup, with one connection per request."""
 
 import os
 import random
@@ -10,7 +10,7 @@ from werkzeug.security import generate_password_hash
 BOOKS = 500
 ACCOUNTS = 50
 PASSWORD = "correct horse"
-# Far cheaper than a live site's: the benchmark is about the application, not about a hash made slow on purpose.
+# Cheaper than in production, so that password hashing does not dominate the benchmark.
 HASH = "scrypt:1024:8:1"
 
 SUBJECTS = ["art", "cooking", "gardens", "history", "music", "travel"]
@@ -19,7 +19,7 @@ NAMES = ["Adler", "Brandt", "Castro", "Dubois", "Eriksen", "Farkas", "Greco", "H
 
 
 def prepare(path):
-    """Makes and fills the file unless it is there. Safe for several workers at once."""
+    """Creates and fills the database if it does not exist. Safe for concurrent workers."""
     if os.path.exists(path):
         return
     draft = f"{path}.{os.getpid()}"
@@ -30,7 +30,7 @@ def prepare(path):
         fill(connection)
     connection.close()
     try:
-        # Whoever is first wins, and nobody ever sees half a file.
+        # The first worker wins, and no worker sees a partial file.
         os.link(draft, path)
     except FileExistsError:
         pass
@@ -38,7 +38,7 @@ def prepare(path):
 
 
 def fill(connection):
-    """The same data at each launch: a benchmark that draws its data anew compares different things."""
+    """Returns the same data at each launch, so that launches are comparable."""
     draw = random.Random(20_000)
     password = generate_password_hash(PASSWORD, method=HASH)
     connection.executemany(
@@ -74,9 +74,9 @@ def fill(connection):
 
 
 def connect():
-    """This request's connection."""
+    """Returns this request's connection."""
     if "connection" not in g:
-        # A writer waits for another instead of failing at once.
+        # Wait for concurrent writers instead of failing immediately.
         g.connection = sqlite3.connect(current_app.config["DATABASE"], timeout=10)
         g.connection.row_factory = sqlite3.Row
         g.connection.execute("PRAGMA foreign_keys = ON")

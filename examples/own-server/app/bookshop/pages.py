@@ -1,4 +1,4 @@
-"""The pages that people see."""
+"""The HTML pages."""
 
 from flask import Blueprint, abort, render_template, request
 
@@ -11,7 +11,7 @@ PAGE = 20
 
 @blueprint.get("/health")
 def health():
-    """Ready as soon as the database answers."""
+    """Reports ready once the database responds."""
     connect().execute("SELECT 1 FROM book LIMIT 1").fetchone()
     return "OK", {"Content-Type": "text/plain"}
 

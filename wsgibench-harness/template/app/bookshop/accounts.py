@@ -1,4 +1,4 @@
-"""Signing in and out: a form, and a signed session cookie."""
+"""Sign-in and sign-out with a form and a signed session cookie."""
 
 from flask import Blueprint, abort, g, redirect, render_template, request, session, url_for
 from werkzeug.security import check_password_hash
@@ -10,7 +10,7 @@ blueprint = Blueprint("accounts", __name__)
 
 @blueprint.before_app_request
 def recognise():
-    """Who is asking, as far as the cookie tells."""
+    """Loads the account of the session cookie."""
     number = session.get("account")
     g.account = None
     if number is not None:
@@ -40,7 +40,7 @@ def sign_out():
 
 
 def required():
-    """The account that signed in; anybody else is refused."""
+    """Returns the signed-in account, or rejects the request."""
     if g.account is None:
         abort(401, description="sign in first")
     return g.account

@@ -11,7 +11,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api")
 
 @blueprint.errorhandler(HTTPException)
 def refused(error):
-    """Programs are told in JSON what went wrong."""
+    """Returns errors as JSON."""
     return jsonify(error=error.description), error.code
 
 
