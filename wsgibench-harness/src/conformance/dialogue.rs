@@ -1,4 +1,4 @@
-//! The socket half: what is said on a connection, and a transcript of what came back and when.
+//! Runs a dialogue on a socket and records a transcript with timestamps.
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},
@@ -8,20 +8,20 @@ use std::{
 
 use super::reading::{Reading, read};
 
-/// How long an answer may take before the server counts as silent.
+/// Response timeout, after which the server counts as silent.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// How long nothing must come before it is believed that nothing more comes.
+/// Idle time after which no more data is expected.
 const QUIET: Duration = Duration::from_millis(300);
-/// What is read at most: no rule wants more.
+/// Maximum number of bytes read from a connection.
 const MOST: usize = 4 << 20;
 
-/// Whom the dialogues are held with.
+/// The server under test.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
     address: SocketAddr,
-    /// For `Host`.
+    /// Value of the `Host` header.
     pub(super) host: String,
-    /// A path that a GET answers with 200.
+    /// A path whose GET returns 200.
     pub(super) path: String,
 }
 
@@ -34,17 +34,17 @@ impl Site {
         }
     }
 
-    /// A request head without its last empty line.
+    /// Returns a request head without the final empty line.
     pub(super) fn head(&self, line: &str) -> String {
         format!("{line}\r\nHost: {}\r\n", self.host)
     }
 
-    /// A whole GET of `target`.
+    /// Returns a complete GET request for `target`.
     pub(super) fn get(&self, target: &str) -> String {
         self.head(&format!("GET {target} HTTP/1.1")) + "\r\n"
     }
 
-    /// A whole POST to `target` with these further lines (each with its end) and this body.
+    /// Returns a complete POST request to `target`; each of the extra header `lines` ends with CRLF.
     pub(super) fn post(&self, target: &str, lines: &str, body: &str) -> String {
         self.head(&format!("POST {target} HTTP/1.1")) + lines + "\r\n" + body
     }
@@ -53,51 +53,51 @@ impl Site {
 /// One step of a dialogue.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// Says this.
+    /// Sends these bytes.
     Say(Vec<u8>),
-    /// Listens until so many whole answers have come, in all.
+    /// Reads until this many complete responses have arrived in total.
     Answers(usize),
-    /// Listens until an interim answer (100) has come, for so long.
+    /// Reads until an interim response (100) arrives, up to this timeout.
     Interim(Duration),
-    /// So many other connections each say this, before all else, and stay.
+    /// Opens this many other connections first; each sends these bytes and stays open.
     SlowClients(usize, Vec<u8>),
 }
 
-/// What is said on one connection.
+/// The steps run on one connection.
 #[derive(Clone, Debug)]
 pub(super) struct Dialogue {
-    /// The methods of the requests, in order: without them a HEAD's answer cannot be read.
+    /// Request methods in order, required to parse responses to HEAD.
     methods: Vec<&'static str>,
     steps: Vec<Step>,
 }
 
-/// What came of a dialogue.
+/// The recorded result of a dialogue.
 #[derive(Clone, Debug)]
 pub(super) struct Transcript {
-    /// All that came, with the moment of each piece since the first word was said.
+    /// Received data with its arrival time since the first send.
     pub(super) pieces: Vec<(Duration, Vec<u8>)>,
-    /// How it ended.
+    /// The connection's final state.
     pub(super) end: End,
-    /// From the last word said until the first byte after it.
+    /// Time from the last send to the first byte after it.
     pub(super) first_byte: Option<Duration>,
     methods: Vec<&'static str>,
 }
 
-/// How a connection ended.
+/// The final state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// The server closed it.
     Closed,
     /// The server reset it.
     Reset,
-    /// It is open still, and nothing more comes.
+    /// Still open, with no more data.
     Open,
-    /// It never came about.
+    /// The connection could not be established.
     Refused,
 }
 
 impl Dialogue {
-    /// Says all at once, and listens for the answers to these methods.
+    /// Sends everything at once and reads one response for each method.
     pub(super) fn ask(methods: &[&'static str], said: impl Into<Vec<u8>>) -> Self {
         Self::of(methods, vec![Step::Say(said.into()), Step::Answers(methods.len())])
     }
@@ -109,7 +109,7 @@ impl Dialogue {
         }
     }
 
-    /// Says it and listens.
+    /// Runs the dialogue and returns its transcript.
     pub(super) fn hold(&self, site: &Site) -> Transcript {
         let mut transcript = Transcript {
             pieces: Vec::new(),
@@ -117,8 +117,8 @@ impl Dialogue {
             first_byte: None,
             methods: self.methods.clone(),
         };
-        // A crowd is there first: a server that takes connections in turn has it in hand by the time that the other comes.
-        let crowd: Vec<TcpStream> = self.crowd(site);
+        // Slow clients connect first, so that a server that accepts in order holds them before the tested connection.
+        let slow_clients = self.connect_slow_clients(site);
         let Ok(stream) = TcpStream::connect_timeout(&site.address, PATIENCE) else {
             return transcript;
         };
@@ -143,27 +143,27 @@ impl Dialogue {
                 Step::SlowClients(..) => {}
             }
         }
-        // Whatever comes now was not asked for.
+        // Anything that arrives now is unsolicited.
         talk.listen_for(QUIET);
         let _ = talk.stream.shutdown(Shutdown::Both);
-        drop(crowd);
+        drop(slow_clients);
         talk.transcript
     }
 
-    fn crowd(&self, site: &Site) -> Vec<TcpStream> {
-        let mut crowd = Vec::new();
+    fn connect_slow_clients(&self, site: &Site) -> Vec<TcpStream> {
+        let mut clients = Vec::new();
         for step in &self.steps {
             if let Step::SlowClients(n, bytes) = step {
-                crowd.extend((0..*n).filter_map(|_| joined(site, bytes)));
+                clients.extend((0..*n).filter_map(|_| connect_slow_client(site, bytes)));
                 std::thread::sleep(QUIET);
             }
         }
-        crowd
+        clients
     }
 }
 
-/// One of a crowd.
-fn joined(site: &Site, bytes: &[u8]) -> Option<TcpStream> {
+/// Connects one slow client.
+fn connect_slow_client(site: &Site, bytes: &[u8]) -> Option<TcpStream> {
     let mut stream = TcpStream::connect_timeout(&site.address, QUIET).ok()?;
     stream.write_all(bytes).ok()?;
     Some(stream)
@@ -180,7 +180,7 @@ impl Talk {
     fn say(&mut self, bytes: &[u8]) {
         let _ = self.stream.set_nodelay(true);
         let _ = self.stream.set_write_timeout(Some(PATIENCE));
-        // A server that has closed by now has said all that it wants to: what it said is what counts.
+        // A server may respond and close before the request is complete: the response counts, not the write error.
         let _ = self.stream.write_all(bytes);
         self.said = Some(Instant::now());
         self.transcript.first_byte = None;
@@ -200,7 +200,7 @@ impl Talk {
         while self.transcript.end == End::Open && self.hear(deadline) {}
     }
 
-    /// Waits for one piece; `false` when the time is over.
+    /// Waits for data; returns `false` after the deadline.
     fn hear(&mut self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let length: usize = self.transcript.pieces.iter().map(|(_, piece)| piece.len()).sum();
@@ -226,12 +226,12 @@ impl Talk {
 }
 
 impl Transcript {
-    /// The server has ended the connection.
+    /// Returns whether the server closed or reset the connection.
     pub(super) fn ended(&self) -> bool {
         matches!(self.end, End::Closed | End::Reset)
     }
 
-    /// The answers in it.
+    /// Parses the received bytes.
     pub(super) fn reading(&self) -> Reading {
         let bytes: Vec<u8> = self.pieces.iter().flat_map(|(_, piece)| piece).copied().collect();
         read(&bytes, self.ended(), &self.methods)

@@ -1,11 +1,11 @@
-//! Does a server speak HTTP/1.1, and does it keep its half of PEP 3333? Rules asked of a running server over plain sockets.
+//! HTTP/1.1 and PEP 3333 conformance rules, checked against a running server over plain sockets.
 //!
-//! Like the null server this room knows nothing of the rest of the crate. [`Examined`] is begun with an address and gives a
-//! [`Finding`] for each [`Rule`] that it is asked; [`blocker`] asks only what a feature needs before it may be timed. A rule has two halves: what
-//! is said to the server (a few dialogues), and a pure judgement of what came back.
+//! This module depends on no other module of the crate. [`Examined`] connects to an address and returns a [`Finding`] for
+//! each [`Rule`]; [`blocker`] checks only the rules that a load's features require before timing. A rule has two parts: the
+//! dialogues with the server, and a pure function that judges their transcripts.
 //!
-//! Some rules need an application that tells what it was given: the routes under `/conformance/` of the suite's application
-//! (`suites/app/conformance.py`). Where they are missing, such a rule is `skipped`, never passed.
+//! Some rules need an application that reports the request it received: the routes under `/conformance/` of the suite's
+//! application (`suites/app/conformance.py`). Without them such a rule is `skipped`, never passed.
 
 mod dialogue;
 mod reading;
@@ -22,7 +22,7 @@ use self::{
     rule::Needs,
 };
 
-/// A server under examination.
+/// A server under test.
 #[derive(Clone, Debug)]
 pub struct Examined {
     site: Site,
@@ -30,7 +30,7 @@ pub struct Examined {
 }
 
 impl Examined {
-    /// Looks whether the application has the routes that some rules need. `path` is one that a GET answers with 200.
+    /// Detects whether the application has the routes that some rules need. A GET of `path` must return 200.
     #[must_use]
     pub fn begin(address: SocketAddr, path: &str) -> Self {
         let site = Site::new(address, path);
@@ -38,7 +38,7 @@ impl Examined {
         Self { site, routed }
     }
 
-    /// Whether the server still answers a plain request on a new connection: what a rule said to it may have hung it.
+    /// Returns whether the server still answers a plain request on a new connection. A rule's input may have hung it.
     #[must_use]
     pub fn answers(&self) -> bool {
         let get = self.site.get(&self.site.path);
@@ -50,14 +50,14 @@ impl Examined {
             .is_some_and(|answer| answer.status < 500)
     }
 
-    /// Asks one rule. Blocks for some tenths of a second, some seconds where the server does not answer.
+    /// Checks one rule. Blocks for some tenths of a second, or several seconds if the server does not respond.
     #[must_use]
     pub fn ask(&self, rule: &Rule) -> Finding {
         if rule.needs == Needs::Routes && !self.routed {
             return Finding {
                 rule: rule.id.to_owned(),
                 verdict: RuleOutcome::Skipped,
-                why: "the application has no routes under /conformance/ that would tell".to_owned(),
+                why: "the application does not have the /conformance/ routes".to_owned(),
             };
         }
         let transcripts: Vec<_> = (rule.say)(&self.site).iter().map(|d| d.hold(&self.site)).collect();
@@ -70,13 +70,13 @@ impl Examined {
     }
 }
 
-/// All rules, in the order of the table.
+/// Returns all rules in display order.
 #[must_use]
 pub fn rules() -> Vec<&'static Rule> {
     rules::ALL.iter().flat_map(|part| part.iter()).collect()
 }
 
-/// Why a load that needs these features may not be timed here: the first rule that stands in its way.
+/// Returns the first failed rule that prevents timing a load with these features.
 #[must_use]
 pub fn blocker(address: SocketAddr, path: &str, features: &[Feature]) -> Option<Finding> {
     if features.is_empty() {

@@ -1,50 +1,50 @@
-//! The answers in a stream of bytes. Pure, and more patient than a client may be: what is wrong is to be described, not refused.
+//! Parses the responses in a byte stream. More lenient than a client: malformed responses are described, not rejected.
 
-/// What a connection's bytes are.
+/// The parsed bytes of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reading {
-    /// Final answers, in order.
+    /// Final responses, in order.
     pub(super) answers: Vec<Answer>,
-    /// Statuses of interim answers (100).
+    /// Statuses of interim responses (100).
     pub(super) interim: Vec<u16>,
-    /// Bytes that belong to no answer.
+    /// Bytes outside any response.
     pub(super) stray: Vec<u8>,
 }
 
-/// One final answer.
+/// A final response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
-    /// The minor version: 0 or 1.
+    /// The HTTP minor version: 0 or 1.
     pub(super) minor: u8,
     pub(super) status: u16,
-    /// Names in lower case.
+    /// Header names in lower case.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
     pub(super) framing: Framing,
-    /// Its end has come.
+    /// The response is complete.
     pub(super) whole: bool,
 }
 
-/// How the end of a body is told.
+/// The framing of a response body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// There is none.
+    /// No body.
     Nothing,
-    /// By its length.
+    /// Delimited by `Content-Length`.
     Length,
-    /// By a last chunk.
+    /// Delimited by the last chunk.
     Chunked,
-    /// By the end of the connection.
+    /// Delimited by the end of the connection.
     Close,
 }
 
 impl Answer {
-    /// The first value of a header.
+    /// Returns the first value of a header.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
-    /// Whether a client can know that the connection ends with this answer.
+    /// Returns whether the response announces the end of the connection.
     pub(super) fn says_close(&self) -> bool {
         let connection = self.header("connection").unwrap_or_default().to_ascii_lowercase();
         connection.split(',').any(|word| word.trim() == "close")
@@ -57,7 +57,7 @@ impl Answer {
     }
 }
 
-/// Reads answers to `methods`; `closed`: nothing more will come.
+/// Parses the responses to `methods`. `closed` means that no more data follows.
 pub(super) fn read(bytes: &[u8], closed: bool, methods: &[&str]) -> Reading {
     let mut reading = Reading::default();
     let mut rest = bytes;
@@ -86,7 +86,7 @@ struct Head {
     headers: Vec<(String, String)>,
 }
 
-/// A whole head and what follows it.
+/// Splits a complete head from the bytes after it.
 fn head(bytes: &[u8]) -> Option<(Head, &[u8])> {
     let length = memchr::memmem::find(bytes, b"\r\n\r\n")?;
     let text = String::from_utf8_lossy(&bytes[..length]);
@@ -143,7 +143,7 @@ fn body<'a>(head: Head, after: &'a [u8], closed: bool, method: &str) -> (Answer,
     }
 }
 
-/// Takes a chunked body apart; where it ends, if it does.
+/// Decodes a chunked body and finds its end, if present.
 fn chunks(bytes: &[u8], body: &mut Vec<u8>) -> Option<usize> {
     let mut at = 0;
     loop {

@@ -1,44 +1,44 @@
-//! What a rule is, and what is found.
+//! Rules, their outcomes, and the features that depend on them.
 
 use serde::{Deserialize, Serialize};
 
 use super::dialogue::{Dialogue, Site, Transcript};
 
-/// What was found of one rule at one server.
+/// The result of one rule for one server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// Id of the rule.
     pub rule: String,
-    /// How it went.
+    /// The outcome.
     pub verdict: RuleOutcome,
-    /// One line: what the server did.
+    /// The server's behaviour, in one line.
     pub why: String,
 }
 
-/// How a rule went.
+/// The outcome of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RuleOutcome {
-    /// As the specification says.
+    /// Follows the specification.
     Pass,
-    /// Departs from its letter, or is poorer than it could be; nobody is misled.
+    /// Deviates from the specification without misleading a client.
     Tolerated,
-    /// Says that it cannot do this: allowed, and a scenario that needs it is unsupported.
+    /// Rejects the request explicitly: allowed, but scenarios that need the feature are unsupported.
     Refused,
-    /// A client or a proxy in front is misled, kept waiting, or loses data.
+    /// Misleads a client or a proxy, keeps it waiting, or loses data.
     Fail,
-    /// Not asked: the application has not what it takes.
+    /// Not checked: the application lacks the required routes.
     Skipped,
-    /// What a later version found, in a word that this one does not know; no rule of this version is judged so.
+    /// An outcome written by a later version; this version never produces it.
     #[serde(other)]
     #[cfg_attr(feature = "schemas", schemars(skip))]
     Unknown,
 }
 
 impl RuleOutcome {
-    /// All that a table tells apart, the best first.
+    /// All outcomes, best first.
     pub const ALL: [Self; 6] = [
         Self::Pass,
         Self::Tolerated,
@@ -48,7 +48,7 @@ impl RuleOutcome {
         Self::Unknown,
     ];
 
-    /// In words.
+    /// Returns the name shown to users.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -61,20 +61,20 @@ impl RuleOutcome {
         }
     }
 
-    /// Whether it says something of the server that a reader should look at.
+    /// Returns whether the outcome deserves the reader's attention.
     #[must_use]
     pub fn departs(self) -> bool {
         !matches!(self, Self::Pass | Self::Skipped)
     }
 
-    /// Whether loads that need the rule are not timed.
+    /// Returns whether loads that need the rule are excluded from timing.
     #[must_use]
     pub fn bars(self) -> bool {
         matches!(self, Self::Fail | Self::Refused)
     }
 }
 
-/// Something that a load may need, and whose lack makes its timing unfair.
+/// A feature that a load may require; timing a server without it would be unfair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -85,16 +85,16 @@ pub enum Feature {
     Head,
     /// `Expect: 100-continue`.
     ExpectContinue,
-    /// Answers sent piece by piece, as the application yields them.
+    /// Responses sent chunk by chunk, as the application yields them.
     StreamedAnswers,
-    /// Something of a later version.
+    /// A feature added by a later version.
     #[serde(other)]
     #[cfg_attr(feature = "schemas", schemars(skip))]
     Unknown,
 }
 
 impl Feature {
-    /// In words.
+    /// Returns the name shown to users.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -107,23 +107,23 @@ impl Feature {
     }
 }
 
-/// One thing that a server must do.
+/// A conformance rule.
 #[derive(Debug)]
 pub struct Rule {
-    /// Short and stable, e.g. `chunked-body`.
+    /// Short, stable identifier, e.g. `chunked-body`.
     pub id: &'static str,
-    /// What is asked, in one line.
+    /// The requirement, in one line.
     pub title: &'static str,
-    /// Where it is written, e.g. `RFC 9112 7.1`.
+    /// The specification that requires it, e.g. `RFC 9112 7.1`.
     pub source: &'static str,
-    /// Loads that need this are not timed where it fails or is refused.
+    /// The feature whose loads are not timed if the rule fails or is refused.
     pub bars: Option<Feature>,
     pub(super) needs: Needs,
     pub(super) say: fn(&Site) -> Vec<Dialogue>,
     pub(super) judge: fn(&[Transcript]) -> Judgement,
 }
 
-/// What a rule needs of the application.
+/// The application routes that a rule requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Needs {
     /// A path that answers 200.
@@ -132,7 +132,7 @@ pub(super) enum Needs {
     Routes,
 }
 
-/// What a judge says.
+/// A rule's outcome with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Judgement {
     pub(super) verdict: RuleOutcome,

@@ -1,4 +1,4 @@
-//! What the application under test says that it was given.
+//! The request as reported by the application under test.
 
 use std::collections::BTreeMap;
 
@@ -6,40 +6,40 @@ use serde::Deserialize;
 
 use super::{dialogue::Transcript, reading::Answer};
 
-/// The answer of `/conformance/see`. Text is as WSGI has it: each byte a character.
+/// The response of `/conformance/see`. Text is in WSGI form: one character for each byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct Seen {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) query: String,
     pub(super) body: String,
-    /// Everything of `environ` that begins with `HTTP_`.
+    /// All `environ` entries whose key begins with `HTTP_`.
     pub(super) headers: BTreeMap<String, String>,
 }
 
-/// What it was given, if this is an answer of that route.
+/// Parses a response of the `see` route; returns `None` for any other response.
 pub(super) fn seen(answer: &Answer) -> Option<Seen> {
     (answer.status == 200)
         .then(|| serde_json::from_slice(&answer.body).ok())
         .flatten()
 }
 
-/// What became of a request that a server should refuse, or may.
+/// The server's reaction to a request that it may or must reject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionOutcome {
-    /// Refused with this status, 400 to 599.
+    /// Rejected with this status, 400 to 599.
     Said(u16),
-    /// The connection ended without an answer.
+    /// Closed without a response.
     Dropped,
-    /// Nothing came, and the connection is open still.
+    /// No response, and the connection is still open.
     Silent,
-    /// Taken, with this status.
+    /// Accepted, with this status.
     Taken(u16),
-    /// Something came that is no HTTP/1.x.
+    /// Responded with something other than HTTP/1.x.
     Noise,
 }
 
-/// What became of the first request of a dialogue.
+/// Returns the reaction to the first request of a dialogue.
 pub(super) fn fate(transcript: &Transcript) -> ConnectionOutcome {
     let reading = transcript.reading();
     match reading.answers.first() {

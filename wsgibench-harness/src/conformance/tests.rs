@@ -1,4 +1,4 @@
-//! Rules against little servers that do one thing wrong, over real sockets, and judges over recorded bytes.
+//! Tests rules against small faulty servers on real sockets, and judges on recorded bytes.
 
 use std::{
     io::{Read as _, Write as _},
@@ -13,10 +13,10 @@ use super::{
     rules,
 };
 
-/// What a connection is answered, once it has said this.
+/// The response sent once a connection has sent the given bytes.
 type Script = fn(&str, &mut TcpStream);
 
-/// A server that plays a script on each connection. It ends with the test's process.
+/// Starts a server that runs a script on each connection until the test process ends.
 fn serve(script: Script) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -26,7 +26,7 @@ fn serve(script: Script) -> SocketAddr {
                 let mut heard = Vec::new();
                 let mut piece = [0; 4096];
                 loop {
-                    // A request is what comes together: the rules say each in one go.
+                    // One read is one request: the rules send each request in one write.
                     stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
                     match stream.read(&mut piece) {
                         Ok(0) => return,
@@ -48,7 +48,7 @@ fn ok(stream: &mut TcpStream) {
     let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK");
 }
 
-/// A server's answer of the `see` route.
+/// A response of the `see` route.
 fn seen(stream: &mut TcpStream, body: &str, headers: &str) {
     let json =
         format!(r#"{{"method":"POST","path":"/conformance/see","query":"","body":"{body}","headers":{{{headers}}}}}"#);
@@ -84,7 +84,7 @@ fn a_server_that_answers_everything_with_ok() {
         ("head-1m", RuleOutcome::Tolerated),
         ("date", RuleOutcome::Tolerated),
         ("half-heads", RuleOutcome::Pass),
-        // It tells nothing of what it was given.
+        // It does not report the received request.
         ("chunked-body", RuleOutcome::Skipped),
         ("wsgi-get", RuleOutcome::Skipped),
     ] {
@@ -100,7 +100,7 @@ fn a_server_that_takes_one_client_after_the_other() {
         while let Ok((mut stream, _)) = listener.accept() {
             let mut heard = Vec::new();
             let mut piece = [0; 4096];
-            // Until the head is whole, nobody else is looked at.
+            // No other connection is served until the head is complete.
             while !heard.ends_with(b"\r\n\r\n") {
                 match stream.read(&mut piece) {
                     Ok(0) | Err(_) => break,
@@ -158,7 +158,7 @@ fn a_server_that_refuses_chunked_bodies_says_so() {
 
 #[test]
 fn a_server_that_takes_a_body_for_a_request() {
-    // It knows no lengths: whatever follows an empty line is a request.
+    // It ignores Content-Length: any data after an empty line is a request.
     let script: Script = |heard, stream| {
         for line in heard.split("\r\n").filter(|line| line.ends_with("HTTP/1.1")) {
             let query = line.split(['?', ' ']).nth(2).unwrap_or("");

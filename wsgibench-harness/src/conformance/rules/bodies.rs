@@ -1,4 +1,4 @@
-//! Bodies, both ways.
+//! Request and response bodies.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use super::{
     ConnectionOutcome, Dialogue, Judgement, Rule, SEE, Transcript, fail, fate, first_seen, not_taken, pass, tolerated,
 };
 
-/// Three chunks of 11 bytes in all.
+/// Three chunks, 11 bytes in total.
 const CHUNKS: &str = "5\r\nhello\r\n1\r\n \r\n5\r\nworld\r\n0\r\n\r\n";
 const WORDS: &str = "hello world";
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "length-body",
-        title: "a body with a length reaches the application whole",
+        title: "a body with Content-Length reaches the application complete",
         source: "RFC 9112 6.2",
         bars: None,
         needs: Needs::Routes,
@@ -37,7 +37,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "chunked-body",
-        title: "a chunked body reaches the application whole, or is refused",
+        title: "a chunked body reaches the application complete, or is rejected",
         source: "RFC 9112 7.1",
         bars: Some(Feature::ChunkedRequests),
         needs: Needs::Routes,
@@ -51,7 +51,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "chunk-extras",
-        title: "chunk extensions and trailers are stepped over",
+        title: "chunk extensions and trailers are ignored",
         source: "RFC 9112 7.1.1, 7.1.2",
         bars: None,
         needs: Needs::Routes,
@@ -71,7 +71,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "expect-continue",
-        title: "a client that expects 100 (Continue) is told to go on",
+        title: "a client that sends `Expect: 100-continue` receives 100 (Continue)",
         source: "RFC 9110 10.1.1",
         bars: Some(Feature::ExpectContinue),
         needs: Needs::Routes,
@@ -91,7 +91,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "unread-body",
-        title: "a body that the application does not read is not taken for a request",
+        title: "an unread body is not parsed as the next request",
         source: "RFC 9112 9.3, 11.2",
         bars: None,
         needs: Needs::Routes,
@@ -120,7 +120,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "unknown-length",
-        title: "an answer of unknown length has an end that a client can see",
+        title: "the end of a response without Content-Length is detectable",
         source: "RFC 9112 6.3",
         bars: None,
         needs: Needs::Routes,

@@ -1,4 +1,4 @@
-//! Connections that go on, that end, and that carry more than one request.
+//! Persistent connections, connection close and pipelining.
 
 use super::{
     super::{
@@ -12,7 +12,7 @@ use super::{
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "keep-alive",
-        title: "a connection takes a second request, or its end is announced",
+        title: "a connection serves a second request, or its close is announced",
         source: "RFC 9112 9.3, 9.6",
         bars: None,
         needs: Needs::Nothing,
@@ -32,7 +32,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "close",
-        title: "`Connection: close` is heeded",
+        title: "`Connection: close` closes the connection",
         source: "RFC 9112 9.6",
         bars: None,
         needs: Needs::Nothing,
@@ -48,7 +48,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "pipelining",
-        title: "three requests sent at once are answered in order",
+        title: "three pipelined requests are answered in order",
         source: "RFC 9112 9.3.2",
         bars: None,
         needs: Needs::Routes,
@@ -60,7 +60,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "http-1.0",
-        title: "an HTTP/1.0 client is answered in its own terms",
+        title: "responses to HTTP/1.0 clients use only HTTP/1.0 features",
         source: "RFC 9112 2.3, 6.1",
         bars: None,
         needs: Needs::Nothing,
@@ -82,7 +82,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "head",
-        title: "HEAD is answered without a body, and the connection stays in step",
+        title: "a HEAD response has no body, and the connection stays usable",
         source: "RFC 9110 9.3.2",
         bars: Some(Feature::Head),
         needs: Needs::Nothing,
@@ -101,7 +101,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "no-content",
-        title: "an answer of status 204 has no body",
+        title: "a 204 response has no body",
         source: "RFC 9110 15.3.5, 8.6",
         bars: None,
         needs: Needs::Routes,
@@ -127,7 +127,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "half-heads",
-        title: "40 clients that stop in the middle of a head keep nobody waiting",
+        title: "40 clients with incomplete request heads do not block other clients",
         source: "slow clients",
         bars: None,
         needs: Needs::Nothing,

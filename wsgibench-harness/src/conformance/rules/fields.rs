@@ -1,4 +1,4 @@
-//! Header fields: how they are spelt, folded and joined.
+//! Header fields: syntax, folding and repetition.
 
 use super::{
     super::rule::Needs, ConnectionOutcome, Dialogue, Rule, SEE, Site, fail, fate, first_seen, must_be_refused,
@@ -8,7 +8,7 @@ use super::{
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "no-host",
-        title: "a request without Host is refused",
+        title: "a request without Host is rejected",
         source: "RFC 9112 3.2",
         bars: None,
         needs: Needs::Nothing,
@@ -17,7 +17,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "two-hosts",
-        title: "a request with two Hosts is refused",
+        title: "a request with two Host headers is rejected",
         source: "RFC 9112 3.2",
         bars: None,
         needs: Needs::Nothing,
@@ -26,7 +26,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "blank-before-colon",
-        title: "a blank between a field's name and its colon is refused",
+        title: "whitespace between a header name and its colon is rejected",
         source: "RFC 9112 5.1",
         bars: None,
         needs: Needs::Nothing,
@@ -39,7 +39,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "folded",
-        title: "a folded field is refused, or unfolded with a blank",
+        title: "a folded header is rejected, or unfolded with a space",
         source: "RFC 9112 5.2",
         bars: None,
         needs: Needs::Routes,
@@ -63,7 +63,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "nul-in-field",
-        title: "a NUL in a field's value is refused or replaced",
+        title: "a NUL in a header value is rejected or replaced",
         source: "RFC 9110 5.5",
         bars: None,
         needs: Needs::Routes,
@@ -77,7 +77,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "underscore",
-        title: "`X_Key` cannot pass for `X-Key`",
+        title: "`X_Key` is not passed to the application as `X-Key`",
         source: "CGI names, RFC 3875 4.1.18",
         bars: None,
         needs: Needs::Routes,
@@ -92,7 +92,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "fields-joined",
-        title: "a field that comes twice reaches the application with both values",
+        title: "a repeated header reaches the application with both values",
         source: "RFC 9110 5.3, RFC 3875 4.1.18",
         bars: None,
         needs: Needs::Routes,
@@ -112,7 +112,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "cookies-apart",
-        title: "two Set-Cookie fields of the application stay two",
+        title: "two Set-Cookie headers are sent separately",
         source: "RFC 9110 5.3, RFC 6265 3",
         bars: None,
         needs: Needs::Routes,
@@ -130,7 +130,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "date",
-        title: "answers carry a Date",
+        title: "responses have a Date header",
         source: "RFC 9110 6.6.1",
         bars: None,
         needs: Needs::Nothing,

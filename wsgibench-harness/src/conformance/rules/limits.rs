@@ -1,4 +1,4 @@
-//! Heads that are too large, and request lines that are none.
+//! Size limits and malformed request lines.
 
 use super::{
     super::rule::Needs, ConnectionOutcome, Dialogue, Rule, Site, fail, fate, must_be_refused, pass, tolerated,
@@ -7,7 +7,7 @@ use super::{
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "head-12k",
-        title: "a head of 12 KB is taken, or refused in words",
+        title: "a 12 KB request head is accepted, or rejected with a status",
         source: "RFC 9110 5.4, RFC 6585 5",
         bars: None,
         needs: Needs::Nothing,
@@ -21,7 +21,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "head-1m",
-        title: "a head of 1 MB is refused",
+        title: "a 1 MB request head is rejected",
         source: "RFC 9110 5.4, RFC 6585 5",
         bars: None,
         needs: Needs::Nothing,
@@ -35,7 +35,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "target-16k",
-        title: "a request target of 16 KB is taken, or refused in words",
+        title: "a 16 KB request target is accepted, or rejected with a status",
         source: "RFC 9112 3",
         bars: None,
         needs: Needs::Nothing,
@@ -52,7 +52,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "bad-line",
-        title: "a request line that is none is refused",
+        title: "a malformed request line is rejected",
         source: "RFC 9112 3",
         bars: None,
         needs: Needs::Nothing,
@@ -61,7 +61,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "bad-version",
-        title: "an HTTP version that is none is refused",
+        title: "an invalid HTTP version is rejected",
         source: "RFC 9112 2.3, RFC 9110 15.6.6",
         bars: None,
         needs: Needs::Nothing,
@@ -73,7 +73,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "four-words",
-        title: "a request line of four words is refused",
+        title: "a request line with four parts is rejected",
         source: "RFC 9112 3",
         bars: None,
         needs: Needs::Nothing,
@@ -85,7 +85,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "control-in-target",
-        title: "a control character in the target is refused",
+        title: "a control character in the target is rejected",
         source: "RFC 9112 3.2",
         bars: None,
         needs: Needs::Nothing,

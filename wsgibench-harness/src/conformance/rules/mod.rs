@@ -1,4 +1,4 @@
-//! The rules, a file a subject.
+//! The rules, one file for each subject.
 
 mod bodies;
 mod connections;
@@ -14,7 +14,7 @@ use super::{
     seen::{ConnectionOutcome, Seen, fate, seen},
 };
 
-/// All of them, in the order of the table.
+/// All rules in display order.
 pub(super) const ALL: &[&[Rule]] = &[
     connections::RULES,
     bodies::RULES,
@@ -25,21 +25,21 @@ pub(super) const ALL: &[&[Rule]] = &[
     wsgi::RULES,
 ];
 
-/// Where the application tells what it was given.
+/// The route that reports the request as the application received it.
 const SEE: &str = "/conformance/see";
 
-/// Whether the application has the routes of the suite.
+/// Returns whether the application has the suite's conformance routes.
 pub(super) fn has_routes(site: &Site) -> bool {
     let transcript = Dialogue::ask(&["GET"], site.get(SEE)).hold(site);
     first_seen(&transcript).is_some()
 }
 
-/// What the application was given by the first request.
+/// Returns the first request as the application received it.
 fn first_seen(transcript: &Transcript) -> Option<Seen> {
     seen(transcript.reading().answers.first()?)
 }
 
-/// For a request that must be refused: what is said when it is taken instead decides.
+/// Judges a request that must be rejected; `taken` judges an accepted one.
 fn must_be_refused(transcript: &Transcript, taken: fn(u16) -> Judgement) -> Judgement {
     match fate(transcript) {
         ConnectionOutcome::Said(status @ (400..=499 | 501 | 505)) => pass(format!("{status}")),
@@ -51,7 +51,7 @@ fn must_be_refused(transcript: &Transcript, taken: fn(u16) -> Judgement) -> Judg
     }
 }
 
-/// For a request that must be taken: how it went when it was not.
+/// Judges a request that must be accepted but was not.
 fn not_taken(transcript: &Transcript) -> Judgement {
     match fate(transcript) {
         ConnectionOutcome::Said(status) | ConnectionOutcome::Taken(status) => fail(format!("answers {status}")),
@@ -61,7 +61,7 @@ fn not_taken(transcript: &Transcript) -> Judgement {
     }
 }
 
-/// Text cut to what a line holds.
+/// Truncates text to 100 characters and replaces control characters.
 fn short(text: &str) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if clean.chars().count() <= 100 {

@@ -1,5 +1,4 @@
-//! Requests whose end two parties may see in different places: what a server takes here, a proxy in front of it can be made
-//! to pass on as something else.
+//! Request smuggling: requests with ambiguous framing, which a server and a proxy in front of it may split differently.
 
 use super::{
     super::rule::Needs, ConnectionOutcome, Dialogue, Judgement, Rule, SEE, Site, Transcript, fail, fate, first_seen,
@@ -12,7 +11,7 @@ const HELLO: &str = "5\r\nhello\r\n0\r\n\r\n";
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "lengths-differ",
-        title: "two lengths that differ are refused",
+        title: "two different Content-Length values are rejected",
         source: "RFC 9112 6.3",
         bars: None,
         needs: Needs::Routes,
@@ -21,7 +20,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "lengths-same",
-        title: "a length said twice is refused, or taken as one",
+        title: "a repeated identical Content-Length is rejected, or merged",
         source: "RFC 9110 8.6",
         bars: None,
         needs: Needs::Routes,
@@ -34,7 +33,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "length-and-chunks",
-        title: "a length beside chunks is refused, or the chunks count and the connection ends",
+        title: "Content-Length with chunked coding is rejected, or ignored and the connection closed",
         source: "RFC 9112 6.1, 6.3",
         bars: None,
         needs: Needs::Routes,
@@ -53,7 +52,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "coding-unknown",
-        title: "a transfer coding that nobody knows is refused",
+        title: "an unknown transfer coding is rejected",
         source: "RFC 9112 6.1",
         bars: None,
         needs: Needs::Routes,
@@ -62,7 +61,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "chunked-not-last",
-        title: "a request whose last coding is not chunked is refused",
+        title: "a request whose final transfer coding is not chunked is rejected",
         source: "RFC 9112 6.3",
         bars: None,
         needs: Needs::Routes,
@@ -71,7 +70,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "length-signed",
-        title: "a length with a sign is refused",
+        title: "a Content-Length with a plus sign is rejected",
         source: "RFC 9110 8.6",
         bars: None,
         needs: Needs::Routes,
@@ -80,7 +79,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "length-negative",
-        title: "a negative length is refused",
+        title: "a negative Content-Length is rejected",
         source: "RFC 9110 8.6",
         bars: None,
         needs: Needs::Routes,
@@ -89,7 +88,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "chunk-size-prefixed",
-        title: "a chunk size written `0x5` is refused",
+        title: "a chunk size with a `0x` prefix is rejected",
         source: "RFC 9112 7.1",
         bars: None,
         needs: Needs::Routes,
@@ -98,7 +97,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "chunk-size-huge",
-        title: "a chunk size beyond 64 bits is refused",
+        title: "a chunk size larger than 64 bits is rejected",
         source: "RFC 9112 7.1",
         bars: None,
         needs: Needs::Routes,
@@ -107,7 +106,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "chunk-end-missing",
-        title: "a chunk without its line end is refused",
+        title: "a chunk without its terminating CRLF is rejected",
         source: "RFC 9112 7.1",
         bars: None,
         needs: Needs::Routes,
@@ -128,7 +127,7 @@ fn taken(status: u16) -> Judgement {
     fail(format!("answers {status}"))
 }
 
-/// A body that is malformed: nothing of it may pass for a whole one. An application that reads on may wait until the client goes.
+/// Judges a malformed body, which must not be accepted as complete. An application may block reading it until the client disconnects.
 fn bad_chunk(t: &[Transcript]) -> Judgement {
     match (first_seen(&t[0]), fate(&t[0])) {
         (Some(seen), _) if seen.body.is_empty() => fail("answers 200, and the application gets nothing"),

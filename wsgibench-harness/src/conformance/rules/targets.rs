@@ -1,4 +1,4 @@
-//! Request targets: absolute, escaped, of no resource.
+//! Request targets: absolute form, percent escapes and `*`.
 
 use super::{
     super::rule::Needs, ConnectionOutcome, Dialogue, Rule, SEE, fail, fate, first_seen, not_taken, pass, short,
@@ -8,7 +8,7 @@ use super::{
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "absolute-uri",
-        title: "a target with scheme and host is taken, its path is the path",
+        title: "an absolute-form target is accepted, and its path is used",
         source: "RFC 9112 3.2.2",
         bars: None,
         needs: Needs::Routes,
@@ -24,7 +24,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "escaped-path",
-        title: "escapes in a path are decoded, byte by byte",
+        title: "percent escapes in the path are decoded to bytes",
         source: "PEP 3333, RFC 3875 4.1.5",
         bars: None,
         needs: Needs::Routes,
@@ -38,7 +38,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "raw-query",
-        title: "the query reaches the application undecoded",
+        title: "the query string reaches the application undecoded",
         source: "PEP 3333, RFC 3875 4.1.7",
         bars: None,
         needs: Needs::Routes,

@@ -1,4 +1,4 @@
-//! PEP 3333: by the standard library's validator around the application, and what the validator cannot see.
+//! PEP 3333: `wsgiref.validate`, and requirements that the validator cannot check.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use super::{
     ConnectionOutcome, Dialogue, Judgement, Rule, Site, Transcript, fail, fate, not_taken, pass, short, tolerated,
 };
 
-/// The application waits so long between two pieces; half of it must be seen between their arrivals.
+/// The application's pause between two chunks; at least half of it must separate their arrivals.
 const BETWEEN_PIECES: Duration = Duration::from_millis(150);
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "wsgi-get",
-        title: "wsgiref.validate: a GET",
+        title: "wsgiref.validate accepts a GET request",
         source: "PEP 3333",
         bars: None,
         needs: Needs::Routes,
@@ -26,7 +26,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "wsgi-post",
-        title: "wsgiref.validate: a POST with a length",
+        title: "wsgiref.validate accepts a POST request with Content-Length",
         source: "PEP 3333",
         bars: None,
         needs: Needs::Routes,
@@ -41,7 +41,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "wsgi-chunked",
-        title: "wsgiref.validate: a chunked POST",
+        title: "wsgiref.validate accepts a chunked POST request",
         source: "PEP 3333",
         bars: None,
         needs: Needs::Routes,
@@ -60,7 +60,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "wsgi-close",
-        title: "the application's iterable is closed after the answer",
+        title: "close() of the application's iterable is called after the response",
         source: "PEP 3333, close()",
         bars: None,
         needs: Needs::Routes,
@@ -81,7 +81,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "wsgi-exc-info",
-        title: "a status that is replaced before the first byte is the one that is sent",
+        title: "a status replaced before the first body byte is the one sent",
         source: "PEP 3333, start_response()",
         bars: None,
         needs: Needs::Routes,
@@ -94,7 +94,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "wsgi-write",
-        title: "write() sends before what the application returns",
+        title: "data passed to write() precedes the returned iterable",
         source: "PEP 3333, write()",
         bars: None,
         needs: Needs::Routes,
@@ -107,7 +107,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "wsgi-no-delay",
-        title: "a piece is sent when the application yields it",
+        title: "a chunk is sent when the application yields it",
         source: "PEP 3333, buffering and streaming",
         bars: Some(Feature::StreamedAnswers),
         needs: Needs::Routes,
@@ -124,7 +124,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "wsgi-too-long",
-        title: "not a byte more than the application's Content-Length is sent",
+        title: "no bytes beyond the application's Content-Length are sent",
         source: "PEP 3333, Content-Length",
         bars: None,
         needs: Needs::Routes,
@@ -145,7 +145,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "wsgi-too-short",
-        title: "an answer shorter than its Content-Length ends with the connection",
+        title: "a body shorter than its Content-Length closes the connection",
         source: "RFC 9112 8",
         bars: None,
         needs: Needs::Routes,
@@ -161,7 +161,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "wsgi-wrong-type",
-        title: "text in place of bytes is an error",
+        title: "a str body instead of bytes is an error",
         source: "PEP 3333, unicode issues",
         bars: None,
         needs: Needs::Routes,
@@ -170,7 +170,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "wsgi-raise",
-        title: "an application that raises is answered with an error",
+        title: "an exception in the application results in an error response",
         source: "PEP 3333, error handling",
         bars: None,
         needs: Needs::Routes,
@@ -184,7 +184,7 @@ fn plain(site: &Site, route: &str) -> Vec<Dialogue> {
     vec![Dialogue::of(&["GET"], vec![Step::Say(get.into()), Step::Answers(1)])]
 }
 
-/// The route answers `valid`, or what the validator complained of.
+/// Judges the response of the validated route: `valid`, or the validator's error.
 fn validated(t: &[Transcript]) -> Judgement {
     match t[0].reading().answers.first() {
         Some(answer) if answer.status == 200 && answer.text() == "valid" => pass("no complaint"),
@@ -193,7 +193,7 @@ fn validated(t: &[Transcript]) -> Judgement {
     }
 }
 
-/// Did the first piece come before the last was made?
+/// Judges whether the first chunk was sent before the last was produced.
 fn streamed(transcript: &Transcript, framing: Framing) -> Judgement {
     let moment = |word: &[u8]| {
         let mut so_far = Vec::new();
