@@ -1,59 +1,59 @@
-//! Why the engine could not do what it was asked. What a server does wrong is never one of these: it is counted.
+//! Errors of the load generator. Faults of the server under test are counted as failed requests instead.
 
 use std::{io, time::Duration};
 
-/// A load that could not be offered, or whose figures cannot be believed.
+/// A load that could not be offered, or whose results are invalid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The plan contradicts itself or the machine; the text names the part and the remedy.
+    /// The plan is contradictory or does not fit the machine; the text names the setting and the remedy.
     #[error("{0}")]
     InvalidPlan(String),
-    /// More descriptors are needed than this process may have.
+    /// The load needs more file descriptors than this process may open.
     #[error(
         "the load generator needs {needed} open files and the hard limit of this process is {hard}; raise it \
          (`ulimit -Hn {needed}` as root, or LimitNOFILE= of the service) or use fewer connections"
     )]
     Descriptors {
-        /// Wanted.
+        /// Required number.
         needed: u64,
-        /// Allowed.
+        /// Hard limit of this process.
         hard: u64,
     },
-    /// More simultaneous connections than local ports.
+    /// The load needs more simultaneous connections than there are local ports.
     #[error(
         "{needed} connections to one address need as many local ports and the range has {available}: widen it \
          (`sysctl -w net.ipv4.ip_local_port_range='1024 65535'`) or ask for fewer connections"
     )]
     Ports {
-        /// Wanted.
+        /// Required number.
         needed: u64,
-        /// In the range.
+        /// Ports in the local range.
         available: u64,
     },
-    /// A worker could not be pinned.
+    /// A worker thread could not be pinned to its CPU.
     #[error("the load cannot run on CPU {cpu}: {source}; choose from the CPUs that this process may use")]
     Affinity {
         /// The CPU.
         cpu: usize,
-        /// What the system said.
+        /// The system error.
         source: io::Error,
     },
-    /// Something the system refused.
+    /// A system call failed.
     #[error("{what}: {source}")]
     System {
-        /// What was tried.
+        /// The failed operation.
         what: &'static str,
-        /// What the system said.
+        /// The system error.
         source: io::Error,
     },
-    /// A worker thread ended or stopped answering.
+    /// A worker thread ended or stopped responding.
     #[error("a load worker {what}; this is a fault in the engine, please report it")]
     WorkerLost {
-        /// What became of it.
+        /// The worker's state, completing the error message.
         what: String,
     },
-    /// A script that neither ends nor awaits: its thread cannot be had back.
+    /// A script neither ends nor awaits, so its thread cannot be reclaimed.
     #[error(
         "a script holds its thread and does not give it back: it computes or blocks without an await; use \
          `user.think(time).await` in place of `std::thread::sleep`"

@@ -1,4 +1,4 @@
-//! What can be known before the first connection: descriptors, ports, backlog.
+//! Checks before the first connection: file descriptors, local ports, listen backlog.
 
 use std::fs;
 
@@ -11,34 +11,34 @@ use super::{
     plan::{KeepAlive, LoadPlan},
 };
 
-/// Descriptors beside the connections: polls, timers, files, the caller's own.
+/// File descriptors reserved for pollers, timers, files and the caller.
 const OTHER_DESCRIPTORS: u64 = 256;
 
-/// Something that the user should know before believing the figures.
+/// A warning that affects the interpretation of the results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// What it is about.
+    /// The subject.
     pub topic: Topic,
-    /// In words, with the remedy.
+    /// The message, with the remedy.
     pub text: String,
 }
 
-/// What a [`Notice`] is about.
+/// The subject of a [`Notice`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Topic {
     /// Local ports.
     Ports,
-    /// The queue of connections that wait to be accepted.
+    /// The listen backlog.
     Backlog,
-    /// CPUs of the load.
+    /// CPUs of the load generator.
     Cpus,
 }
 
-/// Checks the plan against this machine and raises this process's own descriptor limit as far as is needed.
+/// Checks the plan against this machine and raises this process's soft descriptor limit as needed.
 ///
 /// # Errors
-/// A plan that contradicts itself, too few descriptors, or fewer ports than simultaneous connections.
+/// Returns an error for a contradictory plan, too few descriptors, or fewer ports than simultaneous connections.
 pub fn preflight(plan: &LoadPlan) -> Result<Vec<Notice>, LoadError> {
     plan.validate()?;
     raise_descriptors(&plan.load)?;
@@ -85,7 +85,7 @@ pub fn preflight(plan: &LoadPlan) -> Result<Vec<Notice>, LoadError> {
     Ok(notices)
 }
 
-/// Raises the soft limit of open files where the load needs more.
+/// Raises the soft limit of open files if the load needs more.
 ///
 /// # Errors
 /// [`LoadError::Descriptors`] when the hard limit is too low.
@@ -119,7 +119,7 @@ pub(crate) fn raise_descriptors(load: &Load) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Most connections at one time, as far as the plan says (users are as many as arrive).
+/// Returns the maximum number of simultaneous connections that the plan determines; an open model has no such limit on users.
 fn simultaneous(load: &Load) -> u64 {
     let idle = load.idle_connections as u64;
     idle + match &load.model {
@@ -137,7 +137,7 @@ fn simultaneous(load: &Load) -> u64 {
     }
 }
 
-/// Local ports that outgoing connections may have.
+/// Returns the number of local ports available to outgoing connections.
 #[must_use]
 pub fn port_range() -> Option<u64> {
     let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;

@@ -1,52 +1,52 @@
-//! Heads: where they end, what they say about the body that follows, whether the connection stays open.
+//! Response heads: their end, the framing of the body, and connection persistence.
 
 use std::mem::MaybeUninit;
 
 use super::{HEAD_LIMIT, Malformed};
 
-/// Headers parsed without a detour; a head with more is parsed a second time with room for [`MANY_HEADERS`].
+/// Number of headers parsed in the first pass; a head with more is parsed again with space for [`MANY_HEADERS`].
 const USUAL_HEADERS: usize = 64;
-/// The most headers that are accepted.
+/// Maximum number of headers accepted.
 const MANY_HEADERS: usize = 4096;
 
-/// The head of an answer.
+/// The head of a response.
 #[derive(Debug)]
 pub struct Head<'a> {
     /// Status code, 100 to 999.
     pub status: u16,
-    /// 0 or 1, of HTTP/1.x.
+    /// HTTP minor version: 0 or 1.
     pub minor_version: u8,
-    /// Names as sent and raw values.
+    /// Header names as sent, with raw values.
     pub headers: &'a [httparse::Header<'a>],
-    /// The whole head as it came, with the empty line that ends it.
+    /// The raw bytes of the head, including the final empty line.
     pub raw: &'a [u8],
-    /// What follows from it.
+    /// Body framing and persistence.
     pub facts: HeadFacts,
 }
 
-/// How the end of a body is told.
+/// The framing of a response body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// There is none (HEAD, 204, 304).
+    /// No body (HEAD, 204, 304).
     None,
-    /// So many bytes.
+    /// A body of this many bytes.
     Sized(u64),
     /// Chunked transfer coding.
     Chunked,
-    /// All that comes until the server closes.
+    /// A body delimited by the close of the connection.
     UntilClose,
 }
 
-/// What a head says about what follows it.
+/// The facts of a head that determine the rest of the exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadFacts {
-    /// The body.
+    /// The body's framing.
     pub framing: Framing,
-    /// The connection stays open after the answer.
+    /// The connection stays open after the response.
     pub keep_alive: bool,
 }
 
-/// The index just after the empty line that ends a head, looked for from `from` on.
+/// Returns the index after the empty line that ends a head, searching from `from`.
 pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
     // Empty lines before the status line are skipped, as hyper does: they do not end the head.
     let first = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n'))?;
@@ -61,7 +61,7 @@ pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-/// An unfinished head must look like one from its first byte on, and must not outgrow the limit.
+/// Checks that an incomplete head begins like a status line and does not exceed the limit.
 pub(super) fn plausible(bytes: &[u8]) -> Result<(), Malformed> {
     if bytes.len() > HEAD_LIMIT {
         return Err(Malformed("the head is longer than 64 KiB"));
@@ -80,7 +80,7 @@ pub(super) fn plausible(bytes: &[u8]) -> Result<(), Malformed> {
     }
 }
 
-/// Parses a whole head and shows it to `see`. `None` for an interim answer (1xx), which is not shown.
+/// Parses a complete head and passes it to `see`. Returns `None` for an interim response (1xx), which is skipped.
 pub(super) fn parse(bytes: &[u8], to_head: bool, see: impl FnOnce(&Head<'_>)) -> Result<Option<HeadFacts>, Malformed> {
     if bytes.len() > HEAD_LIMIT {
         return Err(Malformed("the head is longer than 64 KiB"));
@@ -103,7 +103,7 @@ pub(super) fn parse(bytes: &[u8], to_head: bool, see: impl FnOnce(&Head<'_>)) ->
     }
 }
 
-/// `httparse` must see the end of the head where we saw it.
+/// Checks that `httparse` finds the end of the head at the same position.
 fn whole(status: httparse::Status<usize>, length: usize) -> Result<(), Malformed> {
     match status {
         httparse::Status::Complete(n) if n == length => Ok(()),
@@ -132,7 +132,7 @@ fn judge(
     let (Some(status), Some(minor_version)) = (response.code, response.version) else {
         return Err(Malformed("the head ends before the status line does"));
     };
-    // An upgrade nobody asked for is the last thing said on this connection; the other 1xx precede the answer.
+    // An unsolicited upgrade ends the HTTP exchange on this connection; other 1xx responses precede the final one.
     if (100..200).contains(&status) && status != 101 {
         return Ok(None);
     }
@@ -213,7 +213,7 @@ fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|t| !t.is_empty())
 }
 
-/// One number, or the same number several times in a list.
+/// Parses one number, or a list that repeats the same number.
 fn parse_length(value: &[u8]) -> Option<u64> {
     let mut found = None;
     for part in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {

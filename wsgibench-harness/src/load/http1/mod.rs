@@ -1,7 +1,7 @@
-//! An incremental parser of HTTP/1.x answers: bytes in, facts out; no sockets, no clock.
+//! An incremental parser of HTTP/1.x responses, without sockets or a clock.
 //!
-//! Bytes may come in pieces of any size. Heads are parsed by `httparse` once they are whole; a body is handed to the
-//! [`Sink`] piece by piece and never held. Nothing is allocated unless a head arrives in several pieces.
+//! Input may be split at any byte. `httparse` parses each head once it is complete; body chunks are passed to the [`Sink`]
+//! and never buffered. The parser allocates only if a head arrives in several reads.
 
 mod chunked;
 mod head;
@@ -9,31 +9,31 @@ mod head;
 use chunked::Chunked;
 pub use head::{Framing, Head, HeadFacts};
 
-/// Longest head that is accepted, bytes; anything longer is [`Malformed`].
+/// Maximum head size in bytes; a longer head is [`Malformed`].
 pub const HEAD_LIMIT: usize = 64 * 1024;
 
-/// Largest buffer for heads in pieces that is kept for the next one, bytes.
+/// Maximum size in bytes of the partial-head buffer kept for the next response.
 const KEPT_BUFFER: usize = 4096;
 
-/// The bytes are not an HTTP/1.x answer. The text says what was wrong.
+/// The bytes are not an HTTP/1.x response; the text gives the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed answer: {0}")]
 pub struct Malformed(pub &'static str);
 
-/// Takes what the parser finds.
+/// Receives the parsed parts of a response.
 pub trait Sink {
-    /// The head of the final answer (interim 1xx heads are skipped).
+    /// Receives the head of the final response (interim 1xx heads are skipped).
     fn head(&mut self, head: &Head<'_>);
-    /// The next piece of the body, transfer coding removed.
+    /// Receives the next part of the body, with the transfer coding removed.
     fn body(&mut self, piece: &[u8]);
 }
 
-/// What a call of [`Parser::feed`] did.
+/// The result of [`Parser::feed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fed {
-    /// Bytes that belong to this answer; any beyond are not part of it.
+    /// Number of input bytes that belong to this response.
     pub consumed: usize,
-    /// The answer is whole.
+    /// The response is complete.
     pub complete: bool,
 }
 
@@ -46,19 +46,19 @@ enum State {
     Complete,
 }
 
-/// The state of one answer.
+/// The parser state of one response.
 #[derive(Debug)]
 pub struct Parser {
     state: State,
-    /// The request was HEAD: the answer has no body whatever its head says.
+    /// The request was HEAD: the response has no body, whatever its head declares.
     to_head: bool,
     keep_alive: bool,
-    /// A head that came in pieces; empty (and unallocated) otherwise.
+    /// The received part of an incomplete head; empty and unallocated otherwise.
     partial: Vec<u8>,
 }
 
 impl Parser {
-    /// A parser for the answer to a request; `to_head` says that its method was HEAD.
+    /// Creates a parser for one response; `to_head` is true for a HEAD request.
     #[must_use]
     pub fn new(to_head: bool) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl Parser {
         }
     }
 
-    /// Begins the next answer.
+    /// Resets the parser for the next response.
     #[inline]
     pub fn reset(&mut self, to_head: bool) {
         self.state = State::Head;
@@ -78,21 +78,21 @@ impl Parser {
         self.partial.clear();
     }
 
-    /// Whether the connection may carry another request: meaningful once the answer is complete.
+    /// Returns whether the connection can be reused. Valid once the response is complete.
     #[inline]
     #[must_use]
     pub fn keep_alive(&self) -> bool {
         self.keep_alive
     }
 
-    /// Whether nothing of the answer has been taken in yet.
+    /// Returns whether no byte of the response has been consumed yet.
     #[inline]
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.state == State::Head && self.partial.is_empty()
     }
 
-    /// Takes facts of a head known from before in place of parsing it again: the caller has compared the bytes.
+    /// Applies the facts of a previously parsed identical head, to avoid parsing it again. The caller has compared the bytes.
     #[inline]
     pub fn assume_head(&mut self, facts: HeadFacts) {
         self.keep_alive = facts.keep_alive;
@@ -104,10 +104,10 @@ impl Parser {
         };
     }
 
-    /// Takes the next bytes.
+    /// Parses the next bytes.
     ///
     /// # Errors
-    /// [`Malformed`] when they cannot be part of an HTTP/1.x answer; the connection is of no more use then.
+    /// Returns [`Malformed`] if the bytes cannot be part of an HTTP/1.x response; the connection is then unusable.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<Fed, Malformed> {
         let mut at = 0;
         while self.state == State::Head && at < bytes.len() {
@@ -120,7 +120,7 @@ impl Parser {
         })
     }
 
-    /// The other side has closed: true when that ends the answer rightly (a body delimited by the close).
+    /// Handles the peer's close; returns whether it completes the response (a body delimited by the close).
     #[must_use]
     pub fn finish(&mut self) -> bool {
         if self.state == State::UntilClose {
@@ -129,7 +129,7 @@ impl Parser {
         self.state == State::Complete
     }
 
-    /// The body part of [`feed`](Self::feed); returns the bytes taken.
+    /// Parses body bytes for [`feed`](Self::feed); returns the number of bytes consumed.
     #[inline]
     fn feed_body(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<usize, Malformed> {
         match &mut self.state {
@@ -161,12 +161,12 @@ impl Parser {
         }
     }
 
-    /// Returns the part of the head that has come, where the head came in pieces and is not complete.
+    /// Returns the received part of a head that is not complete yet.
     pub(crate) fn partial_head(&self) -> Option<&[u8]> {
         (!self.partial.is_empty()).then_some(&*self.partial)
     }
 
-    /// Returns what is missing of the response.
+    /// Describes the missing part of the response.
     pub(crate) fn missing(&self) -> String {
         match self.state {
             State::Head => "the end of the head is missing".into(),
@@ -176,14 +176,14 @@ impl Parser {
         }
     }
 
-    /// Whether the answer is whole.
+    /// Returns whether the response is complete.
     #[inline]
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.state == State::Complete
     }
 
-    /// Takes (part of) a head; returns the bytes taken, at least one.
+    /// Consumes (part of) a head; returns the number of bytes consumed, at least one.
     fn feed_head(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<usize, Malformed> {
         if self.partial.is_empty() {
             if let Some(end) = head::end(bytes, 0) {
@@ -193,7 +193,7 @@ impl Parser {
             self.keep_partial(bytes)?;
             return Ok(bytes.len());
         }
-        // The end may straddle the seam: three bytes of what is kept can belong to it.
+        // The empty line may begin in the last three bytes of the kept part.
         let kept = self.partial.len();
         let room = HEAD_LIMIT.saturating_sub(kept) + 1;
         let fresh = &bytes[..bytes.len().min(room)];
@@ -207,7 +207,7 @@ impl Parser {
             self.partial = whole;
             return Err(malformed);
         }
-        // A server that sends its heads in pieces will do so again: a small buffer is worth keeping.
+        // A server that splits its heads is likely to do so again, so a small buffer is kept.
         if whole.capacity() <= KEPT_BUFFER {
             whole.clear();
             self.partial = whole;

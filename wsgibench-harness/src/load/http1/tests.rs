@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What an answer came to, for comparison.
+/// The parsed result of a response, for comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Seen {
     status: u16,
@@ -134,7 +134,7 @@ fn more_headers_than_usual() {
     assert_eq!(parse_in_pieces(&[&bytes], false), whole(200, b"OK", true, 0));
 }
 
-/// Keeps what a head says, and its length.
+/// Records a head's facts and length.
 struct Facts<'a>(&'a mut Option<(HeadFacts, usize)>);
 impl Sink for Facts<'_> {
     fn head(&mut self, head: &Head<'_>) {
@@ -162,7 +162,7 @@ fn a_known_head_gives_the_same_as_parsing_it() {
     }
 }
 
-/// hyper's reading of the same bytes: status and body, or an error.
+/// Parses the same bytes with hyper: status and body, or an error.
 fn hyper_reads(bytes: &[u8], to_head: bool) -> Option<(u16, Vec<u8>)> {
     use http_body_util::{BodyExt, Empty};
     use hyper_util::rt::TokioIo;
@@ -176,7 +176,7 @@ fn hyper_reads(bytes: &[u8], to_head: bool) -> Option<(u16, Vec<u8>)> {
             .unwrap();
         let bytes = bytes.to_vec();
         let peer = async move {
-            // The answer must not precede the request, or hyper calls it unsolicited.
+            // hyper rejects a response that precedes its request as unsolicited.
             let mut request = [0; 1024];
             let _ = tokio::io::AsyncReadExt::read(&mut server, &mut request).await;
             let _ = server.write_all(&bytes).await;
@@ -200,7 +200,7 @@ fn hyper_reads(bytes: &[u8], to_head: bool) -> Option<(u16, Vec<u8>)> {
     })
 }
 
-/// Ours in the same terms. What is left over after the answer is the connection's concern, not the answer's.
+/// Parses with this parser, in the same terms. Bytes after the response belong to the connection and are ignored.
 fn we_read(bytes: &[u8], to_head: bool) -> Option<(u16, Vec<u8>)> {
     match parse_in_pieces(&[bytes], to_head) {
         Outcome::Whole { seen, .. } => Some((seen.status, seen.body)),
@@ -211,7 +211,7 @@ fn we_read(bytes: &[u8], to_head: bool) -> Option<(u16, Vec<u8>)> {
 #[test]
 fn hyper_reads_the_samples_alike() {
     for (bytes, to_head, _) in samples() {
-        // hyper wants a handler for an upgrade; we end the exchange there.
+        // hyper requires an upgrade handler; this parser ends the exchange.
         if !bytes.starts_with(b"HTTP/1.1 101") {
             let shown = String::from_utf8_lossy(bytes);
             assert_eq!(we_read(bytes, to_head), hyper_reads(bytes, to_head), "{shown}");
