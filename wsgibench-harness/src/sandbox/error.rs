@@ -1,89 +1,89 @@
-//! What can go wrong, as sentences for the user.
+//! Errors of the sandboxes.
 
 use std::{io, time::Duration};
 
-/// No sandbox could be opened.
+/// An error while opening a sandbox.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// No container engine answers, and `docker` was asked for.
+    /// The `docker` sandbox was requested, and no container engine responds.
     #[error("no container engine answers: {0}; start Docker, set DOCKER_HOST, or use --sandbox process")]
     NoEngine(String),
     /// The engine's address, context or certificates cannot be used.
     #[error("cannot connect to the container engine: {0}; or use --sandbox process")]
     Endpoint(String),
-    /// An engine answers, but refused something.
+    /// The engine rejected a request.
     #[error("the container engine refused: {0}")]
     Engine(String),
-    /// No base image could be had, and `docker` was asked for.
-    #[error("no base image for the servers can be had: {0}")]
+    /// The `docker` sandbox was requested, and no base image is available.
+    #[error("failed to obtain a base image: {0}")]
     NoBaseImage(String),
-    /// The process sandbox cannot work here.
+    /// The process sandbox is not supported on this machine.
     #[error("the process sandbox does not work here: {0}")]
     NoProcesses(String),
-    /// Files of the sandbox.
+    /// A file operation of the sandbox failed.
     #[error("{what}: {error}")]
     Io {
-        /// What was done to which file.
+        /// The operation and the file.
         what: String,
-        /// The system's answer.
+        /// The system error.
         error: io::Error,
     },
 }
 
-/// A server could not be prepared.
+/// An error while preparing a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrepareError {
-    /// It cannot be had on this machine; the run goes on without it.
+    /// The server is not available on this machine; the run continues without it.
     #[error("not available here: {0}")]
     NotAvailable(String),
-    /// It should have worked: the text names what failed and shows the failing step's output.
+    /// Preparation failed: the text names the failed step and shows its output.
     #[error("{0}")]
     Failed(String),
 }
 
-/// A server could not be started.
+/// An error while starting a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LaunchError {
-    /// It did not come to start.
+    /// The server process could not be started.
     #[error("`{server}` could not be started: {reason}")]
     NotStarted {
-        /// Server.
+        /// The server's name.
         server: String,
-        /// Reason, with the remedy where there is one.
+        /// Reason, with the remedy if there is one.
         reason: String,
     },
-    /// It ended before it answered.
+    /// The server exited before it was ready.
     #[error("`{server}` ended before it was ready ({}); {}", ending(*.exit, *.oom_killed), said(.last_lines))]
     Died {
-        /// Server.
+        /// The server's name.
         server: String,
         /// Exit status; 128 + n for signal n.
         exit: Option<i64>,
-        /// Its memory limit ended it.
+        /// Whether its memory limit was exceeded.
         oom_killed: bool,
-        /// The last lines that it printed.
+        /// The last lines of its output.
         last_lines: String,
     },
-    /// It did not answer in time.
+    /// The server was not ready in time.
     #[error("`{server}` did not answer within {within:?} ({last}); {}", said(.last_lines))]
     NotReady {
-        /// Server.
+        /// The server's name.
         server: String,
-        /// The time that it had.
+        /// The readiness timeout.
         within: Duration,
-        /// What the last try met with.
+        /// Why the last readiness probe failed.
         last: String,
-        /// The last lines that it printed.
+        /// The last lines of its output.
         last_lines: String,
     },
-    /// One that is said to run already did not answer in time.
+    /// An external server did not respond in time.
     #[error("`{server}` did not answer within {within:?} ({last}); start it, or correct its address")]
     NotThere {
-        /// Server.
+        /// The server's name.
         server: String,
-        /// The time that it had.
+        /// The readiness timeout.
         within: Duration,
-        /// What the last try met with.
+        /// Why the last readiness probe failed.
         last: String,
     },
 }
@@ -113,10 +113,10 @@ fn said(last_lines: &str) -> String {
     }
 }
 
-/// Lines of output shown in an error.
+/// Number of output lines shown in an error.
 pub(crate) const SHOWN_LINES: usize = 20;
 
-/// The last lines of an output, indented, without the control characters that would disturb a terminal.
+/// Returns the last lines of an output, indented and without terminal control characters.
 pub(crate) fn last_lines(output: &[u8], count: usize) -> String {
     let text = String::from_utf8_lossy(output);
     let lines: Vec<String> = text
@@ -141,14 +141,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_lines_are_safe_to_print() {
+    fn last_lines_strips_control_characters() {
         let output = b"one\n\x1b[31mtwo\x1b[0m\n\n\xffthree\x07\r\n";
         assert_eq!(last_lines(output, 2), "    two\n    \u{fffd}three");
         assert_eq!(last_lines(b"", 2), "");
     }
 
     #[test]
-    fn a_death_tells_how_and_what_it_said() {
+    fn an_early_exit_reports_status_and_output() {
         let mut error = LaunchError::Died {
             server: "x".into(),
             exit: Some(3),
