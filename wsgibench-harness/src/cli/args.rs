@@ -1,4 +1,4 @@
-//! Options of `cargo bench`. A `WSGIBENCH_*` variable stands for each that is not part of the test protocol.
+//! Command-line options of `cargo bench`. Each option outside the test protocol has a `WSGIBENCH_*` variable.
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Adds the other arm of a comparison to the plan: a commit's servers, or another server.
+//! Adds the second arm of a comparison to the plan: a commit's servers, or another server.
 
 use std::{collections::BTreeSet, path, sync::Arc};
 
@@ -12,17 +12,17 @@ use crate::{
     store::arms::BASE,
 };
 
-/// The other arm of a comparison.
+/// The second arm of a comparison.
 pub(super) struct OtherArm {
-    /// Name of the base, as reports show it.
+    /// Name of the base in reports.
     pub(super) against: String,
-    /// Cases that are in one arm only.
+    /// Cases that exist in one arm only.
     pub(super) unmatched: Vec<String>,
-    /// The base commit's tree, where the other arm is a commit.
+    /// The base commit's tree, if the base is a commit.
     pub(super) checkout: Option<Checkout>,
 }
 
-/// Adds the other arm to the plan.
+/// Adds the second arm to the plan.
 pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Result<OtherArm, Failure> {
     if let Some(server) = &args.versus {
         if !plan.cases.iter().any(|case| case.server == *server) {
@@ -58,7 +58,7 @@ pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     let source = against::source(&checkout, &manifest_dir)?;
     let text = match &source {
         against::Source::Running => {
-            format!("commit {short}: nothing that this bench was built from differs, so nothing is built")
+            format!("commit {short}: the sources of this bench are unchanged, so no build is needed")
         }
         against::Source::Built(why) => format!("building its bench, commit {short}: {why}"),
     };
@@ -72,8 +72,8 @@ pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
         &source,
         &against::Request {
             bench,
-            // In a target folder of its own: cargo names a bench by its place in the workspace, so in ours the base's would replace
-            // the very program that runs, and each of the two would be built anew in turn.
+            // Use a separate target folder: cargo names benches by their path in the workspace, so in this one the base's
+            // bench would replace the running program and each build would invalidate the other.
             target: &folder.join("target"),
             arguments: &as_here(args, plan),
             hidden: &Args::variables(),
@@ -83,7 +83,7 @@ pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     for note in notes {
         run.listeners.notice("", note);
     }
-    // Ctrl-C reaches cargo too, whose end is then no failure of the build.
+    // Ctrl-C also stops cargo, which must not be reported as a failed build.
     let declared = declared.map_err(|error| {
         if run.interrupt.asked() {
             Failure::interrupted("while the base was built")
@@ -95,7 +95,7 @@ pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     let unmatched = add_base(plan, &declared);
     if !plan.order.jobs.iter().any(|job| job.arm == BASE) {
         return Err(Failure::usage(format!(
-            "{reference} has none of the chosen cases: there is nothing to compare ({})",
+            "{reference} has none of the selected cases ({}); select cases that exist in both",
             unmatched.join(", ")
         )));
     }
@@ -111,14 +111,14 @@ pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     })
 }
 
-/// Returns the arguments with which the base's bench resolves its servers as this one did: profile and CPUs.
+/// Returns the arguments with which the base's bench resolves its servers like this one: profile and CPUs.
 fn as_here(args: &Args, plan: &Plan) -> Vec<String> {
     let mut given = Vec::new();
     if args.quick {
         given.push("--quick".to_owned());
     }
     if let Some(profile) = &args.profile {
-        // The file of a profile is named from here, the profile of a name is the other commit's own.
+        // Profile files are resolved here; named profiles are those of the other commit.
         let file = profiles::as_file(profile).and_then(|file| path::absolute(file).ok());
         let profile = file.map_or_else(|| profile.clone(), |file| file.display().to_string());
         given.push(format!("--profile={profile}"));
@@ -130,7 +130,7 @@ fn as_here(args: &Args, plan: &Plan) -> Vec<String> {
     given
 }
 
-/// `--versus`: what only one side has is not measured. Gives those cases.
+/// Pairs the servers of `--versus` and returns cases that exist on one side only, which are not measured.
 fn leave_out_partnerless(plan: &mut Plan, server: &str) -> Vec<String> {
     let side = |of_server: bool| -> BTreeSet<(String, String)> {
         let jobs = plan.order.jobs.iter().map(|job| &job.case);
@@ -158,7 +158,7 @@ fn other_side<'a>(case: &Case, server: &'a str) -> &'a str {
     }
 }
 
-/// `--candidate-env`: what is in the jobs before the base's are added is the candidate arm.
+/// Applies `--candidate-env` to the candidate arm: the jobs before those of the base are added.
 fn set_candidate_env(plan: &mut Plan, variables: &[(String, String)]) {
     if variables.is_empty() {
         return;
@@ -170,7 +170,7 @@ fn set_candidate_env(plan: &mut Plan, variables: &[(String, String)]) {
     }
 }
 
-/// A base job for each candidate job whose case the other commit has too. Gives the cases that it has not.
+/// Adds a base job for each candidate job whose case the other commit has, and returns the other cases.
 fn add_base(plan: &mut Plan, declared: &Declared) -> Vec<String> {
     let mut unmatched = Vec::new();
     let mut base = Vec::new();
@@ -181,13 +181,13 @@ fn add_base(plan: &mut Plan, declared: &Declared) -> Vec<String> {
             unmatched.push(format!("{}: not in the reference", job.case.id));
             return false;
         };
-        // A declared load has requests, that of a script has none.
+        // Declared loads have requests; loads of scripts have none.
         if job.case.work.script().is_some() != case.load.requests.is_empty() {
             unmatched.push(format!("{}: scripted in one arm only", job.case.id));
             return false;
         }
         let mut spec = spec.clone();
-        // A build of the same content is the same image; the name keeps the two apart in messages.
+        // The same content gives the same image; the name distinguishes the two in messages.
         spec.limits.cpus = spec.limits.cpus.min(plan.order.server_cpus.len());
         base.push(Job {
             case: with_load(&job.case, case.load.clone()),
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_side_alone_has_is_named_and_not_measured() {
+    fn cases_of_one_side_are_named_and_not_measured() {
         let mut plan = plan(&[
             ("ping/one", Work::Load(Load::closed(1).request(get("/")))),
             ("ping/two", Work::Load(Load::closed(1).request(get("/")))),
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_other_arm_has_its_own_load_and_the_working_trees_script() {
+    fn base_arm_has_its_own_load_and_the_working_trees_script() {
         let declared = |load: Load| Work::Load(load.request(get("/")));
         let mut plan = plan(&[
             ("declared", declared(Load::closed(1).for_script())),

@@ -1,4 +1,4 @@
-//! `--save-baseline`, `--baseline`, `--baseline-lenient`, `--load-baseline`: another day's figures, as advice.
+//! `--save-baseline`, `--baseline`, `--baseline-lenient`, `--load-baseline`: comparison with earlier runs, as advice.
 
 use std::collections::BTreeMap;
 
@@ -16,14 +16,14 @@ use crate::{
     },
 };
 
-/// Reads what is compared with before anything is measured, so that a mistyped name costs no time.
+/// Reads the baseline before measuring, so that a mistyped name fails immediately.
 pub(super) fn read(store: &Store, args: &Args) -> Result<Option<Vec<BaselineRun>>, Failure> {
     let name = args.baseline.as_ref().or(args.baseline_lenient.as_ref());
     Ok(name.map(|name| store.read_baseline(name)).transpose()?)
 }
 
-/// Says before the run what a strict comparison will end on. Only after it can that be an error: a case that could not be
-/// measured today either, as on a machine without what its server needs, lacks nothing.
+/// Warns before the run about cases missing from a strict baseline. It becomes an error only after the run: a case that is
+/// unavailable today as well, for example on a machine without its server, is not missing.
 pub(super) fn foretell(args: &Args, earlier: Option<&[BaselineRun]>, jobs: &[Job], listeners: &Listeners) {
     let Some((name, earlier)) = args.baseline.as_ref().zip(earlier) else {
         return;
@@ -31,22 +31,22 @@ pub(super) fn foretell(args: &Args, earlier: Option<&[BaselineRun]>, jobs: &[Job
     let lacking = lacking(earlier, jobs.iter().map(|job| job.case.id.as_str()));
     if !lacking.is_empty() {
         let text = format!(
-            "baseline `{name}` has no figure of {}: where one is measured now, this run ends with status 2; --baseline-lenient {name} \
-             compares what there is",
+            "baseline `{name}` has no figures of {}: if one is measured now, the run ends with status 2; use --baseline-lenient {name} \
+             to compare the other cases",
             lacking.join(", ")
         );
         listeners.notice("", text);
     }
 }
 
-/// Which of the cases no run of the baseline has.
+/// Returns the cases that no run of the baseline has.
 fn lacking<'a>(earlier: &[BaselineRun], cases: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     cases
         .filter(|case| !earlier.iter().any(|run| run.cases.contains_key(*case)))
         .collect()
 }
 
-/// The figures of a run's candidate launches.
+/// Returns the figures of a run's candidate launches.
 pub(super) fn population(run: &RunRecord) -> BaselineRun {
     BaselineRun::of(run, |run, id| {
         let launches: Vec<_> = run
@@ -65,7 +65,7 @@ pub(super) fn population(run: &RunRecord) -> BaselineRun {
     })
 }
 
-/// Keeps, and compares, as asked: `earlier` was read before the run, so what is kept now is not compared with itself.
+/// Saves and compares as requested. `earlier` was read before the run, so a run is not compared with itself.
 pub(super) fn conclude(
     store: &Store,
     args: &Args,
@@ -76,7 +76,7 @@ pub(super) fn conclude(
     if let Some(name) = &args.save_baseline {
         store.save_baseline(name, new)?;
         let text = if new.cases.is_empty() {
-            format!("baseline `{name}` got nothing from this run: no figure of it may be believed")
+            format!("nothing saved to baseline `{name}`: this run has no valid figures")
         } else {
             format!("saved as baseline `{name}`: compare later with --baseline {name}")
         };
@@ -106,7 +106,7 @@ fn compare(
             listeners.notice(
                 "",
                 format!(
-                    "baseline `{name}` was measured elsewhere or otherwise, so what follows is advice at best: {}",
+                    "baseline `{name}` was measured in another environment, so the comparison is only a rough guide: {}",
                     differences.join("; ")
                 ),
             );
@@ -124,13 +124,10 @@ fn compare(
         });
     }
     if !missing.is_empty() {
-        let text = format!(
-            "baseline `{name}` has no figure to believe of {}: not measured then, or invalid",
-            missing.join(", ")
-        );
+        let text = format!("baseline `{name}` has no valid figures of {}", missing.join(", "));
         if strict {
             return Err(Failure::usage(format!(
-                "{text}; measure and save them with --save-baseline {name}, or compare what there is with --baseline-lenient {name}"
+                "{text}; measure and save them with --save-baseline {name}, or compare the other cases with --baseline-lenient {name}"
             )));
         }
         listeners.notice("", text);
@@ -153,6 +150,6 @@ fn of_metric(
         .iter()
         .filter_map(|run| run.cases.get(case)?.get(metric.id()).cloned())
         .collect();
-    // A figure that one side lacks, or of which no ratio can be taken, is no advice.
+    // Skip figures that one side lacks or whose ratio is undefined.
     advise(metric, metric.default_margin(), &before, new).ok()
 }

@@ -29,7 +29,7 @@ use crate::{
     store::{arms::BASE, record::RunRecord, write_json},
 };
 
-/// Version of `verdict.json`.
+/// Schema version of `verdict.json`.
 const VERDICT_VERSION: u32 = 2;
 
 /// Returns whether the command line asks for a comparison within the run.
@@ -105,7 +105,7 @@ pub(super) fn leave_out_faults(run: &Run, plan: &mut Plan) {
         plan.cases.retain(|case| !faulty(case));
         plan.order.jobs.retain(|job| !faulty(&job.case));
         let text = format!(
-            "not compared, since what is lost to a fault is no rate: {}",
+            "not compared, because cases with faults have no rate: {}",
             left.join(", ")
         );
         run.listeners.notice("", text);
@@ -184,8 +184,8 @@ fn decide(
     (file, status)
 }
 
-/// The verdict and status where something else counts more: an interrupt before a decision, and a strict gate that compared a server with
-/// itself although its files differ.
+/// Overrides verdict and status after an interrupt before the decision, or if a strict gate compared a server with itself
+/// although its files differ.
 fn overruled(
     decided: (&'static str, ExitStatus),
     interrupted: bool,
@@ -202,7 +202,7 @@ fn overruled(
     decided
 }
 
-/// What a reader of a verdict on scripts must know beside it.
+/// Notes on comparisons of scripts.
 fn of_scripts(args: &Args, record: &RunRecord) -> Option<String> {
     let scripted = args.base().is_some() && record.cases.iter().any(|case| case.scripted);
     scripted.then(|| {
@@ -217,15 +217,15 @@ fn ended(ended: Option<Ended>, interrupted: bool) -> &'static str {
         Some(Ended::Decided(StopReason::Regression)) => "a regression is certain",
         Some(Ended::Decided(StopReason::Equivalent)) => "everything gated is equivalent",
         Some(Ended::Decided(StopReason::LastLook)) => "the last planned look",
-        Some(Ended::Disturbed) => "the machine was too unsteady",
+        Some(Ended::Disturbed) => "the machine was too unstable",
         Some(Ended::Missing) => "a gated figure is missing in too many blocks",
         Some(Ended::Budget) => "the budget is spent",
         None if interrupted => "interrupted",
-        None => "no case could go on",
+        None => "no case could be continued",
     }
 }
 
-/// `verdict.json`, and the same in the run's own record.
+/// Writes `verdict.json` and adds it to the run's record.
 fn keep(run: &Run, record: &mut RunRecord, file: &VerdictFile) -> Result<(), Failure> {
     write_json(&run.store.root().join("verdict.json"), file)?;
     record.comparison = serde_json::to_value(file).ok();
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interrupt_before_a_decision_and_a_blind_strict_gate_decide_nothing() {
+    fn interrupted_and_blind_strict_gates_are_undecided() {
         let passed = ("pass", ExitStatus::Success);
         let missing = ("missing", ExitStatus::GateMissing);
         let regression = ("regression", ExitStatus::Regression);
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_is_taken_out_of_the_gate_on_the_command_line_and_by_the_profile() {
+    fn command_line_and_profile_exclude_metrics_from_the_gate() {
         let profile = Profile {
             ungated: vec![Metric::PeakMemory],
             ..Profile::default()
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_both_in_and_out_and_an_unknown_one_are_refused() {
+    fn contradictory_and_unknown_metrics_are_refused() {
         let plain = Profile::default();
         let both = gated_by(&["--gate-metric", "p99", "--ungate", "p99"], &plain).unwrap_err();
         assert!(both.contains("p99 is given to both"), "{both}");
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_file_takes_a_metric_out_of_the_gate() {
+    fn profile_file_excludes_a_metric_from_the_gate() {
         let profile: Profile = toml::from_str("ungated = [\"p99\"]").unwrap();
         assert_eq!(profile.ungated, [Metric::P99]);
     }

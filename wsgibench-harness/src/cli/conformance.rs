@@ -1,4 +1,4 @@
-//! `--conformance`: the rules of HTTP/1.1 and PEP 3333 asked of servers, in place of a measurement.
+//! `--conformance`: checks servers against the rules of HTTP/1.1 and PEP 3333 instead of measuring.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -16,13 +16,13 @@ use crate::{
     store::{ConformanceRecord, write_output},
 };
 
-/// Which servers, and where the table goes besides the terminal; checked before anything is started.
+/// Selected servers and exports of the table, validated before anything is started.
 pub(super) struct Request {
     cases: Vec<Case>,
     exports: Vec<(Format, PathBuf)>,
 }
 
-/// What is asked for, if it is: the servers of `--server` and `--tag`; without either, all that are set up with care.
+/// Returns the conformance request, if any: the servers of `--server` and `--tag`, by default all tuned ones.
 pub(super) fn request(
     declarations: &Declarations,
     args: &Args,
@@ -34,13 +34,13 @@ pub(super) fn request(
     let known = |format: Format| matches!(format, Format::Markdown | Format::Csv);
     if let Some((format, _)) = exports.iter().find(|(format, _)| !known(*format)) {
         return Err(Failure::usage(format!(
-            "--conformance is exported as markdown or csv, not as {}; the whole of it is in target/wsgibench/conformance.json",
+            "--conformance supports export as markdown or csv, not {}; complete results are in target/wsgibench/conformance.json",
             format.name()
         )));
     }
     if !args.filters.is_empty() || !args.scenarios.is_empty() || !args.skip.is_empty() {
         return Err(Failure::usage(
-            "--conformance examines servers, not cases: choose them by --server or --tag",
+            "--conformance checks servers, not cases: select them with --server or --tag",
         ));
     }
     plan::selector(args)
@@ -49,7 +49,7 @@ pub(super) fn request(
     let chosen = |declared: &&DeclaredServer| {
         let (name, server) = (&declared.name, &declared.server);
         if args.servers.is_empty() && args.tags.is_empty() {
-            // One that is there for a question of its own answers these as the server does that it was made from.
+            // A variant for a specific comparison behaves like the server that it derives from.
             return server.variant == Variant::Tuned && !server.opt_in;
         }
         (args.servers.is_empty() || args.servers.contains(name))
@@ -63,7 +63,7 @@ pub(super) fn request(
         .filter_map(|declared| all.iter().find(|case| case.server == declared.name).cloned())
         .collect();
     if cases.is_empty() {
-        return Err(Failure::usage("no server is left to examine; `--list .` shows all"));
+        return Err(Failure::usage("no server selected; `--list .` shows all"));
     }
     Ok(Some(Request {
         cases,
@@ -71,7 +71,7 @@ pub(super) fn request(
     }))
 }
 
-/// Examines them, prints the table, writes `conformance.json`.
+/// Checks the servers, prints the table and writes `conformance.json`.
 pub(super) fn run(
     run: &Run,
     request: &Request,
@@ -121,7 +121,7 @@ pub(super) fn run(
         }
         OutputFormat::Pretty | OutputFormat::Bencher => {
             output::print(conformance::terminal(&record).as_bytes())?;
-            output::print(format!("\nall of it: {}\n", path.display()).as_bytes())?;
+            output::print(format!("\ncomplete results: {}\n", path.display()).as_bytes())?;
         }
     }
     Ok(match record {
@@ -131,7 +131,7 @@ pub(super) fn run(
     })
 }
 
-/// It should have been examined and was not. What cannot be had here fails nothing.
+/// Returns whether a server should have been checked but was not. Unavailable servers do not fail the run.
 fn unexamined(server: &crate::store::ServerConformance) -> bool {
     let trouble = server.trouble.as_deref();
     trouble.is_some_and(|trouble| !trouble.starts_with("not available here"))

@@ -1,4 +1,4 @@
-//! Arms that are the same: a comparison of a commit with itself, whatever the reason.
+//! Detection of identical arms, for example in a comparison of a commit with itself.
 
 use std::path::{Path, PathBuf};
 
@@ -16,9 +16,9 @@ use crate::{
 /// The servers that are the same in both arms.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Identical {
-    /// Names.
+    /// Server names.
     pub(super) servers: Vec<String>,
-    /// Files of their folders that differ between the commit and the working tree all the same.
+    /// Files of their folders that nevertheless differ between the commit and the working tree.
     pub(super) differing: Vec<PathBuf>,
 }
 
@@ -45,7 +45,7 @@ impl Identical {
         Ok(found)
     }
 
-    /// Tells that the arms are identical, if any are.
+    /// Reports that the arms are identical, if any are.
     pub(super) fn note(&self, reference: &str) -> Option<String> {
         let servers = (!self.servers.is_empty()).then(|| self.servers.join(", "))?;
         let note = format!("the arms are identical: {servers}: same image, command, limits and load in both");
@@ -98,7 +98,7 @@ fn same_image(one: &ServerRecord, other: &ServerRecord) -> bool {
     image && one.companions == other.companions
 }
 
-/// Whether two servers are declared in the same way, each in its checkout.
+/// Returns whether two servers are declared identically, each in its checkout.
 fn same_spec(candidate: &ServerSpec, base: &ServerSpec, checkout: &Checkout) -> bool {
     let written = |spec: &ServerSpec| serde_json::to_string(spec).unwrap_or_default();
     written(candidate) == in_text(&written(base), &checkout.root, &checkout.top)
@@ -113,7 +113,7 @@ fn same_folders(candidate: &ServerSpec, base: &ServerSpec) -> bool {
             .all(|(one, other)| content(one) == content(other))
 }
 
-/// The files below a folder with their content, without what Python writes there.
+/// Returns the files below a folder with their content, without Python's caches.
 fn content(folder: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
     let entries = walkdir::WalkDir::new(folder)
         .sort_by_file_name()
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_image_command_limits_and_load_are_identical_arms() {
+    fn same_image_command_limits_and_load_are_identical_arms() {
         let mut compared = Compared::new();
         assert_eq!(compared.find().servers, ["one"]);
         assert_eq!(compared.find().differing, [] as [PathBuf; 0]);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_declaration_is_no_identical_arm() {
+    fn changed_declaration_is_not_identical() {
         let changes: [fn(&mut ServerSpec); 3] = [
             |spec| spec.command.push("--workers=2".into()),
             |spec| spec.limits.memory += 1,
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_differ_and_are_not_in_the_image_are_named() {
+    fn differing_files_outside_the_image_are_named() {
         let compared = Compared::new();
         fs::write(compared.repo.path().join("app/application.py"), "changed").unwrap();
         fs::write(compared.repo.path().join("elsewhere"), "").unwrap();

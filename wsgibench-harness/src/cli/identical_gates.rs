@@ -1,6 +1,6 @@
-//! `target/wsgibench/identical-gates.jsonl`: the results of real gates on identical arms, one line a gate.
+//! `target/wsgibench/identical-gates.jsonl`: results of real gates on identical arms, one line per gate.
 //!
-//! A line is appended when its gate has ended, so that an interrupted series of gates resumes with the gate that was cut off.
+//! A line is appended when its gate ends, so that an interrupted series resumes with the interrupted gate.
 
 use std::{
     fs::{self, OpenOptions},
@@ -17,20 +17,20 @@ use crate::stats::{Series, self_check::IdenticalGates};
 /// One gate on identical arms.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct GateRecord {
-    /// When it ended.
+    /// End of the gate, UTC.
     pub(super) at: jiff::Timestamp,
-    /// Its run.
+    /// Run id.
     pub(super) run: String,
     /// The setup: machine, servers, effort, gated metrics. Only gates of the same setup are counted together.
     pub(super) setup: Value,
     /// As in `verdict.json`: `pass` and `regression` are decisions.
     pub(super) verdict: String,
-    /// The pairs that were called a regression.
+    /// Pairs reported as a regression.
     pub(super) alarms: Vec<String>,
-    /// Why there was no decision.
+    /// Why the gate was undecided.
     pub(super) missing: Vec<String>,
-    /// The blocks up to the first look of every gated pair. Whether later ones were measured depends on what these showed, so
-    /// that only these are a fair sample.
+    /// The blocks up to the first look of every gated pair. Later blocks depend on the results of the first look and would
+    /// bias the sample.
     pub(super) blocks: Vec<Series>,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct GateLog {
 impl GateLog {
     /// Opens the log and reads the gates of this setup.
     ///
-    /// A last line without an end was cut off by a kill: it is removed, and its gate counts as not run.
+    /// A partial last line of a killed process is removed and its gate counts as not run.
     ///
     /// # Errors
     /// If the file cannot be read or written, or another line of it is damaged.
@@ -96,13 +96,13 @@ impl GateLog {
         &self.path
     }
 
-    /// Runs the gates that are missing to `wanted`, one after the other. `gate` gets the number of the gate, from 0, and
-    /// returns its record, or `None` if it was interrupted.
+    /// Runs the missing gates up to `wanted`, one after another. `gate` takes the number of the gate, from 0, and returns
+    /// its record, or `None` if it was interrupted.
     ///
-    /// Returns whether all are there.
+    /// Returns whether all gates are complete.
     ///
     /// # Errors
-    /// That of a gate, or of the file. The gates before it are kept.
+    /// Errors of a gate or of the file. Earlier gates are kept.
     pub(super) fn run_missing(
         &mut self,
         wanted: usize,
@@ -136,19 +136,19 @@ impl GateLog {
         Ok(())
     }
 
-    /// The number of gates, without a decision too.
+    /// Returns the number of gates, including undecided ones.
     pub(super) fn len(&self) -> usize {
         self.gates.len()
     }
 
-    /// What the gates show; `None` where there is none.
+    /// Summarizes the gates; `None` without gates.
     pub(super) fn summary(&self) -> Option<IdenticalGates> {
         let decided = self.gates.iter().filter(|gate| gate.is_decided()).count();
         let alarms = self.gates.iter().filter(|gate| gate.is_alarm()).count();
         (!self.gates.is_empty()).then(|| IdenticalGates::new(decided, alarms, self.gates.len() - decided))
     }
 
-    /// The recording that all gates give together: one series a pair.
+    /// Combines the recordings of all gates: one series per pair.
     pub(super) fn recording(&self) -> Vec<Series> {
         let mut all: Vec<Series> = Vec::new();
         for series in self.gates.iter().flat_map(|gate| &gate.blocks) {
@@ -204,7 +204,7 @@ mod tests {
             .unwrap();
         assert!(!whole);
         assert_eq!(ran, [0, 1, 2]);
-        // An error ends the series too; what was measured stays.
+        // An error also stops the series; earlier gates are kept.
         let failed = open().run_missing(5, |number, setup| {
             ran.push(number);
             match number {
@@ -213,7 +213,7 @@ mod tests {
             }
         });
         assert!(failed.is_err());
-        // A line that a kill cut off is run again.
+        // A truncated line is run again.
         let mut text = fs::read_to_string(&path).unwrap();
         text.push_str("{\"at\":\"1970");
         fs::write(&path, text).unwrap();
@@ -235,7 +235,7 @@ mod tests {
         let recording = open().recording();
         assert_eq!((recording.len(), recording[0].blocks.len()), (1, 10));
         assert_eq!(recording[0].differences().len(), 5);
-        // All there: nothing runs.
+        // All gates are complete: nothing runs.
         assert!(
             open()
                 .run_missing(5, |_, _| unreachable!("all gates are kept"))
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_line_is_named() {
+    fn damaged_line_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("identical-gates.jsonl");
         fs::write(&path, "{}\n").unwrap();

@@ -1,4 +1,4 @@
-//! Files that git ignores and a server needs: the base lacks them.
+//! Files ignored by git that a server needs: the base's checkout lacks them.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Names of folders and files that tools leave and no server needs.
+/// Names of generated files and folders that no server needs.
 const LEFTOVERS: &[&str] = &[
     "__pycache__",
     ".git",
@@ -28,7 +28,7 @@ const LEFTOVERS: &[&str] = &[
     ".vscode",
 ];
 
-/// Adds to the reason of each case whose base failed the files in its server's folders that git ignores.
+/// Adds the git-ignored files of the server's folders to the error of each case whose base failed.
 pub(super) fn explain_failures(record: &mut RunRecord, plan: &Plan, checkout: &Checkout) -> Result<(), Failure> {
     for case in record.cases.iter_mut().filter(|case| base_failed(case)) {
         let job = plan
@@ -48,7 +48,7 @@ pub(super) fn explain_failures(record: &mut RunRecord, plan: &Plan, checkout: &C
     Ok(())
 }
 
-/// Whether a case failed and no launch shows that the candidate did. A start that fails leaves no launch.
+/// Returns whether a case failed without a failed candidate launch. A failed start leaves no launch.
 fn base_failed(case: &CaseRecord) -> bool {
     let candidate_failed = case.candidate().any(|launch| launch.error.is_some());
     let base_ran = case.of_arm(BASE).any(|launch| launch.error.is_none());
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_base_that_failed_alone_is_explained() {
+    fn only_a_failed_base_is_explained() {
         let launch = |arm: &'static str, error: Option<&str>| {
             let mut launch = records::launch(0, arm, 0.1, [1.0, 1.0]);
             launch["error"] = error.into();

@@ -7,8 +7,8 @@ use comfy_table::{ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
 use super::args::ListFormat;
 use crate::declare::Case;
 
-/// The cases as text, chosen from `all` that there are. The terse form is what test runners read: `id: benchmark` a line, as
-/// libtest writes it.
+/// Formats the selected cases, chosen from `all`. The terse format is libtest's, for test runners: one line `id: benchmark`
+/// per case.
 #[must_use]
 pub(super) fn render(cases: &[Case], all: usize, format: ListFormat, width: Option<u16>) -> String {
     match format {
@@ -29,7 +29,7 @@ fn table(cases: &[Case], all: usize, width: Option<u16>) -> String {
     if let Some(width) = width {
         table.set_width(width);
     }
-    // One row for each scenario and server; parameters share it, or a large suite would not be readable.
+    // One row per scenario and server; a row per parameter set would be unreadable in large suites.
     let mut rows: Vec<(String, String, Vec<String>, String)> = Vec::new();
     for case in cases {
         match rows.iter_mut().find(|r| r.0 == case.scenario && r.1 == case.server) {

@@ -40,7 +40,7 @@ pub fn run_main(manifest_dir: &str, package: &str, crate_name: &str) -> ExitCode
     let status = match go(baked, crate_name, std::env::args_os()) {
         Ok(status) => status,
         Err(failure) => {
-            // Wherever the error goes, the text is for a person and has no backtrace in it.
+            // Error texts are for users, so backtraces are left out.
             eprintln!(
                 "{} {}",
                 console::style("error:").red().bold().for_stderr(),
@@ -49,7 +49,7 @@ pub fn run_main(manifest_dir: &str, package: &str, crate_name: &str) -> ExitCode
             failure.status
         }
     };
-    // Statuses are 0 to 130.
+    // Statuses range from 0 to 130.
     ExitCode::from(u8::try_from(status as i32).unwrap_or(1))
 }
 
@@ -57,7 +57,7 @@ fn go(baked: Baked<'_>, bench: &str, args: impl Iterator<Item = OsString>) -> Re
     let args = match Args::parse_from_os(args) {
         Ok(args) => args,
         Err(error) => {
-            // --help and --version come this way too, to standard output and with status 0.
+            // --help and --version also arrive here, for standard output and with status 0.
             let _ = error.print();
             return Ok(if error.use_stderr() {
                 ExitStatus::Usage
@@ -82,7 +82,7 @@ fn go(baked: Baked<'_>, bench: &str, args: impl Iterator<Item = OsString>) -> Re
     if let Some(file) = &declarations_file {
         return plan::write_declarations(&declarations, manifest_dir, &args, Path::new(file));
     }
-    // What can be wrong with the command line is said before anything is started.
+    // Validate the command line before starting anything.
     let exports = output::exports(&args)?;
     if args.list {
         let cases = plan::listed(&declarations, &args, manifest_dir)?;
@@ -98,7 +98,7 @@ fn go(baked: Baked<'_>, bench: &str, args: impl Iterator<Item = OsString>) -> Re
     let runtime = runtime()?;
     let _one_at_a_time = runtime
         .block_on(MachineLock::acquire(|text| listeners.notice("", text)))
-        .map_err(|e| Failure::machine(format!("the lock that lets one run measure at a time: {e}")))?;
+        .map_err(|e| Failure::machine(format!("failed to acquire the measurement lock: {e}")))?;
     if let Some(moved) = moved {
         listeners.notice("", moved);
     }
@@ -107,7 +107,7 @@ fn go(baked: Baked<'_>, bench: &str, args: impl Iterator<Item = OsString>) -> Re
         store,
         runtime,
         interrupt: Interrupt::listen(Sandbox::emergency_cleanup)
-            .map_err(|e| Failure::machine(format!("Ctrl-C cannot be listened for: {e}")))?,
+            .map_err(|e| Failure::machine(format!("failed to handle Ctrl-C: {e}")))?,
         listeners: Arc::clone(&listeners),
     };
     if args.output_format == OutputFormat::Pretty || examination.is_some() {
@@ -127,7 +127,7 @@ fn go(baked: Baked<'_>, bench: &str, args: impl Iterator<Item = OsString>) -> Re
     measure(&run, &work, prints)
 }
 
-/// What a measurement is made from.
+/// The inputs of a measurement.
 struct Work<'a> {
     args: &'a Args,
     declarations: &'a Declarations,
@@ -137,7 +137,8 @@ struct Work<'a> {
     bench: &'a str,
 }
 
-/// Measures or loads a baseline, compares, and writes everything that is made from the run. Results go to standard output when `prints` ends.
+/// Measures or loads a baseline, compares, and writes all outputs of the run. Results go to standard output when `prints`
+/// ends.
 fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -> Result<ExitStatus, Failure> {
     let (args, listeners) = (work.args, &run.listeners);
     let earlier = baseline::read(&run.store, args)?;
@@ -167,7 +168,7 @@ fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -
         let status = run::status(&record);
         (record, status)
     };
-    // A baseline that lacks a case must not cost what was measured: the rest is written first.
+    // A baseline that lacks a case must not discard the measurement: write everything else first.
     let advised = baseline::conclude(
         &run.store,
         args,
@@ -184,32 +185,32 @@ fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -
         output::print_json(&record)?;
     }
     match advised {
-        // The status of the gate says more than that a baseline is short of a case.
+        // The status of the gate takes precedence over an incomplete baseline.
         Err(failure) if status != ExitStatus::Success => listeners.notice("", failure.text),
         advised => advised?,
     }
     Ok(status)
 }
 
-/// Makes runs that were killed whole again, and says so.
+/// Recovers killed runs and reports them.
 fn tell_recovered(store: &Store, listeners: &Listeners) {
     for recovered in store.recover() {
         match recovered {
             Ok(run) => listeners.notice(
                 "",
                 format!(
-                    "run {} was killed; its {} finished rounds are in {}",
+                    "run {} was killed; recovered {} completed rounds to {}",
                     run.id,
                     run.rounds,
                     run.path.display()
                 ),
             ),
-            Err(error) => listeners.notice("", format!("a killed run could not be recovered: {error}")),
+            Err(error) => listeners.notice("", format!("failed to recover a killed run: {error}")),
         }
     }
 }
 
-/// Builds the runtime of the run.
+/// Creates the runtime of the run.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

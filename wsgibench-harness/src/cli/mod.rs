@@ -1,4 +1,4 @@
-//! Arguments become a request for work; what came of it becomes an exit status.
+//! The command line of benches: arguments become a plan, and outcomes an exit status.
 
 pub mod args;
 mod arms;
@@ -34,7 +34,7 @@ use crate::{
     store::StoreError,
 };
 
-/// Why a run did not come to its end. The text is for the user; the status is DESIGN's.
+/// Why a run failed, with a text for the user and an exit status.
 #[derive(Debug)]
 pub struct Failure {
     status: ExitStatus,
@@ -42,7 +42,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Wrong usage, or a plan that cannot do what was asked.
+    /// Wrong usage, or a plan that cannot decide.
     fn usage(text: impl Into<String>) -> Self {
         Self {
             status: ExitStatus::Usage,
@@ -50,7 +50,7 @@ impl Failure {
         }
     }
 
-    /// Ctrl-C before there was anything to report.
+    /// Ctrl-C before there were results.
     fn interrupted(when: &str) -> Self {
         Self {
             status: ExitStatus::Interrupted,
@@ -58,7 +58,7 @@ impl Failure {
         }
     }
 
-    /// The machine did not let us.
+    /// The machine or its container engine failed.
     fn machine(text: impl Into<String>) -> Self {
         Self {
             status: ExitStatus::CaseFailed,

@@ -1,4 +1,4 @@
-//! Where a run's figures go besides its record: the terminal, the HTML report, exports, criterion's files.
+//! Outputs of a run besides its record: terminal, HTML report, exports, Criterion's files.
 
 use std::{
     io::{IsTerminal as _, Write as _},
@@ -20,7 +20,7 @@ use crate::{
     store::{Store, ignore_closed_pipe, record::RunRecord},
 };
 
-/// Colour as asked, on both streams.
+/// Applies the colour option to both streams.
 pub(super) fn set_colors(when: ColorArg) {
     match when {
         ColorArg::Auto => {}
@@ -35,8 +35,8 @@ pub(super) fn set_colors(when: ColorArg) {
     }
 }
 
-/// While it lives, what the user's functions print to standard output goes to standard error: standard output carries listings and
-/// results that programs read.
+/// While alive, redirects standard output of user functions to standard error, because standard output carries listings and
+/// results for programs.
 #[derive(Debug)]
 pub(super) struct StdoutToStderr {
     stdout: Option<OwnedFd>,
@@ -63,16 +63,16 @@ impl Drop for StdoutToStderr {
     }
 }
 
-/// Width of the terminal; `None` where there is none.
+/// Width of the terminal; `None` without one.
 pub(super) fn width() -> Option<u16> {
     let terminal = console::Term::stdout();
     terminal.features().is_attended().then(|| terminal.size().1)
 }
 
-/// Who listens to a run.
+/// Creates the receivers of a run's events.
 pub(super) fn listeners(args: &Args) -> Vec<Box<dyn Listener + Send>> {
     let options = Options {
-        // Other forms have standard output to themselves.
+        // Other formats own standard output.
         results: args.output_format == OutputFormat::Pretty,
         quiet: args.quiet,
         verbose: args.verbose,
@@ -81,7 +81,7 @@ pub(super) fn listeners(args: &Args) -> Vec<Box<dyn Listener + Send>> {
     vec![Box::new(Terminal::new(options))]
 }
 
-/// `--export`, checked before anything is measured.
+/// The exports of `--export`, validated before the measurement.
 pub(super) fn exports(args: &Args) -> Result<Vec<(Format, PathBuf)>, Failure> {
     args.exports()
         .map_err(Failure::usage)?
@@ -95,7 +95,7 @@ pub(super) fn exports(args: &Args) -> Result<Vec<(Format, PathBuf)>, Failure> {
         .collect()
 }
 
-/// Writes everything that is made of a finished run.
+/// Writes all outputs of a finished run.
 pub(super) fn finish(
     store: &Store,
     run: &RunRecord,
@@ -131,9 +131,9 @@ fn html(store: &Store, run: &RunRecord, args: &Args, listeners: &Listeners) {
     let path = store.root().join("report").join("index.html");
     let named = [&args.baseline, &args.baseline_lenient, &args.save_baseline];
     let name = named.into_iter().flatten().next();
-    // It was read before the run; one that has gone since is only left out.
+    // The baseline was read before the run; if it has been deleted since, leave it out.
     let kept = name.and_then(|name| Some((name, store.read_baseline(name).ok()?)));
-    // An examination that cannot be read does not hide the run.
+    // Unreadable conformance results must not hide the run.
     let mut missing = Vec::new();
     let conformance = store.read_conformance().unwrap_or_else(|error| {
         missing.push(error.to_string());
@@ -154,14 +154,14 @@ fn html(store: &Store, run: &RunRecord, args: &Args, listeners: &Listeners) {
 #[cfg(not(feature = "html"))]
 fn html(_store: &Store, _run: &RunRecord, _args: &Args, _listeners: &Listeners) {}
 
-/// The whole run on standard output.
+/// Prints the whole run on standard output.
 pub(super) fn print_json(run: &RunRecord) -> Result<(), Failure> {
     let mut json = serde_json::to_vec_pretty(run).map_err(|e| Failure::machine(e.to_string()))?;
     json.push(b'\n');
     print(&json)
 }
 
-/// Bytes on standard output.
+/// Writes bytes to standard output.
 pub(super) fn print(bytes: &[u8]) -> Result<(), Failure> {
     ignore_closed_pipe(std::io::stdout().write_all(bytes))
         .map_err(|e| Failure::machine(format!("failed to write to standard output: {e}")))

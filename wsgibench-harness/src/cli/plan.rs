@@ -1,4 +1,4 @@
-//! From arguments and declarations to an order for the runner.
+//! Builds the runner's plan from arguments and declarations.
 
 use std::{
     fs,
@@ -20,27 +20,27 @@ use crate::{
     },
 };
 
-/// A request for work, complete.
+/// A complete plan.
 pub(super) struct Plan {
     /// Cases, in order of declaration.
     pub(super) cases: Vec<Case>,
-    /// What the runner is told.
+    /// Plan of the runner.
     pub(super) order: RunPlan,
-    /// Clamps and the like.
+    /// Notices, e.g. on clamped settings.
     pub(super) notices: Vec<Notice>,
     /// Cargo's target folder.
     pub(super) target_dir: PathBuf,
-    /// The interrupted run that this one goes on with.
+    /// The interrupted run to resume.
     pub(super) resumes: Option<Box<RunRecord>>,
 }
 
-/// Cases and the profile that goes with them.
+/// Selected cases and their profile.
 pub(super) struct Selected {
     pub(super) cases: Vec<Case>,
     pub(super) profile: Profile,
 }
 
-/// What `--list` shows. Test runners ask for the ignored ones alone, too, and want to hear that there are none.
+/// Selects the cases of `--list`. Test runners also list ignored cases only, and expect an empty list if there are none.
 pub(super) fn listed(declarations: &Declarations, args: &Args, manifest_dir: &Path) -> Result<Vec<Case>, Failure> {
     let (selector, profile) = selection(declarations, args, manifest_dir)?;
     match selector.select(declarations, &profile) {
@@ -49,7 +49,7 @@ pub(super) fn listed(declarations: &Declarations, args: &Args, manifest_dir: &Pa
     }
 }
 
-/// Chooses cases and effort.
+/// Selects cases and effort.
 pub(super) fn select(declarations: &Declarations, args: &Args, manifest_dir: &Path) -> Result<Selected, Failure> {
     let (selector, profile) = selection(declarations, args, manifest_dir)?;
     let cases = selector
@@ -73,7 +73,7 @@ fn selection(declarations: &Declarations, args: &Args, manifest_dir: &Path) -> R
     Ok((selector(args), profile))
 }
 
-/// What the arguments choose.
+/// Selects the cases of the arguments.
 pub(super) fn selector(args: &Args) -> Selector {
     Selector {
         filters: args.filters.clone(),
@@ -92,7 +92,7 @@ pub(super) fn selector(args: &Args) -> Selector {
     }
 }
 
-/// The servers that are asked for: those named, and those that run already.
+/// Returns the selected servers: the named ones, and those already running.
 fn servers(args: &Args) -> Vec<String> {
     let mut names = args.servers.clone();
     for running in &args.server_urls {
@@ -103,16 +103,16 @@ fn servers(args: &Args) -> Vec<String> {
     names
 }
 
-/// Servers as this machine will run them.
+/// Servers as resolved for this machine.
 pub(super) struct Resolved {
     pub(super) specs: Vec<Arc<ServerSpec>>,
-    /// CPUs that they get.
+    /// Their CPUs.
     pub(super) cpus: Vec<usize>,
-    /// What was clamped.
+    /// Notices on clamped settings.
     pub(super) notices: Vec<Notice>,
 }
 
-/// The servers of these cases as this machine will run them, the CPUs that they get, and what was clamped.
+/// Resolves the servers of these cases for this machine, with their CPUs and clamped settings.
 pub(super) fn for_servers(declarations: &Declarations, cases: &[Case], args: &Args) -> Result<Resolved, Failure> {
     let chosen: Vec<&Case> = cases.iter().collect();
     let partition = partition(declarations, &chosen, None, args)?;
@@ -125,12 +125,12 @@ pub(super) fn for_servers(declarations: &Declarations, cases: &[Case], args: &Ar
     })
 }
 
-/// Why a case is not run, if it is marked so and was not asked for all the same.
+/// Returns why a case is ignored, unless it was requested anyway.
 pub(super) fn ignored(case: &Case) -> Option<String> {
     case.ignored.clone()
 }
 
-/// Makes the whole order.
+/// Builds the whole plan.
 pub(super) fn make(
     declarations: &Declarations,
     args: &Args,
@@ -186,7 +186,7 @@ fn partition(
     args: &Args,
 ) -> Result<Partition, Failure> {
     let online =
-        cpus::online().map_err(|e| Failure::machine(format!("the CPUs of this machine cannot be told: {e}")))?;
+        cpus::online().map_err(|e| Failure::machine(format!("failed to detect the CPUs of this machine: {e}")))?;
     let wanted = cases
         .iter()
         .filter_map(|case| declarations.server(&case.server))
@@ -217,7 +217,7 @@ fn specs(
         let (spec, remarks) = resolve(declared, limits, &machine);
         for remark in remarks {
             let about = remark.about;
-            // The same clamp for every server is one notice, not a dozen.
+            // Merge the same clamp of several servers into one notice.
             match notices.iter_mut().find(|n| n.text == remark.text) {
                 Some(known) => known.about = format!("{}, {about}", known.about),
                 None => notices.push(notice(&about, &remark.text)),
@@ -228,7 +228,7 @@ fn specs(
     specs
 }
 
-/// What a server can be given here.
+/// Returns the resources available to a server.
 fn machine(partition: &Partition) -> Machine {
     Machine {
         server_cpus: partition.server.len(),
@@ -246,8 +246,8 @@ fn notice(about: &str, text: &str) -> Notice {
     }
 }
 
-/// Writes what this bench declares to a file, for a bench that compares with this commit. Every case is written, of all profiles: the
-/// caller chooses which are compared.
+/// Writes the declarations of this bench to a file, for a bench that compares with this commit. It contains the cases of
+/// all profiles; the caller selects the compared ones.
 pub(super) fn write_declarations(
     declarations: &Declarations,
     manifest_dir: &Path,

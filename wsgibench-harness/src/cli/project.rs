@@ -1,8 +1,8 @@
 //! The checkout in which cargo was called.
 //!
-//! The folder of the declaring crate is compiled into a bench. Where two checkouts of a repository share a target folder
-//! (one `CARGO_TARGET_DIR` for all projects), cargo judges by names and times of files and may run a bench that it built in
-//! the other checkout.
+//! The folder of the declaring crate is compiled into a bench. If two checkouts of a repository share a target folder (one
+//! `CARGO_TARGET_DIR` for all projects), cargo compares names and times of files and may run a bench that was built in the
+//! other checkout.
 
 use std::{
     env,
@@ -16,12 +16,12 @@ use crate::{
     subprocess::{Metadata, Toolchain},
 };
 
-/// The identity that is compiled into a bench.
+/// The crate identity compiled into a bench.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Baked<'a> {
-    /// Folder of its crate.
+    /// Folder of the crate.
     pub(super) manifest_dir: &'a Path,
-    /// Name of its package.
+    /// Name of the package.
     pub(super) package: &'a str,
 }
 
@@ -30,15 +30,15 @@ pub(super) struct Baked<'a> {
 pub(super) struct Project {
     /// Folder of the crate in which cargo was called.
     pub(super) manifest_dir: PathBuf,
-    /// The roots of the checkout in which the bench was built and of this one, where they differ.
+    /// The roots of the build's checkout and of this one, if they differ.
     moved: Option<(PathBuf, PathBuf)>,
 }
 
 impl Project {
-    /// Finds the crate from cargo's variables. A bench that was started otherwise belongs where it was built.
+    /// Finds the crate from cargo's variables. A bench started without cargo uses the crate that it was built from.
     ///
     /// # Errors
-    /// When the bench was built in another checkout from files that differ from this one's.
+    /// If the bench was built in another checkout whose files differ from this one's.
     pub(super) fn locate(baked: Baked<'_>) -> Result<Self, Failure> {
         let project = Self::of(baked, called_in(baked.package));
         if let Some((from, to)) = &project.moved {
@@ -48,7 +48,7 @@ impl Project {
         Ok(project)
     }
 
-    /// The crate for a bench that is asked for declarations: the one in a checkout with the same files, if any is named.
+    /// Returns the crate for a bench that exports declarations: one in a checkout with the same files, if given.
     pub(super) fn of_declarations(baked: Baked<'_>) -> Self {
         Self::of(baked, env::var_os(CHECKOUT_VARIABLE).map(PathBuf::from))
     }
@@ -71,26 +71,26 @@ impl Project {
         }
     }
 
-    /// Makes the declared folders those of this checkout. Returns a notice where they were others.
+    /// Replaces declared folders by those of this checkout. Returns a notice if they changed.
     pub(super) fn relocate(&self, declarations: &mut Declarations) -> Option<String> {
         let (from, to) = self.moved.as_ref()?;
         declarations.relocate(from, to);
         Some(format!(
-            "cargo built this bench in {} from the same files; images and applications are those of {}",
+            "cargo built this bench in {} from identical files; using images and applications of {}",
             from.display(),
             to.display()
         ))
     }
 }
 
-/// The folder of the crate, where cargo started this program for the same package.
+/// Returns the folder of the crate, if cargo started this program for the same package.
 fn called_in(package: &str) -> Option<PathBuf> {
     let same = env::var("CARGO_PKG_NAME").is_ok_and(|name| name == package);
     same.then(|| env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from))
         .flatten()
 }
 
-/// Two folders without the names that both end with.
+/// Strips the common trailing components of two folders.
 fn roots(one: &Path, other: &Path) -> (PathBuf, PathBuf) {
     let (mut one, mut other) = (one.to_owned(), other.to_owned());
     while one.file_name().is_some() && one.file_name() == other.file_name() {
@@ -107,7 +107,7 @@ fn refuse_other_sources(
     from: &Path,
     to: &Path,
 ) -> Result<(), Failure> {
-    // A project that was moved, or whose folder is gone: cargo has compared what there is.
+    // The project was moved or its folder deleted: cargo has compared the existing files.
     if !baked.manifest_dir.join("Cargo.toml").is_file() {
         return Ok(());
     }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn roots_are_what_two_checkouts_do_not_share() {
+    fn roots_are_the_differing_prefixes() {
         let moved = |baked, called_in| of(baked, Some(called_in)).moved;
         let pair = |from: &str, to: &str| Some((PathBuf::from(from), PathBuf::from(to)));
         assert_eq!(moved("/w/one/bench", "/w/two/bench"), pair("/w/one", "/w/two"));

@@ -1,4 +1,4 @@
-//! `--resume`: an interrupted run goes on, if it is the same run.
+//! `--resume`: resumes an interrupted run if the plan is the same.
 
 use super::{Failure, args::Args, plan::Plan};
 use crate::store::{
@@ -7,15 +7,15 @@ use crate::store::{
     record::{CaseOutcome, Notice, RunRecord, SCHEMA_VERSION},
 };
 
-/// What `--resume` without a name stands for.
+/// Value of `--resume` without a name.
 const NEWEST: &str = "newest";
 
-/// Reads the run, checks that the plan is its own, and leaves to the plan what is missing of it.
+/// Reads the run, checks that the plan matches, and reduces the plan to the missing launches.
 pub(super) fn prepare(store: &Store, name: &str, args: &Args, plan: &mut Plan) -> Result<(), Failure> {
     let mut run = find(store, name)?;
     if let Some(difference) = difference(&run, args, plan) {
         return Err(Failure::usage(format!(
-            "run {} cannot go on: {difference}. Start a run of its own, without --resume",
+            "cannot resume run {}: {difference}; start a new run without --resume",
             run.id
         )));
     }
@@ -25,8 +25,7 @@ pub(super) fn prepare(store: &Store, name: &str, args: &Args, plan: &mut Plan) -
     run.interrupted = false;
     run.finished = None;
     let text = format!(
-        "the run was interrupted and goes on: {whole} launches were measured before, the others at another time, when \
-         the machine may have had another speed"
+        "resumed an interrupted run: {whole} launches were measured earlier, when the speed of the machine may have differed"
     );
     plan.notices.push(Notice {
         about: String::new(),
@@ -43,41 +42,41 @@ fn find(store: &Store, name: &str) -> Result<RunRecord, Failure> {
             Ok(run)
         } else {
             Err(Failure::usage(format!(
-                "run {} came to its end: there is nothing to go on with",
+                "run {} is complete and cannot be resumed",
                 run.id
             )))
         };
     }
-    // A run that cannot be read is none that could go on.
+    // An unreadable run cannot be resumed.
     let runs = store.finished().into_iter().rev().filter_map(|id| store.read(&id).ok());
     runs.into_iter()
         .find(|run| run.interrupted)
-        .ok_or_else(|| Failure::usage("no run was interrupted: there is nothing to go on with"))
+        .ok_or_else(|| Failure::usage("no interrupted run to resume"))
 }
 
-/// Why the plan is not the run's.
+/// Returns why the plan differs from the run's.
 fn difference(run: &RunRecord, args: &Args, plan: &Plan) -> Option<String> {
     let order = &plan.order;
     let version = env!("CARGO_PKG_VERSION");
     if run.harness_version != version || run.schema_version != SCHEMA_VERSION {
         return Some(format!(
-            "it was begun by wsgibench {} and this is {version}",
+            "it was started by wsgibench {}, and this is {version}",
             run.harness_version
         ));
     }
     if order.test_mode {
-        return Some("cases are only tried here, not measured (use `cargo bench`)".into());
+        return Some("this command only tries cases; use `cargo bench`".into());
     }
     let arms = run.cases.iter().flat_map(|case| &case.launches);
     if run.comparison.is_some() || arms.clone().any(|launch| launch.arm == BASE) {
-        return Some("it is a comparison, whose arms must be measured close together".into());
+        return Some("comparisons cannot be resumed, because both arms must be measured close together".into());
     }
     if args.seed.is_some_and(|seed| seed != run.seed) {
         return Some(format!("its seed was {}", run.seed));
     }
     if run.profile != order.profile {
         return Some(format!(
-            "its effort was another: profile {}, {} launches of {:?} + {} x {:?}",
+            "its effort differs: profile {}, {} launches of {:?} + {} x {:?}",
             run.profile.name,
             run.profile.launches,
             run.profile.warm_up_time,
@@ -93,24 +92,24 @@ fn difference(run: &RunRecord, args: &Args, plan: &Plan) -> Option<String> {
 fn other_cases(run: &RunRecord, plan: &Plan) -> Option<String> {
     for case in &plan.cases {
         let Some(known) = run.cases.iter().find(|known| known.id == case.id) else {
-            return Some(format!("{} is not a case of it", case.id));
+            return Some(format!("case {} is not part of it", case.id));
         };
         if known.load != *case.work.load() || known.scripted != case.work.script().is_some() {
-            return Some(format!("{} asks for something else than it did then", case.id));
+            return Some(format!("case {} has changed", case.id));
         }
     }
     let gone = run
         .cases
         .iter()
         .find(|known| !plan.cases.iter().any(|case| case.id == known.id));
-    gone.map(|case| format!("its case {} is not chosen now", case.id))
+    gone.map(|case| format!("its case {} is not selected", case.id))
 }
 
 fn other_machine(run: &RunRecord, plan: &Plan) -> Option<String> {
     let (then, now) = (&run.environment, &plan.order);
     if then.server_cpus != now.server_cpus || then.load_cpus != now.load_cpus {
         return Some(format!(
-            "its servers ran on CPUs {:?} and its load on {:?}, now they would on {:?} and {:?}",
+            "its servers ran on CPUs {:?} and its load generator on {:?}, instead of {:?} and {:?} now",
             then.server_cpus, then.load_cpus, now.server_cpus, now.load_cpus
         ));
     }
@@ -120,11 +119,11 @@ fn other_machine(run: &RunRecord, plan: &Plan) -> Option<String> {
 fn other_server(run: &RunRecord, plan: &Plan) -> Option<String> {
     plan.order.jobs.iter().find_map(|job| {
         let known = run.servers.iter().find(|server| server.spec.name == job.spec.name)?;
-        (known.spec != *job.spec).then(|| format!("the server {} is declared otherwise now", job.spec.name))
+        (known.spec != *job.spec).then(|| format!("the declaration of server {} has changed", job.spec.name))
     })
 }
 
-/// Leaves whole launches only: one that was broken off is measured again. Gives their number.
+/// Removes incomplete launches, which are measured again, and returns their number.
 fn drop_halves(run: &mut RunRecord, plan: &Plan) -> usize {
     let mut whole = 0;
     for case in &mut run.cases {
@@ -135,7 +134,7 @@ fn drop_halves(run: &mut RunRecord, plan: &Plan) -> usize {
         case.launches
             .retain(|launch| launch.error.is_some() || launch.rounds.len() >= rounds);
         whole += case.launches.len();
-        // What could not be had perhaps can by now.
+        // Unavailable cases may be available now.
         if matches!(case.outcome, CaseOutcome::Measured | CaseOutcome::NotAvailable(_)) && case.launches.is_empty() {
             case.outcome = CaseOutcome::Planned;
         }
@@ -154,14 +153,14 @@ mod tests {
     };
 
     #[test]
-    fn what_could_not_be_had_is_asked_for_again_and_what_failed_is_not() {
+    fn unavailable_cases_are_retried_and_failed_ones_are_not() {
         let outcomes = [
             CaseOutcome::NotAvailable("no apache2".into()),
             CaseOutcome::Failed("it died".into()),
             CaseOutcome::Measured,
         ];
         let (names, ids) = (["a", "b", "c"], ["ping/a/c1", "ping/b/c1", "ping/c/c1"]);
-        // The one launch has no round: it was broken off.
+        // The only launch has no rounds: it was interrupted.
         let half = records::launch(0, CANDIDATE, 0.1, [1.0, 1.0]);
         let cases: Vec<_> = names
             .iter()

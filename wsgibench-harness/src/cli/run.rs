@@ -1,4 +1,4 @@
-//! One run, from a request for work to its exit status.
+//! One run, from plan to exit status.
 
 use std::{
     path::PathBuf,
@@ -25,10 +25,10 @@ use crate::{
     },
 };
 
-/// Warm-up and length of the measurement of the engine's ceiling.
+/// Warm-up and duration of the ceiling measurement.
 const CEILING: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(1));
 
-/// All that lives as long as a run.
+/// Resources that live as long as a run.
 pub(super) struct Run {
     pub(super) store: Store,
     pub(super) runtime: Runtime,
@@ -36,7 +36,7 @@ pub(super) struct Run {
     pub(super) listeners: Arc<Listeners>,
 }
 
-/// Everyone who listens, behind one lock: events come from the sampler's thread too.
+/// All receivers behind one lock, because events also come from the sampler's thread.
 pub(super) struct Listeners(Mutex<Vec<Box<dyn Listener + Send>>>);
 
 impl Listeners {
@@ -58,9 +58,9 @@ impl Listeners {
     }
 }
 
-/// Where a sandbox works.
+/// Settings of a sandbox.
 pub(super) struct Place {
-    /// Names what it makes in the engine.
+    /// Names of objects in the engine.
     pub(super) run_id: String,
     /// Folder of the run.
     pub(super) run_dir: PathBuf,
@@ -68,12 +68,12 @@ pub(super) struct Place {
     pub(super) target_dir: PathBuf,
     /// CPUs of the servers.
     pub(super) server_cpus: Vec<usize>,
-    /// Every server runs already, and none is started.
+    /// Whether all servers are already running, so that none is started.
     pub(super) runs_already: bool,
 }
 
 impl Run {
-    /// Measures a plan under a policy. The record is on disk when this returns, and nothing of ours runs any more.
+    /// Measures a plan under a policy. When this returns, the record is on disk and all servers are stopped.
     pub(super) fn measure(&self, args: &Args, plan: &Plan, policy: &mut dyn Policy) -> Result<RunRecord, Failure> {
         let mut writer = match &plan.resumes {
             Some(run) => self.store.resume(run.as_ref().clone())?,
@@ -92,26 +92,26 @@ impl Run {
         let sandbox = match opened {
             Ok(sandbox) => sandbox,
             Err(failure) => {
-                // An unfinished journal would be reported as a killed run by the next one.
+                // An unfinished journal would be reported as a killed run by the next run.
                 writer.finish(true)?;
                 return Err(failure);
             }
         };
         let outcome = self.with_sandbox(&mut writer, plan, &sandbox, policy);
         self.runtime.block_on(sandbox.close());
-        // One that could not be measured to its end has not come to its end.
+        // A run that could not be completed counts as interrupted.
         let interrupted = self.interrupt.asked() || outcome.is_err();
         let run = writer.finish(interrupted)?;
         outcome?;
         Ok(run)
     }
 
-    /// Opens the sandbox that the arguments ask for.
+    /// Opens the requested sandbox.
     pub(super) fn open_sandbox(&self, args: &Args, place: Place) -> Result<Sandbox, Failure> {
         let listeners = Arc::clone(&self.listeners);
         let options = SandboxOptions {
             choice: match args.sandbox {
-                // Nothing is started: no image, no engine.
+                // Nothing is started, so neither images nor an engine are needed.
                 SandboxArg::Auto if place.runs_already => SandboxChoice::Process,
                 SandboxArg::Auto => SandboxChoice::Auto,
                 SandboxArg::Docker => SandboxChoice::Docker,
@@ -142,7 +142,7 @@ impl Run {
         let then = &writer.run().environment.sandbox;
         if plan.resumes.is_some() && then != sandbox.kind().name() {
             return Err(Failure::usage(format!(
-                "run {} cannot go on: its servers ran in the sandbox {then}, now they would in {}",
+                "cannot resume run {}: its servers ran in sandbox {then}, instead of {} now",
                 writer.run().id,
                 sandbox.kind().name()
             )));
@@ -157,7 +157,7 @@ impl Run {
         writer.restate()?;
         for notice in sandbox.notices().into_iter().chain(plan.notices.iter().cloned()) {
             self.listeners.tell(&Event::Noticed(notice.clone()));
-            // A run that goes on has most of them.
+            // A resumed run already has most of them.
             if !writer.run().notices.contains(&notice) {
                 writer.note(Entry::Notice(notice))?;
             }
@@ -179,7 +179,7 @@ impl Run {
         Ok(outcome?)
     }
 
-    /// Measures what the engine reaches against a server that does nothing, on the servers' own path.
+    /// Measures the maximum rate of the load engine against the null server, on the same path as the servers.
     fn ceiling(&self, writer: &mut RunWriter, plan: &Plan, sandbox: &Sandbox) -> Result<Option<Reference>, Failure> {
         if plan.order.test_mode || self.interrupt.asked() {
             return Ok(None);
@@ -203,12 +203,12 @@ impl Run {
                 Ok(Some(reference))
             }
             Err(why) if order.reference => Err(Failure::usage(format!(
-                "the reference load that a comparison needs cannot be had: {why}"
+                "failed to set up the reference load of the comparison: {why}"
             ))),
             Err(why) => {
                 let notice = Notice {
                     about: String::new(),
-                    text: format!("the engine's ceiling was not measured: {why}"),
+                    text: format!("failed to measure the ceiling of the load engine: {why}"),
                 };
                 self.listeners.tell(&Event::Noticed(notice.clone()));
                 writer.note(Entry::Notice(notice))?;
@@ -222,7 +222,7 @@ fn runs_already(job: &Job) -> bool {
     matches!(job.spec.source, Source::Running(_))
 }
 
-/// The policy of a run without a comparison.
+/// Returns the policy of a run without a comparison.
 pub(super) fn fixed(plan: &Plan) -> Fixed {
     Fixed(plan.order.launches())
 }
@@ -271,13 +271,13 @@ fn first_record(plan: &Plan) -> RunRecord {
     }
 }
 
-/// Sorts by time; two runs that begin in the same second differ in the rest.
+/// Returns an id that sorts by time, with a suffix to distinguish runs of the same second.
 fn run_id(started: jiff::Timestamp) -> String {
     let rest = u16::try_from((started.subsec_nanosecond() / 1_000).unsigned_abs() % 0x1_0000).unwrap_or(0);
     format!("{}-{rest:04x}", started.strftime("%Y%m%dT%H%M%S"))
 }
 
-/// Status of a run without a comparison.
+/// Returns the exit status of a run without a comparison.
 pub(super) fn status(run: &RunRecord) -> ExitStatus {
     exit::of_run(run)
 }

@@ -1,4 +1,4 @@
-//! Plans for tests.
+//! Sample plans for tests.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::{
     store::arms::CANDIDATE,
 };
 
-/// A server that is an image.
+/// Returns a server from an image.
 pub(super) fn spec() -> ServerSpec {
     let declared = DeclaredServer {
         name: "one".into(),
@@ -29,7 +29,7 @@ pub(super) fn spec() -> ServerSpec {
     resolve(&declared, None, &machine).0
 }
 
-/// The candidate arm of these cases of it.
+/// Returns the candidate arm of these cases of the server.
 pub(super) fn plan(works: &[(&str, Work)]) -> Plan {
     let cases: Vec<Case> = works
         .iter()

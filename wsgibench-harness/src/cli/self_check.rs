@@ -1,4 +1,4 @@
-//! `--self-check`: measures identical arms, and reports whether they differ and how small a change a gate can see.
+//! `--self-check`: measures identical arms, and reports whether they differ and how small a change a gate can detect.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -33,20 +33,20 @@ use crate::{
     },
 };
 
-/// After this many days a gate calls the self-check old.
+/// Age in days from which a gate reports the self-check as old.
 const STALE_AFTER_DAYS: i64 = 30;
 
-/// Version of `self-check.json`.
+/// Schema version of `self-check.json`.
 const VERSION: u32 = 2;
 
 /// `target/wsgibench/self-check.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Kept {
-    /// Version of this form.
+    /// Schema version.
     pub(super) version: u32,
-    /// When the self-check ended.
+    /// End of the self-check, UTC.
     pub(super) at: jiff::Timestamp,
-    /// The run that was recorded.
+    /// The recorded run.
     pub(super) run: String,
     /// The machine.
     pub(super) fingerprint: Fingerprint,
@@ -56,7 +56,7 @@ pub(super) struct Kept {
 
 /// Measures identical arms and judges them: one recording, or real gates with `--gates`.
 ///
-/// Returns no run where all gates were there already.
+/// Returns no run if all gates were already complete.
 pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan) -> Result<(Option<RunRecord>, ExitStatus), Failure> {
     let judged = compare::judged(args, &plan.order.profile)?;
     compare::leave_out_faults(run, plan);
@@ -87,7 +87,7 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan) -> Result<(Option<Run
     }
 }
 
-/// Everything that decides whether two gates are alike.
+/// Returns everything that determines whether two gates are comparable.
 fn setup(judged: &Judged, gate_plan: &GatePlan, plan: &Plan, cases: &[String]) -> Value {
     let here = environment::read(&plan.order.manifest_dir);
     let servers: Vec<Value> = plan
@@ -113,7 +113,7 @@ fn setup(judged: &Judged, gate_plan: &GatePlan, plan: &Plan, cases: &[String]) -
     })
 }
 
-/// Measures a recording of as many blocks as a gate has.
+/// Measures a recording with as many blocks as a gate.
 fn record(
     run: &Run,
     args: &Args,
@@ -135,7 +135,7 @@ fn record(
     Ok((Some(record), if passed { status } else { ExitStatus::GateMissing }))
 }
 
-/// Runs gates on identical arms until the log holds `wanted` of them.
+/// Runs gates on identical arms until the log has `wanted` of them.
 fn run_gates(
     run: &Run,
     args: &Args,
@@ -183,7 +183,7 @@ fn run_gates(
     let passed = if let Some(record) = &last {
         keep(run, record, check)?
     } else {
-        // All gates were there: `self-check.json` holds their result.
+        // All gates were complete: `self-check.json` has their result.
         let passed = check.passed;
         run.listeners.tell(&Event::SelfChecked { check: Box::new(check) });
         passed
@@ -243,7 +243,7 @@ fn judge(recording: &[Series], gate_plan: &GatePlan, log: &GateLog) -> Result<Se
     })
 }
 
-/// Writes `self-check.json` and tells the result. Returns whether the machine passed.
+/// Writes `self-check.json` and prints the result. Returns whether the machine passed.
 fn keep(run: &Run, record: &RunRecord, check: SelfCheck) -> Result<bool, Failure> {
     let kept = Kept {
         version: VERSION,
@@ -260,7 +260,7 @@ fn keep(run: &Run, record: &RunRecord, check: SelfCheck) -> Result<bool, Failure
     Ok(passed)
 }
 
-/// The series of the cases that were measured. The others are named in a notice.
+/// Returns the series of the measured cases. A notice names the others.
 fn measured(run: &Run, judged: &Judged, family: &Family, record: &RunRecord) -> Vec<Series> {
     let is_measured = |case: &&CaseRecord| case.outcome == CaseOutcome::Measured;
     let left: Vec<&str> = record
@@ -284,7 +284,7 @@ fn measured(run: &Run, judged: &Judged, family: &Family, record: &RunRecord) -> 
     series
 }
 
-/// Reads the machine's last self-check before a gate and returns what to tell about it.
+/// Reads the machine's last self-check before a gate and returns a notice about it.
 ///
 /// # Errors
 /// If the machine failed it, or the file is damaged.
@@ -292,7 +292,7 @@ pub(super) fn before_gate(store: &Store, project: &Path) -> Result<String, Failu
     let path = store.root().join("self-check.json");
     let Ok(text) = fs::read(&path) else {
         return Ok(
-            "no self-check of this machine: what a gate can see here is unknown; run `cargo bench -- --self-check`"
+            "no self-check of this machine: the changes that a gate can detect here are unknown; run `cargo bench -- --self-check`"
                 .to_owned(),
         );
     };
@@ -311,7 +311,7 @@ pub(super) fn before_gate(store: &Store, project: &Path) -> Result<String, Failu
     let there = &kept.fingerprint;
     if (&there.cpu_model, there.cpu_count, &there.kernel) != (&here.cpu_model, here.cpu_count, &here.kernel) {
         return Ok(format!(
-            "the last self-check is of another machine ({}, {} CPUs, kernel {}): what a gate can see on this one is unknown; \
+            "the last self-check is of another machine ({}, {} CPUs, kernel {}): the changes that a gate can detect on this one are unknown; \
              run `cargo bench -- --self-check`",
             there.cpu_model, there.cpu_count, there.kernel
         ));
@@ -342,7 +342,7 @@ pub(super) fn before_gate(store: &Store, project: &Path) -> Result<String, Failu
         format!("; {}", comparison::identical_gates(&gates))
     });
     Ok(format!(
-        "self-check of {date}: the smallest changes that a gate can see here are {}{gates}{age}",
+        "self-check of {date}: the smallest changes that a gate can detect here are {}{gates}{age}",
         seen.join(", ")
     ))
 }

@@ -1,4 +1,4 @@
-//! Where cargo keeps what it builds.
+//! Cargo's target folder.
 
 use std::path::{Path, PathBuf};
 

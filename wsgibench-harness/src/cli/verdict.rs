@@ -14,49 +14,49 @@ use crate::{
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct VerdictFile {
-    /// Version of this form.
+    /// Schema version.
     pub version: u32,
     /// Run id.
     pub run: String,
-    /// What the candidate was held against: a commit, a server, a baseline.
+    /// The base of the comparison: a commit, a server, a baseline.
     pub against: String,
-    /// Whether a gate was asked for.
+    /// Whether a gate was requested.
     pub gate: bool,
     /// `pass`, `regression`, `inconclusive`, `missing`, `failed`.
     pub verdict: String,
-    /// Exit status that goes with it.
+    /// The corresponding exit status.
     pub exit_status: i32,
-    /// Why the measurement ended.
+    /// The reason why the measurement ended.
     pub ended: String,
-    /// How steady the machine was.
+    /// Stability of the machine.
     pub disturbance: Disturbance,
-    /// What was missing or invalid, case by case.
+    /// Missing or invalid cases.
     pub missing: Vec<String>,
-    /// Cases that are in one arm only.
+    /// Cases that exist in one arm only.
     pub unmatched: Vec<String>,
-    /// Servers that are the same in both arms: image, command, limits and load.
+    /// Servers with the same image, command, limits and load in both arms.
     #[serde(default)]
     pub identical: Vec<String>,
-    /// What a reader should know.
+    /// Remarks for the reader.
     pub notes: Vec<String>,
-    /// Per case and metric: verdict, change, interval, p, margin, MDE, blocks.
+    /// Results per case and metric: verdict, change, interval, p, margin, MDE, blocks.
     pub outcomes: Vec<Outcome>,
 }
 
 /// `--gate`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Gate {
-    /// A regression fails.
+    /// Fails on a regression.
     On,
-    /// What cannot be decided fails too.
+    /// Also fails on an inconclusive comparison.
     Strict,
 }
 
-/// What a gate misses: gated pairs that were not decided on sound measurements.
+/// Returns gaps in a gate: gated pairs that were not decided on valid measurements.
 #[must_use]
 pub fn missing(gate: Option<Gate>, run: &RunRecord, outcomes: &[Outcome], disturbance: &Disturbance) -> Vec<String> {
     let gated = || outcomes.iter().filter(|outcome| outcome.gated);
-    // Where the case itself is lost, how few blocks its pairs have is no news.
+    // If the case itself is missing, its number of blocks adds no information.
     let lost: BTreeMap<&str, String> = run
         .cases
         .iter()
@@ -79,7 +79,7 @@ pub fn missing(gate: Option<Gate>, run: &RunRecord, outcomes: &[Outcome], distur
         });
     let of_machine = disturbance.invalid.then(|| {
         format!(
-            "{} of {} blocks were disturbed: this machine was too unsteady to measure on",
+            "{} of {} blocks were disturbed: this machine was too unstable",
             disturbance.repeated, disturbance.blocks
         )
     });
@@ -91,15 +91,15 @@ pub fn missing(gate: Option<Gate>, run: &RunRecord, outcomes: &[Outcome], distur
         .collect()
 }
 
-/// Why a case tells a gate nothing, if it does not. One that cannot be had here counts only where it was `wanted`: it is so
-/// in both arms alike, or it would have failed; but another server's case may stand against it.
+/// Returns why a case does not count for a gate. An unavailable case counts only if it was `wanted`: unavailability affects
+/// both arms alike, unless they are different servers.
 fn lost(case: &CaseRecord, wanted: bool) -> Option<String> {
     match &case.outcome {
         CaseOutcome::Ignored(_) => None,
         CaseOutcome::NotAvailable(reason) => wanted.then(|| format!("not available here: {reason}")),
-        // The arm that was asked first ends the case: whether the other is like it nobody knows.
+        // The first arm ends the case, so the state of the other is unknown.
         CaseOutcome::Unsupported(reason) => Some(format!(
-            "unsupported, perhaps on one side only: {reason}; leave it out with --skip"
+            "unsupported, perhaps in one arm only: {reason}; exclude it with --skip"
         )),
         CaseOutcome::Planned => Some("not measured".to_owned()),
         CaseOutcome::Failed(reason) => Some(in_a_line(reason)),
@@ -117,7 +117,7 @@ fn lost(case: &CaseRecord, wanted: bool) -> Option<String> {
     }
 }
 
-/// A reason of many lines, such as a server's last words: how it begins, and how it ends.
+/// Shortens a reason of many lines, such as a server's last output, to its beginning and end.
 fn in_a_line(reason: &str) -> String {
     let mut lines = reason.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
@@ -126,7 +126,7 @@ fn in_a_line(reason: &str) -> String {
         .map_or_else(|| first.to_owned(), |last| format!("{first} {last}"))
 }
 
-/// Cases that cannot be had on this machine and so were not compared, with the reason.
+/// Returns cases unavailable on this machine and hence not compared, with the reason.
 #[must_use]
 pub fn away(run: &RunRecord) -> Vec<String> {
     let reason = |case: &CaseRecord| match &case.outcome {
@@ -136,7 +136,7 @@ pub fn away(run: &RunRecord) -> Vec<String> {
     run.cases.iter().filter_map(reason).collect()
 }
 
-/// Verdict and status of a comparison. Without a gate only what failed to run counts.
+/// Returns verdict and status of a comparison. Without a gate, only failed cases count.
 #[must_use]
 pub fn status(
     gate: Option<Gate>,
@@ -161,8 +161,8 @@ pub fn status(
     }
 }
 
-/// Whether a strict gate fails on the pair: no verdict on a primary metric, or on another one whose change of the margin would
-/// have been seen. A secondary metric whose MDE exceeds its margin never blocks.
+/// Returns whether a strict gate fails on the pair: it has no verdict on a primary metric, or on a secondary one sensitive
+/// enough to detect its margin. A secondary metric whose MDE exceeds its margin never blocks.
 fn is_inconclusive(outcome: &Outcome) -> bool {
     let sees_its_margin = outcome.mde.is_some_and(|mde| mde <= outcome.margin.value());
     outcome.verdict == Verdict::Inconclusive && (outcome.primary || sees_its_margin)
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_seen_is_missing() {
+    fn unmeasured_cases_are_missing() {
         let fine = outcomes("a", 26, 1.0);
         assert_eq!(said(&CaseOutcome::Measured, &fine), [] as [String; 0]);
         for (outcome, told) in [
@@ -208,7 +208,7 @@ mod tests {
                 CaseOutcome::Failed("it died; it printed last:\n    booting\n    no such module\n".into()),
                 "ping/a/c1: it died; it printed last: no such module",
             ),
-            (CaseOutcome::Unsupported("no chunks".into()), "leave it out with --skip"),
+            (CaseOutcome::Unsupported("no chunks".into()), "exclude it with --skip"),
         ] {
             let missing = said(&outcome, &outcomes("a", 0, 1.0));
             assert!(missing.len() == 1 && missing[0].contains(told), "{missing:?}");
@@ -232,14 +232,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_had_here_is_missing_only_where_nothing_else_was_compared() {
+    fn unavailable_cases_are_missing_only_if_nothing_else_was_compared() {
         let away = CaseOutcome::NotAvailable("no apache2".into());
         assert_eq!(said(&away, &outcomes("b", 26, 1.0)), [] as [String; 0]);
-        // Another server's case stands against it: that was to be decided, and was not.
-        let beside = said(&away, &outcomes("a", 0, 1.0));
+        // Another server's case is compared with it: it was to be decided and was not.
+        let other = said(&away, &outcomes("a", 0, 1.0));
         assert!(
-            beside.len() == 1 && beside[0].contains("not available here: no apache2"),
-            "{beside:?}"
+            other.len() == 1 && other[0].contains("not available here: no apache2"),
+            "{other:?}"
         );
         assert_eq!(said(&away, &[]), ["nothing was compared"]);
         let run = samples::run("r", &[samples::case("a", &away, &[])]);
@@ -274,7 +274,7 @@ mod tests {
             ask(strict, fine, &[], &unclear),
             ("inconclusive", ExitStatus::Inconclusive)
         );
-        // The same as a secondary pair: too noisy to see its margin, it blocks not even a strict gate.
+        // As a secondary pair, it is too noisy to detect its margin and does not block even a strict gate.
         let mut secondary = unclear;
         secondary[0].primary = false;
         assert_eq!(ask(strict, fine, &[], &secondary), ("pass", ExitStatus::Success));
@@ -285,10 +285,10 @@ mod tests {
         );
     }
 
-    /// A wait of 2 ms more, of which CPU time per request shows nothing, ends a gate with status 3: also at ten blocks, where
-    /// the other metrics cannot be decided, nothing is missing.
+    /// An additional wait of 2 ms, invisible in CPU time per request, ends a gate with status 3: even at ten blocks, at
+    /// which the other metrics are undecided, nothing is missing.
     #[test]
-    fn an_extra_wait_ends_a_gate_with_the_status_of_a_regression() {
+    fn additional_wait_ends_a_gate_as_a_regression() {
         let family = Family::standard(1);
         let judged = |blocks: usize, slower: f64| {
             let series: Vec<Series> = family

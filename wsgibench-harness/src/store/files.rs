@@ -147,7 +147,7 @@ pub(super) fn whole_lines(journal: &Path) -> io::Result<()> {
 /// Acquires the lock of a run's folder for this process.
 pub(super) fn lock_file(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
-    let file = File::create(&path).map_err(io_error("make", &path))?;
+    let file = File::create(&path).map_err(io_error("create", &path))?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|e| StoreError::Io {
         action: "lock",
         path: path.clone(),

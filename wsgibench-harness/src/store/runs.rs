@@ -64,10 +64,10 @@ impl Store {
     pub fn begin(&self, run: RunRecord) -> Result<RunWriter, StoreError> {
         let dir = self.run_dir(&run.id);
         let logs = dir.join("logs");
-        fs::create_dir_all(&logs).map_err(io_error("make", &logs))?;
+        fs::create_dir_all(&logs).map_err(io_error("create", &logs))?;
         let lock = lock_file(&dir)?;
         let path = dir.join("journal.jsonl");
-        let journal = File::create(&path).map_err(io_error("make", &path))?;
+        let journal = File::create(&path).map_err(io_error("create", &path))?;
         let mut writer = RunWriter {
             dir,
             journal,
@@ -88,7 +88,7 @@ impl Store {
         let dir = self.run_dir(&run.id);
         let lock = lock_file(&dir)?;
         let path = dir.join("journal.jsonl");
-        whole_lines(&path).map_err(io_error("mend", &path))?;
+        whole_lines(&path).map_err(io_error("repair", &path))?;
         let journal = File::options()
             .append(true)
             .open(&path)

@@ -1,4 +1,4 @@
-//! The bench as a process of its own, and what it left.
+//! The bench as a separate process, and its output files.
 
 use std::{
     path::PathBuf,
@@ -9,7 +9,7 @@ use wsgibench_harness::store::record::{CaseOutcome, CaseRecord, RunRecord};
 
 use crate::ROLE;
 
-/// A target folder of its own for each test.
+/// A separate target folder for each test.
 pub(crate) struct Bench(pub(crate) tempfile::TempDir);
 
 pub(crate) struct Ended {
@@ -37,7 +37,7 @@ impl Bench {
             .args(arguments)
             .env(ROLE, "1")
             .env("CARGO_TARGET_DIR", self.0.path())
-            // Whatever the user has set, a mistake in a script is told without one.
+            // Backtraces are disabled, whatever the user's environment.
             .env("RUST_BACKTRACE", "1")
             .env("WSGIBENCH_SANDBOX", sandbox);
         command
@@ -59,7 +59,7 @@ impl Bench {
         ended
     }
 
-    /// One short launch of the scenarios with a tag.
+    /// Runs one short launch of the scenarios with a tag.
     pub(crate) fn quick(&self, tag: &str) -> Ended {
         self.quick_in("process", tag)
     }
@@ -69,7 +69,7 @@ impl Bench {
     }
 
     pub(crate) fn quick_with(&self, tag: &str, more: &[&str]) -> Ended {
-        // Without a sandbox of its own: nothing is started.
+        // Without a sandbox, because nothing is started.
         self.run_in("auto", &[&quick(tag)[..], more].concat())
     }
 

@@ -1,4 +1,4 @@
-//! What the command line asks of a whole bench: baselines, going on, a server that runs, test runners.
+//! Command-line options of a whole bench: baselines, resuming, running servers, test runners.
 
 use std::{
     process::{Child, Command, Stdio},
@@ -17,9 +17,9 @@ pub(crate) fn baseline() {
     };
     assert_eq!(run("at_once", "--save-baseline").status, Some(0));
     let strict = run("coming", "--baseline");
-    let before = strict.err.find("baseline `main` has no figure of coming/");
+    let before = strict.err.find("baseline `main` has no figures of coming/");
     assert!(before.is_some_and(|at| strict.err[at..].contains("--baseline-lenient main")));
-    // A figure that a busy machine spoilt would not have been compared either.
+    // Figures spoilt by a busy machine would not have been compared either.
     let record = bench.record();
     let believed = case(&record, "coming").validity.level < ValidityLevel::Invalid;
     assert_eq!(strict.status, Some(if believed { 2 } else { 0 }));
@@ -45,7 +45,7 @@ pub(crate) fn resume() {
     };
     let none = bench.run(&[&arguments("3")[..], &["--resume"]].concat());
     assert_eq!(none.status, Some(2));
-    assert!(none.err.contains("no run was interrupted"), "{}", none.err);
+    assert!(none.err.contains("no interrupted run"), "{}", none.err);
 
     let mut running = bench.command("process", &arguments("3")).spawn().unwrap();
     eventually("a round is measured", || {
@@ -62,11 +62,11 @@ pub(crate) fn resume() {
     assert!(before.interrupted && (1..3).contains(&done), "{done} launches");
 
     for (other, told) in [
-        (arguments("4"), "its effort was another: profile default, 3 launches"),
+        (arguments("4"), "its effort differs: profile default, 3 launches"),
         ([&arguments("3")[..], &["--seed", "1"]].concat(), "its seed was"),
         (
             [&arguments("3")[..], &["--scenario", "at_once"]].concat(),
-            "is not a case of it",
+            "is not part of it",
         ),
     ] {
         let refused = bench.run(&[&other[..], &["--resume"]].concat());
@@ -75,7 +75,7 @@ pub(crate) fn resume() {
     }
     let unknown = bench.run(&[&arguments("3")[..], &["--resume=20200101T000000-0000"]].concat());
     assert!(
-        unknown.status == Some(2) && unknown.err.contains("there is no run"),
+        unknown.status == Some(2) && unknown.err.contains("not found"),
         "{}",
         unknown.err
     );
@@ -92,10 +92,15 @@ pub(crate) fn resume() {
     assert_eq!(blocks, [0, 1, 2]);
     assert!(launches.iter().all(|launch| launch.rounds.len() == 1));
     assert_eq!(launches[0].started, case(&before, "ping").launches[0].started);
-    assert!(after.notices.iter().any(|notice| notice.text.contains("goes on")));
+    assert!(
+        after
+            .notices
+            .iter()
+            .any(|notice| notice.text.contains("resumed an interrupted run"))
+    );
     assert_eq!(after.servers.len(), 1);
     let again = bench.run(&[&arguments("3")[..], &["--resume"]].concat());
-    assert!(again.err.contains("no run was interrupted"), "{}", again.err);
+    assert!(again.err.contains("no interrupted run"), "{}", again.err);
 }
 
 fn interrupt(pid: u32) {
@@ -139,7 +144,7 @@ pub(crate) fn server_url() {
         .spawn();
     let mut served = Served(child.unwrap());
     let url = format!("http://127.0.0.1:{port}/");
-    // By an address alone, with a declared server's name for those scenarios that are for it.
+    // With an address only, and with a declared server's name for scenarios restricted to that server.
     let as_declared = format!("threads={url}");
     let ended = bench.quick_with("fine", &["--server-url", &as_declared]);
     assert_eq!(ended.status, Some(0));
@@ -182,7 +187,7 @@ pub(crate) fn server_url() {
     assert!(failure(&bench.record(), "anywhere").contains("within"), "{}", gone.out);
 }
 
-/// What nextest does: both listings, then one case by its whole id.
+/// The calls of nextest: both listings, then one case by its full id.
 pub(crate) fn test_runner() {
     let bench = Bench::new();
     let listed = bench.run(&["--list", "--format", "terse"]);

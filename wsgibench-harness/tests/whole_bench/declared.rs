@@ -1,4 +1,4 @@
-//! What the bench declares.
+//! Servers and scenarios of the bench.
 
 use wsgibench_harness::prelude::*;
 
@@ -116,7 +116,7 @@ async fn later(user: &mut User) -> Result<()> {
 #[scenario(servers = [threads], users = [2], tags = ["later"])]
 async fn fails_now_and_then(user: &mut User) -> Result<()> {
     user.get("/").await?.expect_status(200)?;
-    // The users of a load are numbered from 0; whoever tries the script first is far above.
+    // Users of a load are numbered from 0; the user of the response check has a far higher number.
     if user.number() == 1 {
         user.get("/").await?.expect_body("not this")?;
     }
@@ -124,7 +124,7 @@ async fn fails_now_and_then(user: &mut User) -> Result<()> {
 }
 
 async fn seed(ctx: &mut SetupContext) -> Result<()> {
-    // Where the server runs, and through the server itself.
+    // Set-up runs on the server's host, and requests go through the server.
     let output = ctx.run(["python", "-c", "print('from a command')"]).await?;
     let mut user = ctx.user()?;
     let path = "/seeds";

@@ -1,7 +1,7 @@
-//! A whole bench, run as cargo runs one: scripted users against a real server in the process sandbox, from the attribute
-//! to `run.json` and what stands on the terminal.
+//! A whole bench, run as cargo runs it: scripted users against a real server in the process sandbox, from the attribute to
+//! `run.json` and the terminal output.
 //!
-//! This program is both: the bench (when it finds [`ROLE`] in its environment) and the tests that start it.
+//! This program is both the bench (if [`ROLE`] is in its environment) and the tests that start it.
 
 mod bench;
 mod command_line;
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use libtest_mimic::Trial;
 use needs::Need;
 
-/// Makes this program the bench.
+/// Turns this program into the bench.
 const ROLE: &str = "WSGIBENCH_TEST_IS_THE_BENCH";
 
 fn main() -> ExitCode {
@@ -47,6 +47,6 @@ fn main() -> ExitCode {
         "a_companion_is_filled_asked_and_accounted_for",
         scripts::companion_in_docker,
     ));
-    // One after the other: each measures, and needs the machine for itself.
+    // Tests run one after another, because each of them measures.
     needs::run_serially(trials)
 }

@@ -1,4 +1,4 @@
-//! Scripted users, their hooks and a companion, measured.
+//! Measurements of scripted users, their hooks and a companion.
 
 use wsgibench_harness::{
     load::script::{USER_SETUP, WHOLE_SCRIPT},
@@ -34,7 +34,7 @@ pub(crate) fn every_load_model() {
         assert_eq!(names, [WHOLE_SCRIPT, "sign in", "me", "upload"], "{scenario}");
         assert!(load.steps.iter().all(|step| !step.latency.histogram.is_empty()));
         assert!(round.server_cpu_seconds > 0.0 && round.metrics["cpu_per_request"] > 0.0);
-        // Other work on the machine may make it suspect; what a script does must not make it invalid.
+        // Other work on the machine may make it suspect; the script itself must not make it invalid.
         let invalid: Vec<_> = round
             .validity
             .findings
@@ -118,7 +118,7 @@ pub(crate) fn hooks() {
         );
     }
     let signed_in = &case(&run, "signed_in").launches[0].rounds[0].load;
-    // All signed in during the warm-up, and nobody again.
+    // All users signed in during the warm-up, and only once.
     let setups = signed_in.steps.iter().find(|step| step.name == USER_SETUP);
     assert!(
         setups.is_none_or(|step| step.latency.histogram.is_empty() && step.failed == 0),
@@ -157,7 +157,7 @@ pub(crate) fn bad_hooks() {
 
 pub(crate) fn companion() {
     let bench = Bench::new();
-    // In the process sandbox there are none.
+    // Companions are unavailable in the process sandbox.
     let ended = bench.quick("companion");
     assert_eq!(ended.status, Some(0));
     let outcome = case(&bench.record(), "from_store").outcome.clone();

@@ -1,6 +1,6 @@
 """The server that the whole bench's test measures: the standard library alone, `serve.py PORT`.
 
-A file beside it (`seeded`, in the folder that `SEEDS` names) is what a set-up command leaves.
+Set-up commands create the file `seeded` in the folder named by `SEEDS`.
 """
 
 import os
