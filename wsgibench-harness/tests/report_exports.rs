@@ -1,4 +1,4 @@
-//! Every export, read back by what it is for.
+//! Every export format, parsed back by a reader of that format.
 
 mod report_fixture;
 
@@ -90,7 +90,7 @@ fn junit_fails_a_regression_with_its_figures() {
     );
     assert!(xml.contains(r#"<error message="the image does not build"#), "{xml}");
     assert!(!xml.contains("<script>"), "{xml}");
-    // No failure for what is only advisory, no success for what was not measured.
+    // Advisory changes are not failures, and missing measurements are not successes.
     assert_eq!(xml.matches("<failure").count(), 1);
     assert_eq!(xml.matches("<skipped").count(), 1);
     let mut small = fixture::compared();
@@ -296,7 +296,7 @@ fn criterions_files_hold_one_sample_a_launch() {
         assert_eq!(read("tukey.json").as_array().unwrap().len(), 4);
     }
     assert!(!folder.join("base").exists(), "a named baseline leaves `base` alone");
-    // A name that is a path stays inside.
+    // A name that resembles a path stays inside the folder.
     assert!(
         target
             .path()

@@ -1,4 +1,4 @@
-//! The terminal's pages, as a person reads them.
+//! The terminal output as shown to users.
 
 mod report_fixture;
 
@@ -18,7 +18,7 @@ use wsgibench_harness::{
     store::record::{Notice, RunRecord},
 };
 
-/// What was written, readable after the writer is gone.
+/// A writer whose content stays readable after it is dropped.
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Vec<u8>>>);
 
@@ -90,7 +90,7 @@ fn one_launch_claims_no_interval_and_no_order() {
 }
 
 #[test]
-fn nothing_valid_is_said_and_not_ranked() {
+fn invalid_cases_are_reported_and_not_ranked() {
     let mut run = fixture::full();
     run.cases.retain(|c| c.server == "meinheld" || c.server == "wsgiref");
     let page = page(&run);
@@ -111,7 +111,7 @@ fn long_names_fit() {
 }
 
 #[test]
-fn a_damaged_comparison_is_named() {
+fn damaged_comparison_is_reported() {
     let mut run = fixture::full();
     run.comparison = Some(serde_json::json!({"outcomes": 3}));
     assert!(run_text(&run).contains("the comparison in run 20261121T100000-4f2a cannot be read"));
@@ -219,14 +219,14 @@ fn verbose_tells_each_round() {
 }
 
 #[test]
-fn quiet_tells_only_what_the_figures_need() {
+fn quiet_prints_only_relevant_notices() {
     let (out, err) = told(Options { quiet: true, ..PLAIN });
     assert_eq!(err, "note: the servers get 1 CPU\n");
     assert!(out.contains("thrpt:"), "{out}");
 }
 
 #[test]
-fn another_form_has_standard_output_to_itself() {
+fn other_formats_own_standard_output() {
     let (out, err) = told(Options {
         results: false,
         ..PLAIN
@@ -236,7 +236,7 @@ fn another_form_has_standard_output_to_itself() {
 }
 
 #[test]
-fn a_comparison_and_the_reports_place_are_said_once() {
+fn comparison_and_report_path_are_printed_once() {
     let run = fixture::compared();
     let verdict = run.comparison.clone().unwrap();
     let events = || {

@@ -1,4 +1,4 @@
-//! The `wsgibench` command as a user calls it: what it prints, what it writes, and its exit status.
+//! The `wsgibench` command as called by users: output, written files and exit status.
 
 mod report_fixture;
 
@@ -28,7 +28,7 @@ fn output(command: &mut Command) -> (i32, String, String) {
     )
 }
 
-/// Stores a run of one case of this rate.
+/// Stores a run of one case with this rate.
 fn store(target: &Path, id: &str, rate: f64) {
     let mut record: RunRecord = run(vec![case("ping", "gunicorn", 64, shape(rate))]);
     id.clone_into(&mut record.id);
@@ -65,7 +65,7 @@ fn help_teaches_and_wrong_usage_is_status_2() {
 }
 
 #[test]
-fn new_writes_a_whole_project_and_refuses_a_full_folder() {
+fn new_writes_a_project_and_refuses_a_non_empty_folder() {
     let folder = tempfile::tempdir().unwrap();
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let (status, text, error) = output(wsgibench(folder.path()).args(["new", "demo", "--path"]).arg(&checkout));
@@ -140,7 +140,7 @@ fn a_run_is_exported_to_a_file_or_printed() {
 }
 
 #[test]
-fn clean_shows_first_and_removes_what_is_named() {
+fn clean_lists_items_and_removes_selected_kinds() {
     let folder = tempfile::tempdir().unwrap();
     for number in 1..=3 {
         store(folder.path(), &format!("2026010{number}T000000-aaaa"), 1_000.0);
@@ -164,10 +164,10 @@ fn clean_shows_first_and_removes_what_is_named() {
 }
 
 #[test]
-fn doctor_says_what_it_saw() {
+fn doctor_reports_each_check() {
     let folder = tempfile::tempdir().unwrap();
     let (status, text, error) = output(wsgibench(folder.path()).arg("doctor"));
-    // Whether this machine can measure is not the question here; that each line is there, and fits the status, is.
+    // Whether this machine can measure does not matter here: each check has a line that matches the status.
     let fails = text.lines().any(|line| line.starts_with("fail"));
     assert_eq!(status, i32::from(fails), "{text}{error}");
     for about in ["container engine", "CPUs", "disk", "Python for local processes"] {
@@ -180,7 +180,7 @@ fn doctor_says_what_it_saw() {
 
 #[cfg(feature = "html")]
 #[test]
-fn report_is_made_of_stored_runs_and_of_what_is_left_of_them() {
+fn report_includes_stored_and_damaged_runs() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path();
     let (status, _, error) = output(wsgibench(target).arg("report"));
@@ -197,7 +197,7 @@ fn report_is_made_of_stored_runs_and_of_what_is_left_of_them() {
     assert!(page.contains("2 runs side by side"));
     assert!(page.contains("said"), "the notice is missing");
 
-    // A damaged record: its journal stands in; without one, the cases that are whole; without any, the other run.
+    // Reads a damaged record from its journal, without one from its complete cases, without any from the other run.
     let record = target.join("wsgibench/runs/r1/run.json");
     let whole = fs::read(&record).unwrap();
     fs::write(&record, &whole[..whole.len() / 2]).unwrap();

@@ -1,4 +1,4 @@
-//! A report open in Chromium, and what is asked of every page.
+//! A report open in Chromium, with checks that apply to every page.
 
 use std::{
     ffi::OsStr,
@@ -27,10 +27,10 @@ pub(crate) fn chromium() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// A report open in a browser of its own.
+/// A report open in a separate browser.
 pub(crate) struct Report {
     pub(crate) tab: Arc<Tab>,
-    /// Requests other than for the file itself, and errors of the page.
+    /// Requests other than for the file itself, and JavaScript errors.
     unwanted: Arc<Mutex<Vec<String>>>,
     pub(crate) path: PathBuf,
     _browser: Browser,
@@ -38,7 +38,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Opens the report of `runs` in a window of that width.
+    /// Opens the report of `runs` in a window of this width.
     pub(crate) fn open(runs: &[&RunRecord], width: u32) -> Self {
         Self::open_page(
             &html::Page {
@@ -56,7 +56,7 @@ impl Report {
         html::write(made_of, &path).unwrap();
         let options = LaunchOptions::default_builder()
             .path(Some(program))
-            // A container has no namespaces to build the sandbox of; only our own file is opened.
+            // Containers lack the namespaces for Chromium's sandbox; only generated files are opened.
             .sandbox(false)
             .window_size(Some((width, 900)))
             .idle_browser_timeout(Duration::from_secs(120))
@@ -129,7 +129,7 @@ impl Report {
             .unwrap();
     }
 
-    /// The value of an expression, as JSON; a promise is awaited.
+    /// Evaluates an expression to JSON, awaiting promises.
     pub(crate) fn eval(&self, script: &str) -> Value {
         let wrapped = format!("(async () => JSON.stringify(await (async () => {{ {script} }})() ?? null))()");
         let answer = self
@@ -150,9 +150,9 @@ impl Report {
         assert!(unwanted.is_empty(), "{unwanted:#?}");
     }
 
-    /// The page itself never scrolls sideways; wide tables do, in their own boxes.
+    /// Checks that only tables scroll horizontally, not the page.
     pub(crate) fn fits(&self, what: &str) {
-        // On failure: whatever makes the page fit when it is taken away.
+        // On failure, lists the elements whose removal makes the page fit.
         let wider = self.eval(
             "const page = document.documentElement, wide = () => page.scrollWidth > page.clientWidth; \
              return !wide() ? [] : [page.scrollWidth, ...[...document.querySelectorAll('body *')].filter((e) => { \
@@ -162,12 +162,12 @@ impl Report {
         assert_eq!(wider, serde_json::json!([]), "{what}: the page scrolls sideways");
     }
 
-    /// A picture of the whole page, where `WSGIBENCH_SHOTS` names a folder for such.
+    /// Saves a screenshot of the page to the folder in `WSGIBENCH_SHOTS`, if set.
     pub(crate) fn shot(&self, name: &str) {
         self.shot_of("html", name);
     }
 
-    /// The same of one element.
+    /// Saves a screenshot of one element.
     pub(crate) fn shot_of(&self, selector: &str, name: &str) {
         let Some(folder) = std::env::var_os("WSGIBENCH_SHOTS") else {
             return;
@@ -199,11 +199,11 @@ impl Report {
     }
 }
 
-/// Draws every chart, so that what follows sees the page as a reader who has scrolled through it.
+/// Draws every chart, as after scrolling through the page.
 pub(crate) const DRAW_ALL: &str = "document.querySelectorAll('details.param').forEach((d) => { d.open = true; }); \
      document.querySelectorAll('.canvas').forEach((c) => wsgibench.chart(c.dataset.chart));";
 
-/// Switches the theme twice, with everything open, and has each looked at by a known checker.
+/// Checks accessibility in both themes with all sections open.
 pub(crate) fn both_themes(page: &Report, name: &str, width: u32) {
     for dark in [false, true] {
         let is = page.eval("return document.getElementById('theme').getAttribute('aria-pressed')");
@@ -232,7 +232,7 @@ pub(crate) fn both_themes(page: &Report, name: &str, width: u32) {
     page.quiet();
 }
 
-/// What the browser says of the opening: first paint and end of loading, ms; and the size of the file, bytes.
+/// Returns first paint and end of loading in ms, and the file size in bytes.
 pub(crate) fn opening(page: &Report) -> (f64, f64, u64) {
     let timing = page.eval(
         "await new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r))); \

@@ -1,4 +1,4 @@
-//! The runs that a baseline keeps.
+//! The history of a baseline.
 
 use wsgibench_harness::{
     report::{figures::Figures, html, units},

@@ -1,7 +1,7 @@
-//! The report in a real browser: what it shows, what a person can do with it, and that it keeps to itself.
+//! The report in a real browser: content, interaction and absence of network access.
 //!
-//! Needs Chromium (`CHROME` names another than the one on the path). Without one the tests are ignored; under
-//! `WSGIBENCH_REQUIRE_BROWSER=1` they fail.
+//! Requires Chromium (`CHROME` overrides the one on the path). Without it the tests are ignored, or fail under
+//! `WSGIBENCH_REQUIRE_BROWSER=1`.
 
 mod browser;
 mod history;

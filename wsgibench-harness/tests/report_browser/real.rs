@@ -1,4 +1,4 @@
-//! A run that was really measured, beside its own file.
+//! A real measured run, compared with its file.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,8 @@ use wsgibench_harness::store::{Store, record::RunRecord};
 
 use crate::browser::{DRAW_ALL, Report, both_themes, opening};
 
-/// A run that was really measured: the one that `WSGIBENCH_REAL_RUN` names (a `run.json`), else one that was kept when this
-/// form of the file was new. What it shows must stay the same in every later version.
+/// Reads the run of `WSGIBENCH_REAL_RUN` (a `run.json`), else one stored with an early schema version, whose display must
+/// stay the same in later versions.
 fn real_run() -> (PathBuf, RunRecord) {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/assets/run-v1.json");
     let path = std::env::var_os("WSGIBENCH_REAL_RUN").map_or(kept, PathBuf::from);
@@ -17,7 +17,7 @@ fn real_run() -> (PathBuf, RunRecord) {
     (path, run)
 }
 
-/// The figure of a case as anyone would compute it from the file: the mean over launches of the median of their rounds.
+/// Computes a case's figure from the file independently: the mean over launches of the median of their rounds.
 fn from_the_file(case: &Value, metric: &str) -> f64 {
     let launches = case["launches"].as_array().unwrap();
     let of_launch = |launch: &Value| {
@@ -38,7 +38,7 @@ fn from_the_file(case: &Value, metric: &str) -> f64 {
     of_launches.iter().sum::<f64>() / count
 }
 
-/// `123.4 µs` and `12,345` as numbers, times in µs.
+/// Parses `123.4 µs` and `12,345` as numbers, times in µs.
 fn number(text: &str) -> f64 {
     let mut words = text.split(' ');
     let value: f64 = words.next().unwrap().replace(',', "").parse().unwrap();
@@ -69,7 +69,7 @@ pub(crate) fn a_real_run_shows_the_figures_of_its_file() {
         let Some(by) = row[0].as_str() else { continue };
         let closed = case["load"]["model"].to_string().contains("closed");
         let metric = if closed { "throughput" } else { "p99" };
-        // What is shown is rounded to four figures.
+        // Displayed figures are rounded to four digits.
         for (text, metric) in [(by, metric), (row[1].as_str().unwrap(), "cpu_per_request")] {
             let (shown, computed) = (number(text), from_the_file(case, metric));
             assert!(
@@ -84,7 +84,7 @@ pub(crate) fn a_real_run_shows_the_figures_of_its_file() {
         "{DRAW_ALL} return document.querySelectorAll('.canvas').length"
     ));
     assert!(charts.as_u64().unwrap() >= 8, "{charts}");
-    // Everything that was said during the run, and how each server was started.
+    // All notices of the run, and the start command of each server.
     let text = page.eval(
         "document.querySelectorAll('details').forEach((d) => { d.open = true; }); return document.body.innerText",
     );

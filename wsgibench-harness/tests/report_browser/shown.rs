@@ -1,4 +1,4 @@
-//! What is shown are the figures of the record, and a person gets at them.
+//! The page shows the figures of the record and makes them accessible.
 
 use serde_json::Value;
 use wsgibench_harness::{
@@ -19,7 +19,7 @@ pub(crate) fn the_figures_shown_are_those_of_the_record() {
         "return Object.fromEntries([...document.querySelectorAll('table.ranking tr[data-case]')].map((row) => \
          [row.dataset.case, [row.querySelector('[data-figure=by]').textContent, row.querySelector('[data-figure=cpu]').textContent]]))",
     );
-    // The same record as a program would read it from disk.
+    // The same record as read from disk.
     let read: RunRecord = serde_json::from_slice(&serde_json::to_vec(&run).unwrap()).unwrap();
     let mut ranked = 0;
     for case in &read.cases {
@@ -32,7 +32,7 @@ pub(crate) fn the_figures_shown_are_those_of_the_record() {
         let of = |metric: Metric| units::metric(metric, figures.metrics[&metric].mean.point);
         assert_eq!(shown[&case.id][0], of(Metric::Throughput), "{}", case.id);
         assert_eq!(shown[&case.id][1], of(Metric::CpuPerRequest), "{}", case.id);
-        // What the chart draws is the same number, to its six figures.
+        // Charts draw the same number to six figures.
         let drawn = page.eval(&format!(
             "const s = wsgibench.chart('ping-throughput').getOption().series.find((s) => s.type === 'line' && s.name === {}); \
              return s.data.find((d) => d.value[0] === {}).value[1]",

@@ -23,7 +23,7 @@ fn open(run: &RunRecord, width: u32) -> Report {
     Report::open_page(&made_of, width)
 }
 
-/// Faults and endurance in one run.
+/// A run with faults and endurance results.
 fn everything() -> RunRecord {
     let mut run = fixture::faulty();
     run.cases.extend(fixture::enduring().cases);
@@ -44,7 +44,7 @@ pub(crate) fn faults_are_those_of_the_record_and_never_ranked() {
         json!(["ping/gunicorn_gthread/c16"]),
         "only the case without a fault"
     );
-    // The same record as a program would read it from disk.
+    // The same record as read from disk.
     let read: RunRecord = serde_json::from_slice(&serde_json::to_vec(&run).unwrap()).unwrap();
     let mut seen = 0;
     for case in read.cases.iter().filter(|case| !case.load.faults.is_empty()) {
@@ -112,7 +112,7 @@ pub(crate) fn the_timeline_dips_where_the_fault_is_marked() {
             .next()
             .unwrap()
     };
-    // Down for 0.5, 0.2 and 0.8 s after 3.0: all three launches, two of them, one, none.
+    // Down for 0.5, 0.2 and 0.8 s after 3.0: three, two, one and none of the launches.
     for (seconds, share) in [(2.9, 1.0), (3.0, 0.0), (3.3, 1.0 / 3.0), (3.6, 2.0 / 3.0), (3.9, 1.0)] {
         assert!(
             (at(seconds) - 4_000.0 * share).abs() < 50.0,
@@ -162,7 +162,7 @@ pub(crate) fn a_departure_leads_by_keyboard_to_its_reason() {
                 .unwrap();
             let cell = shown[&rule.id][column].as_str().unwrap();
             match server.finding(&rule.id) {
-                // A symbol and a word: no colour is needed.
+                // A symbol and a word, readable without colour.
                 Some(finding) => assert!(cell.ends_with(finding.verdict.name()) && cell.len() > 5, "{cell}"),
                 None => assert_eq!(cell, "–"),
             }

@@ -1,4 +1,4 @@
-//! Records as a run would leave them, made of a few numbers: data for renderers, in every shape that they must bear.
+//! Synthetic run records that cover all shapes a renderer must handle.
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
 #![allow(
     clippy::cast_precision_loss,
@@ -23,21 +23,21 @@ use wsgibench_harness::{
 
 pub(crate) use trouble::{enduring, examined, faulty};
 
-/// A server that tries to be markup.
+/// A server whose name contains markup.
 pub(crate) const SCRIPT: &str = "<script>alert(1)</script>";
 
-/// What a case of the fixture is made of.
+/// Parameters of a fixture case.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
     /// Requests per second of the first launch.
     pub(crate) rate: f64,
     /// Launches.
     pub(crate) launches: u32,
-    /// Rounds a launch.
+    /// Rounds per launch.
     pub(crate) rounds: u32,
-    /// Failed requests a round.
+    /// Failed requests per round.
     pub(crate) failed: u64,
-    /// Timed-out requests a round.
+    /// Timed-out requests per round.
     pub(crate) timed_out: u64,
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn shape(rate: f64) -> Shape {
     }
 }
 
-/// A number between -1 and 1 that depends on its arguments alone.
+/// Returns a deterministic pseudo-random number between -1 and 1.
 fn wobble(a: u64, b: u64) -> f64 {
     let mut x = (a.wrapping_mul(0x9e37_79b9_7f4a_7c15)) ^ (b.wrapping_add(1)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x ^= x >> 31;
@@ -63,7 +63,7 @@ fn wobble(a: u64, b: u64) -> f64 {
 
 fn latency(mean_ns: f64, count: u64, censored: u64) -> Latency {
     let mut latency = Latency::new();
-    // An exponential body by its quantiles, so that the shape is smooth with few samples.
+    // Use quantiles of an exponential distribution, so that the shape is smooth with few samples.
     let samples = count.min(400);
     for k in 0..samples {
         let q = (k as f64 + 0.5) / samples as f64;
@@ -223,7 +223,7 @@ pub(crate) fn server(name: &str) -> ServerRecord {
     }
 }
 
-/// A run of these cases, with a server for each name in them.
+/// Returns a run of these cases, with a server for each name in them.
 pub(crate) fn run(cases: Vec<CaseRecord>) -> RunRecord {
     let mut names: Vec<&str> = Vec::new();
     for case in &cases {
@@ -271,7 +271,7 @@ pub(crate) fn run(cases: Vec<CaseRecord>) -> RunRecord {
     }
 }
 
-/// Something of everything: ties, a suspect, an invalid, a failed and an unavailable case, notes, errors, markup.
+/// Returns a run with ties, suspect, invalid, failed and unavailable cases, notes, errors and markup.
 pub(crate) fn full() -> RunRecord {
     static FULL: std::sync::OnceLock<RunRecord> = std::sync::OnceLock::new();
     FULL.get_or_init(make_full).clone()
@@ -351,7 +351,7 @@ pub(crate) fn finding(check: &str, level: ValidityLevel, text: &str) -> Finding 
     }
 }
 
-/// A run of one scripted case: steps with figures of their own, a failed check and a script that panicked.
+/// Returns a run of one scripted case: steps with figures, a failed check and a script that panicked.
 pub(crate) fn scripted() -> RunRecord {
     let mut case = case("sign_in", "gunicorn_gthread", 16, shape(2_400.0));
     case.param = "u16".into();
@@ -397,7 +397,7 @@ pub(crate) fn scripted() -> RunRecord {
     run
 }
 
-/// The run with a comparison in it, as `--against` leaves it.
+/// Returns the run with a comparison, as written by `--against`.
 pub(crate) fn compared() -> RunRecord {
     let mut run = full();
     let outcome = |case: &str, metric: &str, verdict: &str, change: f64, gated: bool| {
@@ -421,7 +421,7 @@ pub(crate) fn compared() -> RunRecord {
     run
 }
 
-/// `count` cases of many servers, one launch of one round each.
+/// Returns `count` cases of many servers, with one launch of one round each.
 pub(crate) fn many(count: usize) -> RunRecord {
     let one = Shape {
         launches: 2,

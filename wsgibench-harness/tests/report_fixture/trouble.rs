@@ -1,4 +1,4 @@
-//! Servers in trouble, slow neighbours, and an examination: what is told of them in words of its own.
+//! Runs with faults, slow clients and conformance results.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,7 +17,7 @@ use wsgibench_harness::{
 
 use super::{SCRIPT, Shape, case, finding, run, shape};
 
-/// What one launch felt of one fault.
+/// Effects of one fault in one launch.
 #[derive(Clone, Copy)]
 struct Felt {
     lost: u64,
@@ -28,7 +28,7 @@ fn felt(lost: u64, after: Option<f64>) -> Felt {
     Felt { lost, after }
 }
 
-/// A case of 16 connections whose launches felt this of a fault 3 s into 15.
+/// Returns a case of 16 connections with these effects of a fault at 3 s of 15 s.
 fn troubled(scenario: &str, server: &str, fault: &Fault, launches: &[Felt]) -> CaseRecord {
     let rate = 4_000.0;
     let count = u32::try_from(launches.len()).unwrap();
@@ -96,7 +96,7 @@ fn trouble(round: &mut RoundRecord, action: &str, rate: f64, Felt { lost, after 
     }];
 }
 
-/// Faults that went well, in part, badly and not at all; beside them a case without.
+/// Returns cases with faults that recovered, partly recovered, did not recover or failed, and one without faults.
 pub(crate) fn faulty() -> RunRecord {
     let kill = Fault::kill_worker().after(Duration::from_secs(3));
     let reload = Fault::reload().after(Duration::from_secs(3));
@@ -130,7 +130,7 @@ pub(crate) fn faulty() -> RunRecord {
     run(vec![plain, recovered, partly, ended, undone, reloaded, cannot, raises])
 }
 
-/// Rates as shares of a capacity, a burst, slow clients, and a long round: what is told of them stands beside a rate.
+/// Returns cases with capacity shares, a burst, slow clients and a long round.
 pub(crate) fn enduring() -> RunRecord {
     let mut burst = case("burst", "gunicorn_gthread", 16, shape(900.0));
     for (launch, capacity) in burst
@@ -151,8 +151,8 @@ pub(crate) fn enduring() -> RunRecord {
             });
         }
     }
-    let mut beside = case("slow_readers", "gunicorn_gthread", 16, shape(900.0));
-    for round in beside.launches.iter_mut().flat_map(|launch| &mut launch.rounds) {
+    let mut slow = case("slow_readers", "gunicorn_gthread", 16, shape(900.0));
+    for round in slow.launches.iter_mut().flat_map(|launch| &mut launch.rounds) {
         round.background_clients = vec![SlowRecord {
             name: "40 slow readers of /download".into(),
             there: 38,
@@ -180,10 +180,10 @@ pub(crate) fn enduring() -> RunRecord {
             seconds: 120.0,
         });
     }
-    run(vec![burst, beside, soak])
+    run(vec![burst, slow, soak])
 }
 
-/// An examination of some servers of [`faulty`] and of one that is not in it.
+/// Returns conformance results of some servers of [`faulty`] and of another one.
 pub(crate) fn examined() -> ConformanceRecord {
     let mut record = ConformanceRecord::new("docker");
     record.started = "2026-11-20T09:30:00Z".into();

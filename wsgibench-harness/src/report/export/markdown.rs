@@ -136,7 +136,7 @@ fn endurance(run: &RunRecord) -> Option<String> {
 fn table(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> String {
     let variant = match ranking.variant {
         Variant::Tuned => "",
-        Variant::Default => ", as they come",
+        Variant::Default => ", untuned",
     };
     let title = format!("{}/{}{variant}", ranking.scenario, ranking.param);
     let mut text = format!("### {}\n\n", escape(&title));

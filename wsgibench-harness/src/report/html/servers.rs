@@ -73,7 +73,7 @@ pub(super) fn server(record: &ServerRecord) -> Server {
         description: spec.description.clone(),
         variant: match spec.variant {
             Variant::Tuned => "tuned",
-            Variant::Default => "as it comes",
+            Variant::Default => "untuned",
         },
         notes: spec.notes.clone(),
         command: if spec.command.is_empty() {

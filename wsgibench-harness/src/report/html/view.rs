@@ -245,7 +245,7 @@ fn by_param(charts: Vec<Chart>) -> Vec<Param> {
 fn ranked(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> Ranked {
     let variant = match ranking.variant {
         Variant::Tuned => "",
-        Variant::Default => ", as they come",
+        Variant::Default => ", untuned",
     };
     let load = ranking
         .rows

@@ -94,7 +94,7 @@ fn title(run: &RunRecord, ranking: &Ranking) -> String {
         .map_or_else(String::new, display::work);
     let variant = match ranking.variant {
         Variant::Tuned => "",
-        Variant::Default => ", as they come",
+        Variant::Default => ", untuned",
     };
     let name = format!("{}/{}", ranking.scenario, ranking.param);
     let line = cut(&format!("{name}: {load}{variant}"), WIDTH);

@@ -1,5 +1,5 @@
 "use strict";
-// Draws the charts whose data stands in this file. Everything else of the report is plain HTML and works without it.
+// Draws the charts from the data embedded in this file. The rest of the report is plain HTML and works without it.
 (() => {
   const { palette, charts } = JSON.parse(document.getElementById("data").textContent);
   const PATHS = ["M11 2a4 4 0 1 1 0 8a4 4 0 1 1 0-8z", "M7 2h8v8h-8z", "M11 1l5 9h-10z", "M11 0l6 6-6 6-6-6z", "M6 2h10l-5 9z", "M9 1h4v3h3v4h-3v3h-4v-3h-3v-4h3z", "M8 1l3 3 3-3 2 2-3 3 3 3-2 2-3-3-3 3-2-2 3-3-3-3z"];
@@ -9,7 +9,7 @@
   const root = document.documentElement;
   const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-  // ---- words: the same roundings as the rest of the report ----
+  // ---- formatting: same rounding as the rest of the report ----
   const group = (n) => String(n).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
   const significant = (v) => {
     const a = Math.abs(v);
@@ -48,13 +48,13 @@
   const escape = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
   const cut = (text, n) => (text.length > n ? text.slice(0, n - 1) + "…" : text);
 
-  // ---- looks ----
+  // ---- styles ----
   const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const color = (s) => palette[s.color % palette.length];
-  // One further with each turn of the colours: whoever shares a colour has another symbol.
+  // Shift symbols with each repetition of the palette, so that equal colours have different symbols.
   const symbol = (s) => SYMBOLS[(s.color + Math.floor(s.color / palette.length)) % SYMBOLS.length];
   const dash = (s) => DASHES[Math.floor(s.color / palette.length) % DASHES.length];
-  // One value a category, or one a launch: a dot plot, its names beside the dots and its values along the bottom.
+  // Dot plot with one value per category or per launch: names on the left, values along the bottom.
   const lying = (chart) => chart.kind === "intervals" || chart.kind === "dots";
   const place = (chart, p) => (lying(chart) ? [p[1], p[0], p[2], p[3]] : p.slice(0, 4));
   const xText = (chart, p) => (chart.categories.length ? chart.categories[p[0]] : FULL[chart.x.quantity](p[0]));
@@ -120,7 +120,7 @@
     }
     const dots = { type: "scatter", name: s.name, z: 3, data: marks(chart, s, page) };
     if (chart.kind === "dots") {
-      // Launches of one case one below the other, or they would hide each other.
+      // Offset launches of one case vertically, so that dots do not overlap.
       const seen = new Map();
       const total = new Map();
       for (const p of s.points) total.set(p[0], (total.get(p[0]) || 0) + 1);
@@ -135,7 +135,7 @@
     return [whiskers(chart, s), dots];
   }
 
-  // The highest that is drawn: the end of an interval, or a whole stack.
+  // The highest drawn value: the end of an interval, or a whole stack.
   function most(chart) {
     if (chart.kind !== "stack") return Math.max(...chart.series.flatMap((s) => s.points.map((p) => Math.max(p[1], p[3] ?? p[1]))));
     const sums = new Map();
@@ -151,7 +151,7 @@
       axisLabel: { ...text, formatter: tick(chart.y.quantity) }, splitLine: { lineStyle: { color: line } }, minorSplitLine: { show: false }, logBase: 10,
     };
     if (log) {
-      // Whole decades waste most of the picture where the values span little: the ends are those of the data.
+      // Whole decades waste most of the plot for small ranges: use the range of the data.
       const all = chart.series.flatMap((s) => s.points.flatMap((p) => (p[2] > 0 ? [p[1], p[2], p[3]] : [p[1]]))).filter((v) => v > 0);
       y.min = Math.min(...all) / 1.25;
       y.max = Math.max(...all) * 1.25;
@@ -164,7 +164,7 @@
       y.axisTick = { show: true, customValues: inside };
       y.splitLine.customValues = inside;
     } else if (most(chart) > 0) {
-      // The ends of the intervals count too, and steps are round in the units that are read: 10 MiB, not 9.537.
+      // Include the ends of intervals, and use round steps in the displayed unit: 10 MiB, not 9.537.
       const top = most(chart);
       const unit = chart.y.quantity === "bytes" ? 1024 ** Math.max(0, Math.floor(Math.log(top / 5) / Math.log(1024))) : 1;
       const rough = top / 5 / unit;
@@ -202,7 +202,7 @@
     return [x, y];
   }
 
-  // Moments: lines of their own, which no switched-off series takes with it.
+  // Event lines are separate series, so that they stay when another series is hidden.
   function moments(chart) {
     if (!chart.marks.length) return [];
     const ink = css("--soft");
@@ -246,7 +246,7 @@
 
   function tools(figure, chart, state) {
     const box = figure.querySelector(".tools");
-    // Where the names stand beside the points, a legend says nothing more.
+    // Category names are next to the points, so a legend adds nothing.
     const named = !lying(chart) && (chart.kind === "lines" || chart.kind === "stack" || chart.series.length > 1);
     for (const s of named ? chart.series : []) {
       const button = document.createElement("button");
@@ -281,12 +281,12 @@
   function table(chart, box) {
     const percentiles = [2, 10, 20, 100, 1000, 10000];
     const kept = (p) => chart.x.quantity !== "percentile" || percentiles.some((q) => Math.abs(p[0] / q - 1) < 1e-3);
-    // A category that is the series itself need not be said twice.
+    // Omit a category that equals the series.
     const named = chart.categories.length && chart.series.every((s) => s.points.every((p) => xText(chart, p) === s.name));
     const columns = [["series", null], [chart.x.name, (p) => xText(chart, p)], [chart.y.name, (p) => FULL[chart.y.quantity](p[1])],
       ["95 % interval", (p) => interval(chart, p) || "–"], ["note", (p) => (why(chart, p) ? String(notes.indexOf(why(chart, p)) + 1) : "")]];
     const every = chart.series.flatMap((s) => s.points.filter(kept));
-    // The same reason stands beside many points: it is written once below, and referred to by its number.
+    // Many points share a reason: list it once below and refer to it by number.
     const notes = [...new Set(every.map((p) => why(chart, p)).filter(Boolean))];
     const wanted = columns.filter((_, i) => !(i === 1 && named) && !(i === 3 && !every.some((p) => p[2] != null)) && !(i === 4 && !notes.length));
     const made = document.createElement("table");
@@ -314,7 +314,7 @@
   }
 
   function redraw(state) {
-    // A new option would show again what a person has switched off.
+    // A new option would show series that the user has hidden.
     const old = state.chart.getOption();
     const next = option(state.data, state.log);
     if (old && old.legend && old.legend[0]) next.legend.selected = old.legend[0].selected;
@@ -355,7 +355,7 @@
   try {
     const kept = localStorage.getItem("wsgibench-theme");
     if (kept === "dark" || kept === "light") root.dataset.theme = kept;
-  } catch { /* A file may have no storage: the theme is then the system's each time. */ }
+  } catch { /* Local files may lack storage; the theme then follows the system. */ }
   button.addEventListener("click", () => {
     root.dataset.theme = dark() ? "light" : "dark";
     try { localStorage.setItem("wsgibench-theme", root.dataset.theme); } catch { /* as above */ }
@@ -364,7 +364,7 @@
   system.addEventListener("change", themed);
   themed();
 
-  // ---- paper: light, everything open, every chart drawn ----
+  // ---- print: light theme, all sections open, all charts drawn ----
   let before = null;
   addEventListener("beforeprint", () => {
     const closed = [...document.querySelectorAll("details.param:not([open])")];
@@ -381,7 +381,7 @@
     before = null;
     themed();
   });
-  // ---- a link to what stands in a closed box opens it; not every browser does so by itself ----
+  // ---- open a closed section when a link points into it; not every browser does ----
   function reveal() {
     const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
@@ -398,6 +398,6 @@
 
   if (reduced) root.style.scrollBehavior = "auto";
 
-  // What tests and the curious ask: the chart of an id, as drawn.
+  // For tests and debugging: the drawn chart of an id.
   globalThis.wsgibench = { chart: (id) => { const canvas = document.querySelector(`[data-chart="${CSS.escape(id)}"]`); draw(canvas); return live.get(canvas).chart; } };
 })();
