@@ -1,5 +1,5 @@
-//! What a load needs of its server beyond right answers. Where the server lacks it, a timing would compare different work: the
-//! case is unsupported then, and gets no number.
+//! Features that a load requires of its server besides correct responses. A server without them would do different work, so
+//! its case is reported as unsupported and not timed.
 
 use super::launch::LaunchFailure;
 use crate::{
@@ -8,10 +8,10 @@ use crate::{
     load::{Body, Load, Target},
 };
 
-/// Scenarios with this tag want answers that are sent piece by piece.
+/// Tag of scenarios that require streamed responses.
 const STREAMED: &str = "streamed-answers";
 
-/// The features that a load with these tags needs.
+/// Returns the features required by a load with these tags.
 fn needed(load: &Load, tags: &[String]) -> Vec<Feature> {
     let any = |test: fn(&crate::load::Request) -> bool| load.requests.iter().any(test);
     let found = [
@@ -40,10 +40,10 @@ fn needed(load: &Load, tags: &[String]) -> Vec<Feature> {
         .collect()
 }
 
-/// Asks a server that runs for what the load needs.
+/// Checks a running server for the features that the load requires.
 ///
 /// # Errors
-/// [`LaunchFailure::Unsupported`], with the rule and what the server did.
+/// Returns [`LaunchFailure::Unsupported`] with the failed rule and the server's behaviour.
 pub(super) fn check(target: &Target, spec: &ServerSpec, load: &Load, tags: &[String]) -> Result<(), LaunchFailure> {
     let features = needed(load, tags);
     match conformance::blocker(target.address, &spec.ready_path, &features) {

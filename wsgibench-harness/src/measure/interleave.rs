@@ -1,9 +1,9 @@
-//! Two launches of one case, loaded in turns of a tenth of a second, so that both meet the same machine.
+//! Loads two launches of one case alternately in slices of a tenth of a second, so that both see the same machine speed.
 //!
 //! A shared machine changes its speed within tenths of a second: the same loop of arithmetic took between 28 and 59 us on the
 //! virtual machine that this was written for. Of two rounds of 0.6 s one after the other, the logarithm of the ratio had a
-//! standard deviation of 15 %; cut into slices of 0.1 s that take turns, of 6.7 %. Never are both loaded at once: the one
-//! whose turn it is not has answered all it was asked, and rests.
+//! standard deviation of 15 %; with alternating slices of 0.1 s, 6.7 %. The arms are never loaded at the same time: the
+//! inactive arm has answered all its requests and is idle.
 
 use std::time::{Duration, Instant};
 
@@ -26,17 +26,17 @@ use crate::{
 /// The shortest slice.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// Answers of each connection in a slice, at least: the first and the last of them find a server that is not full.
+/// Minimum responses of each connection in a slice: during the first and the last of them the server is not saturated.
 const ANSWERS: f64 = 10.0;
 
-/// One of the two.
+/// One of the two arms.
 pub(super) struct Arm<'a> {
     pub(super) ready: &'a Ready,
     pub(super) launch: &'a Launch,
     pub(super) opened: Opened,
 }
 
-/// Whether a load can rest: closed loops can. A schedule of arrivals is one story, and so is what a script does.
+/// Returns whether a load can be paused. Closed loops can; arrival schedules and scripts cannot.
 pub(super) fn is_possible(a: &Work, b: &Work) -> bool {
     let rests = |work: &Work| {
         let load = work.load();
@@ -49,7 +49,7 @@ pub(super) fn is_possible(a: &Work, b: &Work) -> bool {
     rests(a) && rests(b)
 }
 
-/// Warms both up and measures all rounds of both. What ended an arm is in its place.
+/// Warms up both arms and measures all their rounds; returns the failure of each arm that ended early.
 pub(super) fn run(
     context: &LaunchContext,
     mut arms: [Arm<'_>; 2],
@@ -105,7 +105,7 @@ fn rounds(
     Ok(())
 }
 
-/// The rate in answers per second; 0 where it is not known.
+/// Returns the rate in responses per second, 0 if unknown.
 #[expect(clippy::cast_precision_loss, reason = "answers of a warm-up are far below 2^52")]
 fn warm_up(context: &LaunchContext, arm: &mut Arm<'_>, timing: Timing) -> Result<f64, LaunchFailure> {
     if timing.warm_up.is_zero() || context.interrupt.asked() {
@@ -128,7 +128,7 @@ fn connections(work: &Work) -> usize {
     }
 }
 
-/// How many slices each arm's round has: an even number, so that both arms come first equally often.
+/// Returns the number of slices in each arm's round: even, so that both arms come first equally often.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -146,7 +146,7 @@ fn slices_of(round: Duration, connections: usize, rate: f64) -> u32 {
     2 * pairs.max(1)
 }
 
-/// What one arm gave so far.
+/// The accumulated results of one arm.
 #[derive(Default)]
 struct Part {
     slices: Vec<RoundResult>,
@@ -154,7 +154,7 @@ struct Part {
     memory: Vec<u64>,
 }
 
-/// One round of both; `None` when the user has asked to stop: half a round is no measurement.
+/// Measures one round of both arms. Returns `None` if the user interrupted it, since a partial round is discarded.
 fn round(
     context: &LaunchContext,
     arms: &mut [Arm<'_>; 2],
@@ -166,7 +166,7 @@ fn round(
     let programs = ProcessCpu::now();
     let (begun, ticks) = (Instant::now(), environment::cpu_ticks(&context.order.load_cpus));
     for turn in 0..number {
-        // A B, B A, A B: a drift of the machine touches both alike.
+        // Order A B, B A, A B: drift affects both arms equally.
         for arm in if turn % 2 == 0 { [0, 1] } else { [1, 0] } {
             slice(context, &mut arms[arm], &mut parts[arm], length / number).map_err(|trouble| (arm, trouble))?;
             if context.interrupt.asked() {

@@ -1,4 +1,4 @@
-//! One launch: start, check, warm up, rounds, teardown.
+//! A launch: start, response check, warm-up, rounds, teardown.
 
 use std::{
     net::SocketAddr,
@@ -38,7 +38,7 @@ use crate::{
     store::record::{Ceilings, Finding, LaunchRecord, RoundRecord, ServerSecond, ValidityLevel},
 };
 
-/// What a launch needs beside its job.
+/// The shared context of a launch.
 pub(super) struct LaunchContext<'a> {
     pub(super) order: &'a RunPlan,
     pub(super) runtime: &'a Runtime,
@@ -51,15 +51,15 @@ pub(super) struct LaunchContext<'a> {
 /// A failure during a launch that has begun; its finished rounds are kept.
 #[derive(Debug)]
 pub(super) enum LaunchFailure {
-    /// The server ended by itself: what it printed last is worth showing.
+    /// The server exited; the error shows the last lines of its output.
     Died,
-    /// The server lacks what the load needs: nothing was timed.
+    /// The server lacks a feature that the load requires; nothing was timed.
     Unsupported(String),
-    /// Ctrl-C ended what was under way.
+    /// Interrupted with Ctrl-C.
     Interrupted,
-    /// A script holds a thread of this process on a load CPU: nothing else can be measured beside it.
+    /// A script blocks a thread of this process on a load CPU, which would distort all further measurements.
     Held(String),
-    /// Anything else, in words.
+    /// Any other failure, as a message.
     Said(String),
 }
 
@@ -82,7 +82,7 @@ impl From<response_check::Wrong> for LaunchFailure {
 }
 
 impl LaunchContext<'_> {
-    /// Loads a launch that is ready; each finished round is handed to `keep` at once.
+    /// Loads a ready launch and passes each finished round to `keep` immediately.
     pub(super) fn load(
         &self,
         ready: &Ready,
@@ -121,7 +121,7 @@ impl LaunchContext<'_> {
         finish(driver, outcome)
     }
 
-    /// Checks that the server answers as it must, and starts the load; `None` when the user has asked to stop.
+    /// Checks the server's responses and starts the load. Returns `None` if the user interrupted the run.
     pub(super) fn open(
         &self,
         ready: &Ready,
@@ -163,11 +163,11 @@ impl LaunchContext<'_> {
         for notice in preflight(&plan)? {
             notes(notice.text);
         }
-        // Only now: whoever is asked first must find the server as it is without company.
+        // The response check runs first, without slow clients connected.
         let (load, capacity) = capacity::resolve(&plan, self.order.test_mode, self.interrupt)?;
         plan.load = load;
         let slow_clients = SlowClients::spawn(&plan.load.background_clients, &plan.target)
-            .map_err(|error| LaunchFailure::Said(format!("slow clients cannot be had: {error}")))?;
+            .map_err(|error| LaunchFailure::Said(format!("failed to start slow clients: {error}")))?;
         Ok(Some(Opened {
             driver: Driver::start(&plan, work)?,
             timing,
@@ -196,20 +196,20 @@ impl LaunchContext<'_> {
             let round = self.round(driver, ready, launch, index, timing.round)?;
             let cut_short = self.interrupt.asked() && round.load.seconds < timing.round.as_secs_f64() * 0.9;
             if cut_short {
-                // An interrupted round is not a measurement; those before it are kept.
+                // Discard the interrupted round and keep the finished ones.
                 return Ok(());
             }
             let nothing = round.load.counts.done == 0;
             let injected = !round.faults.is_empty();
             keep(round)?;
             if injected {
-                // Its end, or its silence, is the result.
+                // An exit or a missing response is the result.
                 return Ok(());
             }
             if !launch.is_alive() {
                 return Err(LaunchFailure::Died);
             }
-            // Beside slow clients it may be the result: all others starved.
+            // With slow clients, starvation of all other clients may be the result.
             if nothing && ready.job.case.work.load().background_clients.is_empty() {
                 return Err(LaunchFailure::Said(nothing_answered(&ready.job.case.work)));
             }
@@ -266,7 +266,7 @@ impl LaunchContext<'_> {
                 );
             });
             let injecting = scope.spawn(|| fault_injection.run(&watched, &over));
-            // The server's account is read at the very edges of the round.
+            // Read the server's resource usage exactly at the edges of the round.
             let result = driver.round_observed(length, &mut |edge| match edge {
                 Edge::Start => {
                     fault_injection.begin();
@@ -353,14 +353,14 @@ impl LaunchContext<'_> {
     }
 }
 
-/// The slope of the server's memory over a round that is long enough.
+/// Returns the slope of the server's memory, if the round is long enough.
 #[expect(clippy::cast_precision_loss, reason = "bytes of memory are far below 2^52")]
 fn memory_growth(series: &[ServerSecond]) -> Option<Slope> {
     let samples: Vec<(f64, f64)> = series.iter().map(|s| (s.at, s.memory_bytes as f64)).collect();
     slope(&samples)
 }
 
-/// A load that is under way on a launch.
+/// A load running on a launch.
 pub(super) struct Opened {
     pub(super) driver: Driver,
     pub(super) timing: Timing,
@@ -368,7 +368,7 @@ pub(super) struct Opened {
     capacity: Option<f64>,
 }
 
-/// Ends the load; a thread that cannot be had back is worse than whatever came of the rounds.
+/// Ends the load. A thread that cannot be reclaimed takes precedence over the outcome of the rounds.
 pub(super) fn finish(driver: Driver, outcome: Result<(), LaunchFailure>) -> Result<(), LaunchFailure> {
     match driver.finish() {
         Err(LoadError::ScriptHolds) => Err(LoadError::ScriptHolds.into()),
@@ -387,12 +387,12 @@ pub(super) fn nothing_answered(work: &Work) -> String {
     }
 }
 
-/// Where a launch's output is kept, relative to the run's folder.
+/// Returns the path of a launch's log, relative to the run's folder.
 pub(super) fn log_name(case: &str, arm: &str, index: u32) -> String {
     format!("logs/{}-{arm}-{index}.log", case.replace('/', "_"))
 }
 
-/// The whole path of it.
+/// Returns the absolute path of a launch's log.
 pub(super) fn log_path(run: &Path, case: &str, arm: &str, index: u32) -> std::path::PathBuf {
     run.join(log_name(case, arm, index))
 }

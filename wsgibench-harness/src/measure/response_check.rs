@@ -15,14 +15,14 @@ use crate::{
     },
 };
 
-/// Why nothing is timed: a server that answers wrongly gets no number.
+/// A failed response check; the server is not timed.
 #[derive(Debug)]
 pub(super) enum Wrong {
-    /// A declared request: method and path, and what was wrong.
+    /// A declared request failed: method, path and reason.
     Request(String, String),
-    /// One run of a script.
+    /// A script run failed.
     Script(String),
-    /// It could not be asked.
+    /// The check could not be run.
     Engine(LoadError),
 }
 
@@ -49,18 +49,18 @@ impl From<LoadError> for Wrong {
     }
 }
 
-/// What is known after the check.
+/// The result of a passed check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tried {
     Requests,
-    /// One run of the script took so long.
+    /// Duration of one complete script run.
     Script(Duration),
-    /// It had done nothing wrong, and had not come to its end, after so long.
+    /// The script had not failed and not finished after this time.
     Unending(Duration),
 }
 
 impl Tried {
-    /// A short look is long enough for a whole run of the script.
+    /// Returns whether a quick measurement is long enough for a complete script run.
     pub(super) fn room_for_one_run(self, round: Duration) -> Duration {
         match self {
             Self::Requests => round,
@@ -68,7 +68,7 @@ impl Tried {
         }
     }
 
-    /// What a reader must know of rounds of this length.
+    /// Returns a warning about rounds of this length, if one applies.
     pub(super) fn note_for_rounds(self, round: Duration) -> Option<String> {
         match self {
             Self::Script(took) if took > round => Some(format!(
@@ -78,7 +78,7 @@ impl Tried {
                 round.as_secs_f64()
             )),
             Self::Unending(after) => Some(format!(
-                "the script had not come to its end after {} s; its requests are measured, whole scripts are not",
+                "the script did not finish within {} s; its requests are measured, complete script runs are not",
                 after.as_secs()
             )),
             Self::Requests | Self::Script(_) => None,
@@ -86,20 +86,20 @@ impl Tried {
     }
 }
 
-/// Told where a server sets `Secure` cookies on a plain connection.
+/// Notice for servers that set `Secure` cookies on a plain connection.
 const SECURE_COOKIES: &str =
     "the server sets Secure cookies over plain HTTP; users keep and send them, as if TLS ended before the server";
-/// The least time that a first response is given.
+/// Minimum timeout of the first response.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a connection is driven before it is looked at.
+/// Interval between checks of a driven connection.
 const LOOK: Duration = Duration::from_millis(40);
-/// How long one run of a script is waited for, beside a request that is still within its own timeout.
+/// Timeout of one script run, in addition to the timeout of a pending request.
 const SCRIPT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks everything once through the engine itself, so that what is checked is what will be timed.
+/// Sends each request once through the load generator, so that the checked requests are the timed ones.
 ///
 /// # Errors
-/// The first wrong answer, or what is wrong with the script.
+/// Returns the first wrong response, or the script's failure.
 pub(super) fn check(
     plan: &LoadPlan,
     work: &Work,
@@ -115,7 +115,7 @@ pub(super) fn check(
     }
 }
 
-/// Each request of the mix, one after the other on one connection.
+/// Sends each request of the mix in sequence on one connection.
 fn each_request(plan: &LoadPlan, load: &Load) -> Result<(), Wrong> {
     for request in &load.requests {
         let mut single = Load::new(Model::Closed { connections: 1 });
@@ -159,7 +159,7 @@ fn ask(plan: &LoadPlan) -> Result<(), String> {
     verdict
 }
 
-/// One user runs the script once.
+/// Runs the script once with one user.
 fn once(plan: &LoadPlan, script: &Script, interrupt: &Interrupt, note: impl FnOnce(String)) -> Result<Tried, Wrong> {
     let mut session = ScriptSession::trial(plan, script.clone())?;
     let canceller = session.canceller();
@@ -168,7 +168,7 @@ fn once(plan: &LoadPlan, script: &Script, interrupt: &Interrupt, note: impl FnOn
     session.finish()?;
     let trial = trial?;
     if interrupt.asked() {
-        // Broken off: what it came to says nothing.
+        // Ignore the result of an interrupted run.
         return Ok(Tried::Script(Duration::ZERO));
     }
     if trial.secure_cookies_over_http {
@@ -203,7 +203,7 @@ fn judged(trial: &Trial) -> Result<Tried, String> {
     })
 }
 
-/// The first thing that went wrong in a round.
+/// Returns the first failure of a round.
 fn fault(round: &RoundResult) -> Option<String> {
     if let Some(failed) = round.failed_checks.first() {
         return Some(if failed.name.starts_with("the script ") {

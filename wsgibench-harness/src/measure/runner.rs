@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// A server that can be launched, or what its cases come to.
+/// A launchable server, or the outcome of its cases.
 type Built = Result<Arc<PreparedServer>, CaseOutcome>;
 
 /// Decides after each block whether more are needed.
@@ -55,19 +55,19 @@ impl Policy for Fixed {
     }
 }
 
-/// What follows a launch; the worse, the greater.
+/// The consequence of a launch, ordered by severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Next {
     GoOn,
-    /// The case cannot go on.
+    /// The case cannot continue.
     DropCase,
-    /// Nothing can.
+    /// The run cannot continue.
     EndRun,
 }
 
-/// Measures what was ordered.
+/// Runs a plan.
 pub struct Runner<'a> {
-    /// The order.
+    /// The plan.
     pub order: &'a RunPlan,
     /// Where servers run.
     pub sandbox: &'a Sandbox,
@@ -75,17 +75,17 @@ pub struct Runner<'a> {
     pub runtime: &'a Runtime,
     /// Ctrl-C.
     pub interrupt: &'a Interrupt,
-    /// Brackets each launch, where the order asks for it.
+    /// Reference load before and after each launch, if the plan includes it.
     pub reference: Option<&'a Reference>,
-    /// Who listens.
+    /// Receiver of progress events.
     pub emit: &'a (dyn Fn(Event) + Sync),
 }
 
 impl Runner<'_> {
-    /// Runs the plan. What was measured is in `writer`, and on disk, whatever happens.
+    /// Runs the plan. Finished measurements are in `writer` and on disk in any case.
     ///
     /// # Errors
-    /// Only when the run cannot be written any more (no disk): all else is an outcome of its case.
+    /// Returns an error only if the run cannot be written; other failures are outcomes of their cases.
     pub fn run(&self, writer: &mut RunWriter, policy: &mut dyn Policy) -> Result<(), StoreError> {
         let mut ready = self.prepare(writer)?;
         self.emit_plan(writer, ready.len(), policy.blocks());
@@ -112,7 +112,7 @@ impl Runner<'_> {
                         .collect::<Vec<_>>()
                         .join(" and "),
                     number,
-                    // Blocks that are repeated come on top of the plan.
+                    // Repeated blocks are added to the plan.
                     of: of.max(number),
                     left: self.left(&ready, number, of),
                 });
@@ -128,7 +128,7 @@ impl Runner<'_> {
                     Next::EndRun => held = true,
                 }
             }
-            // A case that cannot run will not do so the next time either; both arms of it go.
+            // A case that cannot run is dropped with both arms.
             ready.retain(|r| !dropped.contains(&r.job.case.id));
             block += 1;
         }
@@ -163,7 +163,7 @@ impl Runner<'_> {
         each * u32::try_from((of + 1).saturating_sub(number)).unwrap_or(u32::MAX)
     }
 
-    /// Builds every server once. One that cannot be built costs its cases, never the run.
+    /// Builds every server once. A failed build fails the server's cases, not the run.
     fn prepare(&self, writer: &mut RunWriter) -> Result<Vec<Ready>, StoreError> {
         let mut specs: Vec<&ServerSpec> = Vec::new();
         for job in &self.order.jobs {
@@ -310,13 +310,13 @@ impl Runner<'_> {
         }
     }
 
-    /// Gives each case its validity and tells of those that are done.
+    /// Sets the validity of each case and reports finished cases.
     fn close_cases(&self, writer: &mut RunWriter) {
         writer.amend(|run| {
             for case in &mut run.cases {
                 let rounds = case.launches.iter().flat_map(|l| &l.rounds).map(|r| &r.validity);
                 let mut validity = validity::of_case(rounds);
-                // Half of the rounds are the other arm's: one that is not to be believed must not hide behind them.
+                // Half of the rounds belong to the other arm; they must not hide invalid rounds of this one.
                 for arm in [CANDIDATE, BASE] {
                     let own = case.of_arm(arm).flat_map(|l| &l.rounds).map(|r| &r.validity);
                     validity.level = validity.level.max(validity::of_case(own).level);
@@ -334,7 +334,7 @@ impl Runner<'_> {
     }
 }
 
-/// Whether a run that goes on has this launch already.
+/// Returns whether a resumed run already contains this launch.
 fn is_done(run: &RunRecord, job: &Job, block: u32) -> bool {
     run.cases
         .iter()

@@ -1,4 +1,4 @@
-//! Launches: one alone, or both arms of a case whose load can take turns. What came of them is written down at once.
+//! Launches: one alone, or both arms of a case whose load can take turns. Outcomes are written immediately.
 
 use std::{
     fs,
@@ -28,16 +28,16 @@ use crate::{
 /// Warm-up and length of a reference load.
 const REFERENCE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(300));
 
-/// Lines of a dead server's output that an error shows.
+/// Number of output lines of an exited server shown in an error.
 const LAST_LINES: usize = 15;
 
-/// How a launch ended.
+/// The outcome of a launch.
 enum End {
     Fine,
-    /// The server lacks what the load needs.
+    /// The server lacks a feature that the load requires.
     Unsupported(String),
     Failed(String),
-    /// A script holds a thread.
+    /// A script blocks a thread.
     Held(String),
 }
 
@@ -49,7 +49,7 @@ struct Begun<'r> {
     log: PathBuf,
 }
 
-/// Whose a round is.
+/// The arm of a round.
 struct Key {
     case: String,
     arm: &'static str,
@@ -92,7 +92,7 @@ impl Runner<'_> {
         self.end(writer, begun, outcome.and(torn_down))
     }
 
-    /// Both arms of a case, loaded in turns. What a case comes to is the worse of the two.
+    /// Runs both arms of a case with alternating load. The case's outcome is the worse of the two.
     pub(super) fn launch_both(
         &self,
         writer: &mut RunWriter,
@@ -130,7 +130,7 @@ impl Runner<'_> {
         let mut next = Next::GoOn;
         let [of_first, of_second] = outcomes;
         let [first_torn_down, second_torn_down] = torn_down;
-        // The two are bracketed by the same loads: noted once, they count once.
+        // Both launches share the same reference loads, which are recorded once.
         first.record.reference.extend(before.into_iter().chain(after));
         for (begun, outcome) in [
             (first, of_first.and(first_torn_down)),
@@ -189,7 +189,7 @@ impl Runner<'_> {
         }
     }
 
-    /// Starts a server, and writes down that it was. A start that failed is an outcome of its case.
+    /// Starts a server and records the start. A failed start is an outcome of its case.
     fn begin<'r>(
         &self,
         writer: &mut RunWriter,
@@ -201,7 +201,7 @@ impl Runner<'_> {
         let index = self.launches_so_far(writer.run(), id, job.arm);
         let log = log_path(writer.dir(), id, job.arm, index);
         let started = jiff::Timestamp::now();
-        // A limit of this process is no fault of the server: it is named before one is started.
+        // Report a limit of this process before starting a server.
         if let Err(error) = raise_descriptors(job.case.work.load()) {
             self.outcome(writer, id, CaseOutcome::Failed(error.to_string()))?;
             return Ok(Err(Next::DropCase));
@@ -245,7 +245,7 @@ impl Runner<'_> {
         }))
     }
 
-    /// Puts a finished round on disk at once. `disk`: why it could not be.
+    /// Writes a finished round to disk immediately; `disk` receives the write error.
     fn keep(
         &self,
         writer: &mut RunWriter,
@@ -270,7 +270,7 @@ impl Runner<'_> {
         })
     }
 
-    /// Tear-down runs whatever came of the load; a failure of it counts only where there is no other.
+    /// Runs the teardown regardless of the load's outcome; its failure counts only if there is no other.
     fn tear_down(&self, begun: &Begun) -> Result<(), LaunchFailure> {
         let hook = begun.ready.job.case.teardown;
         hooks::run(
@@ -283,7 +283,7 @@ impl Runner<'_> {
         )
     }
 
-    /// Stops a server, and writes down what came of its launch.
+    /// Stops a server and records the outcome of its launch.
     fn end(
         &self,
         writer: &mut RunWriter,
@@ -315,7 +315,7 @@ impl Runner<'_> {
         self.conclude(writer, ready, record, end)
     }
 
-    /// Writes down how a launch ended, and says what follows.
+    /// Records a launch's outcome and returns its consequence.
     fn conclude(
         &self,
         writer: &mut RunWriter,
@@ -361,8 +361,8 @@ impl Runner<'_> {
         Ok(next)
     }
 
-    /// A short fixed load on the null server: did the machine change speed around this launch? One that cannot be had
-    /// counts as a departure.
+    /// Runs a short fixed load on the null server to detect changes of machine speed around this launch. A failed
+    /// reference counts as a disturbance.
     fn reference_rate(&self) -> Option<f64> {
         self.reference.map(|reference| {
             reference
@@ -383,7 +383,7 @@ impl Runner<'_> {
     }
 }
 
-/// How a server ended by itself, and what it printed last.
+/// Describes the exit of a server, with the last lines of its output.
 fn death(stopped: Option<StopInfo>, log: &Path) -> String {
     let how = match stopped {
         Some(StopInfo { oom_killed: true, .. }) => " (killed at its memory limit: raise Limits::memory)".to_owned(),
