@@ -5,7 +5,7 @@ use super::{
     head::{Head, Heads, Parsed},
 };
 
-/// What the connection wants next.
+/// The next action for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wants {
     /// More bytes.

@@ -12,7 +12,7 @@ use rand_distr::{Distribution, Exp1};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
-/// How long answers wait: mostly an exponential time, and now and then a long one.
+/// Distribution of response delays: exponential, with occasional long delays.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Delays {
     /// Seed of the draws.

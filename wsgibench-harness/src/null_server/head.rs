@@ -1,9 +1,9 @@
-//! What a request head asks of the server: how much body follows, and whether the connection lives on.
+//! Request heads: body length and connection persistence.
 
 /// Longest head that is read, bytes; a longer one gets 431.
 pub(super) const LONGEST_HEAD: usize = 64 * 1024;
 
-/// All that matters of a head.
+/// The facts of a head that the server uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// Bytes of the head with its empty line.
@@ -16,7 +16,7 @@ pub(super) struct Head {
     pub(super) close: bool,
 }
 
-/// What the first bytes of a connection amount to.
+/// The result of parsing the first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Parsed {
     /// A whole head.

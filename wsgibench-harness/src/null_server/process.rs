@@ -283,7 +283,7 @@ mod tests {
 
     use super::*;
 
-    /// What the child process of the tests below runs: the test binary again, this test alone.
+    /// Entry point of the child process in the tests below, which run this test binary again.
     #[test]
     fn as_a_child() {
         maybe_serve();

@@ -34,7 +34,7 @@ pub(super) struct EventLoop {
     buffer: Vec<u8>,
     /// Counts connections, so that an answer never goes to a later one in the same place.
     generation: u64,
-    /// The last `accept` failed for want of descriptors; edges are not repeated, so it is tried again after a close.
+    /// The last `accept` ran out of descriptors. Edges are not repeated, so it is retried after a close.
     starved: bool,
 }
 
@@ -53,7 +53,7 @@ struct Connection {
     closing: bool,
 }
 
-/// What became of a connection.
+/// The state of a connection after an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Liveness {
     Lives,
@@ -85,7 +85,7 @@ impl EventLoop {
         self.listener.local_addr()
     }
 
-    /// What ends [`run`](Self::run) from another thread.
+    /// Returns a handle that stops [`run`](Self::run) from another thread.
     pub(super) fn stopper(&self) -> io::Result<Waker> {
         Waker::new(self.poll.registry(), STOP)
     }

@@ -24,7 +24,7 @@ impl NullServer {
         Self::launch(EventLoop::bind(address, None)?, cpu)
     }
 
-    /// The same, with answers that wait; [`finish`](Self::finish) tells how long each took.
+    /// The same, with answers that wait; [`finish`](Self::finish) returns their durations.
     ///
     /// # Errors
     /// The address cannot be bound, or there is no such CPU.
