@@ -132,7 +132,7 @@ fn what_is_known_of_a_script_goes_with_its_rounds() {
         Tried::Unending(Duration::from_secs(30))
             .note_for_rounds(second)
             .unwrap()
-            .contains("after 30 s")
+            .contains("within 30 s")
     );
     assert_eq!(
         (
