@@ -1,4 +1,4 @@
-//! Ranks of servers, with ties where the launches do not tell two servers apart.
+//! Ranks servers, with ties between servers without a significant difference.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use super::holm;
 use super::metric::Direction;
 use super::sample::{float, logs, mean, std_dev};
 
-/// The probability with which a ranking claims any difference that is not there, at most.
+/// Maximum probability that a ranking reports any difference that does not exist.
 pub const ALPHA: f64 = 0.05;
 
 /// A server to rank, with its figure in each launch.
@@ -19,7 +19,7 @@ pub struct Contender {
     pub launches: Vec<f64>,
 }
 
-/// How the launches of two contenders relate.
+/// The pairing of the launches of two contenders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pairing {
     /// Launch `b` of each belongs to the same block: what the whole block suffered cancels. Contenders with different
@@ -29,7 +29,7 @@ pub enum Pairing {
     Independent,
 }
 
-/// A contender's place.
+/// The rank of a contender.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Place {
@@ -43,8 +43,8 @@ pub struct Place {
 
 /// Places of all contenders, best estimate first; those without a launch, or with one that is not finite, are left out.
 ///
-/// A pair is told apart by a two-sided t test on the logs of its launches (on the values, where one is not positive),
-/// corrected for the number of pairs (Holm), at [`ALPHA`]. One launch each tells nothing apart.
+/// Two contenders are distinguished by a two-sided t test on the logs of its launches (on the values, where one is not positive),
+/// corrected for the number of pairs (Holm), at [`ALPHA`]. Contenders with one launch each are tied.
 #[must_use]
 pub fn rank(contenders: &[Contender], direction: Direction, pairing: Pairing) -> Vec<Place> {
     let measured = |c: &&Contender| !c.launches.is_empty() && c.launches.iter().all(|value| value.is_finite());
@@ -69,7 +69,7 @@ pub fn rank(contenders: &[Contender], direction: Direction, pairing: Pairing) ->
         .collect()
 }
 
-/// `[a][b]`: whether `a` is certainly better than `b`.
+/// Returns a matrix whose entry `[a][b]` is true if `a` is significantly better than `b`.
 fn certainly_better(scaled: &[Vec<f64>], direction: Direction, pairing: Pairing) -> Vec<Vec<bool>> {
     let count = scaled.len();
     let pairs: Vec<(usize, usize)> = (0..count).flat_map(|a| (a + 1..count).map(move |b| (a, b))).collect();
