@@ -1,5 +1,5 @@
-//! A new run against what was measured on earlier days. Advice, never a gate: the machine of another day is another
-//! machine, and only several runs show by how much.
+//! Compares a new run with earlier runs. Advisory, never a gate: conditions change from day to day, and only several runs
+//! show by how much.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,69 +9,69 @@ use super::estimate::{Interval, Method};
 use super::metric::{Margin, Metric};
 use super::sample::{float, logs, mean, std_dev};
 
-/// How often an unchanged server's run lies within what is expected of it.
+/// Coverage of the prediction interval for an unchanged server.
 pub const CONFIDENCE: f64 = 0.99;
 
-/// How the new run stands to the earlier ones.
+/// The position of the new run relative to the earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// Outside of what is expected, for the worse, and by more than half the margin.
+    /// Worse than the prediction interval, and by more than half the margin.
     Worse,
-    /// The same for the better.
+    /// Better than the prediction interval, and by more than half the margin.
     Better,
-    /// Within what is expected, or too small a departure to matter.
+    /// Within the prediction interval, or too small a change to matter.
     AsExpected,
-    /// Too few launches to expect anything.
+    /// Too few launches for a prediction interval.
     Unknown,
 }
 
-/// What is said about one metric of one case.
+/// The baseline comparison of one metric of one case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Advice {
-    /// What was measured.
+    /// The metric.
     pub metric: Metric,
-    /// How the new run stands.
+    /// The position of the new run.
     pub standing: Standing,
-    /// New / expected - 1, or new - expected where the margin is absolute.
+    /// New / expected - 1, or new - expected if the margin is absolute.
     pub change: f64,
-    /// The earlier runs' figure, in the metric's unit: geometric mean (mean, where the margin is absolute).
+    /// The earlier runs' geometric mean in the metric's unit (arithmetic mean if the margin is absolute).
     pub baseline: f64,
-    /// The new run's.
+    /// The new run's mean, computed in the same way.
     pub new: f64,
-    /// Where the new run's figure was expected: a prediction interval, in the metric's unit.
+    /// Prediction interval for the new run, in the metric's unit.
     pub expected: Option<Interval>,
-    /// Earlier runs.
+    /// Number of earlier runs.
     pub runs: usize,
-    /// Their launches.
+    /// Number of launches of the earlier runs.
     pub launches: usize,
-    /// Standard deviation of the log from run to run, beyond what the launches explain; none below two runs, where
-    /// the interval knows nothing of day-to-day changes and is too narrow.
+    /// Between-run standard deviation of the log, beyond the variance between launches; `None` below two runs, where
+    /// the interval excludes day-to-day changes and is too narrow.
     pub day_to_day: Option<f64>,
 }
 
-/// Values that nothing can be said about.
+/// Values that cannot be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BaselineError {
-    /// The new run has no launch of it.
+    /// The new run has no launches.
     #[error("the new run has no launch of this metric")]
     NothingNew,
-    /// Nor have the earlier ones.
+    /// The earlier runs have no launches.
     #[error("the baseline has no launch of this metric")]
     NothingBefore,
-    /// A value that is not finite, or not positive where a ratio is asked for.
+    /// A value is not finite, or not positive although a ratio is required.
     #[error("a value is not a positive, finite number, so that no ratio can be taken")]
     Unusable,
 }
 
-/// Judges the launches of a `new` run against those of `earlier` runs (each inner vector one run, any order; runs
-/// without launches do not count).
+/// Compares the launches of a `new` run with those of `earlier` runs (one inner vector for each run, in any order; runs
+/// without launches are ignored).
 ///
 /// # Errors
 ///
-/// When there is nothing to compare, or a value of which no ratio can be taken.
+/// Returns an error if there is nothing to compare, or if a value does not allow a ratio.
 pub fn advise(metric: Metric, margin: Margin, earlier: &[Vec<f64>], new: &[f64]) -> Result<Advice, BaselineError> {
     let relative = matches!(margin, Margin::Relative(_));
     let scale = |values: &[f64]| {
@@ -121,15 +121,15 @@ pub fn advise(metric: Metric, margin: Margin, earlier: &[Vec<f64>], new: &[f64])
     })
 }
 
-/// The earlier runs in numbers, on the scale of comparison.
+/// Summary statistics of the earlier runs, on the scale of the comparison.
 struct Past {
-    /// Mean of the runs' means: a run counts once, however many launches it had.
+    /// Mean of the runs' means: each run has the same weight, whatever its number of launches.
     centre: f64,
     runs: usize,
     launches: usize,
-    /// Standard deviation of launches within runs, pooled; none without two launches in any run.
+    /// Pooled within-run standard deviation of launches; `None` if no run has two launches.
     within: Option<f64>,
-    /// Standard deviation of the runs' means; none below two runs.
+    /// Standard deviation of the runs' means; `None` below two runs.
     between: Option<f64>,
     /// Mean of 1 / launches over the runs.
     thinness: f64,
@@ -156,8 +156,8 @@ impl Past {
         }
     }
 
-    /// How far the mean of `launches` new ones may lie from the centre. Launches alone give a lower bound, runs say
-    /// what days add: the wider of the two holds.
+    /// Returns the half-width of the prediction interval for the mean of `launches` new launches: the wider of the
+    /// within-run estimate (a lower bound) and the between-run estimate (which includes day-to-day changes).
     fn prediction(&self, launches: usize) -> Option<f64> {
         let probability = 0.5 + 0.5 * CONFIDENCE;
         let from_launches = self.within.map(|within| {
@@ -173,7 +173,7 @@ impl Past {
         }
     }
 
-    /// What is left of the spread between runs when that of their launches is taken off.
+    /// Returns the between-run standard deviation after subtracting the variance between launches.
     fn day_to_day(&self) -> Option<f64> {
         let launches_part = self.within.map_or(0.0, |within| within.powi(2) * self.thinness);
         self.between

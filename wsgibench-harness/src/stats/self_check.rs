@@ -1,10 +1,10 @@
-//! Whether identical arms differ by more than chance on a machine, and how small a change a gate can see there.
+//! Tests whether identical arms differ by more than chance on a machine, and estimates the smallest change a gate can detect.
 //!
-//! A recording of identical arms is a comparison whose answer is known. Its arms were launched in random order, so that the sign
-//! of each block's difference is a fair coin on a sound machine, and the sign-flip test of the labels *as they were* is exact.
-//! Labels that are dealt anew at random would make every recording pass: they hide whatever favours one arm.
+//! A recording of identical arms is a comparison with a known result. The arms were launched in random order, so the sign of
+//! each block's difference is a fair coin on a sound machine, and the sign-flip test of the original labels is exact.
+//! Reassigning the labels at random would make every recording pass, because it hides any bias towards one arm.
 //!
-//! One recording says nothing about how often a gate alarms. Only real gates on identical arms do: [`IdenticalGates`].
+//! One recording does not show a gate's false-alarm rate; real gates on identical arms do: [`IdenticalGates`].
 
 use std::collections::BTreeMap;
 
@@ -17,36 +17,36 @@ use super::holm;
 use super::metric::{Margin, Metric};
 use super::sample::{float, mean, std_dev};
 
-/// The probability with which a sound machine is refused, at most.
+/// Maximum probability of rejecting a sound machine.
 pub const ALPHA: f64 = 0.01;
 
-/// The share of [`ALPHA`] that server CPU time per request gets; the other metrics share the rest. The others' margins are
-/// wide against their spread, so that a small share is enough for them.
+/// Share of [`ALPHA`] allotted to server CPU time per request; the other metrics share the rest. Their margins are wide
+/// relative to their spread, so a small share is enough.
 const CPU_SHARE: f64 = 0.9;
 
-/// The confidence of the bound that identical gates give.
+/// Confidence level of the bound from identical gates.
 pub const CONFIDENCE: f64 = 0.95;
 
 /// The result of a self-check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct SelfCheck {
-    /// The probability with which a sound machine is refused, at most.
+    /// Maximum probability of rejecting a sound machine.
     pub alpha: f64,
-    /// Whether the identical arms differed by no more than chance, and identical gates alarmed no more often than they may. A
-    /// gate on a machine that failed is refused.
+    /// Whether the identical arms differed by no more than chance, and identical gates alarmed no more often than allowed.
+    /// A gate is refused on a machine that failed.
     pub passed: bool,
     /// Each gated (case, metric) pair of the recording.
     pub pairs: Vec<PairCheck>,
     /// Each gated metric: the worst of its pairs.
     pub metrics: Vec<MetricCheck>,
-    /// What real gates on identical arms showed, where some were run.
+    /// Results of real gates on identical arms, if any were run.
     #[serde(default)]
     pub identical_gates: Option<IdenticalGates>,
 }
 
 impl SelfCheck {
-    /// Adds what identical gates showed. The machine fails if they alarm more often than the gate's error rate explains.
+    /// Adds the results of identical gates. The machine fails if they alarm more often than the gate's error rate explains.
     #[must_use]
     pub fn with_gates(mut self, gates: IdenticalGates) -> Self {
         self.passed &= !gates.alarm_too_often();
@@ -54,7 +54,7 @@ impl SelfCheck {
         self
     }
 
-    /// The pairs whose arms differed by more than chance, although they are identical.
+    /// Returns the pairs whose identical arms differed by more than chance.
     pub fn differing(&self) -> impl Iterator<Item = &PairCheck> {
         self.pairs.iter().filter(|pair| pair.adjusted_p <= self.alpha)
     }
@@ -66,7 +66,7 @@ impl SelfCheck {
 pub struct PairCheck {
     /// The case's id.
     pub case: String,
-    /// What was measured.
+    /// The metric.
     pub metric: Metric,
     /// The smallest change that matters.
     pub margin: Margin,
@@ -90,7 +90,7 @@ pub struct PairCheck {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct MetricCheck {
-    /// What was measured.
+    /// The metric.
     pub metric: Metric,
     /// The smallest change that matters.
     pub margin: Margin,
@@ -102,13 +102,13 @@ pub struct MetricCheck {
     pub differs: bool,
 }
 
-/// What real gates on identical arms showed.
+/// Results of real gates on identical arms.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct IdenticalGates {
-    /// Gates that came to a decision.
+    /// Gates that reached a decision.
     pub decided: usize,
-    /// Of them, those that called a regression.
+    /// Decided gates that reported a regression.
     pub alarms: usize,
     /// Gates without a decision (an unsteady machine, a missing measurement): neither an alarm nor a pass.
     pub undecided: usize,
@@ -117,7 +117,7 @@ pub struct IdenticalGates {
 }
 
 impl IdenticalGates {
-    /// The bound that these gates allow.
+    /// Computes the bound from these gates.
     #[must_use]
     pub fn new(decided: usize, alarms: usize, undecided: usize) -> Self {
         Self {
@@ -136,20 +136,20 @@ impl IdenticalGates {
     }
 }
 
-/// Why a recording cannot be judged.
+/// An error while judging a recording.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SelfCheckError {
-    /// No gated pair in it.
+    /// The recording has no gated pair.
     #[error("the recording holds no gated metric; record at least one case with a metric of the gate")]
     Empty,
-    /// Too few blocks.
+    /// A primary pair has too few blocks.
     #[error(
         "{case}, {metric}: the recording has {blocks} usable blocks and the first look of a gate needs {needed}; record more blocks (`--launches`)"
     )]
     TooShort {
         /// The case's id.
         case: String,
-        /// What was measured.
+        /// The metric.
         metric: Metric,
         /// Usable blocks.
         blocks: usize,
@@ -161,14 +161,14 @@ pub enum SelfCheckError {
     Design(#[from] DesignError),
 }
 
-/// Judges a recording of identical arms. `design` is the gate's: it decides what the gate could see.
+/// Judges a recording of identical arms. `design` is the gate's design, which determines its detectable effect.
 ///
-/// The machine is refused if any gated pair's arms differ by more than chance: two-sided, Holm's procedure over the pairs, at
+/// The machine is rejected if any gated pair's arms differ by more than chance: two-sided, Holm's procedure over the pairs, at
 /// [`ALPHA`]. Advisory series are left out.
 ///
 /// # Errors
 ///
-/// When the recording has no gated pair, or a primary one has fewer blocks than the gate's first look.
+/// Returns an error if the recording has no gated pair, or a primary pair has fewer blocks than the gate's first look.
 pub fn self_check(recording: &[Series], design: &Design) -> Result<SelfCheck, SelfCheckError> {
     design.check()?;
     let gated: Vec<&Series> = recording.iter().filter(|series| series.role.is_gated()).collect();
