@@ -71,7 +71,7 @@ impl CookieJar {
     }
 
     pub(super) fn set(&mut self, name: &str, value: &str, url: &Url) {
-        let cookie = RawCookie::new(name.to_owned(), value.to_owned());
+        let cookie = RawCookie::new(to_text(name.as_bytes()), to_text(value.as_bytes()));
         self.used |= self.store.insert_raw(&cookie, &secure(url.clone())).is_ok();
     }
 
@@ -93,28 +93,37 @@ fn secure(mut url: Url) -> Url {
     url
 }
 
-/// Decodes UTF-8; each byte that is none becomes a character that [`to_bytes`] turns back.
+/// Decodes UTF-8 to a text from which [`to_bytes`] restores the bytes. Each byte that is not UTF-8 becomes a character of the
+/// private use area; a character that is one of those already is escaped in the same way, byte by byte.
 fn to_text(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
+    let escape = |byte: &u8| char::from_u32(RAW_BYTES + u32::from(*byte));
     for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.extend(
-            chunk
-                .invalid()
-                .iter()
-                .filter_map(|byte| char::from_u32(RAW_BYTES + u32::from(*byte))),
-        );
+        for character in chunk.valid().chars() {
+            if raw_byte(character).is_some() {
+                text.extend(character.encode_utf8(&mut [0; 4]).as_bytes().iter().filter_map(escape));
+            } else {
+                text.push(character);
+            }
+        }
+        text.extend(chunk.invalid().iter().filter_map(escape));
     }
     text
 }
 
-/// The bytes of a text from [`to_text`].
+/// Returns the byte that a character stands for, if it is not for itself.
+fn raw_byte(character: char) -> Option<u8> {
+    let byte = u8::try_from(u32::from(character).checked_sub(RAW_BYTES)?).ok()?;
+    (byte >= 0x80).then_some(byte)
+}
+
+/// Returns the bytes of a text from [`to_text`].
 fn to_bytes(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     for character in text.chars() {
-        match u32::from(character).checked_sub(RAW_BYTES).map(u8::try_from) {
-            Some(Ok(byte)) if byte >= 0x80 => bytes.push(byte),
-            _ => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        match raw_byte(character) {
+            Some(byte) => bytes.push(byte),
+            None => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
     bytes
@@ -155,6 +164,7 @@ mod tests {
             &b"a=Z\xc3\xbcrich"[..],
             b"a=Z\xfcrich",
             b"a=\xff\xfe\x80",
+            "a=\u{f780}x\u{f7ff}\u{f700}".as_bytes(),
             b"a=\"q\"",
             b"a=",
         ] {
