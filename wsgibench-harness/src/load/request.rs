@@ -1,6 +1,6 @@
 //! Requests of a mix, their values and their checks.
 
-use std::{path::Path, time::Duration};
+use std::{fs::File, io::Read, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -224,22 +224,28 @@ impl Values {
     pub fn csv(file: impl AsRef<Path>, column: &str) -> Result<Self, LoadError> {
         let file = file.as_ref();
         let wrong = |what: String| LoadError::InvalidPlan(format!("{}: {what}", file.display()));
-        let mut reader = csv::Reader::from_path(file).map_err(|error| wrong(error.to_string()))?;
-        let header = reader.headers().map_err(|error| wrong(error.to_string()))?;
+        let content = File::open(file).map_err(|error| wrong(error.to_string()))?;
+        Self::column(content, column).map_err(wrong)
+    }
+
+    /// Parses one column of a CSV file; an error is the problem without the file's name.
+    pub(super) fn column(mut content: impl Read, column: &str) -> Result<Self, String> {
+        // `csv` skips a byte order mark only if the first read returns all of it; a pipe may return less.
+        let mut text = Vec::new();
+        content.read_to_end(&mut text).map_err(|error| error.to_string())?;
+        let mut reader = csv::Reader::from_reader(&*text);
+        let header = reader.headers().map_err(|error| error.to_string())?;
         let Some(index) = header.iter().position(|name| name == column) else {
             let known: Vec<&str> = header.iter().collect();
-            return Err(wrong(format!(
-                "no column {column:?}; choose one of {}",
-                known.join(", ")
-            )));
+            return Err(format!("no column {column:?}; choose one of {}", known.join(", ")));
         };
         let mut rows = Vec::new();
         for record in reader.records() {
-            let record = record.map_err(|error| wrong(error.to_string()))?;
+            let record = record.map_err(|error| error.to_string())?;
             rows.push(record.get(index).unwrap_or_default().to_owned());
         }
         if rows.is_empty() {
-            return Err(wrong("the file has no rows".into()));
+            return Err("the file has no rows".into());
         }
         Ok(Self::Rows(rows))
     }
@@ -286,6 +292,13 @@ mod tests {
         let message = |result: Result<Values, LoadError>| result.unwrap_err().to_string();
         assert!(message(Values::csv(users.path(), "town")).contains("no column \"town\"; choose one of name, city"));
         assert!(message(Values::csv(file("a,b\n").path(), "a")).contains("no rows"));
+        let split = [&b"\xef"[..], b"\xbb\xbfa\n1\n"];
+        let mark = Values::column(split[0].chain(split[1]), "a");
+        assert_eq!(
+            mark,
+            Ok(Values::Rows(vec!["1".into()])),
+            "a byte order mark in two reads"
+        );
         assert!(message(Values::csv("/no/such/file.csv", "a")).contains("/no/such/file.csv"));
     }
 }
