@@ -41,6 +41,9 @@ mod variables;
 
 #[doc(hidden)]
 pub mod __private;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use wsgibench_macros::{scenario, server};
 

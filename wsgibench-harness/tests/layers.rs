@@ -21,8 +21,8 @@ const LAYERS: [&[&str]; 8] = [
     &["cli", "tool"],
 ];
 
-/// Files that join all layers: the crate's root, its prelude and the macros' entry points.
-const JOINTS: [&str; 4] = ["lib", "prelude", "__private", "bin"];
+/// Files that join all layers: the crate's root, its prelude, and the entry points of the macros and of the fuzz targets.
+const JOINTS: [&str; 5] = ["lib", "prelude", "__private", "fuzzing", "bin"];
 
 fn layer_of(module: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&module))

@@ -9,6 +9,8 @@ mod clock;
 pub mod error;
 mod excerpt;
 pub mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod http1;
 pub mod kind;
 pub mod model;

@@ -57,12 +57,17 @@ pub(super) fn recover_one(dir: &Path) -> Result<Option<Recovered>, StoreError> {
 /// Rebuilds the run from a journal; `None` if its first line is incomplete.
 fn read_journal(path: &Path) -> Result<Option<RunRecord>, StoreError> {
     let file = File::open(path).map_err(io_error("read", path))?;
-    // A killed process may leave a partial last line: reading stops at the first line that does not parse.
-    let entries = BufReader::new(file)
+    Ok(parse_journal(BufReader::new(file)))
+}
+
+/// Rebuilds the run from the lines of a journal. A killed process may leave a partial last line: parsing stops at the first
+/// line that is not an entry.
+pub(super) fn parse_journal(journal: impl BufRead) -> Option<RunRecord> {
+    let entries = journal
         .lines()
         .map_while(Result::ok)
         .map_while(|line| serde_json::from_str::<Entry>(&line).ok());
-    Ok(fold(entries))
+    fold(entries)
 }
 
 /// Reads as much as possible of a run whose record is damaged.

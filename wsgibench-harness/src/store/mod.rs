@@ -10,6 +10,8 @@ pub mod baseline;
 pub mod conformance;
 mod error;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod journal;
 mod output_file;
 pub mod record;

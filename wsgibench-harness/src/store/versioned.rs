@@ -25,16 +25,21 @@ struct Version {
     schema_version: Option<u32>,
 }
 
-/// Reads a file, checking its version first, so that files of later versions are not reported as damaged.
+/// Reads and parses a file.
 pub(super) fn read<T: Versioned>(path: &Path) -> Result<T, StoreError> {
-    let text = fs::read(path).map_err(io_error("read", path))?;
+    parse(path, &fs::read(path).map_err(io_error("read", path))?)
+}
+
+/// Parses the content of the file at `path`. The version is checked first, so that a file of a later wsgibench is not
+/// reported as damaged.
+pub(super) fn parse<T: Versioned>(path: &Path, text: &[u8]) -> Result<T, StoreError> {
     let damaged = |reason: String| StoreError::Damaged {
         path: path.to_owned(),
         what: T::WHAT,
         reason,
         remedy: T::REMEDY,
     };
-    let version: Version = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+    let version: Version = serde_json::from_slice(text).map_err(|error| damaged(error.to_string()))?;
     match version.schema_version {
         None => Err(damaged("it has no schema version".to_owned())),
         Some(found) if found > T::KNOWN => Err(StoreError::TooNew {
@@ -42,6 +47,6 @@ pub(super) fn read<T: Versioned>(path: &Path) -> Result<T, StoreError> {
             found,
             known: T::KNOWN,
         }),
-        Some(_) => serde_json::from_slice(&text).map_err(|error| damaged(error.to_string())),
+        Some(_) => serde_json::from_slice(text).map_err(|error| damaged(error.to_string())),
     }
 }

@@ -19,6 +19,8 @@ mod connection;
 mod content;
 mod cookies;
 mod exchange;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod multipart;
 mod pace;
 mod redirect;
