@@ -63,9 +63,8 @@ mod tests {
             for input in inputs {
                 let path = folder.join(&input);
                 let data = fs::read(&path).unwrap();
-                if catch_unwind(AssertUnwindSafe(|| run(&data))).is_err() {
-                    panic!("target {target} fails on {}", path.display());
-                }
+                let outcome = catch_unwind(AssertUnwindSafe(|| run(&data)));
+                assert!(outcome.is_ok(), "target {target} fails on {}", path.display());
             }
         }
     }
