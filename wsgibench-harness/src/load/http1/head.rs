@@ -132,6 +132,10 @@ fn judge(
     let (Some(status), Some(minor_version)) = (response.code, response.version) else {
         return Err(Malformed("the head ends before the status line does"));
     };
+    // httparse accepts any three digits.
+    if status < 100 {
+        return Err(Malformed("the status is below 100"));
+    }
     // An unsolicited upgrade ends the HTTP exchange on this connection; other 1xx responses precede the final one.
     if (100..200).contains(&status) && status != 101 {
         return Ok(None);

@@ -86,6 +86,7 @@ fn samples() -> Vec<(&'static [u8], bool, Outcome)> {
         (b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false, Outcome::Malformed),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nOKA", false, Outcome::Malformed),
         (b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nOK", false, Outcome::Malformed),
+        (b"HTTP/1.1 050 OK\r\nContent-Length: 2\r\n\r\nOK", false, Outcome::Malformed),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", false, Outcome::Malformed),
         (b"HTTP/2 200\r\n\r\n", false, Outcome::Malformed),
         (b"SSH-2.0-OpenSSH_9.2\r\n", false, Outcome::Malformed),
