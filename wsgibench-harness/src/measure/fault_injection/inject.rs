@@ -230,24 +230,28 @@ fn get(address: SocketAddr, path: &str) -> Result<(String, String), &'static str
     }
 }
 
-/// An answer whose length is told and here.
+/// Returns status and body of a response whose `Content-Length` has arrived completely.
 fn whole(bytes: &[u8]) -> Option<(String, String)> {
-    let text = String::from_utf8_lossy(bytes);
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    (body.len() >= length(head)?).then(|| (status(head), body.to_owned()))
+    let (head, body) = split(bytes)?;
+    (body.len() >= length(&head)?).then(|| (status(&head), String::from_utf8_lossy(body).into_owned()))
 }
 
-/// What there is at the end of a connection.
+/// Returns status and body of the response on a connection that has ended.
 fn ended(bytes: &[u8]) -> Option<(String, String)> {
-    let text = String::from_utf8_lossy(bytes);
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    let short = length(head).is_some_and(|length| body.len() < length);
-    let told = if short {
-        format!("{} cut short", status(head))
+    let (head, body) = split(bytes)?;
+    let short = length(&head).is_some_and(|length| body.len() < length);
+    let outcome = if short {
+        format!("{} cut short", status(&head))
     } else {
-        status(head)
+        status(&head)
     };
-    Some((told, body.to_owned()))
+    Some((outcome, String::from_utf8_lossy(body).into_owned()))
+}
+
+/// Splits a response into its head and the bytes of its body, whose number decoding would change.
+fn split(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let end = memchr::memmem::find(bytes, b"\r\n\r\n")?;
+    Some((String::from_utf8_lossy(&bytes[..end]).into_owned(), &bytes[end + 4..]))
 }
 
 fn length(head: &str) -> Option<usize> {
@@ -289,6 +293,10 @@ mod tests {
             "200 cut short"
         );
         assert_eq!(ended(b""), None);
+        // An invalid byte becomes three when it is decoded: the length counts bytes.
+        let binary = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n\xff";
+        assert_eq!(whole(binary), None);
+        assert_eq!(ended(binary).unwrap().0, "200 cut short");
     }
 
     #[test]
