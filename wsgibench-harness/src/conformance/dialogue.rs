@@ -26,10 +26,10 @@ pub(super) struct Site {
 }
 
 impl Site {
-    pub(super) fn new(address: SocketAddr, path: &str) -> Self {
+    pub(super) fn new(address: SocketAddr, host: &str, path: &str) -> Self {
         Self {
             address,
-            host: address.to_string(),
+            host: host.to_owned(),
             path: path.to_owned(),
         }
     }

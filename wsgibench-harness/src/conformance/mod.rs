@@ -32,8 +32,8 @@ pub struct Examined {
 impl Examined {
     /// Detects whether the application has the routes that some rules need. A GET of `path` must return 200.
     #[must_use]
-    pub fn begin(address: SocketAddr, path: &str) -> Self {
-        let site = Site::new(address, path);
+    pub fn begin(address: SocketAddr, host: &str, path: &str) -> Self {
+        let site = Site::new(address, host, path);
         let routed = rules::has_routes(&site);
         Self { site, routed }
     }
@@ -76,13 +76,14 @@ pub fn rules() -> Vec<&'static Rule> {
     rules::ALL.iter().flat_map(|part| part.iter()).collect()
 }
 
-/// Returns the first failed rule that prevents timing a load with these features.
+/// Returns the first failed rule that prevents timing a load with these features. `host` is the value of the
+/// `Host` header.
 #[must_use]
-pub fn blocker(address: SocketAddr, path: &str, features: &[Feature]) -> Option<Finding> {
+pub fn blocker(address: SocketAddr, host: &str, path: &str, features: &[Feature]) -> Option<Finding> {
     if features.is_empty() {
         return None;
     }
-    let examined = Examined::begin(address, path);
+    let examined = Examined::begin(address, host, path);
     rules()
         .into_iter()
         .filter(|rule| rule.bars.is_some_and(|feature| features.contains(&feature)))

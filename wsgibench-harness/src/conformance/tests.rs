@@ -60,7 +60,7 @@ fn seen(stream: &mut TcpStream, body: &str, headers: &str) {
 }
 
 fn verdict(script: Script, rule: &str) -> (RuleOutcome, String) {
-    let examined = Examined::begin(serve(script), "/");
+    let examined = Examined::begin(serve(script), "shop.test", "/");
     let rule = rules().into_iter().find(|r| r.id == rule).unwrap();
     let finding = examined.ask(rule);
     (finding.verdict, finding.why)
@@ -111,7 +111,7 @@ fn a_server_that_takes_one_client_after_the_other() {
         }
     });
     let rule = rules().into_iter().find(|rule| rule.id == "half-heads").unwrap();
-    let finding = Examined::begin(address, "/").ask(rule);
+    let finding = Examined::begin(address, "shop.test", "/").ask(rule);
     assert_eq!(finding.verdict, RuleOutcome::Tolerated, "{}", finding.why);
 }
 
@@ -137,10 +137,10 @@ fn a_server_that_loses_chunked_bodies_is_barred_from_them() {
     assert!(why.contains("0 of 11"), "{why}");
     let address = serve(script);
     assert_eq!(
-        blocker(address, "/", &[Feature::ChunkedRequests]).map(|finding| finding.rule),
+        blocker(address, "shop.test", "/", &[Feature::ChunkedRequests]).map(|finding| finding.rule),
         Some("chunked-body".to_owned())
     );
-    assert_eq!(blocker(address, "/", &[]), None);
+    assert_eq!(blocker(address, "shop.test", "/", &[]), None);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_server_that_refuses_chunked_bodies_says_so() {
         }
     };
     assert_eq!(verdict(script, "chunked-body").0, RuleOutcome::Refused);
-    assert!(blocker(serve(script), "/", &[Feature::ChunkedRequests]).is_some());
+    assert!(blocker(serve(script), "shop.test", "/", &[Feature::ChunkedRequests]).is_some());
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn nobody_there() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let examined = Examined::begin(address, "/");
+    let examined = Examined::begin(address, "shop.test", "/");
     for rule in rules()
         .into_iter()
         .filter(|rule| ["keep-alive", "head", "bad-line"].contains(&rule.id))

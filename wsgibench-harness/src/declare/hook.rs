@@ -60,6 +60,8 @@ pub struct SetupContext {
     pub address: SocketAddr,
     /// Names and values of the case's parameters.
     pub values: Vec<(String, String)>,
+    /// Value of the `Host` header.
+    host: String,
     access: Rc<dyn LaunchAccess>,
 }
 
@@ -69,15 +71,16 @@ impl SetupContext {
     pub fn new(
         case: impl Into<String>,
         server: impl Into<String>,
-        address: SocketAddr,
+        target: Target,
         values: Vec<(String, String)>,
         access: Rc<dyn LaunchAccess>,
     ) -> Self {
         Self {
             case: case.into(),
             server: server.into(),
-            address,
+            address: target.address,
             values,
+            host: target.host,
             access,
         }
     }
@@ -113,7 +116,7 @@ impl SetupContext {
     pub fn user(&self) -> anyhow::Result<User> {
         let target = Target {
             address: self.address,
-            host: self.address.to_string(),
+            host: self.host.clone(),
         };
         Ok(User::apart(&target)?)
     }
@@ -146,5 +149,60 @@ impl fmt::Debug for SetupContext {
             .field("address", &self.address)
             .field("values", &self.values)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+        thread,
+    };
+
+    use super::*;
+
+    struct NoAccess;
+
+    impl LaunchAccess for NoAccess {
+        fn run_in(
+            &self,
+            _: &str,
+            command: Vec<String>,
+        ) -> Pin<Box<dyn Future<Output = anyhow::Result<CommandOutput>> + '_>> {
+            self.run(command)
+        }
+
+        fn run(&self, _: Vec<String>) -> Pin<Box<dyn Future<Output = anyhow::Result<CommandOutput>> + '_>> {
+            Box::pin(async { anyhow::bail!("no command is expected") })
+        }
+    }
+
+    #[test]
+    fn a_hooks_user_sends_the_declared_host() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let target = Target {
+            address: listener.local_addr().unwrap(),
+            host: "shop.test".to_owned(),
+        };
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).unwrap();
+            stream
+                .write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+                .unwrap();
+            String::from_utf8_lossy(&request[..length]).to_lowercase()
+        });
+        let context = SetupContext::new("case", "server", target, Vec::new(), Rc::new(NoAccess));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let response = context.user().unwrap().get("/").await.unwrap();
+            response.expect_status(204).unwrap();
+        });
+        assert!(server.join().unwrap().contains("\r\nhost: shop.test\r\n"));
     }
 }

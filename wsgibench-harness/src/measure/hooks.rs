@@ -62,7 +62,7 @@ pub(super) fn run(
     let mut context = SetupContext::new(
         case.id.clone(),
         case.server.clone(),
-        launch.address(),
+        ready.job.spec.target(launch.address()),
         case.values.clone(),
         Rc::new(Access(Rc::clone(launch))),
     );

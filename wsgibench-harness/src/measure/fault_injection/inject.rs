@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::TcpStream,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     declare::ServerSpec,
-    load::Action,
+    load::{Action, Target},
     sandbox::{Launch, Signal},
 };
 
@@ -54,11 +54,15 @@ pub(super) struct PreparedFault {
 }
 
 impl FaultContext<'_> {
+    fn target(&self) -> Target {
+        self.spec.target(self.launch.address())
+    }
+
     pub(super) fn prepare(&self, action: &Action) -> PreparedFault {
         let worker = match action {
             Action::KillWorker {
                 worker_from: Some(path),
-            } => pid_told(self.launch.address(), path).map(|inner| (self.outer(inner), Some(inner))),
+            } => pid_told(&self.target(), path).map(|inner| (self.outer(inner), Some(inner))),
             Action::KillWorker { worker_from: None } => self.busiest().map(|pid| (Some(pid), None)),
             _ => None,
         };
@@ -86,14 +90,14 @@ impl FaultContext<'_> {
                     if self.over.load(Ordering::Relaxed) {
                         break;
                     }
-                    *deed.answers.entry(ask(self.launch.address(), path)).or_default() += 1;
+                    *deed.answers.entry(ask(&self.target(), path)).or_default() += 1;
                 }
                 counted(&deed.answers)
             }
             Action::ExhaustMemory { path } => {
                 let mut most = 0;
                 while begun.elapsed() < EXHAUSTING && !self.over.load(Ordering::Relaxed) {
-                    *deed.answers.entry(ask(self.launch.address(), path)).or_default() += 1;
+                    *deed.answers.entry(ask(&self.target(), path)).or_default() += 1;
                     most = most.max(self.launch.usage().map_or(0, |usage| usage.memory_bytes));
                     if kills() > kills_before || !self.launch.is_alive() {
                         break;
@@ -183,24 +187,27 @@ fn cpu_ticks(pid: u32) -> u64 {
     fields.filter_map(|field| field.parse::<u64>().ok()).sum()
 }
 
-fn pid_told(address: SocketAddr, path: &str) -> Option<u32> {
-    let (_, body) = get(address, path).ok()?;
+fn pid_told(target: &Target, path: &str) -> Option<u32> {
+    let (_, body) = get(target, path).ok()?;
     body.trim().parse().ok()
 }
 
 /// Sends one request and returns its outcome in a word or two.
-fn ask(address: SocketAddr, path: &str) -> String {
-    match get(address, path) {
+fn ask(target: &Target, path: &str) -> String {
+    match get(target, path) {
         Ok((status, _)) => status,
         Err(why) => why.to_owned(),
     }
 }
 
 /// Status and body.
-fn get(address: SocketAddr, path: &str) -> Result<(String, String), &'static str> {
+fn get(target: &Target, path: &str) -> Result<(String, String), &'static str> {
     let deadline = Instant::now() + PATIENCE;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(|_| "refused")?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let mut stream = TcpStream::connect_timeout(&target.address, PATIENCE).map_err(|_| "refused")?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        target.host
+    );
     let _ = stream.set_write_timeout(Some(PATIENCE));
     stream.write_all(request.as_bytes()).map_err(|_| "closed")?;
     let mut heard = Vec::new();
@@ -304,6 +311,23 @@ mod tests {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        assert_eq!(ask(address, "/"), "refused");
+        let host = "shop.test".to_owned();
+        assert_eq!(ask(&Target { address, host }, "/"), "refused");
+    }
+
+    #[test]
+    fn probes_send_the_declared_host() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).unwrap();
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        let host = "shop.test".to_owned();
+        assert_eq!(ask(&Target { address, host }, "/raise"), "204");
+        assert!(server.join().unwrap().contains("\r\nHost: shop.test\r\n"));
     }
 }
