@@ -141,7 +141,11 @@ fn real_cargo() {
     project.write("benches/against.rs", "fn main() {}");
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let ended = project.compare("HEAD", &[("CARGO", &cargo)]);
-    assert!(ended.err.contains("HEAD has none of the selected cases"), "{}", ended.err);
+    assert!(
+        ended.err.contains("HEAD has none of the selected cases"),
+        "{}",
+        ended.err
+    );
     // Two commits that are built in turn, in one target folder.
     let first = project.git(&["rev-parse", "HEAD"]);
     project.write("benches/against.rs", "fn main() { std::process::exit(7) }");
