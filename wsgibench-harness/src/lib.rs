@@ -15,7 +15,7 @@
 //! | [`sandbox`], [`store`] | containers and processes; runs and baselines on disk |
 //! | [`declare`] | servers, scenarios, profiles, and their expansion into cases |
 //! | [`load`] | the load generator, usable alone |
-//! | [`stats`], [`conformance`], [`null_server`], `subprocess` | statistics; HTTP and WSGI rules; a server for calibration; calls of git, cargo and pip |
+//! | [`stats`], [`conformance`], [`null_server`], `subprocess`, `lock_file` | statistics; HTTP and WSGI rules; a server for calibration; calls of git, cargo and pip; lock files |
 //!
 //! A module uses only modules of the rows below it; `tests/layers.rs` enforces this.
 
@@ -27,6 +27,7 @@ pub mod cli;
 pub mod conformance;
 pub mod declare;
 pub mod load;
+mod lock_file;
 pub mod measure;
 pub mod null_server;
 mod panics;

@@ -9,6 +9,7 @@ const LAYERS: [&[&str]; 8] = [
         "stats",
         "null_server",
         "conformance",
+        "lock_file",
         "subprocess",
         "variables",
     ],

@@ -144,10 +144,13 @@ fn ask(
         reference: checkout.reference.clone(),
         reason,
     };
-    let file = tempfile::NamedTempFile::new().map_err(|source| AgainstError::Io {
-        path: env::temp_dir(),
-        source,
-    })?;
+    // A folder that this run writes to anyway: the one for temporary files may be read-only.
+    let file = fs::create_dir_all(request.target)
+        .and_then(|()| tempfile::NamedTempFile::new_in(request.target))
+        .map_err(|source| AgainstError::Io {
+            path: request.target.to_owned(),
+            source,
+        })?;
     let mut command = Command::new(executable);
     command
         .arg("--bench")

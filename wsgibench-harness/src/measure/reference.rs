@@ -52,7 +52,7 @@ impl Reference {
                 home: Home::Process(process),
             });
         }
-        let temporary = tempfile::tempdir().map_err(|e| e.to_string())?;
+        let temporary = tempfile::tempdir_in(run_dir).map_err(|e| format!("{}: {e}", run_dir.display()))?;
         // The image is named after its folder.
         let folder = temporary.path().join("null_server");
         fs::create_dir(&folder).map_err(|e| e.to_string())?;

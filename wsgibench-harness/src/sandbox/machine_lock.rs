@@ -1,43 +1,53 @@
-//! One run measures at a time on a machine.
+//! The machine-wide lock under which one run measures at a time.
 
 use std::{
-    fs::{self, File},
+    fs::{File, TryLockError},
     io::{self, Read, Seek, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
-use rustix::{fs::FlockOperation, io::Errno};
-
 use super::owner::Owner;
+use crate::lock_file;
 
-/// How often a waiting run looks again.
+/// Interval at which a waiting run tries again.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Held while measuring: another run on this machine waits. It ends with the process, however that ends.
+/// Name of the lock file.
+const NAME: &str = "wsgibench-measure.lock";
+
+/// A lock held while measuring: other runs on this machine wait. The system releases it when the process ends.
 #[derive(Debug)]
 pub struct MachineLock {
     _file: File,
 }
 
 impl MachineLock {
-    /// Takes the lock, waiting for a run that has it; `say` is told once whom it waits for.
+    /// Acquires the lock and waits while another run holds it. `say` is called once before waiting, and when the usual place cannot be
+    /// used.
     ///
     /// # Errors
-    /// The lock's file can be neither made nor opened.
+    /// If the lock file can be neither created nor opened in any of the places.
     pub async fn acquire(say: impl Fn(&str)) -> io::Result<Self> {
-        Self::acquire_at(&path(), say).await
+        Self::acquire_in(&folders(), say).await
     }
 
-    async fn acquire_at(path: &Path, say: impl Fn(&str)) -> io::Result<Self> {
-        let mut file = open(path)?;
-        let mut told = false;
+    async fn acquire_in(folders: &[PathBuf], say: impl Fn(&str)) -> io::Result<Self> {
+        let (mut file, failed) = open_first(folders)?;
+        if let Some((reason, path)) = failed {
+            say(&format!(
+                "the measurement lock {reason} cannot be used: uses {} instead; runs that use the former can measure at the same time \
+                 and disturb this one",
+                path.display()
+            ));
+        }
+        let mut waits = false;
         loop {
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            match file.try_lock() {
                 Ok(()) => break,
-                Err(Errno::WOULDBLOCK) => {
-                    if !told {
-                        told = true;
+                Err(TryLockError::WouldBlock) => {
+                    if !waits {
+                        waits = true;
                         let holder = holder(&mut file).map(|pid| format!(" (pid {pid})")).unwrap_or_default();
                         say(&format!(
                             "another run{holder} is measuring on this machine: waits for its end"
@@ -45,92 +55,126 @@ impl MachineLock {
                     }
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err(error) => return Err(error.into()),
+                Err(TryLockError::Error(error)) => return Err(error),
             }
         }
-        // Only to tell those who wait; another user's file is not ours to write to.
-        let _ = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| write!(file, "{}", Owner::this()));
+        // The pid is for the notice of waiting runs only, so a file that is read-only for this user is no failure. Only the text of
+        // an earlier holder is overwritten.
+        if let Ok(text) = content(&mut file)
+            && (text.is_empty() || Owner::parse(&text).is_some())
+        {
+            let _ = file
+                .set_len(0)
+                .and_then(|()| file.rewind())
+                .and_then(|()| write!(file, "{}", Owner::this()));
+        }
         Ok(Self { _file: file })
     }
 }
 
-fn path() -> PathBuf {
-    // One for all users: a folder of the user's own would not do.
-    let folder = if cfg!(unix) {
-        PathBuf::from("/tmp")
-    } else {
-        std::env::temp_dir()
-    };
-    folder.join("wsgibench-measure.lock")
+/// Folders that all users of a machine share, in the order of preference, and last the folder for temporary files of this user.
+fn folders() -> Vec<PathBuf> {
+    let shared = ["/tmp", "/dev/shm", "/var/tmp"].map(PathBuf::from);
+    shared.into_iter().chain([std::env::temp_dir()]).collect()
 }
 
-/// Opens the file, to write if we may, without making it where it is there: systems forbid that in `/tmp` for another user's file.
-fn open(path: &Path) -> io::Result<File> {
-    let existing = || {
-        File::options()
-            .read(true)
-            .write(true)
-            .open(path)
-            .or_else(|_| File::open(path))
-    };
-    let file = existing().or_else(|error| {
-        if error.kind() != io::ErrorKind::NotFound {
-            return Err(error);
+/// Opens the lock in the first folder where that is possible. The second value is the reason why the first folder was not used, and the
+/// path of the opened file.
+fn open_first(folders: &[PathBuf]) -> io::Result<(File, Option<(String, PathBuf)>)> {
+    let mut failures: Vec<String> = Vec::new();
+    for folder in folders {
+        let path = folder.join(NAME);
+        match lock_file::open(&path, 0o666) {
+            Ok(file) => return Ok((file, failures.into_iter().next().map(|reason| (reason, path)))),
+            Err(error) => failures.push(format!("{} ({error})", path.display())),
         }
-        let made = File::options().read(true).write(true).create_new(true).open(path);
-        if made.is_ok() {
-            allow_all(path);
-        }
-        // Another run may have made it meanwhile.
-        made.or_else(|_| existing())
-    });
-    file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
-}
-
-fn allow_all(path: &Path) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o666));
     }
-    #[cfg(not(unix))]
-    let _ = path;
+    Err(io::Error::other(failures.join("; ")))
+}
+
+fn content(file: &mut File) -> io::Result<String> {
+    let mut text = String::new();
+    file.rewind()?;
+    // An owner is shorter by far.
+    file.take(4096).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn holder(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.rewind().and_then(|()| file.read_to_string(&mut text)).ok()?;
-    Owner::parse(&text).map(|owner| owner.pid())
+    Owner::parse(&content(file).ok()?).map(|owner| owner.pid())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::{
+        fs,
+        sync::{Arc, Mutex},
+    };
 
     use super::*;
 
     #[tokio::test]
     async fn the_second_waits_for_the_first_and_says_so() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
-        let first = MachineLock::acquire_at(&path, |_| panic!("nobody has it"))
+        let folders = vec![folder.path().to_owned()];
+        let first = MachineLock::acquire_in(&folders, |_| panic!("nobody has it"))
             .await
             .unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         let second = {
-            let (path, said) = (path.clone(), said.clone());
+            let said = said.clone();
             tokio::spawn(async move {
-                MachineLock::acquire_at(&path, |line| line.clone_into(&mut said.lock().unwrap())).await
+                MachineLock::acquire_in(&folders, |line| line.clone_into(&mut said.lock().unwrap())).await
             })
         };
-        tokio::time::sleep(PAUSE * 2).await;
+        while said.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
         assert!(!second.is_finished());
         let wanted = format!("(pid {})", std::process::id());
         assert!(said.lock().unwrap().contains(&wanted), "{said:?}");
         drop(first);
         second.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_folder_is_used_and_named_when_the_first_cannot_be() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let precious = first.path().join("precious");
+        fs::write(&precious, "content").unwrap();
+        std::os::unix::fs::symlink(&precious, first.path().join(NAME)).unwrap();
+        for unusable in [first.path().to_owned(), first.path().join("missing"), "/proc".into()] {
+            let said = Mutex::new(String::new());
+            let folders = [unusable.clone(), second.path().to_owned()];
+            MachineLock::acquire_in(&folders, |line| line.clone_into(&mut said.lock().unwrap()))
+                .await
+                .unwrap();
+            let said = said.into_inner().unwrap();
+            for path in &folders {
+                assert!(said.contains(&path.join(NAME).display().to_string()), "{said}");
+            }
+            let error = MachineLock::acquire_in(&folders[..1], |_| {}).await.unwrap_err();
+            assert!(
+                error.to_string().contains(&unusable.join(NAME).display().to_string()),
+                "{error}"
+            );
+        }
+        assert_eq!(fs::read(&precious).unwrap(), b"content");
+        assert!(second.path().join(NAME).is_file());
+    }
+
+    #[tokio::test]
+    async fn a_strangers_file_is_locked_but_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        for (before, overwritten) in [("notes of mine", false), ("", true)] {
+            fs::write(&path, before).unwrap();
+            let lock = MachineLock::acquire_in(&[folder.path().to_owned()], |_| {})
+                .await
+                .unwrap();
+            let now = fs::read_to_string(&path).unwrap();
+            assert_eq!(now != before, overwritten, "{now}");
+            drop(lock);
+        }
     }
 }

@@ -7,7 +7,6 @@ use std::{
 };
 
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
-use rustix::fs::{FlockOperation, flock};
 
 use super::{
     atomic::{write_atomically, write_json},
@@ -17,6 +16,7 @@ use super::{
     recovery,
     versioned::{self, Versioned},
 };
+use crate::lock_file;
 
 /// A recovered run of a killed process.
 #[derive(Clone, Debug)]
@@ -152,11 +152,7 @@ pub(super) fn whole_lines(journal: &Path) -> io::Result<()> {
 /// Acquires the lock of a run's folder for this process.
 pub(super) fn lock_file(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
-    let file = File::create(&path).map_err(io_error("create", &path))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|e| StoreError::Io {
-        action: "lock",
-        path: path.clone(),
-        source: e.into(),
-    })?;
+    let file = lock_file::open(&path, 0o644).map_err(io_error("open", &path))?;
+    file.try_lock().map_err(|e| io_error("lock", &path)(e.into()))?;
     Ok(file)
 }

@@ -6,8 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock};
-
 use super::{
     ConformanceRecord,
     error::{StoreError, io_error},
@@ -190,7 +188,7 @@ impl Store {
             .filter_map(|dir| {
                 let lock = File::open(dir.join("lock")).ok()?;
                 // An active owner holds the lock; a killed one has released it.
-                flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
+                lock.try_lock().ok()?;
                 recover_one(&dir).transpose()
             })
             .collect()

@@ -13,6 +13,7 @@ use tokio::process::Command;
 
 use crate::{
     declare::{ServerSpec, Source},
+    lock_file,
     sandbox::{
         PrepareError, PreparedServer,
         context::SandboxContext,
@@ -181,7 +182,7 @@ async fn lock(path: &Path) -> std::io::Result<fs::File> {
         if let Some(parent) = file.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::File::create(&file)
+        lock_file::open(&file, 0o644)
     };
     let file = open().map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
     loop {

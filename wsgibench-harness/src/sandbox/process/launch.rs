@@ -189,7 +189,10 @@ fn directory(spec: &ServerSpec) -> PathBuf {
     match (&spec.app, &spec.source) {
         (Some(app), _) => app.clone(),
         (None, Source::Folder(folder)) => folder.clone(),
-        (None, _) => std::env::temp_dir(),
+        // TMPDIR may name a folder that does not exist.
+        (None, _) => Some(std::env::temp_dir())
+            .filter(|folder| folder.is_dir())
+            .unwrap_or_else(|| "/".into()),
     }
 }
 

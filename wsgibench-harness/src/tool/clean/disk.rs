@@ -1,12 +1,10 @@
 //! Files of wsgibench under the target folder.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
 };
-
-use rustix::fs::{FlockOperation, flock};
 
 use super::item::{Item, Kind, Place};
 use crate::store::Store;
@@ -93,8 +91,7 @@ pub(super) fn remove(paths: &[PathBuf]) -> Result<(), String> {
 
 /// Returns whether a run is being measured: it then holds its lock.
 fn is_alive(run: &Path) -> bool {
-    File::open(run.join("lock"))
-        .is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK))
+    File::open(run.join("lock")).is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// Returns a folder's entries by name; run ids sort by time.
@@ -142,7 +139,7 @@ mod tests {
     fn newest_and_active_runs_are_kept() {
         let (_folder, store) = store();
         let lock = File::open(store.run_dir("r1").join("lock")).unwrap();
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+        lock.try_lock().unwrap();
         let goes: Vec<String> = runs(&store, 1)
             .into_iter()
             .filter(|i| i.stays.is_none())
@@ -175,7 +172,7 @@ mod tests {
 
         fs::create_dir_all(&environment).unwrap();
         let lock = File::open(store.run_dir("r2").join("lock")).unwrap();
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+        lock.try_lock().unwrap();
         assert!(
             environments(&store)[0]
                 .stays
