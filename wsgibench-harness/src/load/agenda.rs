@@ -1,4 +1,4 @@
-//! The arrivals of one worker in a phase: what is due next.
+//! The arrivals of one worker in a phase.
 
 use super::{
     clock::{NEVER, Nanos},

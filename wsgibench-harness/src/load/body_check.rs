@@ -12,7 +12,7 @@ use super::request::Check;
 pub(super) const LARGEST: usize = 16 << 20;
 /// Characters of a text or pattern in the name of a check.
 const SHOWN: usize = 40;
-/// Patterns that a thread keeps compiled; a script that makes new ones all the time must not fill the memory.
+/// Number of compiled patterns kept per thread; limits the memory of scripts that keep making new ones.
 const KEPT: usize = 256;
 
 /// A check that needs the whole body.
@@ -24,10 +24,10 @@ pub(super) enum BodyCheck {
 }
 
 impl BodyCheck {
-    /// Compiles a check; `None` for a check of something else than the content.
+    /// Compiles a check; `None` if it does not check the content.
     ///
     /// # Errors
-    /// The pattern or the JSON pointer is invalid; the text names it.
+    /// Returns a message that names the invalid pattern or JSON pointer.
     pub(super) fn new(check: &Check) -> Result<Option<Self>, String> {
         Ok(Some(match check {
             Check::BodyContains(text) => Self::Contains(Box::new(Finder::new(text).into_owned())),
@@ -50,7 +50,7 @@ impl BodyCheck {
         }
     }
 
-    /// The name under which failures are counted, e.g. `body contains "Music"`.
+    /// Returns the name under which failures are counted, e.g. `body contains "Music"`.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Contains(finder) => contains_name(&String::from_utf8_lossy(finder.needle())),
@@ -83,7 +83,7 @@ fn shown(text: &str) -> String {
 /// Compiles a regular expression.
 ///
 /// # Errors
-/// In one line, e.g. `"[" is not a regular expression: unclosed character class`.
+/// Returns a message of one line, e.g. `"[" is not a regular expression: unclosed character class`.
 pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
     Regex::new(pattern).map_err(|error| {
         let text = error.to_string();
@@ -93,10 +93,10 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
     })
 }
 
-/// Matches a body against a pattern that is compiled at its first use on this thread.
+/// Matches a body against a pattern, which is compiled at its first use on this thread.
 ///
 /// # Errors
-/// As [`compile`].
+/// Returns the errors of [`compile`].
 pub(super) fn is_match(pattern: &str, body: &[u8]) -> Result<bool, String> {
     thread_local! {
         static COMPILED: RefCell<HashMap<String, Regex>> = RefCell::new(HashMap::new());

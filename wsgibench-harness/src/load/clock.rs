@@ -1,14 +1,14 @@
-//! The engine's time: nanoseconds since the session began, from the monotonic clock.
+//! The engine's clock: nanoseconds since the start of the session, monotonic.
 
 use std::time::{Duration, Instant};
 
-/// A moment, ns since the session began.
+/// A point in time, ns since the start of the session.
 pub(crate) type Nanos = u64;
 
-/// Later than any moment.
+/// A time later than any other.
 pub(crate) const NEVER: Nanos = u64::MAX;
 
-/// All workers of a session share the origin, so that their moments compare.
+/// The clock of a session. All workers share its origin, so that their times are comparable.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     origin: Instant,
@@ -24,23 +24,23 @@ impl Clock {
         nanos(self.origin.elapsed())
     }
 
-    /// The instant of a moment.
+    /// Converts a time to an `Instant`.
     pub(crate) fn instant(self, at: Nanos) -> Instant {
         self.origin + Duration::from_nanos(at)
     }
 }
 
-/// A duration in ns; five centuries and more become the largest value.
+/// Converts a duration to ns; saturates at about five centuries.
 #[inline]
 pub(crate) fn nanos(duration: Duration) -> u64 {
-    // Seconds and nanoseconds separately: cheaper than the 128 bits of `as_nanos`.
+    // Cheaper than the 128-bit arithmetic of `as_nanos`.
     duration
         .as_secs()
         .saturating_mul(1_000_000_000)
         .saturating_add(u64::from(duration.subsec_nanos()))
 }
 
-/// Nanoseconds as seconds.
+/// Converts nanoseconds to seconds.
 #[expect(
     clippy::cast_precision_loss,
     reason = "a double holds 104 days of nanoseconds exactly"

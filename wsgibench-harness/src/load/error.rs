@@ -32,7 +32,7 @@ pub enum LoadError {
         available: u64,
     },
     /// A worker thread could not be pinned to its CPU.
-    #[error("the load cannot run on CPU {cpu}: {source}; choose from the CPUs that this process may use")]
+    #[error("failed to pin the load to CPU {cpu}: {source}; choose from the CPUs that this process may use")]
     Affinity {
         /// The CPU.
         cpu: usize,
@@ -55,7 +55,7 @@ pub enum LoadError {
     },
     /// A script neither ends nor awaits, so its thread cannot be reclaimed.
     #[error(
-        "a script holds its thread and does not give it back: it computes or blocks without an await; use \
+        "a script blocks its thread: it computes or waits without an await; use \
          `user.think(time).await` in place of `std::thread::sleep`"
     )]
     ScriptHolds,

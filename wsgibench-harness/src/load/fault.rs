@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Fault {
-    /// What is done.
+    /// The action.
     pub action: Action,
     /// Time from the start of the round.
     pub after: Duration,
@@ -54,7 +54,7 @@ pub enum Action {
 }
 
 impl Fault {
-    /// The rate before the fault is the one that the server must return to, hence the delay.
+    /// Delays the fault by 2 s, because recovery is judged by the rate before it.
     fn new(action: Action) -> Self {
         Self {
             action,

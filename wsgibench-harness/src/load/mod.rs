@@ -1,7 +1,7 @@
-//! The load engine: the ground floor. It knows nothing of servers, containers or reports and can be used alone.
+//! The load generator. It depends on no other module of this crate and can be used alone.
 //!
-//! [`run`](run()) takes a [`LoadPlan`] and gives a [`LoadResult`]; both are serde types. A caller that must look at the
-//! server at the edges of each round (its CPU time, say) drives a [`Session`] instead.
+//! [`run`](run()) executes a [`LoadPlan`] and returns a [`LoadResult`]; both are serde types. To read other counters at the
+//! start and end of each round (such as the server's CPU time), use a [`Session`] instead.
 
 mod agenda;
 mod body_check;
@@ -46,10 +46,10 @@ pub use session::{Edge, Session};
 pub use slow::{Slow, SlowKind};
 pub use watch::{Live, Watch};
 
-/// Carries out a whole plan: connections, warm-up, rounds, and everything closed again.
+/// Executes a plan: opens connections, warms up, measures the rounds, and closes the connections.
 ///
 /// # Errors
-/// A plan that cannot be carried out here, or a fault in the engine; see [`LoadError`]. What the server does wrong is
+/// Returns a [`LoadError`] if the plan cannot be executed on this machine or the engine fails. Failures of the server are
 /// counted in the result.
 pub fn run(plan: &LoadPlan) -> Result<LoadResult, LoadError> {
     let mut session = Session::start(plan)?;

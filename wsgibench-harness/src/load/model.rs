@@ -25,11 +25,11 @@ pub enum Model {
         /// Simultaneous connections, 1 to 100,000.
         connections: usize,
     },
-    /// Requests are due on a schedule, whatever the server does.
+    /// Requests are due on a schedule, independent of the server.
     Open {
         /// The schedule, one stage after the other.
         stages: Vec<Stage>,
-        /// Largest number of simultaneous connections; a request that is due while all are busy waits in a queue.
+        /// Maximum number of simultaneous connections; a request that is due while all are busy waits in a queue.
         max_connections: usize,
         /// Seed of the Poisson arrivals.
         seed: u64,
@@ -40,7 +40,7 @@ pub enum Model {
         batch: usize,
         /// Time between arrivals.
         every: Duration,
-        /// How long users keep arriving.
+        /// Time in which users arrive.
         arriving_for: Duration,
         /// Requests that each user sends before leaving.
         requests_per_user: u64,
@@ -155,12 +155,12 @@ pub struct Load {
     pub timeout: Duration,
     /// Time after which a connection that is not established counts as a connect timeout.
     pub connect_timeout: Duration,
-    /// Connections that are opened and left idle beside the loaded ones.
+    /// Additional connections that are opened and left idle.
     pub idle_connections: usize,
     /// Round length that the load itself sets (`duration`, `ramp`, `stages`); see [`own_length`](Self::own_length).
     pub measurement_time: Option<Duration>,
-    /// The rates are shares of the server's capacity (1.0), which the caller finds before it runs the load; the engine reads
-    /// them as requests per second.
+    /// Whether the rates are shares of the server's capacity (1.0). The caller determines the capacity and converts the rates
+    /// before it runs the load; the engine interprets rates as requests per second.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_capacity: bool,
     /// Slow clients that the caller opens before the load and keeps until its end.
@@ -174,8 +174,8 @@ pub struct Load {
 /// A load model with its settings, to which no request has been added.
 ///
 /// `K` is the [kind](super::kind) of load and decides which settings there are: `seed` for Poisson arrivals, `every` for
-/// arriving users, and so on. [`request`](Self::request) makes it a [`Load`]. A scripted scenario takes it as it is,
-/// since its script sends the requests: `#[scenario(load = Load::users(5).every(secs(1)))]`.
+/// arriving users, and so on. [`request`](Self::request) makes it a [`Load`]. Scripted scenarios use it without requests,
+/// since their script sends them: `#[scenario(load = Load::users(5).every(secs(1)))]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadWithoutRequest<K> {
     load: Load,
@@ -232,7 +232,7 @@ impl<K> LoadWithoutRequest<K> {
         self
     }
 
-    /// Makes the rates shares of each server's capacity, which is searched for at the beginning of each launch: 1.0 is the
+    /// Interprets the rates as shares of each server's capacity, which is measured at the beginning of each launch: 1.0 is the
     /// highest rate at which 98 % of requests are answered in time, 99 % of them within 100 ms.
     ///
     /// ```
@@ -260,8 +260,8 @@ impl<K> LoadWithoutRequest<K> {
         self
     }
 
-    /// Sets how long users keep arriving, 60 s by default. A round is as long, unless [`duration`](Self::duration) gives
-    /// the last users time to finish.
+    /// Sets the time in which users arrive, 60 s by default. A round has the same length, unless [`duration`](Self::duration)
+    /// gives the last users time to finish.
     #[must_use]
     pub fn arriving_for(mut self, time: Duration) -> Self
     where
@@ -273,7 +273,7 @@ impl<K> LoadWithoutRequest<K> {
         self
     }
 
-    /// Sets how many requests each user sends, 1 by default; of scripted users, how often each runs the script.
+    /// Sets the number of requests of each user, 1 by default; for scripted users, the number of script runs.
     #[must_use]
     pub fn requests_per_user(mut self, n: u64) -> Self
     where
@@ -285,7 +285,7 @@ impl<K> LoadWithoutRequest<K> {
         self
     }
 
-    /// Sets the length of a round, whatever the profile says.
+    /// Sets the length of a round, overriding the profile.
     #[must_use]
     pub fn duration(mut self, time: Duration) -> Self
     where
@@ -296,7 +296,7 @@ impl<K> LoadWithoutRequest<K> {
     }
 }
 
-/// Settings of connections and of what happens beside the requests: before the first request and after it.
+/// Settings that are allowed before and after the first request: connections, background clients, faults.
 macro_rules! common_settings {
     ($this:ident => $load:expr) => {
         /// Sets the lifetime of connections; [`KeepAlive::Always`] by default.
@@ -351,7 +351,7 @@ macro_rules! common_settings {
     };
 }
 
-/// Methods that exist for their compile error: it names the place where the setting belongs.
+/// Methods that exist only for their compile error, which names the place where the setting belongs.
 macro_rules! misplaced {
     ($bound:ident: $($method:ident($($arg:ident),*)),* $(,)?) => {
         $(
@@ -428,8 +428,8 @@ impl Load {
         open(vec![Stage::ramp(rates, duration)])
     }
 
-    /// Begins an open load of stages, one after the other. A round is as long as all of them; as long as the profile says
-    /// where the last is [unlimited](Stage::unlimited).
+    /// Begins an open load of stages, one after the other. A round has the length of all stages, or that of the profile if the
+    /// last stage is [unlimited](Stage::unlimited).
     #[must_use]
     pub fn stages(stages: impl IntoIterator<Item = Stage>) -> LoadWithoutRequest<Stages> {
         open(stages.into_iter().collect())

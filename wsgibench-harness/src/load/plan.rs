@@ -1,4 +1,4 @@
-//! All that the engine must know to offer a load.
+//! The input of the load generator.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,14 +10,14 @@ use super::{
     wire,
 };
 
-/// A complete order to the engine.
+/// A complete plan of a load: target, requests, rounds, CPUs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadPlan {
-    /// Whom to load.
+    /// The server to load.
     pub target: Target,
-    /// With what.
+    /// The load.
     pub load: Load,
-    /// Load offered before the first round and not recorded.
+    /// Time of unrecorded load before the first round.
     pub warm_up: Duration,
     /// Rounds, one after the other on the same connections.
     pub rounds: u32,
@@ -27,17 +27,17 @@ pub struct LoadPlan {
     pub cpus: Vec<usize>,
     /// Seed of everything random in the plan.
     pub seed: u64,
-    /// Which part of the whole load this plan is (for a load spread over several engines).
+    /// The part of the whole load that this plan covers (for a load spread over several engines).
     pub stripe: Stripe,
-    /// The CPUs are the load's alone: workers look for answers without sleeping where sleep would be most of their time (an
-    /// arrival schedule, a closed loop of up to 32 connections a worker). To be woken takes a virtual machine 50 to 200
-    /// microseconds, which a latency would have in it. On CPUs that the server needs too this must be off.
+    /// Whether the CPUs are dedicated to the load. Workers then poll without sleeping if they would mostly sleep (arrival
+    /// schedules, closed loops of up to 32 connections per worker): waking up takes 50 to 200 microseconds on a virtual
+    /// machine, which would be part of each latency. Must be off if the server uses the same CPUs.
     #[serde(default)]
     pub busy_poll: bool,
 }
 
 impl LoadPlan {
-    /// A plan of one round of 10 s on one unpinned worker, without warm-up.
+    /// Creates a plan of one round of 10 s on one unpinned worker, without warm-up.
     #[must_use]
     pub fn new(target: Target, load: Load) -> Self {
         Self {
@@ -53,17 +53,17 @@ impl LoadPlan {
         }
     }
 
-    /// Length of a round: the load's `measurement_time`, or else the plan's. How long users go on arriving does not count here:
-    /// [`Load::own_length`] does that for whoever makes a plan.
+    /// Returns the length of a round: the load's `measurement_time`, or else the plan's. Unlike [`Load::own_length`], it
+    /// ignores the time in which users arrive.
     #[must_use]
     pub fn round_length(&self) -> Duration {
         self.load.measurement_time.unwrap_or(self.measurement_time)
     }
 
-    /// Checks that the plan makes sense on any machine.
+    /// Checks the plan, independent of the machine.
     ///
     /// # Errors
-    /// [`LoadError::InvalidPlan`] that names the part and the remedy.
+    /// Returns [`LoadError::InvalidPlan`] with the setting and the remedy.
     pub fn validate(&self) -> Result<(), LoadError> {
         let problem = self.problem_of_model().or_else(|| {
             if self.stripe.of == 0 || self.stripe.index >= self.stripe.of {
@@ -98,7 +98,7 @@ impl LoadPlan {
                 } else if stages.iter().all(|stage| stage.from == 0.0 && stage.to == 0.0) {
                     Some("the schedule has no arrivals: give a stage a rate above 0".into())
                 } else if endless {
-                    Some("only the last stage may be without an end: say how long the others last".into())
+                    Some("only the last stage may be unlimited: give the others a duration".into())
                 } else {
                     None
                 }
@@ -108,16 +108,16 @@ impl LoadPlan {
             }
             Model::Users {
                 requests_per_user: 0, ..
-            } => Some("users who make 0 requests do nothing: use requests_per_user(n)".into()),
+            } => Some("users with 0 requests do nothing: use requests_per_user(n)".into()),
             _ => None,
         }
     }
 }
 
-/// An address and the name to call it by.
+/// The address of a server and its host name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// Where to connect.
+    /// The address to connect to.
     pub address: SocketAddr,
     /// Value of the `Host` header.
     pub host: String,
@@ -138,15 +138,15 @@ impl Default for Stripe {
     }
 }
 
-/// How long a connection lives.
+/// The lifetime of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeepAlive {
-    /// As long as the server lets it.
+    /// Until the server closes it.
     #[default]
     Always,
-    /// One request each, with `Connection: close`.
+    /// One request per connection, with `Connection: close`.
     Never,
-    /// Closed by us after so many requests (the last asks for `Connection: close`).
+    /// Closed by the client after this many requests (the last one sends `Connection: close`).
     Requests(u32),
 }

@@ -114,7 +114,7 @@ pub(crate) fn raise_descriptors(load: &Load) -> Result<(), LoadError> {
             maximum,
         };
         setrlimit(Resource::Nofile, raised)
-            .map_err(|error| LoadError::system("the limit of open files cannot be raised")(error.into()))?;
+            .map_err(|error| LoadError::system("failed to raise the limit of open files")(error.into()))?;
     }
     Ok(())
 }

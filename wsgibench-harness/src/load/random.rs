@@ -1,7 +1,7 @@
-//! Stateless draws: the k-th number of a seeded sequence, without the ones before it. So any stripe of a load draws
-//! the same numbers as the whole.
+//! Stateless random numbers: the k-th number of a seeded sequence is computed without its predecessors, so that every
+//! stripe of a load draws the same numbers as the whole.
 
-/// 64 well-mixed bits from a seed and a position (the finaliser of splitmix64, applied twice).
+/// Returns 64 random bits for a seed and a position (the finaliser of splitmix64, applied twice).
 #[inline]
 pub(crate) fn bits(seed: u64, position: u64) -> u64 {
     mix(mix(seed) ^ position.wrapping_mul(0x9E37_79B9_7F4A_7C15))
@@ -15,7 +15,7 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// What draws are for. Each purpose has a stream of its own, so that no two of them are correlated under one seed.
+/// The purpose of a draw. Each purpose has a separate stream, so that they are uncorrelated under one seed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stream {
     /// The choice of a request in a mix.
@@ -33,14 +33,14 @@ pub(crate) fn stream(seed: u64, stream: Stream) -> u64 {
     mix(mix(seed ^ 0x5eed_5eed_5eed_5eed).wrapping_add(stream as u64))
 }
 
-/// A number in `0..bound`; 0 for a bound of 0.
+/// Returns a number in `0..bound`; 0 for a bound of 0.
 #[inline]
 pub(crate) fn below(bound: u64, bits: u64) -> u64 {
     // The high half of a 128-bit product: its bias is below bound / 2^64.
     u64::try_from((u128::from(bits) * u128::from(bound)) >> 64).unwrap_or(u64::MAX)
 }
 
-/// A number in (0, 1]: never 0, so that its logarithm is finite.
+/// Returns a number in (0, 1]; never 0, so that its logarithm is finite.
 #[inline]
 pub(crate) fn unit(bits: u64) -> f64 {
     // 53 bits fit a double exactly.

@@ -31,7 +31,7 @@ use super::error::LoadError;
 #[non_exhaustive]
 #[must_use = "a request is sent as part of a load: add it by `.request(...)`"]
 pub struct Request {
-    /// Method, as it is sent.
+    /// Method, as sent.
     pub method: String,
     /// Path and query; begins with `/`.
     pub path: String,
@@ -120,7 +120,7 @@ impl Request {
         self
     }
 
-    /// Sets what `{name}` in the path, the header values and the body stands for, request by request.
+    /// Sets the values that replace `{name}` in the path, the header values and the body, request by request.
     ///
     /// ```
     /// use wsgibench_harness::prelude::*;
@@ -202,8 +202,8 @@ pub enum Body {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Values {
-    /// The number of the request in the session (warm-up and all rounds): unique. Under a closed load on several workers
-    /// some numbers are left out.
+    /// The unique number of the request in the session (warm-up and all rounds). A closed load on several workers skips some
+    /// numbers.
     Counter,
     /// A random integer in `low..=high`, drawn from the plan's seed.
     Random {
@@ -220,7 +220,7 @@ impl Values {
     /// Reads one column of a CSV file whose first line names the columns; the rows are used in order and repeated.
     ///
     /// # Errors
-    /// [`LoadError::InvalidPlan`] when the file cannot be read, is not CSV, lacks the column, or has no rows.
+    /// Returns [`LoadError::InvalidPlan`] if the file cannot be read, is not CSV, lacks the column, or has no rows.
     pub fn csv(file: impl AsRef<Path>, column: &str) -> Result<Self, LoadError> {
         let file = file.as_ref();
         let wrong = |what: String| LoadError::InvalidPlan(format!("{}: {what}", file.display()));

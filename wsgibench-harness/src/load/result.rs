@@ -1,4 +1,4 @@
-//! What a load gave: counts that add up, latencies that hide nothing.
+//! The result of a load: counts, latency distributions, and figures of connections and of the load generator.
 
 use std::time::Duration;
 
@@ -7,37 +7,38 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::nanos;
 
-/// All rounds of a plan.
+/// The result of a plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LoadResult {
-    /// Round by round.
+    /// The rounds, in order.
     pub rounds: Vec<RoundResult>,
 }
 
-/// One measured interval.
+/// The result of one round.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RoundResult {
-    /// Its length as measured, seconds.
+    /// Measured length, seconds.
     pub seconds: f64,
-    /// Requests, counted once each.
+    /// Counts of requests; each is counted once.
     pub counts: Counts,
     /// Failures by kind; sums to `counts.failed`.
     pub errors: Vec<(ErrorKind, u64)>,
-    /// What was wrong, by kind, in the first failure whose reason is known.
+    /// The reason of the first explained failure of each kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub error_samples: Vec<(ErrorKind, String)>,
-    /// Failed checks by name with one sample of what came instead; sums to the `check_failed` and `status` errors.
+    /// Failed checks by name, each with a sample response; sums to the `check_failed` and `status` errors.
     pub failed_checks: Vec<FailedCheck>,
-    /// Intended start to last byte, of right answers; in a closed loop it differs from the service time by the time a new
-    /// connection takes. Censored and unsent requests are in it as lower bounds.
+    /// Time from the intended start to the last byte of successful requests; in a closed loop it exceeds the service time only
+    /// by the time of a new connection. Includes censored and unsent requests as lower bounds.
     pub response_time: Latency,
-    /// First byte sent to last byte received, of right answers; censored requests are in it as lower bounds.
+    /// Time from the first byte sent to the last byte received of successful requests. Includes censored requests as lower
+    /// bounds.
     pub service_time: Latency,
-    /// Connection asked for to connection established.
+    /// Time to establish a connection.
     pub connect_time: Latency,
-    /// Due and noticed late: the engine's fault.
+    /// Time from the due time of a request until the engine noticed it: a delay of the load generator.
     pub client_lag: Latency,
-    /// Due (and noticed) while every connection was busy, until one was free: the server's fault, part of response time.
+    /// Time for which a due request waited because every connection was busy: a delay of the server, part of the response time.
     pub queue_wait: Latency,
     /// Bytes sent.
     pub bytes_sent: u64,
@@ -45,52 +46,52 @@ pub struct RoundResult {
     pub bytes_received: u64,
     /// Connections.
     pub connections: Connections,
-    /// Users, where the load is one of users.
+    /// Users, if the load is one of users.
     #[serde(default)]
     pub users: Option<Users>,
-    /// Requests per second that the schedule asked for; `None` in a closed loop.
+    /// Requests per second according to the schedule; `None` in a closed loop.
     pub offered_rate: Option<f64>,
-    /// Per second of the round.
+    /// Figures per second of the round.
     pub series: Vec<Second>,
-    /// Worker threads of the engine.
+    /// Number of worker threads of the load generator.
     #[serde(default)]
     pub workers: u32,
-    /// CPU time of the engine's workers, seconds.
+    /// CPU time of the workers, seconds.
     pub engine_cpu_seconds: f64,
-    /// Of it: time that pacing spent spinning, waiting for the next arrival.
+    /// Part of the CPU time that was spent spinning while waiting for the next arrival.
     #[serde(default)]
     pub engine_spin_seconds: f64,
-    /// CPU time without the spinning, as a share of workers x round (0 to 1): how near the engine is to its ceiling.
+    /// CPU time without spinning as a share of workers x round (0 to 1); near 1, the load generator is at its limit.
     pub engine_busy_share: f64,
-    /// Time the workers were runnable and did not run (`/proc/thread-self/schedstat`), seconds.
+    /// Time for which workers were runnable but not running (`/proc/thread-self/schedstat`), seconds.
     pub run_queue_delay_seconds: f64,
     /// Named steps of scripted users, in order of first use.
     pub steps: Vec<Step>,
 }
 
-/// Requests of a round. `offered == done + failed + censored + unsent`, asserted in every round.
+/// Counts of requests of a round. `offered == done + failed + censored + unsent`, asserted in every round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Requests due in the round, and those in flight when it began (closed loops carry them over).
+    /// Requests due in the round, including those in flight when it began (closed loops carry them over).
     pub offered: u64,
-    /// Answered, and rightly.
+    /// Requests with a response that passed its checks.
     pub done: u64,
-    /// Ended with an error: a wrong answer, no connection, or a connection that was lost after the server had received the
-    /// request.
+    /// Requests that ended with an error: a failed check, no connection, or a connection that was lost after the server had
+    /// received the request.
     pub failed: u64,
-    /// Timed out, or in flight when the round ended: known only to have lasted at least so long.
+    /// Requests that timed out or were in flight when the round ended; their latencies are lower bounds.
     pub censored: u64,
-    /// Due and never sent.
+    /// Requests that were due and never sent.
     pub unsent: u64,
-    /// Of `censored`: those that reached the timeout.
+    /// Part of `censored` that reached the timeout.
     pub timed_out: u64,
-    /// Requests sent again on a new connection, as the server had closed the old one without reading them (RFC 9110, 9.2.2;
-    /// not counted twice above). A request that is not idempotent is never among them once a byte of it has left.
+    /// Requests sent again on a new connection because the server had closed the old one without reading them (RFC 9110, 9.2.2;
+    /// not counted twice above). Never includes a request that is not idempotent once a byte of it was sent.
     pub retried: u64,
 }
 
 impl Counts {
-    /// `offered == done + failed + censored + unsent`.
+    /// Returns whether `offered == done + failed + censored + unsent`.
     #[must_use]
     pub fn adds_up(&self) -> bool {
         self.offered == self.done + self.failed + self.censored + self.unsent
@@ -108,55 +109,54 @@ impl Counts {
     }
 }
 
-/// A latency distribution with its censored part.
+/// A latency distribution with censored samples.
 #[derive(Clone, Debug)]
 pub struct Latency {
-    /// Nanoseconds, three significant figures, 1 ns to 1 h; censored samples are in it at the value they had reached.
+    /// Samples in nanoseconds, three significant figures, 1 ns to 1 h. Censored samples have the value that they had reached.
     pub histogram: Histogram<u64>,
-    /// Samples in it that are only lower bounds. A percentile at or above the smallest of these is "at least".
+    /// Number of samples that are lower bounds.
     pub censored: u64,
     /// Smallest censored value, ns.
     pub censored_from: Option<u64>,
 }
 
-/// Connections of a round.
+/// Counts of connections of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Connections {
-    /// Asked for by the load model (idle ones beside the load are counted nowhere here). Under `users`: users who
-    /// arrived; under an open load: the most that were needed at one time. Of scripted users: those who asked for something
-    /// in the round (who only thinks has no claim to an answer).
+    /// Connections that the load model needs, without additional idle ones. Under `users`: users who arrived. Under an open
+    /// load: the maximum needed at one time. Of scripted users: those who sent a request in the round.
     pub wanted: u64,
-    /// Established at most at one time.
+    /// Maximum number established at one time.
     pub established: u64,
-    /// Newly opened in the round: each costs a port.
+    /// Connections opened in the round; each uses a local port.
     pub opened: u64,
-    /// Connections (or users) with at least one complete answer.
+    /// Connections (or users) with at least one complete response.
     pub served: u64,
-    /// Jain's fairness index of answers per connection, 0 to 1.
+    /// Jain's fairness index of responses per connection, 0 to 1.
     pub jain: f64,
 }
 
-/// Users of a round: each arrived one has finished or is active at its end.
+/// Counts of users of a round. Each user who arrived has finished or is active at its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Users {
-    /// Came in the round.
+    /// Users who arrived in the round.
     pub arrived: u64,
-    /// Made all their requests (rightly answered or not) and left.
+    /// Users who made all their requests, successful or not, and left.
     pub finished: u64,
-    /// Still there when the round ended.
+    /// Users who were active when the round ended.
     pub active: u64,
 }
 
-/// One second of a round. Percentiles are within 1 %.
+/// Figures of one second of a round. Percentiles are accurate to 1 %.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Second {
-    /// Start, seconds from the start of the round.
+    /// Start of the second, in seconds from the start of the round.
     pub at: f64,
-    /// Answered.
+    /// Successful requests.
     pub done: u64,
-    /// Failed or timed out.
+    /// Failed and timed-out requests.
     pub errors: u64,
-    /// Median response time, ns (0 with no answer).
+    /// Median response time, ns (0 without responses).
     pub p50_ns: u64,
     /// 99th percentile, ns.
     pub p99_ns: u64,
@@ -169,16 +169,16 @@ pub struct Second {
 /// A check that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedCheck {
-    /// Its name, e.g. `status 200` or the name a script gave.
+    /// The name, e.g. `status 200`, or the name given by a script.
     pub name: String,
-    /// How often.
+    /// Number of failures.
     pub count: u64,
-    /// The first answer that failed it, cut to 512 bytes.
+    /// An excerpt of the first response that failed the check.
     pub sample: String,
 }
 
 impl FailedCheck {
-    /// Joins a list that has each name once; the first sample stays.
+    /// Merges the check into a list of unique names, keeping the first sample.
     pub(crate) fn join(self, list: &mut Vec<Self>) {
         match list.iter_mut().find(|known| known.name == self.name) {
             Some(known) => known.count += self.count,
@@ -194,21 +194,21 @@ pub struct Step {
     pub name: String,
     /// Response times.
     pub latency: Latency,
-    /// Failures in it.
+    /// Failed requests.
     pub failed: u64,
 }
 
-/// Why a request failed. One flat list; every failure is exactly one of these.
+/// The reason of a failed request. Every failure has exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The name did not resolve.
     Dns,
-    /// Connection refused: nobody listens.
+    /// Connection refused: no process listens on the port.
     Refused,
     /// No route to the address.
     Unreachable,
-    /// No answer to the connection request in time (a full backlog looks so).
+    /// The connection was not established in time (as with a full backlog).
     ConnectTimeout,
     /// Reset while connecting.
     ConnectReset,
@@ -220,22 +220,22 @@ pub enum ErrorKind {
     WriteReset,
     /// Reset while receiving.
     ReadReset,
-    /// Closed before the answer was whole.
+    /// Closed before the response was complete.
     PrematureEnd,
-    /// Not HTTP/1.x, or a head beyond 64 KiB.
+    /// Not HTTP/1.x, or a head longer than 64 KiB.
     Malformed,
-    /// No whole answer within the timeout. Counted as censored, never as failed.
+    /// No complete response within the timeout. Counted as censored, never as failed.
     ResponseTimeout,
-    /// Another status than the check wants.
+    /// The status does not match the check.
     Status,
-    /// Another header or body than the check wants.
+    /// A header or the body does not match a check.
     CheckFailed,
-    /// A scripted user returned an error of its own or panicked.
+    /// A script returned an error other than that of a request, or panicked.
     Script,
 }
 
 impl ErrorKind {
-    /// All of them, in order.
+    /// All kinds, in order.
     pub const ALL: [Self; 15] = [
         Self::Dns,
         Self::Refused,
@@ -254,27 +254,27 @@ impl ErrorKind {
         Self::Script,
     ];
 
-    /// Its place in [`ALL`](Self::ALL).
+    /// Returns the index in [`ALL`](Self::ALL).
     #[must_use]
     pub fn index(self) -> usize {
         self as usize
     }
 }
 
-/// Percentiles of a [`Latency`] are read through this: a figure that may be only a lower bound.
+/// A percentile of a [`Latency`], which may be a lower bound.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quantile {
     /// Nanoseconds.
     pub ns: u64,
-    /// The true value is at least this.
+    /// Whether the value is a lower bound.
     pub at_least: bool,
 }
 
 impl Latency {
-    /// An empty distribution.
+    /// Creates an empty distribution.
     ///
     /// # Panics
-    /// Never: the bounds are constants that the histogram accepts.
+    /// Never panics: the histogram accepts these constant bounds.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -284,8 +284,7 @@ impl Latency {
         }
     }
 
-    /// The value below which the share `q` (0 to 1) of samples lies. It is "at least" where the censored samples, had they
-    /// lasted for ever, would reach down to it: above the share of those that are not censored.
+    /// Returns the quantile `q` (0 to 1). It is a lower bound if `q` exceeds the share of samples that are not censored.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "samples of one round are far below 2^52")]
     pub fn quantile(&self, q: f64) -> Quantile {
@@ -313,9 +312,9 @@ impl Latency {
         self.censored_from = Some(self.censored_from.map_or(ns, |from| from.min(ns)));
     }
 
-    /// Adds another distribution (of another worker, stripe or round).
+    /// Merges another distribution (of another worker, stripe or round).
     pub fn merge(&mut self, other: &Self) {
-        // Same bounds and figures on both sides: the addition cannot fail.
+        // Both histograms have the same bounds and precision, so that the addition cannot fail.
         let _ = self.histogram.add(&other.histogram);
         self.censored += other.censored;
         self.censored_from = match (self.censored_from, other.censored_from) {
@@ -344,7 +343,7 @@ impl<'de> Deserialize<'de> for Latency {
     }
 }
 
-/// The form on disk: a summary a person can read, and the histogram as base64 of HdrHistogram V2.
+/// The stored format: a readable summary, and the histogram as base64 of HdrHistogram V2.
 mod wire {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
@@ -394,9 +393,10 @@ mod wire {
         type Error = String;
 
         fn try_from(wire: LatencyWire) -> Result<Self, String> {
-            // Sized by what is in it: at its full range each of a run's many histograms would hold 270 KB.
+            // Sized by content: at full range, each of a run's many histograms would take 270 KB.
             let mut latency = Self::new();
-            latency.histogram = hdrhistogram::Histogram::new(3).map_err(|e| format!("no histogram: {e:?}"))?;
+            latency.histogram =
+                hdrhistogram::Histogram::new(3).map_err(|e| format!("failed to create a histogram: {e:?}"))?;
             latency.histogram.auto(true);
             if !wire.hdr.is_empty() {
                 let bytes = STANDARD

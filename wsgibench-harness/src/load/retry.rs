@@ -1,38 +1,38 @@
-//! Decides whether a request whose connection was lost may be sent again: one rule for declared and scripted loads.
+//! Decides whether a request is sent again after its connection was lost, for declared and scripted loads.
 //!
-//! RFC 9110, 9.2.2 and RFC 9112, 9.3.1: a server may close an idle connection while a request is on its way to it. Such
-//! a request never reached the application and is sent again, once, on a new connection. A request that the server had
-//! received and did not answer is lost: it has failed, and sending it again would hide that.
+//! A server may close an idle connection while a request is in transit (RFC 9110, 9.2.2 and RFC 9112, 9.3.1). Such
+//! a request never reached the application and is sent again, once, on a new connection. A request that the server
+//! received and did not answer has failed; sending it again would hide the loss.
 
-/// How a connection ended while a request was on it.
+/// The end of a connection with a pending request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// The server closed it in an orderly way.
+    /// The server closed it.
     Closed {
-        /// It had done so before the request arrived: the request was answered with a reset.
+        /// Whether it was closed before the request arrived: the kernel answered the request with a reset.
         refused: bool,
     },
-    /// It was reset, by a server that closed it with bytes unread or that meant to.
+    /// It was reset: the server closed it with unread bytes, or reset it deliberately.
     Reset,
 }
 
-/// A request whose connection was lost before its answer was whole.
+/// A request whose connection was lost before its response was complete.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts that decide together")]
 pub(crate) struct Loss {
-    /// The connection had carried an answer before.
+    /// Whether the connection had carried a response before.
     pub(crate) reused: bool,
-    /// A byte of the answer has come.
+    /// Whether a byte of the response has arrived.
     pub(crate) heard: bool,
-    /// A byte of the request has left.
+    /// Whether a byte of the request was sent.
     pub(crate) bytes_left: bool,
     pub(crate) idempotent: bool,
     pub(crate) ending: Ending,
 }
 
 impl Loss {
-    /// Returns whether the request may be sent again. `faults`: the load injects faults, so that a reset is the death of
-    /// a worker rather than the end of an idle connection.
+    /// Returns whether the request may be sent again. `faults` is true if the load injects faults: a reset is then the death
+    /// of a worker rather than the end of an idle connection.
     pub(crate) fn may_be_sent_again(self, faults: bool) -> bool {
         if !self.reused || self.heard {
             return false;
@@ -48,7 +48,7 @@ impl Loss {
     }
 }
 
-/// Returns whether a method is idempotent: a request that may reach the server twice with the effect of one.
+/// Returns whether a method is idempotent: two identical requests have the same effect as one.
 pub(crate) fn is_idempotent(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn post_is_never_sent_again_once_a_byte_has_left() {
+    fn post_is_never_sent_again_once_a_byte_was_sent() {
         for ending in [Ending::Reset, Ending::Closed { refused: true }] {
             let post = Loss {
                 idempotent: is_idempotent("POST"),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn new_connections_and_begun_answers_are_never_retried() {
+    fn new_connections_and_started_responses_are_never_retried() {
         assert!(!Loss { reused: false, ..STALE }.may_be_sent_again(false));
         assert!(!Loss { heard: true, ..STALE }.may_be_sent_again(false));
     }

@@ -1,9 +1,8 @@
-//! When requests (or users) are due: arithmetic without a clock.
+//! Schedules of requests or users: pure functions without a clock.
 //!
-//! A schedule is the sequence of its arrivals, each a time from the start of the round. Arrival `k` of an evenly spaced
-//! schedule is a pure function of `k`: the moment at which the integral of the rate reaches `k`. A Poisson stage spaces
-//! its arrivals exponentially in that same integral, gap `k` drawn from the seed and `k` alone. So every stripe of a
-//! schedule sees the arrivals of the whole.
+//! A schedule is a sequence of arrivals, as times from the start of the round. Arrival `k` of an evenly spaced
+//! schedule is the time at which the integral of the rate reaches `k`. A Poisson stage has exponential gaps in the same
+//! integral; gap `k` depends on the seed and `k` only. Every stripe therefore has the same arrivals as the whole schedule.
 
 use std::time::Duration;
 
@@ -26,22 +25,22 @@ enum Kind {
     Batches { batch: u64, every_ns: u64, until_ns: u64 },
 }
 
-/// A stage with its place in time and in the integral of the rate.
+/// A stage with its position in time and in the integral of the rate.
 #[derive(Clone, Debug, PartialEq)]
 struct Piece {
     /// Seconds from the start of the schedule.
     start: f64,
-    /// Seconds; infinite for an open end.
+    /// Seconds; infinite for an unlimited stage.
     length: f64,
     from: f64,
     to: f64,
-    /// Arrivals expected before it.
+    /// Expected number of arrivals before it.
     before: f64,
     poisson: bool,
 }
 
 impl Schedule {
-    /// The stages of an open load, one after the other; what follows a stage without an end is never reached.
+    /// Creates the schedule of an open load. Stages after an unlimited one are never reached.
     #[must_use]
     pub fn stages(stages: &[Stage], seed: u64) -> Self {
         let mut pieces = Vec::with_capacity(stages.len());
@@ -53,7 +52,7 @@ impl Schedule {
                 start,
                 length,
                 from: stage.from.max(0.0),
-                // A rate that goes somewhere without ever arriving stays where it is.
+                // The rate of an unlimited stage is constant.
                 to: if length.is_finite() { stage.to } else { stage.from }.max(0.0),
                 before,
                 poisson: stage.arrivals == Arrivals::Poisson,
@@ -70,7 +69,7 @@ impl Schedule {
         }
     }
 
-    /// `batch` arrivals together at 0, `every`, 2 `every`, ... before `arriving_for`.
+    /// Creates a schedule of `batch` simultaneous arrivals at 0, `every`, 2 `every`, ... before `arriving_for`.
     #[must_use]
     pub fn batches(batch: usize, every: Duration, arriving_for: Duration) -> Self {
         Self {
@@ -82,7 +81,7 @@ impl Schedule {
         }
     }
 
-    /// Returns the schedule of a load, `None` for closed loops. `seed` is that of the run; the load's own adds to it.
+    /// Returns the schedule of a load, `None` for closed loops. The seed of the run, `seed`, is combined with that of the load.
     pub(crate) fn of_model(model: &Model, seed: u64) -> Option<Self> {
         match model {
             Model::Closed { .. } => None,
@@ -99,8 +98,8 @@ impl Schedule {
         }
     }
 
-    /// When arrival `k` is due; `None` past the last one, and for a schedule with a Poisson stage (whose arrivals
-    /// depend on those before: see [`arrivals`](Self::arrivals)).
+    /// Returns when arrival `k` is due; `None` after the last one, and for a schedule with a Poisson stage, whose arrivals
+    /// depend on the previous ones: use [`arrivals`](Self::arrivals).
     #[must_use]
     pub fn at(&self, k: u64) -> Option<Duration> {
         match &self.kind {
@@ -118,7 +117,7 @@ impl Schedule {
         }
     }
 
-    /// The arrivals of a stripe, in order, as ns from the start.
+    /// Returns the arrivals of a stripe, in order, as ns from the start.
     #[must_use]
     pub fn arrivals(&self, stripe: Stripe) -> ArrivalTimes {
         ArrivalTimes {
@@ -135,7 +134,7 @@ impl Schedule {
         matches!(&self.kind, Kind::Rates { pieces, .. } if pieces.iter().any(|piece| piece.poisson))
     }
 
-    /// The highest rate of it, arrivals per second (0 for users who come in batches).
+    /// Returns the highest rate, arrivals per second (0 for batches of users).
     #[must_use]
     pub fn peak_rate(&self) -> f64 {
         match &self.kind {
@@ -148,7 +147,7 @@ impl Schedule {
 }
 
 impl Piece {
-    /// Arrivals expected in it.
+    /// Returns the expected number of arrivals.
     fn total(&self) -> f64 {
         if self.from == 0.0 && self.to == 0.0 {
             0.0
@@ -157,7 +156,7 @@ impl Piece {
         }
     }
 
-    /// Seconds into the piece at which `n` arrivals have been expected.
+    /// Returns the time in the piece, in seconds, at which the expected number of arrivals reaches `n`.
     fn invert(&self, n: f64) -> f64 {
         if n <= 0.0 {
             return 0.0;
@@ -170,13 +169,13 @@ impl Piece {
         if slope == 0.0 {
             return n / self.from;
         }
-        // n = from t + slope t^2 / 2, solved in the form that does not subtract nearly equal numbers.
+        // Solves n = from t + slope t^2 / 2 in the form that avoids cancellation.
         let root = (self.from * self.from + 2.0 * slope * n).max(0.0).sqrt();
         2.0 * n / (self.from + root)
     }
 }
 
-/// The moment at which the integral of the rate reaches `position`, ns.
+/// Returns the time at which the integral of the rate reaches `position`, ns.
 fn moment(pieces: &[Piece], position: f64) -> Option<u64> {
     let index = pieces.partition_point(|piece| piece.before + piece.total() <= position);
     let piece = pieces.get(index)?;
@@ -184,39 +183,38 @@ fn moment(pieces: &[Piece], position: f64) -> Option<u64> {
     to_ns(at)
 }
 
-/// Seconds to whole ns.
+/// Converts seconds to whole ns; `None` for times beyond a century.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "checked to lie in the range just before"
 )]
 fn to_ns(seconds: f64) -> Option<u64> {
-    // Beyond a century nothing is ever due.
     (seconds.is_finite() && (0.0..3.2e9).contains(&seconds)).then(|| (seconds * 1e9).round() as u64)
 }
 
-/// See [`Schedule::arrivals`].
+/// The iterator of [`Schedule::arrivals`].
 #[derive(Clone, Debug)]
 pub struct ArrivalTimes {
     schedule: Schedule,
     stripe: Stripe,
-    /// Arrivals depend on those before: the whole must be walked through.
+    /// Whether arrivals depend on previous ones, so that the iterator must visit all of them.
     drawn: bool,
     /// Number of the next arrival of the whole schedule.
     k: u64,
-    /// Where it lies in the integral of the rate (only with a Poisson stage).
+    /// Its position in the integral of the rate (only with a Poisson stage).
     position: f64,
-    /// The stage that holds `position`.
+    /// The stage that contains `position`.
     piece: usize,
 }
 
 impl ArrivalTimes {
-    /// Arrival `k` of a schedule with a Poisson stage.
+    /// Returns the next arrival of a schedule with a Poisson stage.
     fn next_drawn(&mut self) -> Option<u64> {
         let Kind::Rates { pieces, seed } = &self.schedule.kind else {
             return None;
         };
-        // The gap before arrival k: 1 where arrivals are even (none before the first), exponential where they are not.
+        // The gap before arrival k: 1 for even spacing (0 before the first), exponential for Poisson arrivals.
         let poisson = pieces.get(self.piece)?.poisson;
         self.position += if poisson {
             -random::unit(random::bits(*seed, self.k)).ln()

@@ -1,4 +1,4 @@
-//! A running declared load: open connections, running workers, rounds on demand.
+//! A running declared load: workers, open connections, and rounds on demand.
 
 use std::{
     sync::{
@@ -26,11 +26,11 @@ use super::{
 };
 use crate::panics;
 
-/// From the command to the start of a phase: long enough for every worker to receive it.
+/// Time between a command and the start of its phase, so that every worker receives it in time.
 const LEAD: Duration = Duration::from_millis(2);
-/// How late a worker's report may be before the worker counts as lost.
+/// Delay of a worker's report after which the worker counts as lost.
 const GRACE: Duration = Duration::from_secs(20);
-/// How long opening the initial connections may delay the load.
+/// Maximum time to open the initial connections before the load starts.
 const OPENING: Duration = Duration::from_secs(5);
 
 /// An edge of a round.
@@ -42,8 +42,8 @@ pub enum Edge {
     End,
 }
 
-/// A running load. Between rounds closed loops continue (unrecorded), so that every round finds the server as the
-/// previous one left it; open loads and users pause.
+/// A running load. Between rounds closed loops continue unrecorded, so that every round starts with the server in the same
+/// state; open loads and users pause.
 #[derive(Debug)]
 pub struct Session {
     plan: Arc<LoadPlan>,
@@ -56,12 +56,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// Checks the plan, starts the workers and opens the connections that the load begins with, a few at a time.
-    /// Returns when all are open or have failed, and after 5 s at the latest (the rest go on trying).
+    /// Checks the plan, starts the workers and opens the initial connections, a few at a time. Returns when all are open or
+    /// have failed, but after 5 s at the latest; the remaining ones continue to connect.
     ///
     /// # Errors
-    /// A plan that cannot be carried out here. What the server does, even if it refuses every connection, is not an
-    /// error: it shows in the results.
+    /// Returns an error if the plan cannot be executed on this machine. Failures of the server, such as refused connections,
+    /// are not errors: they are counted in the results.
     pub fn start(plan: &LoadPlan) -> Result<Self, LoadError> {
         plan.validate()?;
         preflight::raise_descriptors(&plan.load)?;
@@ -78,8 +78,8 @@ impl Session {
         let mut commands = Vec::new();
         let mut orders = Vec::new();
         for index in 0..cpus.len() {
-            let poll = Poll::new().map_err(LoadError::system("a poll cannot be made"))?;
-            let waker = Waker::new(poll.registry(), WAKE).map_err(LoadError::system("a waker cannot be made"))?;
+            let poll = Poll::new().map_err(LoadError::system("failed to create a poll"))?;
+            let waker = Waker::new(poll.registry(), WAKE).map_err(LoadError::system("failed to create a waker"))?;
             let live = Arc::new(LiveCell::default());
             let (command, taken) = channel();
             watched.push((Arc::clone(&live), waker));
@@ -108,25 +108,25 @@ impl Session {
             let thread = thread::Builder::new()
                 .name(format!("load-{index}"))
                 .spawn(move || work(order, cpu))
-                .map_err(LoadError::system("a worker thread cannot be started"))?;
+                .map_err(LoadError::system("failed to start a worker thread"))?;
             session.threads.push(thread);
         }
         session.await_connections()?;
         Ok(session)
     }
 
-    /// Offers the load for a time without recording it.
+    /// Offers the load for `length` without recording it.
     ///
     /// # Errors
-    /// A fault in the engine or of the system; see [`LoadError`].
+    /// Returns a [`LoadError`] if the engine or the system fails.
     pub fn warm_up(&mut self, length: Duration) -> Result<Counts, LoadError> {
         Ok(self.round(length)?.counts)
     }
 
-    /// Offers the load until so many requests have been answered, at most for a time.
+    /// Offers the load without recording it until `requests` have been answered, but for `at_most` at the longest.
     ///
     /// # Errors
-    /// As [`warm_up`](Self::warm_up).
+    /// Returns the errors of [`warm_up`](Self::warm_up).
     pub fn warm_up_requests(&mut self, requests: u64, at_most: Duration) -> Result<Counts, LoadError> {
         let (start, end) = self.begin(at_most, false)?;
         let mut tallies = Vec::new();
@@ -151,16 +151,16 @@ impl Session {
     /// Runs one measured round. Blocks until it has ended.
     ///
     /// # Errors
-    /// As [`warm_up`](Self::warm_up).
+    /// Returns the errors of [`warm_up`](Self::warm_up).
     pub fn round(&mut self, length: Duration) -> Result<RoundResult, LoadError> {
         self.round_observed(length, &mut |_| {})
     }
 
-    /// The same, and calls `observe` (on this thread) as the round begins and as it ends, for whoever must read other
-    /// counters at just these moments.
+    /// Runs one measured round and calls `observe` on this thread at its start and end, so that the caller can read other
+    /// counters at these times.
     ///
     /// # Errors
-    /// As [`warm_up`](Self::warm_up).
+    /// Returns the errors of [`warm_up`](Self::warm_up).
     pub fn round_observed(
         &mut self,
         length: Duration,
@@ -179,12 +179,12 @@ impl Session {
         self.result(tallies)
     }
 
-    /// A slice of a round of closed loops, after which they rest, so that another server can have its turn. At its end no
-    /// request is begun any more; those in flight are waited for, as long again at most, and belong to it. So the server
-    /// is idle at both edges, and what it did in between is the slice's, to the last microsecond of CPU time.
+    /// Runs one slice of a round of closed loops and pauses them afterwards, so that another server can be loaded. At its end
+    /// no new request is sent, and those in flight may take up to the length of the slice again; they belong to it. The server
+    /// is therefore idle at both edges, and its CPU time between them belongs to the slice exactly.
     ///
     /// # Errors
-    /// As [`warm_up`](Self::warm_up).
+    /// Returns the errors of [`warm_up`](Self::warm_up).
     pub fn slice_observed(
         &mut self,
         length: Duration,
@@ -200,34 +200,34 @@ impl Session {
         self.result(tallies)
     }
 
-    /// The figures of the round that is on, or of the last one.
+    /// Returns the figures of the current round, or of the last one.
     #[must_use]
     pub fn live(&self) -> Live {
         self.watch.live()
     }
 
-    /// Looks at the session from other threads, or ends its round early (Ctrl-C).
+    /// Returns a handle that reads live figures from other threads, or ends the round early (Ctrl-C).
     #[must_use]
     pub fn watch(&self) -> Watch {
         self.watch.clone()
     }
 
-    /// The same as [`watch`](Self::watch): its [`cancel`](Watch::cancel) ends the round.
+    /// Returns the same handle as [`watch`](Self::watch), whose [`cancel`](Watch::cancel) ends the round.
     #[must_use]
     pub fn canceller(&self) -> Watch {
         self.watch()
     }
 
-    /// Whether the session has been cancelled.
+    /// Returns whether the session has been cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.watch.is_cancelled()
     }
 
-    /// Closes all connections, so that no port of ours stays in `TIME_WAIT`, and ends the workers.
+    /// Closes all connections, without leaving local ports in `TIME_WAIT`, and ends the workers.
     ///
     /// # Errors
-    /// A worker that has panicked.
+    /// Returns an error if a worker panicked.
     pub fn finish(mut self) -> Result<(), LoadError> {
         self.end_workers()
     }
@@ -244,7 +244,7 @@ impl Session {
         result
     }
 
-    /// Tells every worker to begin a phase; gives its edges.
+    /// Starts a phase on every worker; returns its start and end.
     fn begin(&mut self, length: Duration, rest: bool) -> Result<(u64, u64), LoadError> {
         self.watch.reset();
         let start = self.clock.now() + nanos(LEAD);
@@ -262,12 +262,12 @@ impl Session {
         self.clock.instant(moment).saturating_duration_since(Instant::now())
     }
 
-    /// The next report of a phase's end, if one comes in time.
+    /// Returns the next report of the end of a phase, if it arrives in time.
     fn next_report(&mut self, patience: Duration) -> Result<Option<Tally>, LoadError> {
         let deadline = Instant::now() + patience;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            // In slices, so that a worker that panicked is noticed soon.
+            // Wait in short intervals, to detect a worker that panicked.
             match self.reports.recv_timeout(left.min(Duration::from_millis(500))) {
                 Ok(Report::Phase(tally)) => return Ok(Some(*tally)),
                 Ok(Report::Failed(error)) => return Err(error),
@@ -285,7 +285,7 @@ impl Session {
         }
     }
 
-    /// The reports that are still to come, each within a time.
+    /// Collects the remaining reports, each within `patience`.
     fn last_reports(&mut self, tallies: &mut Vec<Tally>, patience: Duration) -> Result<(), LoadError> {
         while tallies.len() < self.threads.len() {
             match self.next_report(patience)? {
@@ -323,7 +323,7 @@ impl Session {
         )
     }
 
-    /// A worker has ended without being told to: what it said, or that it panicked.
+    /// Returns the error of a worker that ended unexpectedly.
     fn why_lost(&mut self) -> LoadError {
         while let Ok(report) = self.reports.try_recv() {
             if let Report::Failed(error) = report {
@@ -341,7 +341,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // A dropped session has no one to report errors to.
+        // Errors cannot be reported from `drop`.
         let _ = self.end_workers();
     }
 }

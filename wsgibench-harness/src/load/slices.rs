@@ -1,9 +1,9 @@
-//! Joins the slices of a round. Between slices the load paused while another server was loaded.
+//! Joins the slices of a round, between which another server was loaded.
 
 use super::result::{Connections, Latency, RoundResult, Second};
 
-/// Joins the slices of one round of closed loops; `None` for no slices. Time between slices is in no figure: seconds are
-/// seconds of load, in the series as well.
+/// Joins the slices of one round of closed loops; `None` without slices. Time between slices is excluded from all figures,
+/// including the series.
 #[must_use]
 pub fn join(slices: &[RoundResult]) -> Option<RoundResult> {
     let (first, rest) = slices.split_first()?;
@@ -50,7 +50,8 @@ fn add(round: &mut RoundResult, slice: &RoundResult) {
     round.run_queue_delay_seconds += slice.run_queue_delay_seconds;
 }
 
-/// The same connections serve every slice: the most of each, not the sum. Only openings add up.
+/// Combines counts of connections. The same connections serve every slice, so only openings are summed; of the others the
+/// maximum is taken.
 fn connections(a: &Connections, b: &Connections) -> Connections {
     Connections {
         wanted: a.wanted.max(b.wanted),
@@ -61,7 +62,7 @@ fn connections(a: &Connections, b: &Connections) -> Connections {
     }
 }
 
-/// Seconds of load, each of as many slices as fill it.
+/// Returns a series in seconds of load, each from as many slices as fill it.
 fn series(slices: &[RoundResult]) -> Vec<Second> {
     let mut seconds = Vec::new();
     let (mut at, mut length) = (0.0, 0.0);
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn joined_slices_sum_requests_and_not_connections() {
+    fn joined_slices_sum_requests_but_not_connections() {
         let round = join(&[slice(100, 1, 1_000), slice(50, 0, 3_000), slice(10, 2, 3_000)]).expect("slices");
         assert_eq!((round.counts.done, round.counts.failed), (160, 3));
         assert!(round.counts.adds_up());
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn no_slices_make_no_round() {
+    fn joining_no_slices_gives_none() {
         assert!(join(&[]).is_none());
     }
 }

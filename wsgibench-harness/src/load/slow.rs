@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 pub struct Slow {
     /// Number of clients; disconnected ones reconnect.
     pub count: usize,
-    /// What they do.
+    /// The kind of client.
     pub kind: SlowKind,
-    /// Path and query of their request.
+    /// Path and query of the request.
     pub path: String,
     /// Speed of each client, bytes per second.
     pub bytes_per_second: u64,

@@ -1,4 +1,4 @@
-//! How a client's socket is set up, for declared loads and scripted users alike.
+//! Socket options of the client, for declared loads and scripted users.
 
 use std::{
     io,
@@ -7,24 +7,23 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Congestion control of our side: on every Linux, open to every user, and without a clock of its own.
+/// Congestion control of the client: available to every user on every Linux, and without pacing.
 ///
-/// One that paces (BBR, the default of some machines) may hold requests back inside the kernel, where no schedule of ours
-/// sees it.
+/// Algorithms with pacing (BBR, the default of some machines) may delay requests in the kernel, unnoticed by the schedule.
 #[cfg(target_os = "linux")]
 const CONGESTION: &[u8] = b"reno";
 
-/// Begins to connect and does not wait for it: the socket becomes writable when it is done.
+/// Starts to connect without waiting: the socket becomes writable when the connection is established.
 ///
 /// # Errors
-/// No descriptor, no port, no route, or an address that refuses at once.
+/// Returns an error without a free descriptor, port or route, or if the address refuses immediately.
 pub(super) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    // Bodies leave in several writes: none of them may wait for the acknowledgement of the one before.
+    // Bodies take several writes, which must not wait for the acknowledgement of the previous one.
     socket.set_tcp_nodelay(true)?;
-    // Before the connection stands: the kernel does not take a pacing socket's timers away afterwards. Where it is refused,
-    // the machine's own does too.
+    // Set before the connection is established, because the kernel does not remove the timers of a pacing socket afterwards.
+    // If the kernel refuses, the machine's default stays.
     #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_congestion(CONGESTION);
     match socket.connect(&address.into()) {
@@ -34,7 +33,7 @@ pub(super) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(socket.into())
 }
 
-/// A connection that is on its way is no error.
+/// Returns whether the error only says that the connection is in progress.
 fn in_progress(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
         || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
@@ -46,7 +45,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn no_pacing_and_no_waiting_for_acknowledgements() {
+    fn sockets_have_neither_pacing_nor_delayed_writes() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = connect(listener.local_addr().unwrap()).unwrap();
         assert!(stream.nodelay().unwrap());
@@ -55,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_refuses_is_an_error_now_or_soon() {
+    fn a_refused_connection_is_an_error_immediately_or_later() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);

@@ -9,7 +9,7 @@ use super::worker::LiveCell;
 /// Live figures of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Live {
-    /// Right answers so far.
+    /// Successful requests so far.
     pub done: u64,
     /// Failures and timeouts so far.
     pub errors: u64,
@@ -17,7 +17,7 @@ pub struct Live {
     pub retried: u64,
     /// 99th percentile of the response times of the last whole second, ns (of the slowest worker).
     pub p99_ns: u64,
-    /// Connections (or users) that are active.
+    /// Active connections (or users).
     pub active: u64,
 }
 
@@ -40,8 +40,8 @@ impl Watch {
         }
     }
 
-    /// Forgets the round before: also that it was ended early, which would end a shorter one at once. Only a session that is
-    /// cancelled stays so.
+    /// Resets the figures, and the request to end the previous round early, which would end a shorter round immediately. A
+    /// cancelled session stays cancelled.
     pub(super) fn reset(&self) {
         for (cell, _) in self.workers.iter() {
             let _ = cell.stop.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |stop| {
@@ -85,7 +85,7 @@ impl Watch {
 
     pub(super) fn wake(&self) {
         for (_, waker) in self.workers.iter() {
-            // The worker also looks by itself, twice a second.
+            // A worker also checks twice a second.
             let _ = waker.wake();
         }
     }

@@ -62,7 +62,7 @@ pub enum BaselineError {
     #[error("the baseline has no launch of this metric")]
     NothingBefore,
     /// A value is not finite, or not positive although a ratio is required.
-    #[error("a value is not a positive, finite number, so that no ratio can be taken")]
+    #[error("a value is not a positive, finite number, which a ratio requires")]
     Unusable,
 }
 
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn one_run_expects_its_like_and_knows_nothing_of_days() {
+    fn one_earlier_run_gives_a_prediction_without_day_to_day_variation() {
         let before: &[f64] = &[40.0, 40.4, 39.8, 40.2, 39.9, 40.1];
         let same = advise_cpu(&[before], &[40.1, 39.9, 40.3]);
         assert_eq!(
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn days_that_differ_widen_what_is_expected() {
+    fn variation_between_days_widens_the_prediction() {
         let days: [&[f64]; 4] = [
             &[40.0, 40.2, 39.9],
             &[43.0, 43.2, 42.9],
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_earlier_launch_expects_nothing() {
+    fn a_single_earlier_launch_gives_no_prediction() {
         let advice = advise_cpu(&[&[40.0]], &[80.0]);
         assert_eq!((advice.standing, advice.expected), (Standing::Unknown, None));
         assert!((advice.change - 1.0).abs() < 1e-9);
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_has_no_ratio() {
+    fn values_without_a_ratio_are_an_error() {
         let judge = |earlier: &[Vec<f64>], new: &[f64]| advise(CPU, CPU.default_margin(), earlier, new);
         assert_eq!(judge(&[vec![1.0]], &[]), Err(BaselineError::NothingNew));
         assert_eq!(judge(&[vec![]], &[1.0]), Err(BaselineError::NothingBefore));
@@ -255,7 +255,7 @@ mod tests {
 
     /// The interval for the mean of k new launches after n old ones: t x s x sqrt(1/n + 1/k).
     #[test]
-    fn the_prediction_of_one_run_is_the_textbook_one() {
+    fn prediction_of_one_run_matches_the_textbook_formula() {
         let before = [1.0_f64, 1.02, 0.98, 1.01, 0.99];
         let advice = advise_cpu(&[&before], &[1.0, 1.0]);
         let on_logs = logs(&before).expect("positive");

@@ -1,10 +1,10 @@
-//! The few distributions in use, from `statrs`, with their corners made safe: nothing here panics.
+//! Quantiles and tails of distributions, based on `statrs`. None of these functions panics.
 
 use statrs::distribution::{Beta, ChiSquared, ContinuousCDF, Normal, StudentsT};
 
 use super::sample::{float, mean, std_dev};
 
-/// `P(T > t)` for Student's t. Without freedom (below one) nothing is known: 1.
+/// Returns `P(T > t)` for Student's t; 1 below one degree of freedom.
 #[must_use]
 pub fn t_upper_tail(t: f64, freedom: f64) -> f64 {
     if t.is_nan() || freedom < 1.0 {
@@ -17,7 +17,7 @@ pub fn t_upper_tail(t: f64, freedom: f64) -> f64 {
     }
 }
 
-/// The quantile of Student's t at `probability` (0 to 1); infinite without freedom (below one).
+/// Returns the quantile of Student's t at `probability` (0 to 1); infinite below one degree of freedom.
 #[must_use]
 pub fn t_quantile(probability: f64, freedom: f64) -> f64 {
     if freedom < 1.0 {
@@ -31,13 +31,13 @@ pub fn t_quantile(probability: f64, freedom: f64) -> f64 {
     })
 }
 
-/// The standard normal's quantile at `probability` (0 to 1).
+/// Returns the quantile of the standard normal distribution at `probability` (0 to 1).
 #[must_use]
 pub fn normal_quantile(probability: f64) -> f64 {
     Normal::standard().inverse_cdf(probability.clamp(0.0, 1.0))
 }
 
-/// The quantile of chi-squared at `probability` (0 to 1); NaN without freedom.
+/// Returns the quantile of chi-squared at `probability` (0 to 1); NaN without degrees of freedom.
 #[must_use]
 pub fn chi_squared_quantile(probability: f64, freedom: f64) -> f64 {
     ChiSquared::new(freedom).map_or(f64::NAN, |distribution| {
@@ -45,8 +45,7 @@ pub fn chi_squared_quantile(probability: f64, freedom: f64) -> f64 {
     })
 }
 
-/// The one-sided upper bound of a proportion, `events` of `trials` (Clopper and Pearson): exact, so never too low.
-/// Without trials nothing is known: 1.
+/// Returns the exact one-sided upper bound of a proportion, `events` of `trials` (Clopper and Pearson); 1 without trials.
 #[must_use]
 pub fn proportion_upper_bound(events: usize, trials: usize, confidence: f64) -> f64 {
     if events >= trials {
@@ -56,14 +55,14 @@ pub fn proportion_upper_bound(events: usize, trials: usize, confidence: f64) -> 
         .map_or(1.0, |distribution| distribution.inverse_cdf(confidence.clamp(0.0, 1.0)))
 }
 
-/// The one-sided lower bound of a proportion, `events` of `trials` (Clopper and Pearson).
+/// Returns the exact one-sided lower bound of a proportion, `events` of `trials` (Clopper and Pearson).
 #[must_use]
 pub fn proportion_lower_bound(events: usize, trials: usize, confidence: f64) -> f64 {
     1.0 - proportion_upper_bound(trials.saturating_sub(events), trials, confidence)
 }
 
-/// Student's t of "the mean is 0". A sample without any spread is decided by its sign (infinite); NaN where nothing is
-/// known: below two values, or all of them 0.
+/// Returns Student's t statistic for a mean of 0: infinite, with the sign of the mean, for equal values; NaN for fewer than
+/// two values or only zeros.
 #[must_use]
 pub fn t_statistic(values: &[f64]) -> f64 {
     // Below two values the deviation is NaN; 0 / 0 is NaN; x / 0 is infinite with the sign of x.
@@ -74,9 +73,9 @@ pub fn t_statistic(values: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    /// Quantiles as printed in the usual tables.
+    /// Values from common printed tables.
     #[test]
-    fn agrees_with_the_tables() {
+    fn quantiles_match_published_tables() {
         for (probability, freedom, expected) in [
             (0.975, 1.0, 12.706),
             (0.975, 9.0, 2.262),
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn tails_are_safe_at_the_corners() {
+    fn edge_cases_do_not_panic() {
         assert!(t_statistic(&[]).is_nan() && t_statistic(&[3.0]).is_nan() && t_statistic(&[0.0; 3]).is_nan());
         assert!(t_statistic(&[1.0; 3]) > 1e15 && t_statistic(&[-1.0; 3]) < -1e15);
         for (t, p) in [(f64::NAN, 1.0), (f64::INFINITY, 0.0), (f64::NEG_INFINITY, 1.0)] {

@@ -1,19 +1,20 @@
-//! Was the machine the same throughout? A short fixed load on a null server, before and after each launch, says so.
+//! Detects blocks that were disturbed by a change of the machine's speed, by a short fixed load on a null server (the
+//! reference) before and after each launch.
 //!
-//! The rule looks at references only: it cannot see which arm a launch belonged to, nor what it gave. So repeating a
-//! disturbed block favours neither arm.
+//! The rule uses references only, neither the arms nor their results. Repeating a disturbed block therefore favours neither
+//! arm.
 
 use serde::{Deserialize, Serialize};
 
 use super::sample::{float, median};
 
-/// When a block is disturbed and when a run is.
+/// The thresholds for disturbed blocks and invalid runs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Guard {
-    /// How far a block's references may lie apart on any machine, as a difference of logarithms.
+    /// The departure of a block's references that is tolerated on any machine, as a difference of logarithms.
     pub tolerance: f64,
-    /// The share of blocks that may be repeats before the run is invalid (0 to 1).
+    /// The largest share of repeated blocks in a valid run (0 to 1).
     pub max_repeat_share: f64,
 }
 
@@ -26,24 +27,24 @@ impl Default for Guard {
     }
 }
 
-/// How a run's blocks fared.
+/// The disturbances of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Disturbance {
-    /// Blocks run, repeats among them.
+    /// Number of blocks, including repeats.
     pub blocks: usize,
-    /// Blocks that were disturbed, and therefore repeated.
+    /// Number of blocks that were repeated because they were disturbed.
     pub repeated: usize,
     /// `repeated / blocks`; 0 without blocks.
     pub repeat_share: f64,
-    /// Whether that is too many: the run is invalid.
+    /// Whether the share is too large, which makes the run invalid.
     pub invalid: bool,
 }
 
 impl Guard {
-    /// How far a block's references lie apart: `ln(largest / smallest)`. `None` where one is missing or not positive.
+    /// Returns the departure of a block, `ln(largest / smallest)` of its references. `None` if one is missing or not positive.
     ///
-    /// A drift from block to block does not show in it, and need not: it hits both arms of each block alike.
+    /// It does not include drift between blocks, which affects both arms of a block alike.
     #[must_use]
     pub fn departure(block: &[f64]) -> Option<f64> {
         if block.is_empty() || !block.iter().all(|&value| value > 0.0 && value.is_finite()) {
@@ -55,11 +56,11 @@ impl Guard {
         Some((high / low).ln())
     }
 
-    /// How many times as far apart as in the run's middle block a block's references may lie. A short load's own noise differs
-    /// from machine to machine: what it does in every block is no disturbance of one of them.
+    /// Returns the multiple of the run's median departure that a block may reach. The noise of a short load differs
+    /// between machines; noise that is the same in every block is not a disturbance.
     ///
-    /// The range of so many references with normal noise exceeds this multiple of its median in 0.3 % of the blocks (by
-    /// 400,000 draws of each): the fewer there are, the further the range scatters about its median.
+    /// The range of this number of references with normal noise exceeds the multiple of its median in 0.3 % of the blocks (by
+    /// 400,000 draws of each). The fewer references there are, the more the range varies around its median.
     fn usual(references: usize) -> f64 {
         match references {
             0..=2 => 4.4,
@@ -68,8 +69,8 @@ impl Guard {
         }
     }
 
-    /// Which of the run's blocks must be repeated, in order: those whose references lie further apart than is usual in
-    /// this run, or are missing.
+    /// Returns for each block of the run whether it must be repeated: its departure exceeds both thresholds, or a reference is
+    /// missing.
     #[must_use]
     pub fn disturbed(&self, blocks: &[&[f64]]) -> Vec<bool> {
         let departures: Vec<Option<f64>> = blocks.iter().map(|block| Self::departure(block)).collect();
@@ -83,7 +84,7 @@ impl Guard {
             .collect()
     }
 
-    /// What `repeated` repeats among `blocks` blocks mean for the run.
+    /// Returns the judgement of a run with `repeated` repeats among `blocks` blocks.
     #[must_use]
     pub fn judge(&self, repeated: usize, blocks: usize) -> Disturbance {
         let repeat_share = if blocks == 0 {
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_that_lie_apart_disturb_their_block() {
+    fn a_block_with_different_references_is_disturbed() {
         let guard = Guard::default();
         assert!((Guard::departure(&[100.0, 94.0, 99.0]).expect("references") - (100.0_f64 / 94.0).ln()).abs() < 1e-12);
         let blocks: [&[f64]; 4] = [
@@ -122,13 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn a_drift_between_blocks_disturbs_none() {
+    fn drift_between_blocks_is_not_a_disturbance() {
         let blocks: [&[f64]; 3] = [&[100.0, 101.0], &[80.0, 81.0], &[60.0, 61.0]];
         assert_eq!(Guard::default().disturbed(&blocks), [false; 3]);
     }
 
     #[test]
-    fn what_is_usual_on_a_machine_disturbs_none() {
+    fn noise_that_is_usual_on_a_machine_is_not_a_disturbance() {
         let blocks: [&[f64]; 5] = [
             &[100.0, 110.0, 104.0, 101.0],
             &[100.0, 112.0, 103.0, 108.0],
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn chance_alone_disturbs_few_blocks_whatever_the_number_of_references() {
+    fn chance_disturbs_few_blocks_for_any_number_of_references() {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
         let noise = Normal::new(0.0, 0.05).expect("a valid distribution");
         for references in 2..=4 {
@@ -157,13 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_reference_is_no_proof_of_calm() {
+    fn a_block_with_a_missing_reference_is_disturbed() {
         let blocks: [&[f64]; 4] = [&[], &[100.0], &[100.0, 0.0], &[100.0, f64::NAN]];
         assert_eq!(Guard::default().disturbed(&blocks), [true, false, true, true]);
     }
 
     #[test]
-    fn too_many_repeats_spoil_the_run() {
+    fn too_many_repeats_make_a_run_invalid() {
         let guard = Guard::default();
         assert!(!guard.judge(0, 0).invalid);
         assert!(!guard.judge(5, 20).invalid);

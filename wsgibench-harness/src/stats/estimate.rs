@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::distribution::{chi_squared_quantile, t_quantile};
 use super::sample::{float, logs, mean, median, median_abs_dev, quantile, sorted, spread, std_dev};
 
-/// The confidence of the intervals that are printed.
+/// The confidence level of printed intervals.
 pub const CONFIDENCE: f64 = 0.95;
 
 /// The method of an interval.
@@ -13,11 +13,11 @@ pub const CONFIDENCE: f64 = 0.95;
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// Student's t, on the logarithms where every value is positive.
+    /// Student's t, on the logarithms if every value is positive.
     StudentT,
     /// The chi-squared interval of a normal sample's standard deviation.
     ChiSquared,
-    /// The bias-corrected and accelerated bootstrap; only in runs and verdicts of earlier versions.
+    /// The bias-corrected and accelerated bootstrap. Found only in runs and verdicts of earlier versions.
     BootstrapBca,
 }
 
@@ -25,18 +25,18 @@ pub enum Method {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Interval {
-    /// Lower end.
+    /// Lower bound.
     pub low: f64,
-    /// Upper end.
+    /// Upper bound.
     pub high: f64,
-    /// How often such an interval holds the truth (0 to 1).
+    /// Confidence level (0 to 1).
     pub confidence: f64,
-    /// How it was made.
+    /// The method.
     pub method: Method,
 }
 
 impl Interval {
-    /// Widened, if it must be, to hold `point`.
+    /// Returns the interval, widened if necessary to include `point`.
     fn holding(self, point: f64) -> Self {
         Self {
             low: self.low.min(point),
@@ -46,20 +46,20 @@ impl Interval {
     }
 }
 
-/// A figure and, where more than one launch supports it, its interval.
+/// An estimate, with an interval if it is based on more than one launch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Estimate {
-    /// The best guess.
+    /// The point estimate.
     pub point: f64,
-    /// Its interval: none from a single launch, which cannot know how much launches differ.
+    /// The interval; none for a single launch, which does not show how much launches differ.
     pub interval: Option<Interval>,
-    /// Its standard error, in its own unit.
+    /// The standard error, in the unit of the estimate.
     pub standard_error: Option<f64>,
 }
 
 impl Estimate {
-    /// A figure without an interval.
+    /// Returns an estimate without an interval.
     #[must_use]
     pub fn bare(point: f64) -> Self {
         Self {
@@ -69,69 +69,69 @@ impl Estimate {
         }
     }
 
-    /// The lower end, or the point itself where there is no interval.
+    /// Returns the lower bound, or the point estimate without an interval.
     #[must_use]
     pub fn low(&self) -> f64 {
         self.interval.map_or(self.point, |interval| interval.low)
     }
 
-    /// The upper end, or the point itself where there is no interval.
+    /// Returns the upper bound, or the point estimate without an interval.
     #[must_use]
     pub fn high(&self) -> f64 {
         self.interval.map_or(self.point, |interval| interval.high)
     }
 }
 
-/// One metric of one case, over its launches.
+/// The summary of one metric of one case over its launches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Summary {
-    /// How many launches: the number of replicates.
+    /// Number of launches (replicates).
     pub launches: usize,
     /// Mean of the launches.
     pub mean: Estimate,
     /// Median of the launches.
     pub median: Estimate,
-    /// Standard deviation of the launches, in the metric's unit; none from a single launch.
+    /// Standard deviation of the launches, in the metric's unit; none for a single launch.
     pub std_dev: Option<Estimate>,
-    /// Median absolute deviation (x 1.4826), in the metric's unit; none from a single launch.
+    /// Median absolute deviation (x 1.4826), in the metric's unit; none for a single launch.
     pub median_abs_dev: Option<Estimate>,
     /// Lowest launch.
     pub min: f64,
     /// Highest launch.
     pub max: f64,
-    /// Standard deviation of the log between launches; none from a single launch or where a value is not positive.
+    /// Standard deviation of the log between launches; none for a single launch or if a value is not positive.
     pub spread_between: Option<f64>,
-    /// The same between the rounds of a launch, pooled over launches; none where no launch has two rounds.
+    /// Standard deviation of the log between rounds of a launch, pooled over launches; none if no launch has two rounds.
     pub spread_within: Option<f64>,
 }
 
-/// Why there is no summary.
+/// An error in the launches to summarise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SampleError {
-    /// No launch at all.
+    /// There is no launch.
     #[error("there is no launch to summarise")]
     Empty,
-    /// A launch of which no round was measured.
+    /// A launch has no measured round.
     #[error("launch {launch} has no measured round")]
     NoRounds {
-        /// Counted from 0.
+        /// Index of the launch, from 0.
         launch: usize,
     },
-    /// Not a number, or infinite.
+    /// A value is NaN or infinite.
     #[error("launch {launch} has a value that is not a finite number")]
     NotFinite {
-        /// Counted from 0.
+        /// Index of the launch, from 0.
         launch: usize,
     },
 }
 
-/// Summarises launches; each inner vector holds the rounds of one launch, in the metric's unit. A launch counts once, by the
-/// median of its rounds.
+/// Summarises launches. Each inner vector holds the rounds of one launch, in the metric's unit. A launch counts once, with
+/// the median of its rounds.
 ///
 /// # Errors
 ///
-/// When there is no launch, a launch has no round, or a value is not finite.
+/// Returns an error if there is no launch, a launch has no round, or a value is not finite.
 ///
 /// ```
 /// let launches = [vec![101.0, 99.0, 100.0], vec![104.0], vec![103.0]];
@@ -167,11 +167,11 @@ pub fn summarise(launches: &[Vec<f64>]) -> Result<Summary, SampleError> {
     })
 }
 
-/// A mean or a median of launches with its interval; without an interval below two launches.
+/// Returns a mean or a median of launches with its interval; without an interval for fewer than two launches.
 ///
-/// Both carry the interval of the logs' mean (of the values' mean, where one is not positive), widened where a few uneven
-/// launches put the point outside. That is the interval of the median of a log-normal population. It covers at any number of
-/// launches, where a bootstrap of 10 to 26 launches is too narrow: see `docs/statistics.md`.
+/// Both have the interval of the mean of the logarithms (of the values, if one is not positive), widened if the point
+/// estimate lies outside. It is an interval for the median of a log-normal population and has its nominal coverage at any
+/// number of launches, unlike a bootstrap of 10 to 26 launches: see `docs/statistics.md`.
 fn centre(values: &[f64], statistic: impl Fn(&[f64]) -> f64) -> Estimate {
     let point = statistic(values);
     if values.len() < 2 {
@@ -198,7 +198,7 @@ fn centre(values: &[f64], statistic: impl Fn(&[f64]) -> f64) -> Estimate {
     }
 }
 
-/// Student's t interval of a mean and its standard error, from at least two values.
+/// Returns Student's t interval of a mean and its standard error, for at least two values.
 #[must_use]
 pub fn t_interval(values: &[f64], confidence: f64) -> (Interval, f64) {
     let error = std_dev(values) / float(values.len()).sqrt();
@@ -215,7 +215,7 @@ pub fn t_interval(values: &[f64], confidence: f64) -> (Interval, f64) {
     )
 }
 
-/// The standard deviation with its chi-squared interval, from at least two values.
+/// Returns the standard deviation with its chi-squared interval, for at least two values.
 fn deviation(values: &[f64]) -> Estimate {
     let point = std_dev(values);
     let freedom = float(values.len() - 1);
@@ -243,23 +243,23 @@ fn spread_within(launches: &[Vec<f64>]) -> Option<f64> {
     (freedom > 0).then(|| (squares / float(freedom)).sqrt())
 }
 
-/// Tukey's fences, as criterion's `tukey.json` holds them: values beyond the inner two are mild outliers, beyond the
-/// outer two severe ones.
+/// Tukey's fences, as in criterion's `tukey.json`: values beyond the inner two are mild outliers, beyond the outer two
+/// severe ones.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Tukey {
-    /// First quartile less three times the distance between the quartiles.
+    /// First quartile minus 3 times the interquartile range.
     pub low_severe: f64,
-    /// First quartile less 1.5 times that distance.
+    /// First quartile minus 1.5 times the interquartile range.
     pub low_mild: f64,
-    /// Third quartile plus 1.5 times that distance.
+    /// Third quartile plus 1.5 times the interquartile range.
     pub high_mild: f64,
-    /// Third quartile plus three times that distance.
+    /// Third quartile plus 3 times the interquartile range.
     pub high_severe: f64,
 }
 
 impl Tukey {
-    /// The fences of a sample; `None` of an empty one.
+    /// Computes the fences of a sample; `None` for an empty one.
     #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
         if values.is_empty() {
@@ -276,7 +276,7 @@ impl Tukey {
         })
     }
 
-    /// In the order of criterion's file.
+    /// Returns the fences in the order of criterion's file.
     #[must_use]
     pub fn fences(&self) -> [f64; 4] {
         [self.low_severe, self.low_mild, self.high_mild, self.high_severe]

@@ -7,7 +7,7 @@ fn single_rounds(values: &[f64]) -> Vec<Vec<f64>> {
 }
 
 #[test]
-fn one_launch_gets_no_interval() {
+fn one_launch_has_no_interval() {
     let summary = summarise(&[vec![10.0, 11.0, 12.0]]).expect("one launch");
     assert!((summary.mean.point - 11.0).abs() < 1e-12);
     assert_eq!((summary.mean.interval, summary.median.interval), (None, None));
@@ -18,9 +18,9 @@ fn one_launch_gets_no_interval() {
     assert!(summary.spread_within.is_some());
 }
 
-/// The number of launches changes the width of an interval, never its method: there is no jump from nine launches to ten.
+/// The method does not depend on the number of launches, so intervals do not jump between nine launches and ten.
 #[test]
-fn intervals_are_students_at_any_number_of_launches() {
+fn intervals_are_student_t_at_any_number_of_launches() {
     let mut last = f64::INFINITY;
     for count in [2_u32, 9, 10, 11, 26, 100] {
         let launches: Vec<f64> = (0..count).map(|index| 100.0 + f64::from(index % 2)).collect();
@@ -43,7 +43,7 @@ fn intervals_are_students_at_any_number_of_launches() {
 
 /// The 95 % interval of 9, 10, 11 and 26 launches holds the median of a log-normal population in 95 % of the samples.
 #[test]
-fn the_interval_covers_at_every_number_of_launches() {
+fn the_interval_has_its_nominal_coverage_at_any_number_of_launches() {
     use rand::SeedableRng as _;
     use rand_distr::{Distribution as _, LogNormal};
 
@@ -65,7 +65,7 @@ fn the_interval_covers_at_every_number_of_launches() {
 
 /// Three launches 100, 102, 104: on logs the mean is 4.62491 and its error 0.011322; t(0.975, 2) = 4.302653.
 #[test]
-fn the_interval_of_three_launches_is_the_textbook_one() {
+fn the_interval_of_three_launches_matches_the_textbook_formula() {
     let summary = summarise(&single_rounds(&[100.0, 102.0, 104.0])).expect("launches");
     let interval = summary.mean.interval.expect("an interval");
     assert!((interval.low - 97.135).abs() < 0.01, "{interval:?}");
@@ -73,7 +73,7 @@ fn the_interval_of_three_launches_is_the_textbook_one() {
 }
 
 #[test]
-fn spreads_are_of_the_log_and_pooled_within() {
+fn spreads_use_logarithms_and_are_pooled_within_launches() {
     let summary = summarise(&[vec![100.0, 110.0], vec![200.0, 220.0]]).expect("launches");
     let within = 1.1_f64.ln() / 2.0_f64.sqrt();
     assert!((summary.spread_within.expect("two rounds") - within).abs() < 1e-9);
@@ -89,7 +89,7 @@ fn shares_of_zero_are_summarised_without_logs() {
 }
 
 #[test]
-fn refuses_what_is_no_sample() {
+fn an_empty_or_non_finite_sample_is_an_error() {
     assert_eq!(summarise(&[]), Err(SampleError::Empty));
     assert_eq!(
         summarise(&[vec![1.0], vec![]]),
@@ -102,7 +102,7 @@ fn refuses_what_is_no_sample() {
 }
 
 #[test]
-fn fences_are_those_of_the_quartiles() {
+fn fences_follow_from_the_quartiles() {
     let tukey = Tukey::of(&[1.0, 2.0, 3.0, 4.0, 5.0]).expect("a sample");
     for (got, expected) in tukey.fences().into_iter().zip([-4.0, -1.0, 7.0, 10.0]) {
         assert!((got - expected).abs() < 1e-12);
@@ -115,7 +115,7 @@ proptest! {
 
     /// A change of unit changes every figure by the same factor, and no spread.
     #[test]
-    fn a_unit_is_only_a_factor(values in prop::collection::vec(1.0_f64..1e6, 2..14), factor in 0.01_f64..100.0) {
+    fn a_change_of_unit_scales_all_estimates(values in prop::collection::vec(1.0_f64..1e6, 2..14), factor in 0.01_f64..100.0) {
         let scaled: Vec<f64> = values.iter().map(|value| value * factor).collect();
         let one = summarise(&single_rounds(&values)).expect("launches");
         let other = summarise(&single_rounds(&scaled)).expect("launches");
@@ -127,7 +127,7 @@ proptest! {
 
     /// The point is always inside its interval, and the interval finite.
     #[test]
-    fn the_point_is_inside(values in prop::collection::vec(1e-3_f64..1e3, 2..16)) {
+    fn the_point_estimate_is_within_its_interval(values in prop::collection::vec(1e-3_f64..1e3, 2..16)) {
         let summary = summarise(&single_rounds(&values)).expect("launches");
         for estimate in [summary.mean, summary.median] {
             prop_assert!(estimate.low() <= estimate.point && estimate.point <= estimate.high());

@@ -1,18 +1,18 @@
-//! Holm's step-down procedure for weighted tests (Holm 1979): one error rate for a family, under any dependence.
+//! Holm's step-down procedure for weighted tests (Holm 1979). It controls the error rate of a family under any dependence.
 
-/// Adjusted p-values in the order given: rejecting those at most `alpha` keeps the family's error rate at `alpha`.
+/// Returns adjusted p-values in the given order: rejecting those of at most `alpha` keeps the family's error rate at `alpha`.
 ///
 /// `weights[i]` is the share of the error rate that test `i` gets; equal weights give the ordinary Holm procedure. Weights
-/// that sum to less than 1 leave the rest with planned tests that are not given (a case that was lost): those count as never
+/// that sum to less than 1 leave the rest to planned tests without a result (such as a lost case): those count as never
 /// rejected, so that a lost test does not make the others easier to reject. Weights that sum to more than 1 are scaled down.
 /// A test of weight 0 is never rejected.
 ///
-/// The procedure is the short cut of the closed test: test `i` is rejected if and only if, in every subset of the family
-/// that holds it, some test `j` has `p_j <= alpha x w_j / (sum of the subset's weights)`.
+/// The procedure is a shortcut of the closed test: test `i` is rejected if and only if, in every subset of the family
+/// that contains it, some test `j` has `p_j <= alpha x w_j / (sum of the subset's weights)`.
 ///
 /// # Panics
 ///
-/// If there are fewer weights than p-values.
+/// Panics if there are fewer weights than p-values.
 #[must_use]
 pub fn adjust(p_values: &[f64], weights: &[f64]) -> Vec<f64> {
     let per_weight = |index: usize| {
@@ -38,7 +38,7 @@ pub fn adjust(p_values: &[f64], weights: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// The weights of `family` tests that share the error rate equally.
+/// Returns the weights of `family` tests that share the error rate equally.
 #[must_use]
 pub fn equal_weights(family: usize) -> Vec<f64> {
     vec![1.0 / super::sample::float(family.max(1)); family]
@@ -58,9 +58,9 @@ mod tests {
         a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-9)
     }
 
-    /// The definition: the largest, over all subsets that hold the test, of the subset's weighted Bonferroni p-value.
+    /// The closed test by its definition: the largest weighted Bonferroni p-value of all subsets that contain the test.
     fn closed_test(p_values: &[f64], weights: &[f64]) -> Vec<f64> {
-        // What is missing to 1 belongs to tests that were planned and lost: p = 1 in the closure.
+        // The rest of the weight belongs to planned tests that were lost: p = 1 in the closure.
         let lost = (1.0 - weights.iter().sum::<f64>()).max(0.0);
         let all: Vec<(f64, f64)> = p_values
             .iter()
@@ -136,8 +136,8 @@ mod tests {
         assert_close(&adjust(&[0.01, 0.01], &[1.0, 1.0]), &[0.02, 0.02]);
     }
 
-    /// The p-values of a worst case: each null is significant at its own weight, never two at once. A family of the gate's
-    /// weights then alarms exactly as often as allowed; without a correction six times as often.
+    /// The p-values of a worst case: each null hypothesis is significant at its own weight, never two at once. A family with
+    /// the gate's weights then alarms exactly as often as allowed; without a correction, six times as often.
     #[test]
     fn the_family_error_rate_is_kept_in_the_worst_case() {
         let draws = 40_000_u32;
@@ -164,7 +164,7 @@ mod tests {
         assert!(planted > 5.0 * alpha, "{planted}");
     }
 
-    /// The property below catches what is not the procedure.
+    /// Shows that the property test below detects wrong procedures.
     #[test]
     fn planted_violations_differ_from_the_closed_test() {
         let p_values = [0.004, 0.0011, 0.04, 0.009, 0.5, 0.0003];
@@ -184,7 +184,7 @@ mod tests {
         prop::collection::vec((0.0_f64..=1.0, 0.01_f64..1.0), 1..8).prop_flat_map(|tests| {
             let (p_values, weights): (Vec<f64>, Vec<f64>) = tests.into_iter().unzip();
             let whole: f64 = weights.iter().sum();
-            // From a family of which half was lost to a whole one; small p-values, so that few are cut at 1.
+            // From a family with half of its weight lost to a complete one; small p-values, so that few are capped at 1.
             (0.5_f64..=1.0).prop_map(move |given| {
                 let weights = weights.iter().map(|weight| given * weight / whole).collect();
                 (p_values.iter().map(|p| p * p * 0.1).collect(), weights)
@@ -194,13 +194,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_the_closed_weighted_bonferroni_test((p_values, weights) in tests()) {
+        fn adjustment_equals_the_closed_weighted_bonferroni_test((p_values, weights) in tests()) {
             let (got, expected) = (adjust(&p_values, &weights), closed_test(&p_values, &weights));
             prop_assert!(is_close(&got, &expected), "{got:?} {expected:?}");
         }
 
         #[test]
-        fn lies_between_the_raw_value_and_bonferroni((p_values, weights) in tests()) {
+        fn adjusted_value_lies_between_the_raw_one_and_bonferroni((p_values, weights) in tests()) {
             let adjusted = adjust(&p_values, &weights);
             // A test can be held back to the adjusted value of one before it, itself at most Bonferroni's.
             let bonferroni = bonferroni(&p_values, &weights);

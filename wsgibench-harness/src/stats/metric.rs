@@ -1,44 +1,44 @@
-//! What is measured of a launch: unit, direction, the smallest change that matters.
+//! Metrics: unit, direction, and the smallest change that matters.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A figure of one launch.
+/// A metric of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// Requests answered rightly per second.
+    /// Successful requests per second.
     Throughput,
-    /// CPU time of the server's whole sandbox per answered request, microseconds.
+    /// CPU time of the server's whole sandbox per successful request, microseconds.
     CpuPerRequest,
     /// Median latency, microseconds.
     P50,
     /// 99th percentile of latency, microseconds.
     P99,
-    /// Highest memory of the server's sandbox, bytes.
+    /// Peak memory of the server's sandbox, bytes.
     PeakMemory,
-    /// Requests that failed or timed out, as a share of those that came to an end (0 to 1).
+    /// Failed and timed-out requests as a share of completed ones (0 to 1).
     ErrorShare,
-    /// From start to ready, seconds.
+    /// Time from the start to readiness, seconds.
     StartUpTime,
 }
 
-/// Which way is better.
+/// The direction of improvement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
-    /// More is better.
+    /// Higher values are better.
     HigherIsBetter,
-    /// Less is better.
+    /// Lower values are better.
     LowerIsBetter,
 }
 
 impl Direction {
-    /// +1 where a rise is worse, -1 where a fall is.
+    /// Returns +1 if a rise is worse, -1 if a fall is worse.
     #[must_use]
     pub fn worse(self) -> f64 {
         match self {
@@ -48,7 +48,7 @@ impl Direction {
     }
 }
 
-/// The unit in which a metric's values are kept.
+/// The unit of a metric's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -66,7 +66,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// Its symbol; empty for a share.
+    /// Returns the symbol; empty for a share.
     #[must_use]
     pub fn symbol(self) -> &'static str {
         match self {
@@ -91,7 +91,7 @@ pub enum Margin {
 }
 
 impl Margin {
-    /// The number, whichever kind it is.
+    /// Returns the number of either kind.
     #[must_use]
     pub fn value(self) -> f64 {
         match self {
@@ -109,14 +109,14 @@ impl fmt::Display for Margin {
     }
 }
 
-/// A number without the digits that binary fractions add.
+/// Formats a number without the digits that binary fractions add.
 fn trimmed(value: f64) -> String {
     let text = format!("{value:.6}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 impl Metric {
-    /// All of them, in the order in which they are shown.
+    /// All metrics, in display order.
     pub const ALL: [Self; 7] = [
         Self::Throughput,
         Self::CpuPerRequest,
@@ -127,7 +127,7 @@ impl Metric {
         Self::StartUpTime,
     ];
 
-    /// Its name on the command line and in files.
+    /// Returns the name on the command line and in files.
     #[must_use]
     pub fn id(self) -> &'static str {
         match self {
@@ -141,7 +141,7 @@ impl Metric {
         }
     }
 
-    /// Its name for people.
+    /// Returns the display name.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -155,7 +155,7 @@ impl Metric {
         }
     }
 
-    /// The unit of its values.
+    /// Returns the unit of its values.
     #[must_use]
     pub fn unit(self) -> Unit {
         match self {
@@ -167,7 +167,7 @@ impl Metric {
         }
     }
 
-    /// Which way is better.
+    /// The direction of improvement.
     #[must_use]
     pub fn direction(self) -> Direction {
         match self {
@@ -176,7 +176,7 @@ impl Metric {
         }
     }
 
-    /// The smallest change that matters unless the user says otherwise.
+    /// Returns the default of the smallest change that matters.
     #[must_use]
     pub fn default_margin(self) -> Margin {
         match self {
@@ -188,16 +188,16 @@ impl Metric {
         }
     }
 
-    /// The metrics that a gate judges by default: all but the start-up time. CPU time alone would miss an extra wait, such as
-    /// a sleep, a lock or one more query.
+    /// Returns the metrics that a gate judges by default: all except the start-up time. CPU time alone would miss an additional
+    /// wait, such as a sleep, a lock or a query.
     #[must_use]
     pub fn gated() -> Vec<Self> {
         let is_gated = |metric: &Self| *metric != Self::StartUpTime;
         Self::ALL.into_iter().filter(is_gated).collect()
     }
 
-    /// Its weight in the gate's error rate, relative to the other gated metrics. CPU time per request is the steadiest
-    /// figure and has the smallest margin: it gets as much as the five others of the default gate together.
+    /// Returns the weight in the gate's error rate, relative to the other gated metrics. CPU time per request is the steadiest
+    /// metric and has the smallest margin: its weight equals that of the five others of the default gate together.
     #[must_use]
     pub fn gate_weight(self) -> f64 {
         match self {
@@ -206,13 +206,13 @@ impl Metric {
         }
     }
 
-    /// A margin from the command line's number: percent of the base, or percentage points of an error share.
+    /// Converts a number of the command line to a margin: percent of the base, or percentage points of an error share.
     ///
     /// # Errors
     ///
-    /// When the number is not above 0, or not below 100.
+    /// Returns an error if the number is not between 0 and 100 (exclusive).
     pub fn margin_from_percent(self, percent: f64) -> Result<Margin, MetricError> {
-        // Written so that NaN is refused too.
+        // This form also rejects NaN.
         if !(percent > 0.0 && percent < 100.0) {
             return Err(MetricError::Margin {
                 metric: self,
@@ -232,12 +232,12 @@ impl fmt::Display for Metric {
     }
 }
 
-/// A margin as it is written on the command line: `METRIC=PERCENT`.
+/// A margin in the form of the command line: `METRIC=PERCENT`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MarginOverride {
-    /// Whose.
+    /// The metric.
     pub metric: Metric,
-    /// How much.
+    /// The margin.
     pub margin: Margin,
 }
 
@@ -259,25 +259,25 @@ impl FromStr for MarginOverride {
     }
 }
 
-/// A metric or a margin that cannot be read.
+/// An invalid metric or margin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetricError {
-    /// No metric has that name.
+    /// No metric has this name.
     #[error("there is no metric `{given}`{}; choose from {}", suggestion(.given), all_ids())]
     Unknown {
-        /// What was written.
+        /// The text as given.
         given: String,
     },
-    /// Not a margin.
-    #[error("`{given}` is no margin for {metric}: give a number above 0 and below 100, as in `{metric}=2.5` for 2.5 {}", percent_word(*.metric))]
+    /// The number is not a valid margin.
+    #[error("`{given}` is not a margin for {metric}: give a number above 0 and below 100, as in `{metric}=2.5` for 2.5 {}", percent_word(*.metric))]
     Margin {
-        /// Whose.
+        /// The metric.
         metric: Metric,
-        /// What was written.
+        /// The text as given.
         given: String,
     },
-    /// Not `METRIC=PERCENT`.
-    #[error("`{0}` is no margin: write METRIC=PERCENT, as in `cpu_per_request=2.5`")]
+    /// The text is not of the form `METRIC=PERCENT`.
+    #[error("`{0}` is not a margin: write METRIC=PERCENT, as in `cpu_per_request=2.5`")]
     Form(String),
 }
 
@@ -305,7 +305,7 @@ fn suggestion(given: &str) -> String {
 impl FromStr for Metric {
     type Err = MetricError;
 
-    /// Takes `cpu_per_request` and `cpu-per-request` alike.
+    /// Parses both `cpu_per_request` and `cpu-per-request`.
     fn from_str(text: &str) -> Result<Self, MetricError> {
         let id = text.trim().to_lowercase().replace('-', "_");
         Self::ALL
@@ -322,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_id_reads_back_in_both_spellings_and_from_json() {
+    fn every_id_parses_in_both_spellings_and_from_json() {
         for metric in Metric::ALL {
             assert_eq!(metric.id().parse(), Ok(metric));
             assert_eq!(metric.id().replace('_', "-").to_uppercase().parse(), Ok(metric));
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_name_is_answered_with_the_near_one_and_the_list() {
+    fn an_unknown_name_is_an_error_with_a_suggestion_and_the_list() {
         let error = "cpu_per_req".parse::<Metric>().expect_err("no such metric").to_string();
         assert!(error.contains("did you mean `cpu_per_request`?"), "{error}");
         assert!(error.contains("start_up_time"), "{error}");
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn margins_are_read_as_percent_or_percentage_points() {
+    fn margins_parse_as_percent_or_percentage_points() {
         let read = |text: &str| {
             text.parse::<MarginOverride>()
                 .map(|read| (read.metric, read.margin.to_string()))
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn margins_that_mean_nothing_are_refused_with_the_remedy() {
+    fn invalid_margins_are_errors_with_a_remedy() {
         for text in [
             "p99", "p99=", "p99=x", "p99=0", "p99=-3", "p99=100", "p99=NaN", "p99=inf",
         ] {
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_gate_sees_slowness_of_every_kind() {
+    fn the_default_gate_covers_every_kind_of_slowdown() {
         let advisory: Vec<_> = Metric::ALL
             .into_iter()
             .filter(|metric| !Metric::gated().contains(metric))

@@ -1,9 +1,9 @@
-//! Pure arithmetic: no I/O, no clock, no knowledge of servers.
+//! Statistics over launches: pure functions without I/O or clock, independent of servers.
 //!
-//! The unit of replication is the launch. What a launch gave is one number (the median of its rounds); rounds and
-//! requests inside a launch never count as replicates. *Spread* is always the standard deviation of the logarithm.
+//! The unit of replication is the launch. A launch contributes one number (the median of its rounds); rounds and
+//! requests of a launch are never replicates. *Spread* is always the standard deviation of the logarithm.
 //!
-//! `docs/statistics.md` says what is computed and why, with references and the experiment that backs it.
+//! `docs/statistics.md` describes the methods, with references and the simulation that validates them.
 
 pub mod baseline;
 pub mod compare;

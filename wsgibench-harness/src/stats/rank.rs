@@ -10,20 +10,20 @@ use super::sample::{float, logs, mean, std_dev};
 /// Maximum probability that a ranking reports any difference that does not exist.
 pub const ALPHA: f64 = 0.05;
 
-/// A server to rank, with its figure in each launch.
+/// A server to rank, with its value in each launch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Contender {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// One value a launch, in the metric's unit; all valid ones, at least one.
+    /// One value per valid launch, in the metric's unit; at least one.
     pub launches: Vec<f64>,
 }
 
 /// The pairing of the launches of two contenders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pairing {
-    /// Launch `b` of each belongs to the same block: what the whole block suffered cancels. Contenders with different
-    /// numbers of launches are compared as independent.
+    /// Launch `b` of each contender belongs to the same block, so that effects of the whole block cancel. Contenders with
+    /// different numbers of launches are compared as independent.
     Blocks,
     /// Independent launches (Welch's test).
     Independent,
@@ -33,15 +33,17 @@ pub enum Pairing {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Place {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The best rank it may have: one more than the number of contenders certainly better.
+    /// The best possible rank: one more than the number of significantly better contenders.
     pub best: usize,
-    /// The worst rank it may have: those not certainly worse. Contenders that cannot be told apart overlap here.
+    /// The worst possible rank: the number of contenders that are not significantly worse. Contenders without a significant
+    /// difference overlap.
     pub worst: usize,
 }
 
-/// Places of all contenders, best estimate first; those without a launch, or with one that is not finite, are left out.
+/// Returns the ranks of all contenders, best estimate first; those without a launch, or with a value that is not finite, are
+/// left out.
 ///
 /// Two contenders are distinguished by a two-sided t test on the logs of its launches (on the values, where one is not positive),
 /// corrected for the number of pairs (Holm), at [`ALPHA`]. Contenders with one launch each are tied.
@@ -49,7 +51,7 @@ pub struct Place {
 pub fn rank(contenders: &[Contender], direction: Direction, pairing: Pairing) -> Vec<Place> {
     let measured = |c: &&Contender| !c.launches.is_empty() && c.launches.iter().all(|value| value.is_finite());
     let kept: Vec<&Contender> = contenders.iter().filter(measured).collect();
-    // One scale for all: logs if every launch of every contender has one.
+    // One scale for all contenders: logarithms if every value is positive.
     let on_logs: Option<Vec<Vec<f64>>> = kept.iter().map(|c| logs(&c.launches)).collect();
     let scaled = on_logs.unwrap_or_else(|| kept.iter().map(|c| c.launches.clone()).collect());
 
@@ -88,8 +90,8 @@ fn certainly_better(scaled: &[Vec<f64>], direction: Direction, pairing: Pairing)
             better[winner][loser] = true;
         }
     }
-    // What is better than something better is better (Warshall): without this a pair of noisy contenders could be
-    // "equal" although a third, steadier one lies certainly between them.
+    // Transitive closure (Warshall): without it two noisy contenders could be tied although a third, steadier one lies
+    // significantly between them.
     for middle in 0..count {
         for first in 0..count {
             for last in 0..count {
@@ -111,7 +113,8 @@ fn two_sided_p(a: &[f64], b: &[f64], pairing: Pairing) -> f64 {
     (2.0 * t_upper_tail(difference.abs() / error, freedom)).min(1.0)
 }
 
-/// Standard error and freedom of a difference of means whose variances may differ (Welch and Satterthwaite).
+/// Returns the standard error and degrees of freedom of a difference of means with unequal variances (Welch and
+/// Satterthwaite).
 fn welch(a: &[f64], b: &[f64]) -> (f64, f64) {
     if a.len() < 2 || b.len() < 2 {
         return (f64::NAN, 0.0);
@@ -120,7 +123,7 @@ fn welch(a: &[f64], b: &[f64]) -> (f64, f64) {
     let (a_part, b_part) = (part(a), part(b));
     let whole = a_part + b_part;
     let freedom = whole.powi(2) / (a_part.powi(2) / float(a.len() - 1) + b_part.powi(2) / float(b.len() - 1));
-    // Two constant samples have 0 / 0 freedom: the smaller sample's is a safe one.
+    // For two constant samples the formula gives 0 / 0; the degrees of freedom of the smaller sample are a safe choice.
     let least = float(a.len().min(b.len()) - 1);
     (whole.sqrt(), if freedom.is_nan() { least } else { freedom })
 }
@@ -146,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn equals_share_a_rank_and_the_slow_one_does_not() {
+    fn equal_contenders_share_a_rank_and_a_slow_one_ranks_below() {
         let field = [
             contender("slow", &[50.0, 51.0, 49.0, 50.5, 49.5]),
             contender("a", &[100.0, 102.0, 98.0, 101.0, 99.0]),
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn one_launch_each_tells_nothing_apart() {
+    fn contenders_with_one_launch_each_are_tied() {
         let field = [contender("a", &[1.0]), contender("b", &[1000.0])];
         for pairing in [Pairing::Blocks, Pairing::Independent] {
             assert!(
@@ -170,9 +173,9 @@ mod tests {
         }
     }
 
-    /// A machine that changes speed drowns a 5 % difference, unless the launches are compared block by block.
+    /// On a machine that changes its speed, a 5 % difference is significant only if launches are compared block by block.
     #[test]
-    fn blocks_cancel_what_they_share() {
+    fn pairing_by_block_cancels_shared_effects() {
         let speeds = [1.0, 2.0, 0.7, 1.4, 1.0, 2.1, 0.8, 1.9];
         let noise = [0.0, 0.002, -0.001, 0.001, 0.0, -0.002, 0.001, 0.0];
         let a: Vec<f64> = speeds.iter().map(|speed| 100.0 * speed).collect();
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_unmeasured_are_left_out() {
+    fn contenders_without_finite_values_are_left_out() {
         let field = [
             contender("none", &[]),
             contender("nan", &[f64::NAN]),
@@ -203,7 +206,7 @@ mod tests {
     }
 
     proptest! {
-        /// Those not told apart overlap; best and worst bracket the place in the list.
+        /// Tied contenders overlap; best and worst rank enclose the position in the list.
         #[test]
         fn rank_intervals_are_consistent(
             field in prop::collection::vec(prop::collection::vec(0.5_f64..3.0, 1..8), 1..7)

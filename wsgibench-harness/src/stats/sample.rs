@@ -1,6 +1,6 @@
-//! Descriptions of one sample: no inference here.
+//! Descriptive statistics of one sample.
 
-/// A count as a float.
+/// Converts a count to a float.
 #[expect(
     clippy::cast_precision_loss,
     reason = "counts of launches and blocks stay far below 2^52"
@@ -10,13 +10,13 @@ pub fn float(count: usize) -> f64 {
     count as f64
 }
 
-/// The arithmetic mean; NaN for an empty sample.
+/// Returns the arithmetic mean; NaN for an empty sample.
 #[must_use]
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / float(values.len())
 }
 
-/// The standard deviation with `n - 1`; NaN below two values.
+/// Returns the standard deviation with `n - 1`; NaN for fewer than two values.
 #[must_use]
 pub fn std_dev(values: &[f64]) -> f64 {
     if values.len() < 2 {
@@ -27,14 +27,14 @@ pub fn std_dev(values: &[f64]) -> f64 {
     (squares / float(values.len() - 1)).sqrt()
 }
 
-/// The median; NaN for an empty sample.
+/// Returns the median; NaN for an empty sample.
 #[must_use]
 pub fn median(values: &[f64]) -> f64 {
     quantile(&sorted(values), 0.5)
 }
 
-/// The median absolute deviation from the median, scaled by 1.4826 so that it estimates the standard deviation of a
-/// normal sample (criterion scales it so too).
+/// Returns the median absolute deviation from the median, scaled by 1.4826 (as in criterion) to estimate the standard
+/// deviation of a normal sample.
 #[must_use]
 pub fn median_abs_dev(values: &[f64]) -> f64 {
     let centre = median(values);
@@ -42,7 +42,7 @@ pub fn median_abs_dev(values: &[f64]) -> f64 {
     1.4826 * median(&deviations)
 }
 
-/// A sorted copy.
+/// Returns a sorted copy.
 #[must_use]
 pub fn sorted(values: &[f64]) -> Vec<f64> {
     let mut copy = values.to_vec();
@@ -50,7 +50,7 @@ pub fn sorted(values: &[f64]) -> Vec<f64> {
     copy
 }
 
-/// A quantile (0 to 1) of a *sorted* sample, by linear interpolation between its neighbours; NaN for an empty sample.
+/// Returns a quantile (0 to 1) of a *sorted* sample by linear interpolation; NaN for an empty sample.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -67,7 +67,7 @@ pub fn quantile(sorted: &[f64], probability: f64) -> f64 {
     sorted[below] + (sorted[above] - sorted[below]) * (position - position.floor())
 }
 
-/// The logarithms, if every value is positive and finite.
+/// Returns the logarithms if every value is positive and finite.
 #[must_use]
 pub fn logs(values: &[f64]) -> Option<Vec<f64>> {
     values
@@ -76,7 +76,7 @@ pub fn logs(values: &[f64]) -> Option<Vec<f64>> {
         .collect()
 }
 
-/// The standard deviation of the logarithm; `None` below two values or where one of them is not positive.
+/// Returns the standard deviation of the logarithm; `None` for fewer than two values or if one is not positive.
 #[must_use]
 pub fn spread(values: &[f64]) -> Option<f64> {
     (values.len() > 1)
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn describes_a_known_sample() {
+    fn statistics_of_a_known_sample() {
         let values = [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0];
         assert!((mean(&values) - 5.0).abs() < 1e-12);
         assert!((std_dev(&values) - (32.0_f64 / 7.0).sqrt()).abs() < 1e-12);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_sample_has_no_figures() {
+    fn statistics_of_an_empty_sample_are_nan_or_none() {
         assert!(mean(&[]).is_nan());
         assert!(median(&[]).is_nan());
         assert!(quantile(&[], 0.5).is_nan());

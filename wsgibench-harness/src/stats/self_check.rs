@@ -72,21 +72,21 @@ pub struct PairCheck {
     pub margin: Margin,
     /// Usable blocks in the recording.
     pub blocks: usize,
-    /// Standard deviation of the blocks' log ratios (differences, where the margin is absolute).
+    /// Standard deviation of the blocks' log ratios (of their differences, if the margin is absolute).
     pub spread: f64,
-    /// The smallest change for the worse that the gate's whole plan finds with a probability of 0.8 (a share; in the metric's
-    /// unit where the margin is absolute); none where it can find none.
+    /// The smallest change for the worse that the gate's whole plan detects with a probability of 0.8 (a share; in the metric's
+    /// unit if the margin is absolute); none if it cannot detect any change.
     pub mde: Option<f64>,
-    /// Candidate against base as a share of the base (difference, where the margin is absolute). The arms are identical: 0 but
-    /// for chance.
+    /// Mean change from base to candidate, as a share of the base (a difference, if the margin is absolute). The arms are
+    /// identical, so only chance should make it differ from 0.
     pub difference: f64,
-    /// Two-sided p-value of that difference: sign-flip test, sign test where the margin is absolute.
+    /// Two-sided p-value of that difference: sign-flip test, or sign test if the margin is absolute.
     pub p: f64,
-    /// The same after Holm's adjustment over the recording's pairs.
+    /// The p-value adjusted by Holm's procedure over the recording's pairs.
     pub adjusted_p: f64,
 }
 
-/// One metric over its pairs.
+/// The self-check of one metric over its pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct MetricCheck {
@@ -94,11 +94,11 @@ pub struct MetricCheck {
     pub metric: Metric,
     /// The smallest change that matters.
     pub margin: Margin,
-    /// The largest minimum detectable effect of its pairs; none where one of them has none.
+    /// The largest minimum detectable effect of its pairs; none if one of them has none.
     pub mde: Option<f64>,
-    /// Whether that lies within the margin: a gate here finds a change of the margin with a probability of 0.8.
+    /// Whether it lies within the margin, so that a gate detects a change of the margin with a probability of at least 0.8.
     pub sees_its_margin: bool,
-    /// Whether identical arms differed in it by more than chance.
+    /// Whether identical arms differed by more than chance in this metric.
     pub differs: bool,
 }
 
@@ -112,7 +112,7 @@ pub struct IdenticalGates {
     pub alarms: usize,
     /// Gates without a decision (an unsteady machine, a missing measurement): neither an alarm nor a pass.
     pub undecided: usize,
-    /// Upper bound of the false-alarm rate at [`CONFIDENCE`] (Clopper and Pearson); 1 where none was decided.
+    /// Upper bound of the false-alarm rate at [`CONFIDENCE`] (Clopper and Pearson); 1 if no gate was decided.
     pub alarm_bound: f64,
 }
 
@@ -128,8 +128,8 @@ impl IdenticalGates {
         }
     }
 
-    /// Whether there are more alarms than the gate's error rate explains: its exact lower bound at a confidence of 99.8 % lies
-    /// above that rate. (Three of twenty, say, or two of four.)
+    /// Returns whether the gates alarm more often than the gate's error rate explains: the exact lower bound at a confidence of
+    /// 99.8 % exceeds that rate (three alarms in twenty gates, or two in four).
     #[must_use]
     pub fn alarm_too_often(&self) -> bool {
         proportion_lower_bound(self.alarms, self.decided, 0.998) > design::ALPHA
@@ -140,7 +140,7 @@ impl IdenticalGates {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SelfCheckError {
     /// The recording has no gated pair.
-    #[error("the recording holds no gated metric; record at least one case with a metric of the gate")]
+    #[error("the recording has no gated metric; record at least one case with a metric of the gate")]
     Empty,
     /// A primary pair has too few blocks.
     #[error(
@@ -209,7 +209,7 @@ fn check_pair(series: &Series, design: &Design) -> PairCheck {
         Margin::Relative(_) => (sign * difference).exp_m1(),
         Margin::Absolute(_) => sign * difference,
     };
-    // Below two blocks there is neither a spread nor a test.
+    // Spread and test need two blocks.
     let known = differences.len() > 1;
     let spread = if known { std_dev(&differences) } else { 0.0 };
     let mde = known
@@ -228,7 +228,8 @@ fn check_pair(series: &Series, design: &Design) -> PairCheck {
     }
 }
 
-/// [`CPU_SHARE`] for server CPU time per request, the rest for the others; all equal where it is alone or absent.
+/// Returns the weights: [`CPU_SHARE`] for server CPU time per request, the rest for the others; equal weights if it is
+/// alone or absent.
 fn weights(gated: &[&Series]) -> Vec<f64> {
     let is_cpu = |series: &&Series| series.metric == Metric::CpuPerRequest;
     let cpu = gated.iter().copied().filter(|series| is_cpu(series)).count();

@@ -5,17 +5,17 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use super::*;
 use crate::stats::compare::Family;
 
-/// How a block of a machine scatters.
+/// The noise of a block.
 #[derive(Clone, Copy, Debug)]
 enum Noise {
     /// Normal, with this standard deviation of the log ratio of CPU time per request.
     Normal(f64),
-    /// The same, and one launch in twenty is 10 % slower or more (half-normal, 30 %).
+    /// Normal noise, and one launch in twenty is 10 % slower or more (half-normal, 30 %).
     Spikes(f64),
 }
 
-/// A recording of identical arms in every gated metric, the candidate's CPU time per request multiplied by `favour`. Spreads of
-/// the metrics relate as measured with gunicorn's gthread worker (`docs/statistics.md`).
+/// Simulates a recording of identical arms in every gated metric, with the candidate's CPU time per request multiplied by
+/// `favour`. The spreads of the metrics have the ratios measured with gunicorn's gthread worker (`docs/statistics.md`).
 fn recording(noise: Noise, favour: f64, blocks: usize, cases: usize, rng: &mut Xoshiro256PlusPlus) -> Vec<Series> {
     let family = Family::standard(cases);
     let mut all = Vec::new();
@@ -55,7 +55,7 @@ fn recording(noise: Noise, favour: f64, blocks: usize, cases: usize, rng: &mut X
     all
 }
 
-/// How many of `trials` recordings of 26 blocks are refused.
+/// Counts failed self-checks in `trials` recordings of 26 blocks.
 fn refused(noise: Noise, favour: f64, cases: usize, trials: usize, seed: u64) -> usize {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     (0..trials)
@@ -66,10 +66,10 @@ fn refused(noise: Noise, favour: f64, cases: usize, trials: usize, seed: u64) ->
         .count()
 }
 
-/// A harness that favours one arm by 3 % of CPU time per request is refused in 19 of 20 self-checks, a sound machine in at most
-/// 1 of 100, whatever its noise.
+/// A harness that favours one arm by 3 % of CPU time per request fails 19 of 20 self-checks, a sound machine at most
+/// 1 of 100, for any noise.
 #[test]
-fn self_check_refuses_a_favoured_arm() {
+fn self_check_detects_a_favoured_arm() {
     for spread in [0.02, 0.03] {
         for favour in [1.03, 1.0 / 1.03] {
             let found = refused(Noise::Normal(spread), favour, 1, 100, 1);
@@ -99,7 +99,7 @@ fn favoured(metric: Metric, factor: f64) -> SelfCheck {
 }
 
 #[test]
-fn a_favoured_arm_is_found_in_every_gated_metric() {
+fn self_check_detects_a_favoured_arm_in_every_gated_metric() {
     for metric in Metric::gated() {
         for factor in [1.15, 1.0 / 1.15] {
             let check = favoured(metric, factor);
@@ -127,7 +127,7 @@ fn the_difference_is_in_the_unit_of_the_margin_with_its_sign() {
 }
 
 #[test]
-fn a_steady_machine_sees_its_margins_and_a_noisy_one_says_how_little_it_sees() {
+fn mde_is_within_the_margin_on_a_steady_machine_and_reported_on_a_noisy_one() {
     let check = |spread| {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(5);
         self_check(
@@ -150,7 +150,7 @@ fn a_steady_machine_sees_its_margins_and_a_noisy_one_says_how_little_it_sees() {
     );
 }
 
-/// Only gates that were run bound the rate of alarms.
+/// The bound follows from the gates that were run, without assumptions.
 #[test]
 fn the_bound_of_identical_gates_is_exact() {
     let recording = recording(
@@ -185,7 +185,7 @@ fn a_recording_without_gated_pairs_or_with_few_blocks_is_an_error() {
         short.contains("9 usable blocks") && short.contains("needs 10"),
         "{short}"
     );
-    // A figure that is not accounted for in most blocks is no obstacle, if it is not the primary one.
+    // A secondary metric that most blocks lack does not fail the self-check.
     let mut lacking = recording(Noise::Normal(0.01), 1.0, 26, 1, &mut rng);
     let memory = lacking.iter_mut().find(|s| s.metric == Metric::PeakMemory);
     memory.expect("gated").blocks[1..].fill((f64::NAN, f64::NAN));

@@ -1,40 +1,40 @@
-//! Does something grow? The slope of a series over time, with an interval that allows for neighbours that resemble each other.
+//! The slope of a series over time, with an interval that allows for autocorrelation.
 
 use serde::{Deserialize, Serialize};
 
 use super::distribution::t_quantile;
 
-/// Pieces that a series is cut into; the means of neighbouring pieces are nearly independent where single samples are not.
+/// Number of pieces of a series. The means of neighbouring pieces are nearly independent, unlike single samples.
 const PIECES: usize = 20;
-/// Share of the series at its beginning that is left out: a server fills its pools first.
+/// Share of the series that is skipped at its beginning, while a server fills its pools.
 const WARMING: f64 = 0.1;
-/// Confidence of the interval.
+/// Confidence level of the interval.
 const CONFIDENCE: f64 = 0.95;
 
-/// How fast something changes.
+/// A rate of change with its interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Slope {
-    /// Units a second.
+    /// Change per second.
     pub per_second: f64,
-    /// Lower end of the 95 % interval.
+    /// Lower bound of the 95 % interval.
     pub low: f64,
-    /// Upper end.
+    /// Upper bound.
     pub high: f64,
-    /// Length of the series that it was read from, seconds.
+    /// Length of the series, seconds.
     pub seconds: f64,
 }
 
 impl Slope {
-    /// Whether it can be told from standing still, upwards.
+    /// Returns whether the slope is significantly positive.
     #[must_use]
     pub fn grows(&self) -> bool {
         self.low > 0.0
     }
 }
 
-/// The slope of (seconds, value) samples at rising times, by least squares over the means of twenty pieces; the first tenth is left
-/// out. `None` below two samples a piece.
+/// Returns the slope of (seconds, value) samples in order of time, by least squares over the means of twenty pieces, without
+/// the first tenth. `None` for fewer than two samples per piece.
 #[must_use]
 pub fn slope(samples: &[(f64, f64)]) -> Option<Slope> {
     let (first, last) = (samples.first()?.0, samples.last()?.0);
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// So many seconds of samples with a noise that remembers itself.
+    /// Simulates a number of seconds of samples with autocorrelated noise.
     fn noisy(seconds: u32, per_second: f64, seed: u64) -> Vec<(f64, f64)> {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut noise = 0.0;
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_straight_line_is_told_exactly() {
+    fn slope_of_a_straight_line_is_exact() {
         let line: Vec<(f64, f64)> = (0..100).map(|n| (f64::from(n), 5.0 + 3.0 * f64::from(n))).collect();
         let found = slope(&line).unwrap();
         assert!((found.per_second - 3.0).abs() < 1e-9 && found.grows(), "{found:?}");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn filling_up_at_the_start_is_no_growth() {
+    fn an_initial_rise_is_not_growth() {
         let series: Vec<(f64, f64)> = (0..300)
             .map(|n| (f64::from(n), if n < 25 { 40.0 * f64::from(n) } else { 1_000.0 }))
             .collect();
@@ -109,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn too_little_says_nothing() {
+    fn too_few_samples_give_no_slope() {
         assert_eq!(slope(&[]), None);
         assert_eq!(slope(&noisy(30, 1.0, 1)), None);
         assert_eq!(slope(&vec![(0.0, 1.0); 200]), None);
     }
 
     #[test]
-    fn the_interval_covers_the_truth_as_often_as_it_says() {
+    fn the_interval_has_its_nominal_coverage() {
         let runs = 400;
         let covered = (0..runs)
             .filter(|seed| {
@@ -124,7 +124,7 @@ mod tests {
                 found.low <= 0.01 && 0.01 <= found.high
             })
             .count();
-        // 95 % by design; neighbours that resemble each other cost a little.
+        // 95 % by design; autocorrelation reduces it a little.
         assert!(covered * 100 >= 90 * 400, "{covered} of {runs}");
         assert!(covered < 400, "an interval that is never wrong says nothing");
     }

@@ -100,7 +100,7 @@ pub(crate) fn held_thread() {
     let ended = bench.quick("holds");
     assert_eq!(ended.status, Some(1));
     let why = failure(&bench.record(), "holds");
-    assert!(why.contains("holds its thread") && why.contains("user.think"), "{why}");
+    assert!(why.contains("blocks its thread") && why.contains("user.think"), "{why}");
     assert!(ended.err.contains("the run ends here"));
 }
 

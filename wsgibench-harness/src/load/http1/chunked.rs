@@ -1,8 +1,8 @@
-//! Chunked transfer coding, with extensions and trailers, a byte at a time where it must be.
+//! An incremental decoder of chunked transfer coding, with extensions and trailers.
 
 use super::Malformed;
 
-/// Most bytes of chunk extensions in one answer, and of trailers.
+/// Maximum total size of chunk extensions and trailers in one response, bytes.
 const EXTRAS_LIMIT: u32 = 16 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ enum Step {
     SizeStart,
     /// In the digits of a size.
     Size,
-    /// Blanks between size and what follows it.
+    /// In whitespace after a size.
     Blank,
     /// In an extension, up to the end of the line.
     Extension,
@@ -23,7 +23,7 @@ enum Step {
     DataCr,
     /// The line feed after the data.
     DataLf,
-    /// At the start of a trailer line, or of the empty line that ends it all.
+    /// At the start of a trailer line, or of the final empty line.
     TrailerStart,
     /// In a trailer line.
     Trailer,
@@ -37,7 +37,7 @@ enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Chunked {
     step: Step,
-    /// Of the current chunk: the size so far, then the bytes still to come.
+    /// Size of the current chunk as parsed so far, then its remaining bytes.
     left: u64,
     /// Bytes of extensions and trailers so far.
     extras: u32,
@@ -52,7 +52,7 @@ impl Chunked {
         }
     }
 
-    /// Takes bytes, hands out data; returns how many bytes were taken and whether the body ended with them.
+    /// Decodes bytes and passes the content to `data`; returns the number of bytes consumed and whether the body is complete.
     pub(super) fn feed(&mut self, bytes: &[u8], mut data: impl FnMut(&[u8])) -> Result<(usize, bool), Malformed> {
         let mut at = 0;
         while at < bytes.len() {
@@ -76,7 +76,7 @@ impl Chunked {
         Ok((at, false))
     }
 
-    /// Takes one byte that is not data; true when it is the last of the body.
+    /// Consumes one byte of the framing; returns true for the last byte of the body.
     fn line_byte(&mut self, byte: u8) -> Result<bool, Malformed> {
         self.step = match (self.step, byte) {
             (Step::SizeStart | Step::Size, digit) if digit.is_ascii_hexdigit() => {
@@ -85,7 +85,7 @@ impl Chunked {
                     .left
                     .checked_mul(16)
                     .and_then(|left| left.checked_add(value))
-                    .ok_or(Malformed("a chunk size beyond 64 bits"))?;
+                    .ok_or(Malformed("a chunk size exceeds 64 bits"))?;
                 Step::Size
             }
             (Step::Size | Step::Blank, b' ' | b'\t') => Step::Blank,
@@ -108,8 +108,8 @@ impl Chunked {
             }
             (Step::TrailerLf, b'\n') => Step::TrailerStart,
             (Step::EndLf, b'\n') => return Ok(true),
-            (Step::SizeStart | Step::Size | Step::Blank, _) => return Err(Malformed("a chunk size that is no number")),
-            _ => return Err(Malformed("a chunk that does not end where its size says")),
+            (Step::SizeStart | Step::Size | Step::Blank, _) => return Err(Malformed("a chunk size is not a number")),
+            _ => return Err(Malformed("a chunk does not end where its size says")),
         };
         Ok(false)
     }

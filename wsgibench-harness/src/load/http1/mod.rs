@@ -195,8 +195,8 @@ impl Parser {
         }
         // The empty line may begin in the last three bytes of the kept part.
         let kept = self.partial.len();
-        let room = HEAD_LIMIT.saturating_sub(kept) + 1;
-        let fresh = &bytes[..bytes.len().min(room)];
+        let left = HEAD_LIMIT.saturating_sub(kept) + 1;
+        let fresh = &bytes[..bytes.len().min(left)];
         self.partial.extend_from_slice(fresh);
         let Some(end) = head::end(&self.partial, kept.saturating_sub(3)) else {
             head::plausible(&self.partial)?;

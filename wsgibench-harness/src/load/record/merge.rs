@@ -12,7 +12,7 @@ use super::{
 /// Properties of the load that the figures do not contain.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Circumstances<'a> {
-    /// By index of the check.
+    /// Failures by index of the check.
     pub(crate) check_names: &'a [String],
     /// The load is an arrival schedule of requests.
     pub(crate) open: bool,
@@ -44,7 +44,7 @@ pub(crate) fn merge(tallies: Vec<Tally>, about: Circumstances<'_>) -> Result<Rou
     verify(&sum)?;
     let cpu = seconds(sum.cpu_ns);
     let spin = seconds(sum.spin_ns);
-    let room = workers as f64 * length;
+    let available = workers as f64 * length;
     Ok(RoundResult {
         seconds: length,
         counts: sum.counts,
@@ -93,8 +93,8 @@ pub(crate) fn merge(tallies: Vec<Tally>, about: Circumstances<'_>) -> Result<Rou
         workers: u32::try_from(workers).unwrap_or(u32::MAX),
         engine_cpu_seconds: cpu,
         engine_spin_seconds: spin,
-        engine_busy_share: if room > 0.0 {
-            ((cpu - spin) / room).clamp(0.0, 1.0)
+        engine_busy_share: if available > 0.0 {
+            ((cpu - spin) / available).clamp(0.0, 1.0)
         } else {
             0.0
         },
@@ -165,8 +165,8 @@ fn failed_checks(sum: &Tally, names: &[String]) -> Vec<FailedCheck> {
     list
 }
 
-/// Offered requests were counted when they began, the others when they ended, those in flight by looking at every
-/// connection at the end: three independent counts that must agree.
+/// Checks that three independent counts agree: requests offered (counted when they begin), requests ended, and requests in
+/// flight (counted over all connections at the end).
 fn verify(sum: &Tally) -> Result<(), LoadError> {
     let counts = &sum.counts;
     if !counts.adds_up() {

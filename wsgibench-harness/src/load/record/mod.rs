@@ -18,9 +18,9 @@ use super::{
 pub(crate) struct Tally {
     pub(crate) counts: Counts,
     pub(crate) errors: [u64; ErrorKind::ALL.len()],
-    /// What was wrong in the first failure of a kind.
+    /// The reason of the first failure of each kind.
     pub(crate) error_samples: Vec<(ErrorKind, String)>,
-    /// By index of the check.
+    /// Failures by index of the check.
     pub(crate) failed_checks: Vec<u64>,
     pub(crate) samples: Vec<Option<String>>,
     pub(crate) response: Latency,
@@ -47,7 +47,7 @@ pub(crate) struct Tally {
     pub(crate) delay_ns: u64,
 }
 
-/// Sums for Jain's index over the answers of each connection (or user).
+/// Sums for Jain's index over the responses of each connection (or user).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Fairness {
     pub(crate) members: u64,
@@ -75,7 +75,7 @@ impl Fairness {
         self.squares += other.squares;
     }
 
-    /// Returns Jain's index: 1 for equal shares, 1/n if one member had everything, 0 if there were no answers.
+    /// Returns Jain's index: 1 for equal shares, 1/n if one member had all responses, 0 without responses.
     #[expect(clippy::cast_precision_loss, reason = "connections stay far below 2^53")]
     pub(crate) fn jain(&self) -> f64 {
         if self.squares > 0.0 {

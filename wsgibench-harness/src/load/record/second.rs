@@ -1,9 +1,9 @@
-//! One second of one worker, small enough to be kept for every second of a long round.
+//! Compact figures of one second of one worker, kept for every second of a round.
 
 use super::super::clock::Nanos;
 
-/// Response times of a second as counts of coarse values (within 0.4 %), so that the seconds of several workers can
-/// be added before a percentile is read from them.
+/// Response times of a second as counts of rounded values (within 0.4 %). Seconds of several workers are merged before a
+/// percentile is computed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SecondPart {
     /// Start in the round, ns.
@@ -13,7 +13,7 @@ pub(crate) struct SecondPart {
     pub(crate) active: u64,
     sum_ns: f64,
     total: u64,
-    /// Code of the value and its count, in rising order.
+    /// Codes of values with their counts, in increasing order.
     values: Vec<(u16, u32)>,
 }
 
@@ -28,7 +28,7 @@ impl SecondPart {
         }
     }
 
-    /// Adds values in rising order.
+    /// Adds a value, which must not be smaller than the previous one.
     #[expect(clippy::cast_precision_loss, reason = "a mean to many digits")]
     pub(crate) fn add(&mut self, value: u64, count: u64) {
         self.sum_ns += value as f64 * count as f64;
@@ -51,7 +51,7 @@ impl SecondPart {
         self.values.sort_unstable_by_key(|(code, _)| *code);
     }
 
-    /// The value below which the share `q` lies, ns; 0 with no value.
+    /// Returns the quantile `q`, ns; 0 without values.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -85,13 +85,13 @@ impl SecondPart {
     }
 }
 
-/// The upper half of the value as a 32-bit float: 8 bits of exponent, 7 of fraction; rising like the value.
+/// Encodes a value as the upper half of a 32-bit float (8 bits of exponent, 7 of fraction), which preserves the order.
 #[expect(clippy::cast_precision_loss, reason = "coarse on purpose")]
 fn encode(value: u64) -> u16 {
     ((value as f32).to_bits() >> 16) as u16
 }
 
-/// The middle of the values with this code.
+/// Returns the middle of the values with this code.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn coarse_values_stay_near() {
+    fn decoded_values_are_within_the_stated_error() {
         for value in [1_000_u64, 1_234_567, 999_999_999, 3_600_000_000_000] {
             let back = decode(encode(value));
             assert!(back.abs_diff(value) * 250 <= value, "{value} {back}");

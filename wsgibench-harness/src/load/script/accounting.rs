@@ -1,4 +1,4 @@
-//! Accounting of scripted users: every request is counted once, whatever its script does.
+//! Accounting of scripted users: every request is counted once, even if its script drops it.
 
 mod requests;
 mod users;
@@ -30,7 +30,7 @@ pub(super) enum RequestOutcome {
     Right,
     /// Failed, with the reason.
     Failed(ErrorKind, String),
-    /// Failed a check of this name; this came instead.
+    /// Failed a check: kind of error, name of the check, sample of the response.
     Check(ErrorKind, String, String),
 }
 
@@ -41,20 +41,20 @@ struct Pending {
     step: Option<usize>,
     intended: Nanos,
     begun: Nanos,
-    /// Response and service time, once the answer is whole.
+    /// Response and service time, once the response is complete.
     answered: Option<(Nanos, Nanos)>,
-    /// The status is one that passes without a check.
+    /// Whether the status passes without a check.
     passes: bool,
-    /// It counts in the current round.
+    /// Whether it counts in the current round.
     noted: bool,
 }
 
 /// Activity of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {
-    /// Between two scripts.
+    /// Between two runs of its script.
     Nothing,
-    /// Its script runs, and neither asks nor thinks.
+    /// Its script runs without a request or a pause.
     Script,
     Request,
     Thinking,
@@ -63,23 +63,23 @@ enum Doing {
 #[derive(Clone, Copy, Debug)]
 struct UserNotes {
     doing: Doing,
-    /// Since when.
+    /// Start of the activity.
     since: Nanos,
-    /// When the part of its script began that it is at.
+    /// Start of the current part of its script.
     began: Nanos,
     part: Part,
-    /// An arrival that has been offered and whose first request has not been sent: when it was due.
+    /// Due time of an arrival that was offered and has not sent its first request.
     owed: Option<Nanos>,
-    /// Requests of its script so far.
+    /// Requests in this run of its script so far.
     asked: u64,
-    /// It has asked for something in this round, or hangs.
+    /// Whether it has sent a request in this round, or hangs.
     busy: bool,
-    /// Right answers in this round.
+    /// Successful requests in this round.
     answers: u64,
 }
 
 impl UserNotes {
-    /// Returns whether the user has neither requested nor thought for this long.
+    /// Returns whether the user has neither sent a request nor paused for this long.
     fn hangs(&self, now: Nanos, longer_than: Nanos) -> bool {
         self.doing == Doing::Script && now.saturating_sub(self.since) >= longer_than
     }
@@ -91,21 +91,21 @@ pub(super) struct Accounting {
     recorder: Recorder,
     /// Start of the current round.
     phase: Option<Nanos>,
-    /// When it is to end.
+    /// End of the current round.
     until: Nanos,
     /// Arrivals of this worker; `None` for closed loops.
     agenda: Option<Agenda>,
-    /// Each arrival is a user who visits, not a request.
+    /// Whether each arrival is a user with several runs, not a request.
     visits: bool,
-    /// Arrivals of the round that have been taken.
+    /// Number of arrivals taken in the round.
     taken: u64,
     second: Nanos,
     requests: Slab<Pending>,
     users: Slab<UserNotes>,
-    /// Arrivals that wait for a user's place.
+    /// Arrivals that wait for a free place.
     queue: VecDeque<Nanos>,
     checks: Vec<FailedCheck>,
-    /// The first is that of whole scripts.
+    /// Steps; the first is that of whole scripts.
     steps: Vec<Step>,
     open_connections: u64,
 }
@@ -148,7 +148,7 @@ fn step(name: &str) -> Step {
 
 /// The phase.
 impl Accounting {
-    /// Begins a round that lasts until `until`: requests under way join it.
+    /// Begins a round that lasts until `until`. Requests in flight join it.
     pub(super) fn begin(&mut self, now: Nanos, until: Nanos) {
         self.until = until;
         self.taken = 0;
@@ -222,7 +222,7 @@ impl Accounting {
         }
     }
 
-    /// Counts the arrivals that were due and that a busy worker never got to.
+    /// Counts arrivals that were due but not started by a busy worker.
     fn end_arrivals(&mut self, now: Nanos) {
         let users = self.visits;
         let Some(agenda) = &mut self.agenda else { return };
@@ -245,7 +245,7 @@ impl Accounting {
 
     fn close_user(&mut self, key: usize, user: UserNotes, now: Nanos) {
         let hangs = user.owed.is_none() && user.hangs(now, SILENCE);
-        // Who thinks from one end of the round to the other has not been left without an answer.
+        // A user who pauses for the whole round was not starved.
         if user.busy || hangs {
             self.recorder.tally.fairness.add(user.answers);
             self.recorder.tally.wanted += 1;
@@ -259,30 +259,30 @@ impl Accounting {
             self.recorder.unsent(now.saturating_sub(due));
             self.users[key].owed = None;
         } else if hangs {
-            // Awaits for ever, or holds the thread.
+            // The script awaits forever, or blocks the thread.
             self.recorder.tally.counts.offered += 1;
             self.recorder.censored(now - user.since, None);
             let sample = format!(
-                "for {:.1} s it has neither asked for anything nor been thinking",
+                "no request and no pause for {:.1} s",
                 time(now - user.since).as_secs_f64()
             );
             note_check(&mut self.checks, HANGS, &sample);
         }
     }
 
-    /// Whether a request is under way that began before `moment`.
+    /// Returns whether a request that began before `moment` is in flight.
     pub(super) fn any_asks_since(&self, moment: Nanos) -> bool {
         self.users
             .iter()
             .any(|(_, user)| user.doing == Doing::Request && user.since <= moment)
     }
 
-    /// Whether a script has done nothing of its own for so long.
+    /// Returns whether a script has done nothing for this long.
     pub(super) fn any_hangs(&self, now: Nanos, longer_than: Nanos) -> bool {
         self.users.iter().any(|(_, user)| user.hangs(now, longer_than))
     }
 
-    /// Users who have come to the end of their visit in this round.
+    /// Returns the number of users who finished in this round.
     pub(super) fn finished(&self) -> u64 {
         self.recorder.tally.users_finished
     }
@@ -308,8 +308,8 @@ impl Accounting {
         (due != NEVER && due < self.until).then_some(due)
     }
 
-    /// Takes the arrival that was due then, and returns its number in the round; `None` where the round has ended
-    /// meanwhile. A request that arrives waits for a user's place from here on.
+    /// Takes the arrival that was due at `due`, and returns its number in the round; `None` if the round has ended. A request
+    /// that arrives waits for a free place from then on.
     pub(super) fn takes_arrival(&mut self, start: Nanos, due: Nanos, now: Nanos) -> Option<u64> {
         if self.next_due(start) != Some(due) {
             return None;

@@ -12,19 +12,19 @@ use http_body_util::{BodyExt, Either, Full, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Frame, SizeHint};
 
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
-/// What hyper sends.
+/// The body type that hyper sends.
 pub(super) type Outgoing = Either<Full<Bytes>, UnsyncBoxBody<Bytes, BoxError>>;
 
-/// A body as the script gave it.
+/// A body provided by a script.
 pub(super) enum Payload {
-    /// May be sent again.
+    /// Bytes, which can be sent again.
     Whole(Bytes),
-    /// Can be sent once.
+    /// A stream, which can be sent once.
     Stream(UnsyncBoxBody<Bytes, BoxError>),
 }
 
 impl Payload {
-    /// Pieces that are made as they are sent; with the length known beforehand, or in chunks.
+    /// Creates a body from chunks that are produced while it is sent, with a known length or with chunked coding.
     pub(super) fn body_chunks(pieces: impl Iterator<Item = Bytes> + Send + 'static, length: Option<u64>) -> Self {
         let pieces = Pieces {
             pieces: Box::new(pieces),
@@ -41,7 +41,7 @@ impl Payload {
         Self::Stream(body.map_err(Into::into).boxed_unsync())
     }
 
-    /// The body to send, and the same once more if it can be sent again.
+    /// Returns the body to send, and a copy if it can be sent again.
     pub(super) fn outgoing(self) -> (Outgoing, Option<Self>) {
         match self {
             Self::Whole(bytes) => (Either::Left(Full::new(bytes.clone())), Some(Self::Whole(bytes))),
@@ -59,7 +59,7 @@ impl std::fmt::Debug for Payload {
     }
 }
 
-/// A body whose pieces are made as they are sent.
+/// A body whose chunks are produced while it is sent.
 struct Pieces {
     pieces: Box<dyn Iterator<Item = Bytes> + Send>,
     length: Option<u64>,

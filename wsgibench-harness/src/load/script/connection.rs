@@ -1,4 +1,4 @@
-//! One connection of a user: TCP, TLS if asked, HTTP/1.1 or HTTP/2.
+//! A connection of a user: HTTP/1.1 or HTTP/2, over TCP or TLS.
 
 use std::{
     io,
@@ -32,17 +32,17 @@ use super::{
     worker_state::WorkerState,
 };
 
-/// Headers of a response that are accepted: hyper's own limit of 100 is below what servers send.
+/// Maximum number of response headers; servers send more than hyper's default of 100.
 const MANY_HEADERS: usize = 1024;
 
-/// How a user connects.
+/// The protocols of a user's connections.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Transport {
     pub(super) http2: bool,
     pub(super) root_certificate: Option<RootCertificate>,
 }
 
-/// What the socket of a connection saw, for whoever must know how it ended.
+/// Byte counts and the end of a connection, as observed by its socket.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     sent: AtomicU64,
@@ -68,7 +68,7 @@ impl Traffic {
     }
 }
 
-/// A connection: its sending end (the rest of it is a task of its own), and what its socket saw.
+/// A connection: its sending half (a separate task drives it), and the traffic observed by its socket.
 #[derive(Debug)]
 pub(super) struct Link {
     sender: Sender,
@@ -82,7 +82,7 @@ enum Sender {
     Http2(http2::SendRequest<Outgoing>),
 }
 
-/// A socket as declared loads have it, connected.
+/// Connects a socket with the options of declared loads.
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = TcpStream::from_std(socket::connect(address)?)?;
     socket.writable().await?;
@@ -110,7 +110,7 @@ impl Link {
     async fn shake_hands(state: &Arc<WorkerState>, transport: &Transport) -> Result<Self, RequestError> {
         let socket = connect(state.address).await;
         let socket = socket.map_err(|error| RequestError::connecting(&error))?;
-        // A user who leaves has read all that it asked for; without this each would cost a port for a minute.
+        // A user who leaves has read all its responses; without this option each would occupy a port for a minute.
         let _ = socket.set_zero_linger();
         let traffic = Arc::new(Traffic::default());
         let link = |sender, tls| Self {
@@ -133,8 +133,9 @@ impl Link {
             .unwrap_or_default()
             .trim_matches(['[', ']'])
             .to_owned();
-        let name = ServerName::try_from(host)
-            .map_err(|error| RequestError::new(ErrorKind::Malformed, format!("no name for TLS: {error}")))?;
+        let name = ServerName::try_from(host).map_err(|error| {
+            RequestError::new(ErrorKind::Malformed, format!("the host is not valid for TLS: {error}"))
+        })?;
         let connector = root_certificate.connector(transport.http2);
         let stream = connector.connect(name, socket).await;
         let stream = stream.map_err(|error| RequestError::connecting(&error))?;
@@ -145,7 +146,7 @@ impl Link {
         matches!(self.sender, Sender::Http2(_))
     }
 
-    /// Whether bytes that are no answer travel on it, too.
+    /// Returns whether the protocol also sends bytes outside of responses.
     pub(super) fn is_framed(&self) -> bool {
         self.tls || self.is_http2()
     }
@@ -154,7 +155,7 @@ impl Link {
         &self.traffic
     }
 
-    /// Whether it is there to take a request; false once it has ended.
+    /// Waits until the connection accepts a request; returns false once it has ended.
     pub(super) async fn ready(&mut self) -> bool {
         match &mut self.sender {
             Sender::Http1(sender) => sender.ready().await.is_ok(),
@@ -182,7 +183,7 @@ impl Sender {
                 .await
                 .map_err(|error| RequestError::talking(&error))?;
             tokio::task::spawn_local(async move {
-                // What breaks a connection is told to the request on it.
+                // The request on the connection reports its errors.
                 let _ = connection.await;
                 drop(counted);
             });
@@ -201,7 +202,7 @@ impl Sender {
     }
 }
 
-/// Counts a connection as open for as long as it lives.
+/// Counts a connection as open until dropped.
 struct Open(Arc<WorkerState>);
 
 impl Drop for Open {
@@ -210,7 +211,7 @@ impl Drop for Open {
     }
 }
 
-/// hyper's tasks for HTTP/2 stay on the worker's thread.
+/// Runs hyper's HTTP/2 tasks on the worker's thread.
 #[derive(Clone, Copy, Debug)]
 struct Local;
 

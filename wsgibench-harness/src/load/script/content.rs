@@ -20,7 +20,7 @@ pub(super) enum Undecoded {
     TooLong,
 }
 
-/// Returns the body without the codings that the head names. A body without one is not copied.
+/// Returns the decoded body. A body without a content coding is not copied.
 pub(super) fn decode(headers: &HeaderMap, body: &Bytes) -> Result<Bytes, Undecoded> {
     let mut decoded = body.clone();
     let codings: Vec<String> = headers
@@ -37,7 +37,7 @@ pub(super) fn decode(headers: &HeaderMap, body: &Bytes) -> Result<Bytes, Undecod
     for coding in codings.iter().rev() {
         decoded = match coding.as_str() {
             "gzip" | "x-gzip" => read("gzip", MultiGzDecoder::new(&*decoded))?,
-            // Some servers send the bare format in place of the zlib format that the name stands for.
+            // Some servers send raw deflate data instead of the zlib format.
             "deflate" => match read("deflate", ZlibDecoder::new(&*decoded)) {
                 Err(Undecoded::Damaged(..)) => read("deflate", DeflateDecoder::new(&*decoded))?,
                 outcome => outcome?,
@@ -105,12 +105,12 @@ mod tests {
         assert_eq!(
             decoded("br", Vec::new()).as_deref(),
             Ok(&b""[..]),
-            "the answer to a HEAD"
+            "the response to a HEAD"
         );
     }
 
     #[test]
-    fn a_coding_that_is_not_supported_and_a_damaged_body_are_named() {
+    fn unsupported_codings_and_damaged_bodies_are_errors_that_name_the_coding() {
         for coding in ["br", "zstd", "compress"] {
             let error = decoded(coding, b"1234".to_vec()).unwrap_err();
             assert!(

@@ -4,20 +4,20 @@ use cookie_store::{CookieStore, RawCookie};
 use http::{HeaderMap, HeaderValue, header};
 use url::Url;
 
-/// Bytes of a cookie that are not UTF-8 are kept as characters of the private use area, from this one on, so that they are
-/// sent back unchanged.
+/// First of the private-use characters that represent bytes of a cookie that are not UTF-8, so that they are returned
+/// unchanged.
 const RAW_BYTES: u32 = 0xF700;
 
 /// Cookies by the rules of browsers (RFC 6265): domain, path, expiry.
 ///
-/// A `Secure` cookie is kept and sent over plain HTTP too: a server under load stands behind whatever ends TLS for it, and
-/// its address, loopback or a container's, must make no difference.
+/// A `Secure` cookie is kept and sent over plain HTTP too, at any address, because TLS usually ends at a proxy in front of
+/// the server.
 #[derive(Debug, Default)]
 pub(crate) struct CookieJar {
     store: CookieStore,
-    /// Most users never get a cookie: they pay nothing.
+    /// Whether any cookie was set; avoids work for users without cookies.
     used: bool,
-    /// A `Secure` cookie came over plain HTTP.
+    /// Whether a `Secure` cookie was set over plain HTTP.
     secure_over_http: bool,
 }
 
@@ -49,7 +49,7 @@ impl CookieJar {
         let mut header = Vec::new();
         for (name, value) in self.store.get_request_values(&secure(url()?)) {
             let pair = to_bytes(&format!("{name}={value}"));
-            // One cookie that cannot be sent does not take the others with it.
+            // Skip only the cookie that cannot be sent.
             if HeaderValue::from_bytes(&pair).is_err() {
                 continue;
             }
@@ -80,21 +80,21 @@ impl CookieJar {
         self.used = false;
     }
 
-    /// Whether a `Secure` cookie came over plain HTTP.
+    /// Returns whether a `Secure` cookie was set over plain HTTP.
     pub(super) fn secure_over_http(&self) -> bool {
         self.secure_over_http
     }
 }
 
-/// The same page over TLS, to which every cookie of the site is sent.
+/// Returns the URL with the scheme https, to which every cookie of the site is sent.
 fn secure(mut url: Url) -> Url {
-    // From one special scheme to another: always possible.
+    // A change between special schemes always succeeds.
     let _ = url.set_scheme("https");
     url
 }
 
-/// Decodes UTF-8 to a text from which [`to_bytes`] restores the bytes. Each byte that is not UTF-8 becomes a character of the
-/// private use area; a character that is one of those already is escaped in the same way, byte by byte.
+/// Decodes bytes to a text from which [`to_bytes`] restores them. Each byte that is not UTF-8 becomes a private-use
+/// character; such characters in the input are escaped in the same way, byte by byte.
 fn to_text(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     let escape = |byte: &u8| char::from_u32(RAW_BYTES + u32::from(*byte));
@@ -111,7 +111,7 @@ fn to_text(bytes: &[u8]) -> String {
     text
 }
 
-/// Returns the byte that a character stands for, if it is not for itself.
+/// Returns the byte that a private-use character represents.
 fn raw_byte(character: char) -> Option<u8> {
     let byte = u8::try_from(u32::from(character).checked_sub(RAW_BYTES)?).ok()?;
     (byte >= 0x80).then_some(byte)
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_go_back_byte_for_byte() {
+    fn cookies_are_returned_byte_for_byte() {
         let url = "http://127.0.0.1:8000/";
         for value in [
             &b"a=Z\xc3\xbcrich"[..],

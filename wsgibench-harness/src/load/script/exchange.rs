@@ -1,4 +1,4 @@
-//! A request and its answer on the wire.
+//! Sends requests and reads responses.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -31,7 +31,7 @@ use super::{
 /// The name under which requests that cannot be sent are counted.
 const BAD_REQUEST: &str = "the script made a request that cannot be sent";
 
-/// A request that is not counted yet. Whatever happens to it, it is counted when this is dropped at the latest.
+/// A request that is not counted yet. It is counted at the latest when this is dropped.
 #[derive(Debug)]
 pub(super) struct Ticket {
     state: Arc<WorkerState>,
@@ -66,7 +66,7 @@ impl Ticket {
         }
     }
 
-    /// The script is content with the status.
+    /// Accepts the status on behalf of the script.
     pub(super) fn passes(&self) {
         if let Some(key) = self.key {
             self.state.accounting().passes(key);
@@ -75,7 +75,7 @@ impl Ticket {
 
     pub(super) fn fails(mut self, failure: RequestError) -> RequestError {
         self.judge(match failure.kind() {
-            // What is wrong with the script itself, its author must be able to read.
+            // Show errors of the script itself in full.
             ErrorKind::Script => RequestOutcome::Check(ErrorKind::Script, BAD_REQUEST.into(), failure.to_string()),
             kind => RequestOutcome::Failed(kind, failure.to_string()),
         });
@@ -114,7 +114,7 @@ impl Drop for Ticket {
     }
 }
 
-/// Sends and reads the whole answer.
+/// Sends a request and reads the whole response.
 pub(super) async fn whole(user: &mut User, order: RequestSpec) -> Result<Response, RequestError> {
     let after = order.timeout.unwrap_or(user.state.plan.load.timeout);
     let (mut ticket, response, deadline) = follow(user, order, after).await?;
@@ -135,14 +135,14 @@ pub(super) async fn whole(user: &mut User, order: RequestSpec) -> Result<Respons
     }
 }
 
-/// Sends and gives the answer with its body still to come.
+/// Sends a request and returns the response before its body.
 pub(super) async fn stream(user: &mut User, order: RequestSpec) -> Result<Streaming, RequestError> {
     let after = order.timeout.unwrap_or(user.state.plan.load.timeout);
     let (ticket, response, _) = follow(user, order, after).await?;
     Ok(Streaming::new(response, ticket, after))
 }
 
-/// The answer that remains after redirects.
+/// Follows redirects and returns the final response.
 async fn follow(
     user: &mut User,
     mut order: RequestSpec,
@@ -210,7 +210,7 @@ async fn follow(
     }
 }
 
-/// Returns the request that a redirect asks for; `None` where it would need a streamed body a second time.
+/// Returns the request that follows a redirect; `None` if it needs a streamed body again.
 fn redirected(
     method: &Method,
     mut headers: HeaderMap,
@@ -224,7 +224,7 @@ fn redirected(
     let payload = if next == *method {
         payload?
     } else {
-        // The fields of the body go with it.
+        // Remove the headers of the body, too.
         for name in [
             header::CONTENT_TYPE,
             header::CONTENT_LENGTH,
@@ -249,11 +249,11 @@ fn redirected(
     })
 }
 
-/// The response, and the body of the request where it can be sent again.
+/// The response, and the request body if it can be sent again.
 type Sent = (http::Response<Incoming>, Option<Payload>);
 
-/// Sends on the open connection or on a new one, and once more on a new one where [`Loss`] allows it. Returns the response,
-/// and what a redirect may send again.
+/// Sends a request on the open connection or a new one, and again on a new one if [`Loss`] allows it. Returns the response
+/// and the body that a redirect may send again.
 async fn send(user: &mut User, mut order: RequestSpec, ticket: &Ticket) -> Result<Sent, RequestError> {
     if let Some(mistake) = order.mistake.take() {
         return Err(RequestError::new(ErrorKind::Script, mistake));
@@ -302,7 +302,7 @@ async fn send(user: &mut User, mut order: RequestSpec, ticket: &Ticket) -> Resul
         match link.send(request).await {
             Ok(response) => {
                 if last {
-                    // The connection lives until the answer has been read, and no longer.
+                    // The connection is closed after the response has been read.
                     user.link = None;
                 }
                 return Ok((response, again));
@@ -312,7 +312,7 @@ async fn send(user: &mut User, mut order: RequestSpec, ticket: &Ticket) -> Resul
                 let ending = traffic.ending();
                 let loss = Loss {
                     reused: reused && !retried,
-                    // TLS and HTTP/2 announce the end of a connection in bytes of their own.
+                    // TLS and HTTP/2 send bytes to announce the end of a connection.
                     heard: after.1 > before.1 && !(framed && ending == Ending::Closed { refused: true }),
                     bytes_left: after.0 > before.0,
                     idempotent: retry::is_idempotent(order.method.as_str()),
@@ -331,12 +331,12 @@ async fn send(user: &mut User, mut order: RequestSpec, ticket: &Ticket) -> Resul
     }
 }
 
-/// Whether it was the connection that failed, and neither what came on it nor the script's own body.
+/// Returns whether the connection failed, rather than the response or the script's own body.
 fn is_connection_lost(error: &hyper::Error) -> bool {
     !error.is_parse() && !error.is_user()
 }
 
-/// Whether the connection ends with the next request on it.
+/// Returns whether the next request is the last one on the connection.
 fn is_last(user: &User) -> bool {
     let sent = if user.link.is_some() { user.used } else { 0 };
     match user.state.plan.load.keep_alive {
@@ -353,8 +353,7 @@ fn build(
     body: Outgoing,
 ) -> Result<Request<Outgoing>, RequestError> {
     let path = order.path.as_str();
-    let wrong =
-        |what: &str| RequestError::new(ErrorKind::Script, format!("`{path}` is not a path of a server: {what}"));
+    let wrong = |what: &str| RequestError::new(ErrorKind::Script, format!("`{path}` is not a valid path: {what}"));
     if !path.starts_with('/') {
         return Err(wrong("it must begin with `/`"));
     }
@@ -383,7 +382,7 @@ fn secure(uri: &Uri) -> Result<Uri, RequestError> {
 fn headers(state: &WorkerState, http2: bool, own: &HeaderMap, cookies: Option<HeaderValue>, closes: bool) -> HeaderMap {
     let mut headers = own.clone();
     if http2 {
-        // The name of the site is in the URI there.
+        // HTTP/2 sends the host in the URI.
         headers.remove(header::HOST);
     }
     if !http2
@@ -401,7 +400,7 @@ fn headers(state: &WorkerState, http2: bool, own: &HeaderMap, cookies: Option<He
     headers
 }
 
-/// The whole body; not copied when it comes in one piece.
+/// Reads the whole body; does not copy it if it arrives in one part.
 async fn collect(mut body: Incoming) -> Result<Bytes, hyper::Error> {
     let mut first = Bytes::new();
     let mut more: Option<BytesMut> = None;

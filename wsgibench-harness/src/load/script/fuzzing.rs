@@ -89,12 +89,12 @@ pub fn redirects(data: &[u8]) {
     assert!(target.bytes().all(|byte| byte.is_ascii_graphic()), "{target:?}");
     let uri: Result<http::Uri, _> = target.parse();
     let uri = uri.unwrap_or_else(|error| panic!("{target:?} cannot be requested: {error}"));
-    assert!(uri.authority().is_none(), "{target:?} names a site");
+    assert!(uri.authority().is_none(), "{target:?} has an authority");
 
     // The page that is requested is the one that the Location names.
     let requested = Url::parse(&format!("http://shop.test{target}")).expect("a URL");
     assert_eq!(requested.origin(), page.origin(), "the redirect leaves the site");
-    // What stays: a fragment is not requested, and a Location of plain ASCII is resolved as `url` resolves it.
+    // A fragment is not requested, and a Location in ASCII is resolved as by `url`.
     if let Ok(text) = location.to_str()
         && text.bytes().all(|byte| byte.is_ascii_graphic())
         && let Ok(mut named) = page.join(text)

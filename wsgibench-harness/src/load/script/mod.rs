@@ -1,17 +1,17 @@
-//! Scripted users: what a user does, written as an `async` function, run under every load model.
+//! Scripted users: `async` functions that run under every load model.
 //!
-//! A [`User`] has a connection of its own (HTTP/1.1 or HTTP/2, over TLS if asked), cookies of its own and random numbers of
-//! its own. A [`ScriptSession`] runs a script the way a [`Session`](super::Session) offers a declared load, and gives the
-//! same [`RoundResult`](super::RoundResult): the requests are what is counted.
+//! Each [`User`] has its own connection (HTTP/1.1 or HTTP/2, optionally over TLS), cookies and random numbers. A
+//! [`ScriptSession`] runs a script as a [`Session`](super::Session) runs a declared load, and returns the same
+//! [`RoundResult`](super::RoundResult), which counts requests.
 //!
-//! - closed: N users, each runs the script over and over, on one connection and with the cookies it has collected;
-//! - open: each arrival is a new user who runs the script once; the first request counts from when it was due;
-//! - users: they arrive on the schedule, each runs the script `requests_per_user` times and leaves.
+//! - closed: each of N users runs the script repeatedly, on one connection and with its cookies;
+//! - open: each arrival is a new user who runs the script once; the latency of its first request counts from the due time;
+//! - users: users arrive on the schedule, run the script `requests_per_user` times, and leave.
 //!
-//! Every request is counted once: done when its answer passed the checks made of it, failed, or censored. What a script
-//! does wrong is counted as [`ErrorKind::Script`](super::ErrorKind::Script) and never ends the run: an error of its own, a panic.
-//! One that waits for ever for something other than an answer is censored at the end of the round, even if it holds
-//! its thread, and counted by the name `the script hangs`. How long whole scripts took is in the step [`WHOLE_SCRIPT`].
+//! Every request is counted once: done if its response passed the checks, failed, or censored. An error or panic of a
+//! script is counted as [`ErrorKind::Script`](super::ErrorKind::Script) and never ends the run. A script that waits forever
+//! for anything other than a response is censored at the end of the round, even if it blocks its thread, and counted under
+//! the name `the script hangs`. The durations of whole scripts are in the step [`WHOLE_SCRIPT`].
 
 mod accounting;
 mod body;
@@ -43,20 +43,20 @@ pub use session::{ScriptSession, Trial};
 pub use tls::RootCertificate;
 pub use user::User;
 
-/// The step under which the time of whole scripts is kept, think time included.
+/// The step with the durations of whole scripts, including think time.
 pub const WHOLE_SCRIPT: &str = "(whole script)";
 
-/// What one run of a script is: borrowed from its user.
+/// The future of one run of a script, which borrows its user.
 pub type Running<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
 type Function = Arc<dyn for<'a> Fn(&'a mut User) -> Running<'a> + Send + Sync>;
 
-/// The step to which the requests of a user's set-up belong.
+/// The step of requests of a user's set-up.
 pub const USER_SETUP: &str = "(user set-up)";
-/// The step to which the requests of a user's tear-down belong.
+/// The step of requests of a user's tear-down.
 pub const USER_TEARDOWN: &str = "(user tear-down)";
 
-/// A script of whatever type it had; cheap to clone.
+/// A type-erased script; cheap to clone.
 #[derive(Clone)]
 pub struct Script {
     run: Function,
@@ -64,7 +64,7 @@ pub struct Script {
     teardown: Option<Function>,
 }
 
-/// Makes a [`Script`] of a function.
+/// Creates a [`Script`] from a function.
 ///
 /// ```
 /// use wsgibench_harness::load::script::{User, script};
@@ -87,13 +87,13 @@ where
 }
 
 impl Script {
-    /// One run of it.
+    /// Starts one run of the script.
     pub fn run<'a>(&self, user: &'a mut User) -> Running<'a> {
         (self.run)(user)
     }
 
-    /// What each user does once, before its first run of the script. A user whose set-up fails runs no script: in a closed
-    /// loop it tries again, an arrival is counted as failed.
+    /// Sets the function that each user runs once, before its first run of the script. If it fails, the user does not run the
+    /// script: in a closed loop it tries again, an arrival is counted as failed.
     #[must_use]
     pub fn with_user_setup<F>(mut self, function: F) -> Self
     where
@@ -103,8 +103,8 @@ impl Script {
         self
     }
 
-    /// What each user does once, after its last run of the script: when it leaves, and in a closed loop when the load
-    /// ends. A user who is broken off at the end of a round leaves without.
+    /// Sets the function that each user runs once, after its last run of the script: when it leaves, and in a closed loop when
+    /// the load ends. A user who is interrupted at the end of a round does not run it.
     #[must_use]
     pub fn with_user_teardown<F>(mut self, function: F) -> Self
     where
@@ -123,7 +123,7 @@ impl Script {
     }
 }
 
-/// What of a script a user is at.
+/// The part of a script that a user runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Setup,

@@ -23,7 +23,7 @@ struct Part {
 }
 
 impl Multipart {
-    /// An empty form.
+    /// Creates an empty form.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -57,7 +57,7 @@ impl Multipart {
         self
     }
 
-    /// The content type and the body. `random` makes the boundary.
+    /// Returns the content type and the body. `random` generates the boundary.
     pub(super) fn encode(&self, mut random: impl FnMut() -> u64) -> (String, Bytes) {
         let boundary = loop {
             let boundary = format!("wsgibench{:016x}{:016x}", random(), random());
@@ -84,7 +84,7 @@ impl Multipart {
     }
 }
 
-/// As browsers do (WHATWG): nothing can end the name early.
+/// Escapes a name as browsers do (WHATWG), so that it cannot end early.
 fn quoted(name: &str) -> String {
     name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
 }

@@ -1,4 +1,4 @@
-//! Waiting for a moment on the worker's runtime: a timer of the kernel brings it near, spinning does the rest. (The
+//! Waits until a time on the worker's runtime: a kernel timer fires shortly before it, then the thread spins. (The
 //! runtime's own sleep is late by a millisecond.)
 
 use std::{
@@ -15,7 +15,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{super::clock::Nanos, worker_state::WorkerState};
 
-/// How long before the moment the timer fires, ns.
+/// Time between the timer and the target time, ns.
 const MARGIN: Nanos = 60_000;
 
 #[derive(Debug)]
@@ -41,14 +41,14 @@ impl Pace {
         })
     }
 
-    /// Returns at `moment` or as soon after it as the worker has time.
+    /// Waits until `moment`, or later if the worker is busy.
     pub(super) async fn until(&self, moment: Nanos) -> io::Result<()> {
         let now = self.state.clock.now();
         if moment > now + MARGIN {
             self.arm(moment - MARGIN - now)?;
             let mut ready = self.timer.readable().await?;
             let mut expirations = [0; 8];
-            // What it holds is a count that nobody needs; reading it makes the timer quiet again.
+            // Reading the count of expirations resets the readiness of the timer.
             let _ = rustix::io::read(self.timer.get_ref(), &mut expirations);
             ready.clear_ready();
         }
@@ -56,7 +56,7 @@ impl Pace {
         if begun >= moment {
             return Ok(());
         }
-        // Others have their turn meanwhile: what they use is not spinning, but within the margin it does not matter.
+        // Other tasks run meanwhile; within the margin, counting their time as spinning does not matter.
         while self.state.clock.now() < moment {
             tokio::task::yield_now().await;
         }

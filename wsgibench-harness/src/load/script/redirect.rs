@@ -1,23 +1,23 @@
-//! Where a redirect leads (RFC 9110, 15.4).
+//! Targets of redirects (RFC 9110, 15.4).
 
 use std::fmt::Write as _;
 
 use http::{HeaderMap, Method, StatusCode, header};
 use url::Url;
 
-/// Name of the check that a redirect fails where it cannot be followed.
+/// Name of the check that fails if a redirect cannot be followed.
 pub(super) const FOLLOWABLE: &str = "redirect can be followed";
-/// Name of the check that a redirect to another site fails.
+/// Name of the check that fails for a redirect to another site.
 const SAME_SITE: &str = "redirect stays on the server";
 
-/// Why a redirect is not followed.
+/// The reason why a redirect is not followed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(super) check: &'static str,
     pub(super) reason: String,
 }
 
-/// Whether the status is that of a redirect that a client follows by itself.
+/// Returns whether clients follow redirects with this status automatically.
 pub(crate) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
@@ -41,7 +41,7 @@ pub(crate) fn target(headers: &HeaderMap, page: Option<Url>) -> Result<String, R
         return Err(refuse("it has no Location"));
     };
     let Some(page) = page else {
-        return Err(refuse("the Host of its request is not the name of a site"));
+        return Err(refuse("the Host of its request is not a valid host name"));
     };
     let location = as_url(location.as_bytes());
     let target = page
@@ -66,7 +66,7 @@ fn refuse(reason: &str) -> Refused {
     }
 }
 
-/// Percent-encodes the bytes of a `Location` that a URL cannot hold: servers send UTF-8 and Latin-1 as it is.
+/// Percent-encodes the bytes of a `Location` that are not allowed in a URL, because servers send raw UTF-8 and Latin-1.
 fn as_url(location: &[u8]) -> String {
     let mut url = String::with_capacity(location.len());
     for byte in location.trim_ascii() {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn locations_in_every_form_are_resolved() {
+    fn every_form_of_location_is_resolved() {
         for (location, path) in [
             (&b"/caf\xc3\xa9"[..], "/caf%C3%A9"),
             (b"/caf\xe9", "/caf%E9"),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_that_cannot_be_followed_says_why() {
+    fn redirects_that_cannot_be_followed_are_refused_with_a_reason() {
         for (location, reason) in [
             (&b"https://shop.test/x"[..], "leaves http://shop.test"),
             (b"http://other.test/", "leaves http://shop.test"),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_follow_the_rules_of_each_status() {
+    fn method_after_a_redirect_depends_on_the_status() {
         let next = |status: u16, from: Method| method(StatusCode::from_u16(status).unwrap(), &from);
         for (status, from, to) in [
             (301, Method::POST, Method::GET),

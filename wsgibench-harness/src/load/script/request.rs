@@ -1,4 +1,4 @@
-//! A request as a script writes it.
+//! The request builder of scripts.
 
 use std::{
     future::{Future, IntoFuture},
@@ -21,7 +21,7 @@ use super::{
     user::User,
 };
 
-/// A request that goes out when it is awaited.
+/// A request that is sent when awaited.
 ///
 /// ```
 /// # use wsgibench_harness::load::script::User;
@@ -41,17 +41,17 @@ pub struct RequestBuilder<'u> {
     pub(super) order: RequestSpec,
 }
 
-/// The request itself.
+/// The contents of a request.
 #[derive(Debug)]
 pub(super) struct RequestSpec {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload,
-    /// Redirects still to follow; `None`: a redirect is a response like any other.
+    /// Number of redirects left to follow; `None`: redirects are returned like other responses.
     pub(super) redirects: Option<u32>,
     pub(super) timeout: Option<Duration>,
-    /// A mistake in the making of it; told when it is awaited.
+    /// The first error of the builder, reported when the request is awaited.
     pub(super) mistake: Option<String>,
 }
 
@@ -69,13 +69,13 @@ impl<'u> RequestBuilder<'u> {
         Self { user, order }
     }
 
-    /// Adds a header. A `Host` names the site: cookies and redirects go by it.
+    /// Adds a header. A `Host` determines the site for cookies and redirects.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             (Ok(name), Ok(value)) => {
                 self.order.headers.append(name, value);
             }
-            _ => self.mistake(format!("`{name}: {value}` is no header")),
+            _ => self.mistake(format!("`{name}: {value}` is not a valid header")),
         }
         self
     }
@@ -91,7 +91,7 @@ impl<'u> RequestBuilder<'u> {
         match serde_json::to_vec(value) {
             Ok(bytes) => self.typed("application/json", bytes),
             Err(error) => {
-                self.mistake(format!("the body cannot be written as JSON: {error}"));
+                self.mistake(format!("failed to serialize the body as JSON: {error}"));
                 self
             }
         }
@@ -102,7 +102,7 @@ impl<'u> RequestBuilder<'u> {
         match serde_urlencoded::to_string(fields) {
             Ok(text) => self.typed("application/x-www-form-urlencoded", text),
             Err(error) => {
-                self.mistake(format!("the body cannot be written as a form: {error}"));
+                self.mistake(format!("failed to serialize the body as a form: {error}"));
                 self
             }
         }
@@ -115,7 +115,7 @@ impl<'u> RequestBuilder<'u> {
         self.typed(&content_type, body)
     }
 
-    /// Sends pieces that are made while they are sent; of `length` bytes in all, or in chunks when it is `None`.
+    /// Sends chunks that are produced while they are sent: `length` bytes in total, or with chunked coding for `None`.
     pub fn body_chunks<I>(mut self, pieces: I, length: Option<u64>) -> Self
     where
         I: IntoIterator<Item = Bytes>,
@@ -125,7 +125,7 @@ impl<'u> RequestBuilder<'u> {
         self
     }
 
-    /// Sends any body of the `http-body` crate as a stream.
+    /// Streams a body of the `http-body` crate.
     pub fn stream_body<B>(mut self, body: B) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -135,26 +135,26 @@ impl<'u> RequestBuilder<'u> {
         self
     }
 
-    /// Follows up to `at_most` redirects on the same site; each is a request of its own. 301 and 302 turn a POST into a GET,
-    /// 303 turns every method but HEAD into one, 307 and 308 repeat the request with its body.
+    /// Follows up to `at_most` redirects on the same site; each counts as a request. 301 and 302 change a POST to a GET,
+    /// 303 changes every method except HEAD, 307 and 308 repeat the request with its body.
     ///
-    /// A redirect that cannot be followed (to another site, without a readable `Location`, one too many, a streamed body to
-    /// repeat) is a failed check.
+    /// A redirect that cannot be followed (to another site, without a valid `Location`, above the limit, or with a streamed
+    /// body to repeat) is a failed check.
     pub fn follow_redirects(mut self, at_most: u32) -> Self {
         self.order.redirects = Some(at_most);
         self
     }
 
-    /// Another timeout than the load's.
+    /// Sets the timeout of this request, instead of the load's.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.order.timeout = Some(timeout);
         self
     }
 
-    /// Sends it, and gives the answer as soon as its head is there; the body is read piece by piece.
+    /// Sends the request and returns the response as soon as its head has arrived; the body is read in chunks.
     ///
     /// # Errors
-    /// The request has failed, and has been counted as failed.
+    /// Returns an error if the request fails; it has been counted.
     pub async fn stream(self) -> Result<Streaming, RequestError> {
         exchange::stream(self.user, self.order).await
     }
@@ -165,7 +165,7 @@ impl<'u> RequestBuilder<'u> {
             Ok(value) => {
                 self.order.headers.insert(header::CONTENT_TYPE, value);
             }
-            Err(_) => self.mistake(format!("`{content_type}` is no content type")),
+            Err(_) => self.mistake(format!("`{content_type}` is not a valid content type")),
         }
         self
     }

@@ -1,10 +1,10 @@
-//! A request that failed, and that has been counted.
+//! Errors of requests, which have already been counted.
 
 use std::{error::Error, fmt, io};
 
 use super::super::result::ErrorKind;
 
-/// A request (or a check) that failed. It has been counted already: a script may hand it on or go on without it.
+/// A failed request or check. It has already been counted: a script may return it or continue.
 #[derive(Debug)]
 pub struct RequestError {
     kind: ErrorKind,
@@ -19,13 +19,13 @@ impl RequestError {
         }
     }
 
-    /// Why.
+    /// Returns the kind of error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// A connection that did not come about.
+    /// Creates the error of a failed connection attempt.
     pub(super) fn connecting(error: &io::Error) -> Self {
         use rustix::io::Errno;
         let errno = error.raw_os_error().map(Errno::from_raw_os_error);
@@ -34,14 +34,14 @@ impl RequestError {
             Some(Errno::TIMEDOUT) => ErrorKind::ConnectTimeout,
             Some(Errno::ADDRNOTAVAIL) => ErrorKind::NoPorts,
             Some(Errno::MFILE | Errno::NFILE) => ErrorKind::NoDescriptors,
-            // The handshake of TLS found something that is none.
+            // The TLS handshake failed.
             _ if error.kind() == io::ErrorKind::InvalidData => ErrorKind::Malformed,
             _ => ErrorKind::ConnectReset,
         };
         Self::new(kind, format!("connecting: {error}"))
     }
 
-    /// A connection that broke, or an answer that is none.
+    /// Creates the error of a lost connection or an invalid response.
     pub(super) fn talking(error: &hyper::Error) -> Self {
         Self::new(kind_of(error), describe(error))
     }
@@ -70,7 +70,7 @@ fn kind_of(error: &hyper::Error) -> ErrorKind {
     ErrorKind::Malformed
 }
 
-/// hyper's own texts leave out the cause.
+/// Formats an error with its cause, which hyper's own messages omit.
 fn describe(error: &hyper::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! An answer, and what a script may ask of it.
+//! Responses and their checks.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use super::{
     request_error::RequestError,
 };
 
-/// A whole answer. Its request is done if it passed every check made of it by the time it is dropped; without a check
-/// of the status, 200 to 399 is right.
+/// A complete response. Its request counts as done if no check had failed by the time it is dropped; without a check
+/// of the status, 200 to 399 passes.
 #[derive(Debug)]
 pub struct Response {
     head: Parts,
@@ -29,32 +29,32 @@ impl Response {
         Self { head, body, ticket }
     }
 
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.head.status.as_u16()
     }
 
-    /// All headers.
+    /// Returns all headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.head.headers
     }
 
-    /// A header, if it is there and is text.
+    /// Returns the value of a header, if it is present and text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.headers.get(name)?.to_str().ok()
     }
 
-    /// The body as it was sent, in its `Content-Encoding`.
+    /// Returns the raw body, without decoding its `Content-Encoding`.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// The body as text, decoded from gzip or deflate; bytes that are not UTF-8 are replaced. In place of a body in another
-    /// `Content-Encoding` stands a sentence that names it.
+    /// Returns the body as text, decoded from gzip or deflate; bytes that are not UTF-8 are replaced. For another
+    /// `Content-Encoding` it returns a message that names it.
     #[must_use]
     pub fn text(&self) -> String {
         match self.decoded() {
@@ -63,10 +63,11 @@ impl Response {
         }
     }
 
-    /// The body read as JSON, decoded from gzip or deflate.
+    /// Deserializes the body from JSON, decoded from gzip or deflate.
     ///
     /// # Errors
-    /// It is not JSON, not of this form, or in an unsupported `Content-Encoding`: counted as the failed check `json`.
+    /// Returns an error if the body is not JSON of this form, or has an unsupported `Content-Encoding`; counted as the failed
+    /// check `json`.
     pub fn json<T: DeserializeOwned>(self) -> Result<T, RequestError> {
         let read = match self.decoded() {
             Ok(body) => serde_json::from_slice(&body).map_err(|error| format!("{error} in {}", self.sample())),
@@ -78,10 +79,10 @@ impl Response {
         }
     }
 
-    /// The status must be this.
+    /// Expects this status.
     ///
     /// # Errors
-    /// It is another: counted as the failed check `status N`.
+    /// Returns an error for another status; counted as the failed check `status N`.
     pub fn expect_status(self, status: u16) -> Result<Self, RequestError> {
         if self.head.status == status {
             self.ticket.passes();
@@ -90,17 +91,17 @@ impl Response {
         self.fail(ErrorKind::Status, format!("status {status}"))
     }
 
-    /// Any status is right: the script looks at it itself.
+    /// Accepts any status; the script checks it itself.
     #[must_use]
     pub fn any_status(self) -> Self {
         self.ticket.passes();
         self
     }
 
-    /// The body, decoded from gzip or deflate, must be exactly this.
+    /// Expects exactly this body, decoded from gzip or deflate.
     ///
     /// # Errors
-    /// It is another: counted as the failed check `body`.
+    /// Returns an error for another body; counted as the failed check `body`.
     pub fn expect_body(self, body: impl AsRef<[u8]>) -> Result<Self, RequestError> {
         let holds = self.decoded().is_ok_and(|decoded| decoded == body.as_ref());
         self.expect("body", holds)
@@ -109,7 +110,7 @@ impl Response {
     /// Expects this text anywhere in the body, decoded from gzip or deflate.
     ///
     /// # Errors
-    /// The body does not contain it: counted as the failed check `body contains "TEXT"`, long texts cut.
+    /// Returns an error if the body does not contain it; counted as the failed check `body contains "TEXT"`, long texts cut.
     pub fn expect_body_contains(self, text: &str) -> Result<Self, RequestError> {
         let holds = self
             .decoded()
@@ -124,7 +125,8 @@ impl Response {
     /// `regex`). The pattern is compiled at its first use.
     ///
     /// # Errors
-    /// Nothing matches, or the pattern is invalid: counted as the failed check `body matches PATTERN`, long patterns cut.
+    /// Returns an error if nothing matches or the pattern is invalid; counted as the failed check `body matches PATTERN`, long
+    /// patterns cut.
     pub fn expect_body_matches(self, pattern: &str) -> Result<Self, RequestError> {
         let holds = match self.decoded() {
             Ok(body) => body_check::is_match(pattern, &body),
@@ -143,7 +145,7 @@ impl Response {
     /// Expects a JSON body, decoded from gzip or deflate, with this value at a JSON pointer (RFC 6901), e.g. `/items/0/id`.
     ///
     /// # Errors
-    /// The body is not JSON or has another value there: counted as the failed check `json POINTER = VALUE`.
+    /// Returns an error if the body is not JSON or has another value; counted as the failed check `json POINTER = VALUE`.
     pub fn expect_json(self, pointer: &str, value: impl Into<serde_json::Value>) -> Result<Self, RequestError> {
         let expected = value.into();
         let holds = self.decoded().is_ok_and(|body| {
@@ -156,10 +158,10 @@ impl Response {
         self.fail(ErrorKind::CheckFailed, body_check::json_name(pointer, &expected))
     }
 
-    /// The header must be there with this value.
+    /// Expects a header with this value.
     ///
     /// # Errors
-    /// It is not: counted as the failed check `header NAME`.
+    /// Returns an error if it is missing or different; counted as the failed check `header NAME`.
     pub fn expect_header(self, name: &str, value: &str) -> Result<Self, RequestError> {
         let holds = self.head.headers.get_all(name).iter().any(|v| v == value);
         if holds {
@@ -168,10 +170,10 @@ impl Response {
         self.fail(ErrorKind::CheckFailed, format!("header {name}"))
     }
 
-    /// A check of your own, counted under `name`.
+    /// Adds a custom check, counted under `name`.
     ///
     /// # Errors
-    /// It does not hold.
+    /// Returns an error unless it holds.
     pub fn expect(self, name: &str, holds: bool) -> Result<Self, RequestError> {
         if holds {
             return Ok(self);
@@ -200,13 +202,13 @@ impl Response {
     }
 }
 
-/// An answer whose body is still to come. Read it to its end: a request whose answer was not read whole is censored.
+/// A response whose body has not been read. Read it to the end: a request with an incomplete response is censored.
 #[derive(Debug)]
 pub struct Streaming {
     head: Parts,
     body: Incoming,
     ticket: Option<Ticket>,
-    /// Longest wait for a piece.
+    /// Timeout of each chunk.
     patience: Duration,
 }
 
@@ -221,22 +223,22 @@ impl Streaming {
         }
     }
 
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.head.status.as_u16()
     }
 
-    /// All headers.
+    /// Returns all headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.head.headers
     }
 
-    /// The next piece; `None` once the body has ended.
+    /// Reads the next chunk; `None` at the end of the body.
     ///
     /// # Errors
-    /// The connection broke, or nothing came for as long as the timeout.
+    /// Returns an error if the connection is lost, or no chunk arrives within the timeout.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, RequestError> {
         loop {
             let frame = tokio::time::timeout(self.patience, self.body.frame()).await;
@@ -261,10 +263,10 @@ impl Streaming {
         }
     }
 
-    /// Reads what is left and throws it away; gives the whole answer without its body, and its length in bytes.
+    /// Reads and discards the rest of the body; returns the response without its body, and the length in bytes.
     ///
     /// # Errors
-    /// As [`chunk`](Self::chunk).
+    /// Returns the errors of [`chunk`](Self::chunk).
     pub async fn drain(mut self) -> Result<(Response, u64), RequestError> {
         let mut length = 0;
         while let Some(piece) = self.chunk().await? {
@@ -282,5 +284,5 @@ impl Streaming {
 }
 
 fn broken() -> RequestError {
-    RequestError::new(ErrorKind::PrematureEnd, "the answer had broken off before")
+    RequestError::new(ErrorKind::PrematureEnd, "the response had ended early")
 }

@@ -35,21 +35,21 @@ use super::{
 const SECOND: Nanos = 1_000_000_000;
 /// Interval between updates of the live figures.
 const TICK: Nanos = 100_000_000;
-/// From the command to the start of a phase: long enough for every worker to receive it.
+/// Time between a command and the start of its phase, so that every worker receives it in time.
 const LEAD: Nanos = 2_000_000;
 /// Interval between checks of a trial.
 const TRIAL_TICK: Nanos = 5_000_000;
 /// A script that does nothing for this long in a trial hangs.
 const HANGING: Nanos = 5_000_000_000;
-/// Users of a trial have numbers from here on: none that is timed meets what they left on the server.
-/// A script of one endless request ends a trial here, if the request's own timeout does not.
+/// First number of users of a trial, so that no timed user meets data that they left on the server.
+/// Longest trial, if the timeout of an endless request does not end it.
 const LONGEST_TRIAL: Duration = Duration::from_secs(3_600);
 const TRIAL_NUMBERS: u64 = 1 << 48;
-/// Time for a worker to exit; one whose script blocks the thread never does and is left behind.
+/// Time for a worker to exit. A worker whose script blocks the thread does not exit and is left behind.
 const PATIENCE: Duration = GOODBYE.saturating_add(Duration::from_secs(1));
 
-/// Scripted users under way: rounds on demand. Between rounds closed users go on (unnoted); open loads and users who
-/// arrive are broken off at the end of each.
+/// A running scripted load with rounds on demand. Between rounds the users of a closed loop continue unrecorded; users of
+/// open loads and arriving users are interrupted at the end of each round.
 #[derive(Debug)]
 pub struct ScriptSession {
     plan: Arc<LoadPlan>,
@@ -65,18 +65,18 @@ pub struct ScriptSession {
 /// Result of one run of a script by one user.
 #[derive(Clone, Debug)]
 pub struct Trial {
-    /// The server set `Secure` cookies over plain HTTP. They are kept and sent, as if TLS ended before the server.
+    /// Whether the server set `Secure` cookies over plain HTTP. They are kept and sent, as behind a TLS proxy.
     pub secure_cookies_over_http: bool,
-    /// Its requests.
+    /// The requests.
     pub round: RoundResult,
-    /// It has come to its end; otherwise it was still asking or thinking when it was broken off, or it hangs.
+    /// Whether the script finished; otherwise it was interrupted during a request or a pause, or it hangs.
     pub finished: bool,
 }
 
 #[derive(Debug)]
 struct Crew {
     state: Arc<WorkerState>,
-    /// A queue: a worker that is held by a script takes every phase when it has its thread back.
+    /// A queue, so that a worker blocked by a script receives every phase later.
     commands: UnboundedSender<Phase>,
     thread: JoinHandle<()>,
 }
@@ -89,20 +89,20 @@ struct Usage {
 }
 
 impl ScriptSession {
-    /// Checks the plan and starts the workers. The users come with the first round (or warm-up). The plan's requests
-    /// and idle connections play no part; its model, timeouts, keep-alive, seed, stripe and CPUs do.
+    /// Checks the plan and starts the workers. Users start with the first round or warm-up. Requests and idle connections of
+    /// the plan are ignored; its model, timeouts, keep-alive, seed, stripe and CPUs apply.
     ///
     /// # Errors
-    /// A plan that cannot be carried out here.
+    /// Returns an error if the plan cannot be executed on this machine.
     pub fn start(plan: &LoadPlan, script: Script) -> Result<Self, LoadError> {
         Self::begin(plan, script, 0, TICK)
     }
 
-    /// A session of one user who will run the script once, see [`try_once`](Self::try_once). It has the plan's target,
-    /// timeouts, keep-alive and seed, and another number (and so other random numbers) than any user of a load.
+    /// Creates a session of one user who runs the script once, by [`try_once`](Self::try_once). The target, timeouts,
+    /// keep-alive and seed of the plan apply. The user's number, and therefore its random numbers, differ from those of a load.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// Returns the errors of [`start`](Self::start).
     pub fn trial(plan: &LoadPlan, script: Script) -> Result<Self, LoadError> {
         let mut plan = plan.clone();
         plan.load.model = Model::Users {
@@ -116,11 +116,11 @@ impl ScriptSession {
         Self::begin(&plan, script, TRIAL_NUMBERS, TRIAL_TICK)
     }
 
-    /// Waits for the one user of a [`trial`](Self::trial) to come to the end of the script, for at most `patience` (and
-    /// not so long when the script hangs: neither asks, nor thinks, nor ends for 5 s).
+    /// Waits for the user of a [`trial`](Self::trial) to finish the script, for at most `patience`, and less if the script
+    /// hangs (no request, no pause and no end for 5 s).
     ///
     /// # Errors
-    /// As [`warm_up`](Self::warm_up).
+    /// Returns the errors of [`warm_up`](Self::warm_up).
     pub fn try_once(&mut self, patience: Duration) -> Result<Trial, LoadError> {
         // A request that began within the patience may use its own timeout.
         let until = self.clock.now() + LEAD + nanos(patience);
@@ -152,8 +152,8 @@ impl ScriptSession {
         preflight::raise_descriptors(&plan.load)?;
         let plan = Arc::new(plan.clone());
         let clock = Clock::start();
-        let poll = Poll::new().map_err(LoadError::system("a poll cannot be made"))?;
-        let waker = Waker::new(poll.registry(), Token(0)).map_err(LoadError::system("a waker cannot be made"))?;
+        let poll = Poll::new().map_err(LoadError::system("failed to create a poll"))?;
+        let waker = Waker::new(poll.registry(), Token(0)).map_err(LoadError::system("failed to create a waker"))?;
         let cell = Arc::new(LiveCell::default());
         let mut session = Self {
             watch: Watch::new(vec![(Arc::clone(&cell), waker)]),
@@ -190,18 +190,18 @@ impl ScriptSession {
         Ok(session)
     }
 
-    /// Offers the load for a time without noting it.
+    /// Offers the load for `length` without recording it.
     ///
     /// # Errors
-    /// A fault in the engine or of the system; see [`LoadError`].
+    /// Returns a [`LoadError`] if the engine or the system fails.
     pub fn warm_up(&mut self, length: Duration) -> Result<Counts, LoadError> {
         Ok(self.round(length)?.counts)
     }
 
-    /// Offers the load until so many requests have been answered, at most for a time.
+    /// Offers the load without recording it until `requests` have been answered, but for `at_most` at the longest.
     ///
     /// # Errors
-    /// As [`warm_up`](Self::warm_up).
+    /// Returns the errors of [`warm_up`](Self::warm_up).
     pub fn warm_up_requests(&mut self, requests: u64, at_most: Duration) -> Result<Counts, LoadError> {
         let round = self.phase(at_most, &mut |_| {}, &|session| {
             let live = session.live();
@@ -210,18 +210,18 @@ impl ScriptSession {
         Ok(round.counts)
     }
 
-    /// One measured round. Blocks until it has ended.
+    /// Runs one measured round. Blocks until it has ended.
     ///
     /// # Errors
-    /// As [`warm_up`](Self::warm_up).
+    /// Returns the errors of [`warm_up`](Self::warm_up).
     pub fn round(&mut self, length: Duration) -> Result<RoundResult, LoadError> {
         self.round_observed(length, &mut |_| {})
     }
 
-    /// The same, and calls `observe` (on this thread) as the round begins and as it ends.
+    /// Runs one measured round and calls `observe` on this thread at its start and end.
     ///
     /// # Errors
-    /// As [`warm_up`](Self::warm_up).
+    /// Returns the errors of [`warm_up`](Self::warm_up).
     pub fn round_observed(
         &mut self,
         length: Duration,
@@ -230,25 +230,25 @@ impl ScriptSession {
         self.phase(length, observe, &|_| false)
     }
 
-    /// The figures of the round that is on, or of the last one.
+    /// Returns the figures of the current round, or of the last one.
     #[must_use]
     pub fn live(&self) -> Live {
         self.watch.live()
     }
 
-    /// Looks at the session from other threads, or ends its round early (Ctrl-C).
+    /// Returns a handle that reads live figures from other threads, or ends the round early (Ctrl-C).
     #[must_use]
     pub fn watch(&self) -> Watch {
         self.watch.clone()
     }
 
-    /// The same as [`watch`](Self::watch): its [`cancel`](Watch::cancel) ends the round.
+    /// Returns the same handle as [`watch`](Self::watch), whose [`cancel`](Watch::cancel) ends the round.
     #[must_use]
     pub fn canceller(&self) -> Watch {
         self.watch()
     }
 
-    /// Whether the session has been cancelled.
+    /// Returns whether the session has been cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.watch.is_cancelled()
@@ -257,7 +257,7 @@ impl ScriptSession {
     /// Closes all connections and ends the workers.
     ///
     /// # Errors
-    /// A worker that has failed; [`LoadError::ScriptHolds`] when a script holds its thread, which is left behind.
+    /// Returns an error if a worker failed; [`LoadError::ScriptHolds`] if a script blocks its thread, which is left behind.
     pub fn finish(mut self) -> Result<(), LoadError> {
         self.end_workers()
     }
@@ -288,8 +288,8 @@ impl ScriptSession {
         self.watch.reset();
         let start = self.clock.now() + LEAD;
         let end = start.saturating_add(nanos(length)).min(u64::MAX - 1);
-        // Where nobody is under way, the accounting begins before the first arrival can be due; loops go on all the time, and
-        // theirs begins when the round does.
+        // Without running users, the accounting begins before the first arrival can be due; that of closed loops, which run all
+        // the time, begins with the round.
         let loops = matches!(self.plan.load.model, Model::Closed { .. });
         if !loops {
             self.begin_notes(start, end);
@@ -323,7 +323,7 @@ impl ScriptSession {
 
     fn command(&self, phase: Phase) {
         for crew in &self.workers {
-            // A worker that has ended shows when its round does.
+            // A worker that has ended is detected at the end of the round.
             let _ = crew.commands.send(phase);
         }
     }
@@ -365,7 +365,7 @@ impl ScriptSession {
             {
                 Ok(()) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(LoadError::system("the poll failed")(source)),
+                Err(source) => return Err(LoadError::system("failed to poll")(source)),
             }
         }
     }
@@ -420,7 +420,7 @@ impl ScriptSession {
 
 impl Drop for ScriptSession {
     fn drop(&mut self) {
-        // A dropped session has no one to report errors to.
+        // Errors cannot be reported from `drop`.
         let _ = self.end_workers();
     }
 }
@@ -430,7 +430,7 @@ fn add(sum: &mut Step, other: &Step) {
     sum.failed += other.failed;
 }
 
-/// Adds `item` to its like in the list, or to the list.
+/// Merges `item` into an equal one of the list, or appends it.
 fn merge<T>(list: &mut Vec<T>, item: T, alike: impl Fn(&T, &T) -> bool, add: impl Fn(&mut T, &T)) {
     match list.iter_mut().find(|known| alike(known, &item)) {
         Some(known) => add(known, &item),
@@ -446,14 +446,14 @@ fn launch(job: Job, index: usize, cpu: Option<usize>) -> Result<JoinHandle<()>, 
         .spawn(move || {
             let pinned = cpu.map_or(Ok(()), pin);
             let fine = pinned.is_ok();
-            // Whoever starts us waits for this.
+            // The starting thread waits for this message.
             let _ = tell.send(pinned);
             if fine {
-                // What the runtime cannot do shows as a worker that ended early.
+                // An error of the runtime is detected as a worker that ended early.
                 let _ = job.run();
             }
         })
-        .map_err(LoadError::system("a worker thread cannot be started"))?;
+        .map_err(LoadError::system("failed to start a worker thread"))?;
     match told.recv_timeout(Duration::from_secs(20)) {
         Ok(Ok(())) => Ok(thread),
         Ok(Err(error)) => Err(error),

@@ -1,4 +1,4 @@
-//! Scripts against a real server (hyper's), over HTTP/1.1, HTTP/2 and TLS.
+//! Runs scripts against a hyper server, over HTTP/1.1, HTTP/2 and TLS.
 
 mod models;
 mod requests;
@@ -31,7 +31,7 @@ fn plan(server: &Server, load: Load) -> LoadPlan {
     }
 }
 
-/// One round of `length` of a script.
+/// Runs one round of a script.
 fn round<F>(server: &Server, load: Load, length: Duration, function: F) -> RoundResult
 where
     F: for<'a> Fn(&'a mut User) -> Running<'a> + Send + Sync + 'static,
@@ -43,7 +43,7 @@ where
     round
 }
 
-/// A script that runs once: what is wrong with it fails the test.
+/// Runs a script once; its failures fail the test.
 fn once<F>(server: &Server, function: F) -> RoundResult
 where
     F: for<'a> Fn(&'a mut User) -> Running<'a> + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! TLS to a server whose root certificate is known.
+//! TLS with a given root certificate.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tokio_rustls::{
     },
 };
 
-/// The root certificate that a server's certificate must come from; it makes users speak TLS.
+/// The root certificate that must have signed the server's certificate.
 #[derive(Clone)]
 pub struct RootCertificate {
     http1: TlsConnector,
@@ -19,19 +19,16 @@ pub struct RootCertificate {
 }
 
 impl RootCertificate {
-    /// Trusts the certificates in this text (PEM), and no others.
+    /// Trusts only the certificates in this PEM text.
     ///
     /// # Errors
-    /// There is no certificate in it, or one that is damaged.
+    /// Returns an error if there is no certificate, or a damaged one.
     pub fn from_pem(pem: &str) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-            roots.add(certificate.context("a certificate of the root_certificate is damaged")?)?;
+            roots.add(certificate.context("a certificate in the root certificate's PEM text is damaged")?)?;
         }
-        ensure!(
-            !roots.is_empty(),
-            "the root_certificate's PEM text holds no certificate"
-        );
+        ensure!(!roots.is_empty(), "the root certificate's PEM text has no certificate");
         let connector = |protocol: &[u8]| -> Result<TlsConnector> {
             let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
             let mut config = ClientConfig::builder_with_provider(provider)

@@ -23,10 +23,10 @@ use super::{
     worker_state::WorkerState,
 };
 
-/// A user that a script plays: a connection, cookies and random numbers of its own.
+/// A scripted user with its own connection, cookies and random numbers.
 ///
-/// Paths are relative to the server under load. A request that fails is counted and gives a [`RequestError`], which `?` hands
-/// on; the script ends there, and in a closed loop begins anew.
+/// Paths are relative to the server under load. A failed request is counted and returns a [`RequestError`]. With `?` the
+/// script ends there; in a closed loop it starts again.
 #[derive(Debug)]
 pub struct User {
     pub(super) state: Arc<WorkerState>,
@@ -60,75 +60,75 @@ impl User {
         }
     }
 
-    /// A user of no load: what it asks is counted nowhere. It must be used on a [`LocalSet`](tokio::task::LocalSet), as
-    /// set-up hooks are.
+    /// Creates a user outside of a load, whose requests are not counted. It must be used on a
+    /// [`LocalSet`](tokio::task::LocalSet), as in set-up hooks.
     ///
     /// # Errors
-    /// The target's host is no name of a server.
+    /// Returns an error if the target's host is not a valid host name.
     pub fn apart(target: &Target) -> Result<Self, LoadError> {
         let plan = LoadPlan::new(target.clone(), Load::closed(1).for_script());
         let state = Arc::new(WorkerState::new(Arc::new(plan), Clock::start(), Stripe::default())?);
         Ok(Self::new(&state, 0))
     }
 
-    /// Forgets connection and cookies, for a script that left them in no known state.
+    /// Closes the connection and clears the cookies, after a script left them in an unknown state.
     pub(super) fn renew(&mut self) {
         self.link = None;
         self.cookies.clear();
     }
 
-    /// The number of this user, from 0; unique in the session.
+    /// Returns the number of this user, from 0; unique in the session.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// Random numbers of this user: the same in every run with the same seed.
+    /// Returns this user's random number generator, reproducible with the run's seed.
     pub fn rng(&mut self) -> &mut impl rand::Rng {
         &mut self.random
     }
 
-    /// A GET.
+    /// Creates a GET request.
     pub fn get(&mut self, path: &str) -> RequestBuilder<'_> {
         self.request(Method::GET, path)
     }
 
-    /// A HEAD.
+    /// Creates a HEAD request.
     pub fn head(&mut self, path: &str) -> RequestBuilder<'_> {
         self.request(Method::HEAD, path)
     }
 
-    /// A POST.
+    /// Creates a POST request.
     pub fn post(&mut self, path: &str) -> RequestBuilder<'_> {
         self.request(Method::POST, path)
     }
 
-    /// A PUT.
+    /// Creates a PUT request.
     pub fn put(&mut self, path: &str) -> RequestBuilder<'_> {
         self.request(Method::PUT, path)
     }
 
-    /// A PATCH.
+    /// Creates a PATCH request.
     pub fn patch(&mut self, path: &str) -> RequestBuilder<'_> {
         self.request(Method::PATCH, path)
     }
 
-    /// A DELETE.
+    /// Creates a DELETE request.
     pub fn delete(&mut self, path: &str) -> RequestBuilder<'_> {
         self.request(Method::DELETE, path)
     }
 
-    /// An OPTIONS.
+    /// Creates an OPTIONS request.
     pub fn options(&mut self, path: &str) -> RequestBuilder<'_> {
         self.request(Method::OPTIONS, path)
     }
 
-    /// Any method.
+    /// Creates a request with any method.
     pub fn request(&mut self, method: Method, path: &str) -> RequestBuilder<'_> {
         RequestBuilder::new(self, method, path)
     }
 
-    /// Does nothing for a time (to the millisecond). It counts for no request.
+    /// Pauses for a time (with millisecond precision), which is not part of any request's latency.
     pub async fn think(&mut self, time: Duration) {
         let now = self.state.clock.now();
         self.state.accounting().thinks(self.place, true, now);
@@ -137,20 +137,20 @@ impl User {
         self.state.accounting().thinks(self.place, false, now);
     }
 
-    /// Requests from here on belong to the step of this name, which has latencies of its own in the result.
+    /// Begins a named step. Its requests get a separate latency distribution in the result.
     pub fn step(&mut self, name: &str) {
         self.step = Some(self.state.accounting().step(name));
     }
 
-    /// Requests from here on belong to no step.
+    /// Ends the current step.
     pub fn end_step(&mut self) {
         self.step = None;
     }
 
-    /// A check that is not about one answer; its failures are counted under `name`.
+    /// Checks a condition that does not belong to a response; failures are counted under `name`.
     ///
     /// # Errors
-    /// It does not hold.
+    /// Returns an error unless it holds.
     pub fn expect(&mut self, name: &str, holds: bool) -> Result<(), RequestError> {
         if holds {
             return Ok(());
@@ -162,24 +162,23 @@ impl User {
         ))
     }
 
-    /// The value of a cookie.
+    /// Returns the value of a cookie.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<&str> {
         self.cookies.get(name)
     }
 
-    /// Sets a cookie as if the server had.
+    /// Sets a cookie, as a response would.
     pub fn set_cookie(&mut self, name: &str, value: &str) {
         self.cookies.set(name, value, &self.state.base);
     }
 
-    /// Drops all cookies.
+    /// Clears all cookies.
     pub fn clear_cookies(&mut self) {
         self.cookies.clear();
     }
 
-    /// Speaks HTTP/2 from the next connection on (without TLS: with prior knowledge). A connection that is open for
-    /// HTTP/1.1 is closed.
+    /// Uses HTTP/2 for further connections (without TLS: with prior knowledge). Closes an open HTTP/1.1 connection.
     pub fn use_http2(&mut self) {
         if !self.transport.http2 {
             self.transport.http2 = true;
@@ -187,7 +186,7 @@ impl User {
         }
     }
 
-    /// Speaks TLS from the next connection on, with servers whose certificate comes from `root_certificate`.
+    /// Uses TLS for further connections, to servers whose certificate was signed by `root_certificate`.
     pub fn use_tls(&mut self, root_certificate: &RootCertificate) {
         if self.transport.root_certificate.is_none() {
             self.link = None;

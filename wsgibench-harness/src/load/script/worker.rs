@@ -1,4 +1,4 @@
-//! A worker of scripted users: one thread, one runtime, all its users as tasks.
+//! A worker of scripted users: one thread with one runtime, and a task per user.
 
 use std::{cell::Cell, io, rc::Rc, sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ pub(super) const GOODBYE: Duration = Duration::from_secs(3);
 pub(super) enum Phase {
     /// Stop offering the load until the next round.
     Pause,
-    /// Offer the load from a moment on.
+    /// Offer the load from `start` on.
     Offer { start: Nanos },
     /// Close everything and end.
     Finish,
@@ -39,7 +39,7 @@ pub(super) struct Job {
     /// Number of the first user.
     pub(super) first_number: u64,
     pub(super) stripe: Stripe,
-    /// Each phase is taken in its turn, however late: none is overtaken by the next.
+    /// Phases in order; a busy worker receives each of them later.
     pub(super) commands: UnboundedReceiver<Phase>,
 }
 
@@ -109,14 +109,14 @@ impl Job {
                     () = over(&mut finished) => {}
                     () = again_and_again(&script, &mut user) => {}
                 }
-                // A request may be under way on it.
+                // A request may be in flight on it.
                 user.disconnect();
                 leave(&script, &mut user).await;
             });
         }
     }
 
-    /// Lets users come on the schedule until the phase has ended, and returns the command that ended it.
+    /// Starts users on the schedule until the phase ends, and returns the command that ended it.
     async fn arrivals(&mut self, users: &mut JoinSet<()>, pace: &Pace, start: Nanos) -> io::Result<Option<Phase>> {
         let (places, runs) = match &self.state.plan.load.model {
             Model::Open { max_connections, .. } => (share(*max_connections as u64, self.stripe).max(1), None),
@@ -165,7 +165,7 @@ impl Job {
         });
     }
 
-    /// A place that takes arrivals, each a new user, until none waits.
+    /// Starts a place, which runs waiting arrivals, each as a new user, until none waits.
     fn place(&self, users: &mut JoinSet<()>, mut number: u64, busy: Rc<Cell<u64>>) {
         let state = Arc::clone(&self.state);
         let script = self.script.clone();
@@ -183,7 +183,7 @@ impl Job {
                     once(&script, Part::Run, &mut user, None, &mut 0).await;
                     leave(&script, &mut user).await;
                 }
-                // The numbers of those who waited follow from the place's first: unique, whoever comes when.
+                // Numbers of further users of this place are derived from the first one, which keeps them unique.
                 number = number.wrapping_add(1 << 40);
                 waited = true;
             }
@@ -212,8 +212,8 @@ async fn leave(script: &Script, user: &mut User) {
     once(script, Part::Teardown, user, None, &mut 0).await;
 }
 
-/// One run of a part of a script: whatever becomes of it is noted. An arrival is owed until its first request. False when
-/// it failed.
+/// Runs a part of a script and records its outcome. An arrival is pending until its first request. Returns false if the
+/// part failed.
 async fn once(script: &Script, part: Part, user: &mut User, owed: Option<Nanos>, failures: &mut u32) -> bool {
     let state = Arc::clone(&user.state);
     let place = user.place;
@@ -237,7 +237,7 @@ async fn once(script: &Script, part: Part, user: &mut User, owed: Option<Nanos>,
             user.renew();
             Some((part.panicked(), text))
         }
-        // Counted as what it is already.
+        // Already counted as a failed request.
         Outcome::Failed(error) if error.downcast_ref::<RequestError>().is_some() => None,
         Outcome::Failed(error) => Some((part.returned_an_error(), format!("{error:#}"))),
     };
@@ -248,7 +248,7 @@ async fn once(script: &Script, part: Part, user: &mut User, owed: Option<Nanos>,
         return true;
     }
     if failed {
-        // A server that refuses, or a script that fails at once, must not become a busy loop.
+        // Avoid a busy loop if the server refuses connections or the script fails immediately.
         *failures = failures.saturating_add(1).min(7);
         tokio::time::sleep(Duration::from_millis(2 << *failures)).await;
     } else {
@@ -284,9 +284,9 @@ enum Outcome {
     Panicked(String),
 }
 
-/// Runs the script; a panic in it ends this run of it and nothing else.
+/// Runs the script; a panic ends only this run.
 async fn guarded(script: &Function, user: &mut User) -> Outcome {
-    // The script is called within, so that a panic before its first await is caught, too.
+    // The script is called inside, to catch a panic before its first await, too.
     match panics::catch_panic_async(async move { script(user).await }).await {
         Ok(Ok(())) => Outcome::Fine,
         Ok(Err(error)) => Outcome::Failed(error),

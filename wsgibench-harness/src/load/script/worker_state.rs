@@ -22,19 +22,19 @@ use super::{
     accounting::Accounting,
 };
 
-/// Shared by the users of one worker, and with the session, which reads the accounting even when a script holds the
+/// State shared by the users of one worker and the session, which reads the accounting even while a script blocks the
 /// worker's thread.
 #[derive(Debug)]
 pub(super) struct WorkerState {
     pub(super) plan: Arc<LoadPlan>,
     pub(super) clock: Clock,
     pub(super) address: SocketAddr,
-    /// What paths are relative to, with the server's own name.
+    /// Base URL of paths, with the server's own host name.
     pub(super) base: Url,
     accounting: Mutex<Accounting>,
     pub(super) sent: Arc<AtomicU64>,
     pub(super) received: Arc<AtomicU64>,
-    /// A `Secure` cookie came over plain HTTP.
+    /// Whether a `Secure` cookie was set over plain HTTP.
     pub(super) secure_over_http: AtomicBool,
     /// Time that pacing spent spinning, ns.
     pub(super) spun: AtomicU64,
@@ -46,7 +46,7 @@ impl WorkerState {
     pub(super) fn new(plan: Arc<LoadPlan>, clock: Clock, stripe: Stripe) -> Result<Self, LoadError> {
         let host = &plan.target.host;
         let base = Url::parse(&format!("http://{host}/"))
-            .map_err(|error| LoadError::InvalidPlan(format!("`{host}` is no name of a server: {error}")))?;
+            .map_err(|error| LoadError::InvalidPlan(format!("`{host}` is not a valid host name: {error}")))?;
         let model = &plan.load.model;
         let agenda = Agenda::new(model, plan.seed, stripe);
         let accounting = Accounting::new(agenda, matches!(model, Model::Users { .. }));
@@ -64,7 +64,7 @@ impl WorkerState {
         })
     }
 
-    /// The URL of a path on the site that a request names: by a `Host` header of its own, or else by the target's.
+    /// Returns the URL of a path on the site given by the request's `Host` header, or else by the target.
     pub(super) fn url(&self, tls: bool, own_host: Option<&HeaderValue>, path: &str) -> Option<Url> {
         let host = match own_host {
             Some(host) => host.to_str().ok()?,
@@ -74,7 +74,7 @@ impl WorkerState {
         Url::parse(&format!("{scheme}://{host}{path}")).ok()
     }
 
-    /// Locks the accounting. Nothing that could panic or wait happens while it is held, so a poisoned lock is still sound.
+    /// Locks the accounting. No code that could panic or wait runs while it is locked, so a poisoned lock is still valid.
     pub(super) fn accounting(&self) -> MutexGuard<'_, Accounting> {
         self.accounting.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,23 +14,23 @@ use super::{
 
 /// No check failed.
 pub(crate) const NO_CHECK: u16 = u16::MAX;
-/// Bytes of a wrong response that are kept until its end: enough for the characters that are shown.
+/// Bytes of a failed response kept for its sample: enough for [`SHOWN`] characters.
 const SAMPLE: usize = 4 * SHOWN;
-/// How a body in gzip begins.
+/// The first bytes of a gzip body.
 const GZIP: &[u8] = b"\x1f\x8b";
-/// A longer head is not worth remembering: comparing it costs as much as parsing a usual one.
+/// Maximum size of a cached head, bytes: comparing a longer one costs as much as parsing a common one.
 const REMEMBERED_HEAD: usize = 4096;
 
-/// The checks of one request. Each has a number that is its own in the whole mix.
+/// The checks of one request. Each has a number that is unique in the mix.
 #[derive(Debug)]
 pub(crate) struct Checks {
-    /// `None`: 200 to 399.
+    /// The expected status; `None`: 200 to 399.
     status: Option<u16>,
     status_id: u16,
     headers: Vec<(u16, String, String)>,
     body: Option<(u16, Vec<u8>)>,
     length: Option<(u16, u64)>,
-    /// Checks that need the whole body, which is kept for them.
+    /// Checks of the content, which need the whole body.
     contents: Vec<(u16, BodyCheck)>,
 }
 
@@ -39,11 +39,11 @@ pub(crate) struct Checks {
 pub(crate) struct CheckState {
     /// The first check that failed.
     pub(crate) failed: u16,
-    /// This response is being kept as the sample of that check.
+    /// Whether this response is kept as the sample of that check.
     sampling: bool,
     /// Body bytes so far.
     body_at: u64,
-    /// The body so far, where its content is checked.
+    /// The body so far, if its content is checked.
     body: Vec<u8>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Judge<'a> {
     pub(crate) request: &'a PreparedRequest,
     pub(crate) state: &'a mut CheckState,
     pub(crate) cache: &'a mut HeadCache,
-    /// One sample for each check of the mix, taken from the first answer that fails it.
+    /// One sample for each check of the mix: the first response that fails it.
     pub(crate) samples: &'a mut [Option<String>],
 }
 
@@ -102,7 +102,7 @@ impl Checks {
         Ok(this)
     }
 
-    /// Whether this is the status check: its failures are an error of their own.
+    /// Returns whether this is the status check, whose failures have a separate error kind.
     pub(crate) fn is_status(&self, id: u16) -> bool {
         id == self.status_id
     }
@@ -158,7 +158,7 @@ impl CheckState {
         body: Vec::new(),
     };
 
-    /// Begins another answer; the memory of the body is kept.
+    /// Resets the state for the next response; keeps the buffer of the body.
     #[inline]
     pub(crate) fn reset(&mut self) {
         self.failed = NO_CHECK;
@@ -178,7 +178,7 @@ impl HeadCache {
             .then_some((self.bytes.len(), facts, failed))
     }
 
-    /// Returns the head that is known.
+    /// Returns the cached head.
     pub(crate) fn head(&self) -> &[u8] {
         if self.known.is_some() { &self.bytes } else { b"" }
     }
@@ -194,7 +194,7 @@ impl HeadCache {
 }
 
 impl Judge<'_> {
-    /// Makes the last checks of a whole response. Returns the check that failed, or [`NO_CHECK`].
+    /// Completes the checks of a response. Returns the failed check, or [`NO_CHECK`].
     #[inline]
     pub(crate) fn end(&mut self) -> u16 {
         if self.state.failed == NO_CHECK {
@@ -217,14 +217,14 @@ impl Judge<'_> {
         self.state.failed
     }
 
-    /// Cuts the sample to what is shown, and states the length of the body it is from.
+    /// Cuts the sample to the displayed length and adds the length of the body.
     #[cold]
     fn finish_sample(&mut self) {
         self.state.sampling = false;
         let Some(Some(sample)) = self.samples.get_mut(usize::from(self.state.failed)) else {
             return;
         };
-        // The last character may be missing where the next one had no room.
+        // The last character may be missing if the next one did not fit.
         let full = sample.len() + 4 > SAMPLE;
         if let Some((cut, _)) = sample.char_indices().nth(SHOWN) {
             sample.truncate(cut);
@@ -245,7 +245,7 @@ impl Judge<'_> {
         self.state.body = body;
     }
 
-    /// Keeps a piece of the body for the checks of its content, unless the body is too long for them.
+    /// Keeps a part of the body for the checks of its content, unless the body is too long.
     fn keep(&mut self, piece: &[u8]) {
         if let Some((id, _)) = self.request.checks.contents.first() {
             if self.state.body.len() + piece.len() > body_check::LARGEST {
@@ -268,15 +268,15 @@ impl Judge<'_> {
         self.show(shown);
     }
 
-    /// Adds to the sample, if this answer is one.
+    /// Adds to the sample, if this response is sampled.
     fn show(&mut self, bytes: &[u8]) {
         if !self.state.sampling {
             return;
         }
         if let Some(Some(sample)) = self.samples.get_mut(usize::from(self.state.failed)) {
-            let room = SAMPLE.saturating_sub(sample.len());
-            let mut text = String::from_utf8_lossy(&bytes[..bytes.len().min(room)]).into_owned();
-            while text.len() > room {
+            let left = SAMPLE.saturating_sub(sample.len());
+            let mut text = String::from_utf8_lossy(&bytes[..bytes.len().min(left)]).into_owned();
+            while text.len() > left {
                 text.pop();
             }
             sample.push_str(&text);
@@ -326,7 +326,7 @@ impl Sink for Judge<'_> {
     }
 }
 
-/// Names a body check. A short text stands in the name, so that a failed check shows both sides.
+/// Returns the name of a body check. It contains a short expected text, so that a failure shows both sides.
 fn body_name(body: &[u8]) -> String {
     const SHOWN: usize = 40;
     match std::str::from_utf8(body) {

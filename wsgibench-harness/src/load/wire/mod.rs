@@ -1,4 +1,4 @@
-//! Prepares requests before the first is sent: their bytes, their checks and the placeholders in them.
+//! Prepares requests before the load starts: bytes, checks and placeholders.
 
 mod check;
 mod template;
@@ -21,12 +21,12 @@ use super::{
     retry,
 };
 
-/// Streamed bodies go out in pieces of this size.
+/// Block size of streamed bodies, bytes.
 const BLOCK: usize = 64 * 1024;
 /// Data bytes of one chunk of a chunked body.
 const CHUNK: usize = 16 * 1024;
 
-/// The requests of a load, each in two forms: with the connection kept and with it closed afterwards.
+/// The requests of a load, each in two forms: with and without `Connection: close`.
 #[derive(Debug)]
 pub(crate) struct Mix {
     requests: Vec<PreparedRequest>,
@@ -45,10 +45,10 @@ pub(crate) struct PreparedRequest {
     close: Head,
     stream: Stream,
     pub(crate) to_head: bool,
-    /// Its method is idempotent (RFC 9110, 9.2.2).
+    /// Whether the method is idempotent (RFC 9110, 9.2.2).
     pub(crate) idempotent: bool,
     pub(crate) checks: Checks,
-    /// Its own timeout, nanoseconds.
+    /// The request's own timeout, nanoseconds.
     pub(crate) timeout: Option<Nanos>,
 }
 
@@ -59,7 +59,7 @@ enum Head {
     Template(Template),
 }
 
-/// A body that is not held in memory as a whole: a repeated block and a tail.
+/// A body that is not held in memory: a repeated block and a tail.
 #[derive(Debug, Default)]
 struct Stream {
     block: Vec<u8>,
@@ -122,7 +122,7 @@ impl Mix {
         &self.check_names
     }
 
-    /// Renders request number `sequence` into `scratch`, where it differs from request to request.
+    /// Renders request number `sequence` into `scratch` if it has placeholders.
     #[inline]
     pub(crate) fn render(&self, index: u32, close: bool, sequence: u64, scratch: &mut Scratch) {
         if let Head::Template(template) = self.get(index).head(close) {
@@ -155,7 +155,7 @@ impl PreparedRequest {
         if close { &self.close } else { &self.keep }
     }
 
-    /// Whether the head differs from request to request, so that it must be rendered first.
+    /// Returns whether the head has placeholders and must be rendered for each request.
     #[inline]
     pub(crate) fn is_template(&self) -> bool {
         matches!(self.keep, Head::Template(_))
@@ -369,7 +369,7 @@ pub(crate) fn validate(request: &Request) -> Result<(), LoadError> {
     validate_checks(&shown, &request.checks)
 }
 
-/// Refuses checks that cannot be compiled, and those that replace one another.
+/// Rejects invalid and duplicate checks.
 fn validate_checks(shown: &str, checks: &[Check]) -> Result<(), LoadError> {
     let twice = |what: &str, is: fn(&Check) -> bool| {
         (checks.iter().filter(|check| is(check)).count() > 1)

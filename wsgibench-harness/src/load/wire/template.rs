@@ -1,8 +1,7 @@
-//! Renders requests whose `{name}` placeholders take another value each time, without an allocation once the buffers have
-//! grown.
+//! Renders requests with `{name}` placeholders, without allocations once the buffers have grown.
 //!
-//! In the request target a value is percent-encoded, so that a space, `&` or `%` in it stays part of it; `{+name}` inserts it
-//! as it is. In headers and bodies both forms insert it as it is.
+//! In the request target a value is percent-encoded, so that a space, `&` or `%` is part of the value; `{+name}` inserts it
+//! raw. In headers and bodies both forms insert it raw.
 
 use std::{fmt::Write as _, ops::Range};
 
@@ -13,7 +12,7 @@ use super::super::{
     request::{Body, Request, Values},
 };
 
-/// Buffers that rendering uses again and again.
+/// Reusable buffers of the renderer.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     /// The rendered request.
@@ -29,12 +28,12 @@ enum Part {
     BodyLength,
 }
 
-/// A request with gaps.
+/// A request with placeholders.
 #[derive(Debug)]
 pub(crate) struct Template {
     text: Vec<u8>,
     parts: Vec<Part>,
-    /// Parts from this one on are the body.
+    /// Index of the first part of the body.
     body_from: usize,
     values: Vec<Values>,
 }
@@ -142,7 +141,7 @@ fn write_value(value: &Values, seed: u64, sequence: u64, index: u64, out: &mut V
         Values::Counter => write_number(sequence, out),
         Values::Random { low, high } => {
             let draw = random::bits(seed ^ random::bits(0x5eed, index), sequence);
-            // The whole range of 64 bits has no size that fits: every draw is in it.
+            // The size of the full 64-bit range overflows; every draw is in range.
             let number = match (high - low).checked_add(1) {
                 Some(span) => low + random::below(span, draw),
                 None => draw,
@@ -188,20 +187,20 @@ fn percent_encode(text: &str) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Placeholder {
     at: usize,
-    /// Bytes that it takes in the text.
+    /// Length in the text, bytes.
     length: usize,
-    /// Index of its value.
+    /// Index of the value.
     value: usize,
-    /// Written `{+name}`.
+    /// Whether it has the form `{+name}`.
     raw: bool,
 }
 
-/// Whether the text has a `{name}` of one of these values.
+/// Returns whether the text has a `{name}` of one of these values.
 pub(super) fn mentions(text: &[u8], names: &[&str]) -> bool {
     placeholder(text, names).is_some()
 }
 
-/// Whether the request line has a `{name}` or `{+name}` of one of these values.
+/// Returns whether the request line has a `{name}` or `{+name}` of one of these values.
 pub(super) fn mentions_in_target(text: &[u8], names: &[&str]) -> bool {
     placeholder_in_target(text, names).is_some()
 }
@@ -237,7 +236,7 @@ fn find(text: &[u8], names: &[&str], raw_form: bool) -> Option<Placeholder> {
     None
 }
 
-/// Whether the text begins with the name and a closing brace.
+/// Returns whether the text begins with the name and a closing brace.
 fn is_closed(text: &[u8], name: &str) -> bool {
     text.starts_with(name.as_bytes()) && text.get(name.len()) == Some(&b'}')
 }
@@ -275,13 +274,13 @@ pub(super) fn validate(shown: &str, request: &Request) -> Result<(), LoadError> 
         let in_path_raw = in_path.iter().any(|found| found.value == index && found.raw);
         let in_path = in_path.iter().any(|found| found.value == index);
         let body = matches!(&request.body, Body::Bytes(body) if mentions(body, &only));
-        // A row may have lines only where nothing but a body has it.
+        // A row may contain line breaks only if it is used in bodies alone.
         let one_line = in_path || in_header || !body;
         for (row, text) in rows.iter().enumerate() {
             let problem = if one_line && text.contains(['\r', '\n', '\0']) {
                 "has a line break, which a path, query or header cannot carry; remove it from the row"
             } else if in_path_raw && text.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
-                "has a space or control character, and {+name} inserts it as it is; write {name} to percent-encode it"
+                "has a space or control character, and {+name} inserts it raw; write {name} to percent-encode it"
             } else {
                 continue;
             };

@@ -26,11 +26,11 @@ pub(super) enum State {
 /// The user of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// None: a pooled connection of an open load, or a closing one.
+    /// No user: a pooled connection of an open load, or a closing one.
     Nobody,
     /// A closed loop, or a user with this many requests left.
     Loop(u64),
-    /// An idle connection beside the load.
+    /// An additional idle connection.
     IdleConnection,
 }
 
@@ -38,9 +38,9 @@ pub(super) enum Owner {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Agent {
     pub(super) owner: Owner,
-    /// Answers in this round.
+    /// Responses in this round.
     pub(super) answers: u64,
-    /// Failures since the last answer.
+    /// Failures since the last response.
     pub(super) failures: u8,
 }
 
@@ -70,7 +70,7 @@ pub(super) struct Conn {
     /// Distinguishes this use of the slot from earlier ones.
     pub(super) generation: u32,
     pub(super) agent: Agent,
-    /// Answers on this socket.
+    /// Responses on this socket.
     pub(super) answers: u32,
     /// When the connection was requested.
     pub(super) opened: Nanos,
@@ -82,7 +82,7 @@ pub(super) struct Conn {
 
     /// A request is in flight, or waits for this connection to open.
     pub(super) begun: bool,
-    /// It counts in the current round.
+    /// Whether it counts in the current round.
     pub(super) counted: bool,
     /// A byte of its response has arrived.
     pub(super) heard: bool,
@@ -139,7 +139,7 @@ impl Conn {
         self.offset == self.length
     }
 
-    /// Returns whether it counts as established (idle connections beside the load do not).
+    /// Returns whether it counts as established (additional idle connections do not).
     pub(super) fn is_open(&self) -> bool {
         matches!(self.state, State::Idle | State::Busy) && self.agent.owner != Owner::IdleConnection
     }

@@ -79,8 +79,8 @@ impl Driver {
         }
     }
 
-    /// Connections that are opened before the first phase. An open load begins with what its rate needs when an answer
-    /// takes 10 ms, at most 64, so that a server of several processes gets more than one; more are opened on demand.
+    /// Returns the number of connections opened before the first phase. An open load begins with the number that its rate needs
+    /// for responses of 10 ms, at most 64, so that a server of several processes gets more than one; others are opened on demand.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -102,7 +102,7 @@ impl Driver {
         }
     }
 
-    /// The next arrival; `NEVER` for none.
+    /// Returns the next arrival; `NEVER` for none.
     pub(super) fn due(&self) -> Nanos {
         match self {
             Self::Closed { .. } => NEVER,
@@ -299,7 +299,7 @@ impl Worker {
             }
             Driver::Users(users) => {
                 users.agenda.stop();
-                // A user who was due and never admitted has arrived all the same.
+                // Users who were due but never admitted count as arrived.
                 self.recorder.tally.users_arrived += arrived;
                 self.recorder.tally.users_active = users.active + arrived;
                 self.recorder.tally.wanted = self.recorder.tally.users_arrived;

@@ -1,4 +1,4 @@
-//! The life cycle of a request: prepared, sent, answered, failed, retried, timed out.
+//! The life cycle of a request: prepare, send, complete, fail, retry, time out.
 
 use super::{
     super::{

@@ -201,7 +201,7 @@ impl Worker {
 
 pub(super) fn close(stream: TcpStream, farewell: CloseMode) {
     if farewell != CloseMode::Close {
-        // If this is refused the port stays busy for a minute; there is nothing better to do about it.
+        // If this fails, the port stays in `TIME_WAIT` for a minute.
         let _ = set_socket_linger(&stream, Some(Duration::ZERO));
     }
     drop(stream);

@@ -1,6 +1,6 @@
-//! A load worker: one thread with one poll drives all its connections. A request allocates, spawns and sends nothing.
+//! A load worker: one thread with one poll drives all its connections. A request needs no allocation, task or channel.
 //!
-//! A request costs two system calls, its write and its read. Connections are registered once, edge by edge, for both
+//! A request costs two system calls, its write and its read. Connections are registered once, edge-triggered, for both
 //! directions; a read that does not fill the buffer has emptied the socket.
 
 mod conn;
@@ -168,7 +168,7 @@ enum Rest {
     Draining,
 }
 
-/// How a worker waits for responses within a phase.
+/// The way a worker waits for responses within a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WaitMode {
     /// The kernel wakes the thread.
@@ -206,7 +206,7 @@ impl Worker {
             reports,
             poll,
         } = order;
-        let pacer = Pacer::new(poll.registry(), TIMER).map_err(LoadError::system("a timer cannot be made"))?;
+        let pacer = Pacer::new(poll.registry(), TIMER).map_err(LoadError::system("failed to create a timer"))?;
         let timeout = nanos(plan.load.timeout);
         let connect_timeout = nanos(plan.load.connect_timeout);
         let limits = Limits {

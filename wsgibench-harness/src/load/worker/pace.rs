@@ -1,5 +1,5 @@
-//! Waiting for a moment to the microsecond: a timer of the kernel brings the thread near, spinning does the rest.
-//! (A sleep of the runtime or the millisecond timeout of epoll would be late by a millisecond.)
+//! Waits until a time with microsecond precision: a kernel timer fires shortly before it, then the thread spins.
+//! (A sleep of the runtime, or the millisecond timeout of epoll, would be late by a millisecond.)
 
 use std::{io, os::fd::AsRawFd, os::fd::OwnedFd, time::Duration};
 
@@ -10,17 +10,17 @@ use rustix::time::{
 
 use super::super::clock::{NEVER, Nanos};
 
-/// Least and most that the timer is set before the moment. A virtual machine that is woken late now and then (half a
-/// millisecond was seen) had better not sleep between arrivals at all.
+/// Minimum and maximum time between the timer and the target time, ns. A virtual machine that sometimes wakes up late (by
+/// half a millisecond, as observed) should not sleep between arrivals at all.
 const MARGIN: (u64, u64) = (15_000, 1_000_000);
 
-/// A timer of the kernel and what is known of its lateness here.
+/// A kernel timer that adapts to its observed lateness.
 #[derive(Debug)]
 pub(super) struct Pacer {
     timer: OwnedFd,
-    /// When the timer is to fire; `NEVER` when it is not set.
+    /// When the timer fires; `NEVER` if it is not set.
     armed: Nanos,
-    /// How long before the moment the timer is set to fire: follows how late it has been.
+    /// Time between the timer and the target time; follows the observed lateness.
     margin: u64,
 }
 
@@ -38,7 +38,7 @@ impl Pacer {
         })
     }
 
-    /// Whether the moment is so near that it must be spun for.
+    /// Returns whether the time is so near that the thread must spin.
     pub(super) fn is_near(&self, moment: Nanos, now: Nanos) -> bool {
         moment.saturating_sub(now) <= self.margin
     }
@@ -57,26 +57,26 @@ impl Pacer {
                 tv_nsec: wait.subsec_nanos().into(),
             },
         };
-        // The timer is watched edge by edge, so that its count of expirations never needs to be read.
+        // The timer is edge-triggered, so that its count of expirations need not be read.
         timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &value)?;
         self.armed = at;
         Ok(())
     }
 
-    /// The timer has fired: learns how late this machine wakes us.
+    /// Handles the timer's expiration: adapts the margin to its lateness.
     pub(super) fn fired(&mut self, now: Nanos) {
         if self.armed == NEVER || now < self.armed {
             return;
         }
         let late = now - self.armed;
         self.armed = NEVER;
-        // Quickly up, slowly down: a wake-up later than the margin is lag, one earlier is only spinning.
+        // Quickly up, slowly down: a wake-up later than the margin is client lag, an earlier one only costs spinning.
         let wanted = late + late / 2 + 5_000;
         self.margin = wanted.max(self.margin - self.margin / 128).clamp(MARGIN.0, MARGIN.1);
     }
 
-    /// A moment has come. Where the margin is wider than the arrivals no timer is set any more, and nothing is learned from
-    /// one: by and by sleeping is tried again.
+    /// Handles a target time. If the margin exceeds the gaps between arrivals, no timer is set and the margin cannot adapt, so
+    /// it is reduced slowly until sleeping is tried again.
     pub(super) fn passed(&mut self) {
         self.margin = (self.margin - self.margin / 1024).max(MARGIN.0);
     }

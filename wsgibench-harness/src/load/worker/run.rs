@@ -16,10 +16,10 @@ use super::{
 /// Longest iteration that counts as spinning, ns; an empty one takes about 1 µs.
 const SPIN_TURN: Nanos = 20_000;
 
-/// Longest wait, ns: a wake-up that was lost costs no more.
+/// Longest wait, ns: the maximum cost of a lost wake-up.
 const LONGEST_WAIT: Nanos = 500_000_000;
 
-/// How to wait for the next event.
+/// The way to wait for the next event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
     /// Without sleeping: an arrival is near, or the worker busy-polls.
@@ -50,7 +50,7 @@ impl Worker {
             match self.poll.poll(&mut events, Some(timeout)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(LoadError::system("waiting for sockets")(error)),
+                Err(error) => return Err(LoadError::system("failed to wait for sockets")(error)),
             }
             let woken = self.tick();
             if wait == Wait::Spin && events.is_empty() {
@@ -231,7 +231,7 @@ impl Worker {
             }
             self.pacer
                 .arm(moment, now)
-                .map_err(LoadError::system("setting a timer"))?;
+                .map_err(LoadError::system("failed to set a timer"))?;
         }
         let mut until = self.edge.min(now + LONGEST_WAIT);
         if let Some(Reverse((at, ..))) = self.deadlines.peek() {

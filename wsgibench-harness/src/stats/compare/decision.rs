@@ -10,49 +10,49 @@ use crate::stats::holm;
 use crate::stats::metric::{Margin, Metric};
 use crate::stats::sample::{float, mean, std_dev};
 
-/// Judges families of series by one [`Design`].
+/// The decision procedure of one [`Design`], applied to families of series.
 #[derive(Clone, Debug)]
 pub struct Decision {
     design: Design,
     prepared: Vec<Prepared>,
 }
 
-/// Whether to go on.
+/// The next step of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Nothing is decided yet.
+    /// No decision yet.
     Continue {
-        /// Blocks at which to ask again.
+        /// Number of blocks at the next look.
         next_look: usize,
     },
-    /// Measure no more.
+    /// The comparison has ended.
     Stop(StopReason),
 }
 
-/// Why a comparison ends.
+/// The reason why a comparison ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
-    /// A regression is certain.
+    /// A gated regression is significant.
     Regression,
-    /// Every gated pair is equivalent (only where the design allows to stop on it).
+    /// Every gated pair is equivalent (only if the design stops on equivalence).
     Equivalent,
     /// The last planned look is reached.
     LastLook,
 }
 
-/// One series, judged alone.
+/// The test results of one series, before the adjustment for the family.
 struct Judged {
     differences: Differences,
     /// Whether a look was reached.
     looked: bool,
-    /// Blocks that count.
+    /// Usable blocks up to the last look reached.
     blocks: usize,
-    /// Mean difference over them, + is worse.
+    /// Mean difference over these blocks; + is worse.
     mean: f64,
-    /// At the last look reached.
+    /// One-sided p-value at the last look reached.
     p_worse: f64,
     p_better: f64,
-    /// Smallest over the looks, each divided by its share.
+    /// Smallest p-value over the looks, each divided by its share of the error rate.
     spent_worse: f64,
     spent_better: f64,
     equivalent: bool,
@@ -60,24 +60,24 @@ struct Judged {
 }
 
 impl Decision {
-    /// A decision by that design.
+    /// Creates the decision procedure of a design.
     ///
     /// # Errors
     ///
-    /// When the design is none: see [`Design::check`].
+    /// Returns an error if the design is invalid: see [`Design::check`].
     pub fn new(design: Design) -> Result<Self, DesignError> {
         design.check()?;
         let prepared = Prepared::of(&design);
         Ok(Self { design, prepared })
     }
 
-    /// Its design.
+    /// Returns the design.
     #[must_use]
     pub fn design(&self) -> &Design {
         &self.design
     }
 
-    /// The outcome of each series, in order. Blocks beyond the last look reached are not used: they belong to the next.
+    /// Returns the outcome of each series, in order. Blocks beyond the last look reached are not used: they belong to the next.
     #[must_use]
     pub fn decide(&self, series: &[Series]) -> Vec<Outcome> {
         let judged = self.judge_all(series, Effort::Full);
@@ -95,7 +95,7 @@ impl Decision {
             .collect()
     }
 
-    /// The verdicts alone, in order: the same as those of [`Decision::decide`], much faster.
+    /// Returns the verdicts alone, in order: the same as those of [`Decision::decide`], but much faster.
     #[must_use]
     pub fn verdicts(&self, series: &[Series]) -> Vec<Verdict> {
         let judged = self.judge_all(series, Effort::Verdicts);
@@ -106,9 +106,9 @@ impl Decision {
             .collect()
     }
 
-    /// Whether the blocks so far end the comparison. A look is reached when every primary series has its blocks (every
-    /// series, where none is primary): a secondary one that lacks figures does not prolong the run. A series whose blocks stay
-    /// unusable never reaches a look: the caller bounds its attempts, and refuses a comparison of nothing beforehand.
+    /// Returns whether the blocks so far end the comparison. A look is reached when every primary series has enough blocks
+    /// (every series, if none is primary): a secondary one without figures does not prolong the run. A series whose blocks are
+    /// all unusable never reaches a look, so the caller must limit its attempts and refuse an empty comparison beforehand.
     #[must_use]
     pub fn progress(&self, series: &[Series]) -> Progress {
         let any_primary = series.iter().any(|series| series.role.is_primary());
@@ -198,16 +198,18 @@ impl Decision {
             }
             if better[index] <= self.design.alpha && judged.mean < -floor {
                 if spoilt.contains(series.case.as_str()) {
-                    notes.push("better, yet no improvement: the case's error share rose".to_owned());
+                    notes.push("better, but not an improvement: the case's error share rose".to_owned());
                 } else if series.validity_worse {
-                    notes.push("better, yet no improvement: the candidate's measurement is less believable".to_owned());
+                    notes.push(
+                        "better, but not an improvement: the candidate's validity is lower than the base's".to_owned(),
+                    );
                 } else {
                     return (Verdict::Improvement, notes);
                 }
                 return (Verdict::Inconclusive, notes);
             }
             if certain {
-                notes.push("a certain change, but within half the margin".to_owned());
+                notes.push("a significant change, but within half the margin".to_owned());
             }
             let verdict = if judged.equivalent {
                 Verdict::Equivalent
@@ -254,13 +256,13 @@ impl Decision {
         });
         let spread = (judged.blocks > 1).then(|| std_dev(&judged.differences.values[..judged.blocks]));
         let mde = spread.and_then(|spread| detectable(spread, series.margin, &self.design, weight));
-        // For the worse: a rise, or a fall where more is better.
+        // A change for the worse is a rise, or a fall if higher values are better.
         let mde = mde.map(|found| natural(found).abs());
         let undecided = self.undecided(series, judged, verdict, weight);
         notes.extend(undecided.clone());
         if undecided.is_none() && mde.is_none() && verdict == Verdict::Inconclusive && judged.looked {
             notes.push(format!(
-                "cannot be told from chance in {} blocks, whatever the change",
+                "no change, however large, is significant after {} blocks",
                 judged.blocks
             ));
         }
@@ -297,11 +299,11 @@ impl Decision {
         }
     }
 
-    /// Why nothing was decided, where a gate must not pass on it.
+    /// Returns the reason why a pair is undecided, which fails a gate.
     ///
-    /// Of a primary pair: too few blocks for any look, or for the first look at which its weight allows a rejection (a
-    /// regression of any size would have been missed before). Of the others: most blocks lack the figure. That their blocks
-    /// are too few to reject anything blocks no gate.
+    /// A primary pair is undecided if it has too few blocks for any look, or for the first look at which its weight allows a
+    /// rejection (earlier looks would miss a regression of any size). A secondary pair is undecided only if most blocks lack
+    /// the figure, not if its blocks are too few for a rejection.
     fn undecided(&self, series: &Series, judged: &Judged, verdict: Verdict, weight: f64) -> Option<String> {
         let blocks = judged.blocks;
         if series.role.is_gated() && !series.role.is_primary() {
@@ -313,13 +315,13 @@ impl Decision {
         if !judged.looked {
             let needed = self.design.looks.first().map_or(0, |look| look.blocks);
             return Some(format!(
-                "undecided: {blocks} usable blocks, and the first look needs {needed}"
+                "undecided: {blocks} usable blocks, but the first look needs {needed}"
             ));
         }
         let decidable = self.design.decidable_at(weight);
         let is_too_early = series.role.is_primary() && decidable.is_none_or(|needed| blocks < needed);
         (is_too_early && verdict == Verdict::Inconclusive).then(|| {
-            let needed = decidable.map_or_else(|| "more than are planned".to_owned(), |blocks| blocks.to_string());
+            let needed = decidable.map_or_else(|| "more than planned".to_owned(), |blocks| blocks.to_string());
             format!(
                 "undecided: {blocks} usable blocks, and the first look that can tell a change from chance among so many cases \
                  needs {needed}"
@@ -328,8 +330,8 @@ impl Decision {
     }
 }
 
-/// Each series' share of its family's error rate: the roles' weights in the gate (scaled down if they sum to more than 1),
-/// equal ones among the advisory series.
+/// Returns each series' share of its family's error rate: the weights of the gate roles (scaled down if they sum to more
+/// than 1), equal shares among the advisory series.
 fn weights(series: &[Series]) -> Vec<f64> {
     let gated: f64 = series.iter().map(|series| series.role.weight()).sum();
     let advisory = series.iter().filter(|series| !series.role.is_gated()).count();
@@ -342,7 +344,7 @@ fn weights(series: &[Series]) -> Vec<f64> {
         .collect()
 }
 
-/// Holm's adjustment over the gated family and over the advisory one, for the worse and for the better.
+/// Returns p-values adjusted by Holm's procedure within the gated and the advisory family: (worse, better).
 fn adjusted(series: &[Series], judged: &[Judged], weights: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let (mut worse, mut better) = (vec![1.0; series.len()], vec![1.0; series.len()]);
     for gated in [true, false] {
@@ -364,7 +366,7 @@ fn adjusted(series: &[Series], judged: &[Judged], weights: &[f64]) -> (Vec<f64>,
     (worse, better)
 }
 
-/// The cases whose error share rose by more than its margin on the mean, certain or not.
+/// Returns the cases whose mean error share rose by more than its margin, significantly or not.
 fn cases_with_more_errors<'a>(series: &'a [Series], judged: &[Judged]) -> BTreeSet<&'a str> {
     let rose = |(series, judged): &(&Series, &Judged)| {
         series.metric == Metric::ErrorShare && judged.mean > floor(series.margin)

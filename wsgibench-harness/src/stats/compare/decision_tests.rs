@@ -13,7 +13,7 @@ fn series(metric: Metric, blocks: Vec<(f64, f64)>) -> Series {
     }
 }
 
-/// The same with another part in the gate.
+/// The series with another role in the gate.
 fn with_role(role: GateRole, series: Series) -> Series {
     Series { role, ..series }
 }
@@ -39,7 +39,7 @@ fn verdict(series: Series) -> Verdict {
 }
 
 #[test]
-fn the_four_verdicts() {
+fn each_of_the_four_verdicts_is_reached() {
     assert_eq!(
         verdict(series(Metric::CpuPerRequest, wobbling(26, 1.03))),
         Verdict::Regression
@@ -59,7 +59,7 @@ fn the_four_verdicts() {
 }
 
 #[test]
-fn direction_decides_what_worse_is() {
+fn a_fall_is_worse_if_higher_is_better() {
     assert_eq!(
         verdict(series(Metric::Throughput, wobbling(26, 0.95))),
         Verdict::Regression
@@ -75,15 +75,15 @@ fn direction_decides_what_worse_is() {
 }
 
 #[test]
-fn a_certain_but_tiny_change_is_reported_and_not_failed() {
+fn a_significant_change_within_half_the_margin_is_reported_and_does_not_fail() {
     let outcome = decide(&[series(Metric::CpuPerRequest, wobbling(26, 1.006))]).remove(0);
     assert_eq!(outcome.verdict, Verdict::Equivalent);
     assert!(outcome.adjusted_p <= 0.01, "{}", outcome.adjusted_p);
-    assert_eq!(outcome.notes, ["a certain change, but within half the margin"]);
+    assert_eq!(outcome.notes, ["a significant change, but within half the margin"]);
 }
 
 #[test]
-fn nothing_is_decided_before_the_first_look() {
+fn pairs_are_undecided_before_the_first_look() {
     let outcome = decide(&[series(Metric::CpuPerRequest, wobbling(9, 2.0))]).remove(0);
     assert_eq!(
         (outcome.verdict, outcome.undecided, outcome.blocks),
@@ -100,8 +100,8 @@ fn nothing_is_decided_before_the_first_look() {
 }
 
 #[test]
-fn a_look_that_could_tell_nothing_decides_nothing() {
-    // Of two cases neither can reach its level in ten blocks: a regression of any size would have been missed.
+fn a_look_without_power_leaves_pairs_undecided() {
+    // Neither of two cases can reach its level in ten blocks: a regression of any size would be missed.
     let of_two = |blocks| {
         with_role(
             GateRole::Primary(0.25),
@@ -122,12 +122,12 @@ fn a_secondary_pair_can_fail_the_gate_and_never_blocks_it() {
     assert_eq!((ten.verdict, ten.undecided), (Verdict::Inconclusive, false));
     let sixteen = decide(&[secondary(wobbling(16, 2.0))]).remove(0);
     assert_eq!((sixteen.verdict, sixteen.undecided), (Verdict::Regression, false));
-    // Its noise hides a change of the margin: inconclusive, and no obstacle.
+    // Its noise hides a change of the margin: inconclusive, which does not block the gate.
     let noisy = (0..26).map(|block| (1.0, if block % 2 == 0 { 0.5 } else { 2.0 }));
     let noisy = decide(&[secondary(noisy.collect())]).remove(0);
     assert!(noisy.mde.expect("26 blocks") > noisy.margin.value());
     assert_eq!((noisy.verdict, noisy.undecided), (Verdict::Inconclusive, false));
-    // A figure that most blocks lack was not seen.
+    // A metric that most blocks lack is undecided.
     let lacking = |usable: usize| {
         let mut blocks = wobbling(16, 1.0);
         blocks[usable..].fill((1.0, f64::NAN));
@@ -174,9 +174,9 @@ fn errors_that_rise_in_most_blocks_are_a_regression() {
 }
 
 #[test]
-fn faster_by_failing_is_no_improvement() {
+fn faster_with_more_errors_is_not_an_improvement() {
     let faster = series(Metric::CpuPerRequest, wobbling(26, 0.5));
-    // Too seldom to be certain, and yet enough to spoil the praise.
+    // Too rare to be significant, but enough to rule out an improvement.
     let errors = (0..26)
         .map(|block| (0.0, if block % 9 == 0 { 0.1 } else { 0.0 }))
         .collect();
@@ -201,7 +201,7 @@ fn faster_by_failing_is_no_improvement() {
 }
 
 #[test]
-fn a_lost_case_does_not_loosen_the_others() {
+fn a_lost_case_does_not_make_the_others_easier_to_reject() {
     let of_cases = |cases: f64| {
         with_role(
             GateRole::Primary(0.5 / cases),
@@ -240,19 +240,19 @@ fn an_extra_wait_fails_the_gate_although_cpu_time_does_not_change() {
 }
 
 #[test]
-fn a_rejection_frees_its_share_for_the_others() {
+fn a_rejection_passes_its_share_to_the_others() {
     let second = with_role(GateRole::Secondary(0.1), series(Metric::P50, wobbling(26, 1.01)));
     let adjusted = |first: f64| {
         let first = series(Metric::CpuPerRequest, wobbling(26, first));
         decide(&[first, second.clone()])[1].adjusted_p
     };
-    // Without the first pair the second is the most significant and pays for the whole family; with it, half is free.
+    // Without the first pair, the second is the most significant and has only its own share; with it, it inherits half.
     let (alone, after) = (adjusted(1.0), adjusted(1.5));
     assert!(after < 1.0 && (alone / after - 2.0).abs() < 1e-6, "{alone} {after}");
 }
 
 #[test]
-fn advisory_pairs_neither_pay_for_nor_tax_the_gate() {
+fn advisory_pairs_do_not_share_the_error_rate_of_the_gate() {
     let gated = series(Metric::CpuPerRequest, wobbling(26, 1.01));
     let advisory = with_role(GateRole::Advisory, series(Metric::P99, wobbling(26, 1.3)));
     let alone = decide(std::slice::from_ref(&gated));
@@ -274,13 +274,13 @@ fn stops_early_for_a_regression_and_only_for_that() {
     assert_eq!(progress(12, 1.0), Progress::Continue { next_look: 16 });
     assert_eq!(progress(26, 1.0), Progress::Stop(StopReason::LastLook));
 
-    // 2^-10 is not small enough for a tenth of the error rate: ten blocks cannot end that run.
+    // 2^-10 exceeds a tenth of the error rate: ten blocks cannot end that run.
     let one = [
         with_role(GateRole::Secondary(0.1), series(Metric::Throughput, wobbling(10, 0.5))),
         series(Metric::CpuPerRequest, wobbling(10, 1.0)),
     ];
     assert_eq!(standard().progress(&one), Progress::Continue { next_look: 16 });
-    // Nor does a secondary pair that lacks figures prolong it.
+    // A secondary pair without figures does not prolong the run.
     let lacking = [
         with_role(GateRole::Secondary(0.1), series(Metric::PeakMemory, wobbling(3, 1.0))),
         series(Metric::CpuPerRequest, wobbling(26, 1.0)),
@@ -307,7 +307,7 @@ fn an_advisory_regression_ends_no_run() {
 }
 
 #[test]
-fn refuses_a_design_that_is_none() {
+fn an_invalid_design_is_an_error() {
     assert!(
         Decision::new(Design {
             looks: Vec::new(),
@@ -340,7 +340,7 @@ proptest! {
         prop_assert!((one.adjusted_p - other.adjusted_p).abs() < 1e-9);
     }
 
-    /// A worse candidate is never judged more kindly.
+    /// A worse candidate never gets a better verdict.
     #[test]
     fn worse_is_never_less_of_a_regression(blocks in any_blocks(), factor in 1.0_f64..1.3) {
         let worse: Vec<(f64, f64)> = blocks.iter().map(|&(base, candidate)| (base, candidate * factor)).collect();
@@ -349,9 +349,9 @@ proptest! {
         }
     }
 
-    /// The short cut changes no verdict.
+    /// Computing verdicts alone gives the same verdicts.
     #[test]
-    fn fast_verdicts_are_the_verdicts(
+    fn verdicts_alone_equal_those_of_full_outcomes(
         arms in prop::collection::vec((any_blocks(), 0.8_f64..1.25, 0.01_f64..0.4), 1..4)
     ) {
         let scaled = |(blocks, factor, weight): (Vec<(f64, f64)>, f64, f64)| {

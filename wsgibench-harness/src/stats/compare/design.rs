@@ -1,4 +1,4 @@
-//! What is fixed before the first block: the error rate and the looks.
+//! The design of a comparison, fixed before the first block: error rate and looks.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,8 +24,8 @@ pub struct Look {
     pub share: f64,
 }
 
-/// The looks of a plan that is not cut short. A shorter plan has the first of them, with the same shares, so that a decision
-/// never depends on looks that would have followed.
+/// The looks of a full plan. A shorter plan has the first of them, with the same shares, so that a decision
+/// never depends on later looks.
 pub const LOOKS: [Look; 3] = [
     Look {
         blocks: 10,
@@ -44,32 +44,31 @@ pub const LOOKS: [Look; 3] = [
 pub struct Design {
     /// The probability with which a family of unchanged cases raises any alarm, at most (0 to 1, exclusive).
     pub alpha: f64,
-    /// At least one, rising in blocks.
+    /// The looks: at least one, with increasing numbers of blocks.
     pub looks: Vec<Look>,
     /// Whether a look before the last may end the run because every gated pair is equivalent. Equivalence then spends
-    /// its error rate over the looks by the same shares, also at the last one, which costs some of its power. It can
-    /// only make alarms rarer.
+    /// its error rate over the looks by the same shares, which reduces its power. It can only make alarms rarer.
     pub stop_when_equivalent: bool,
-    /// Seeds the sign-flip test where it draws patterns.
+    /// Seed of the sign-flip test, used only if it draws patterns.
     pub seed: u64,
 }
 
 /// Why a design is invalid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum DesignError {
-    /// Not a rate.
+    /// The false-alarm rate is not between 0 and 1.
     #[error("the false-alarm rate must lie between 0 and 1 (exclusive), not {0}")]
     Alpha(f64),
-    /// None, not rising, fewer than two blocks, or a share that is not above 0.
+    /// No look, looks that do not increase, a look with fewer than two blocks, or a share that is not above 0.
     #[error("looks must rise in blocks, from two on, each with a share above 0: {0:?}")]
     Looks(Vec<Look>),
-    /// Shares that sum to more than 1.
+    /// The shares sum to more than 1.
     #[error("the shares of the looks sum to {0}, which is more than the whole error rate")]
     Shares(f64),
 }
 
 impl Design {
-    /// Looks after 10, 16 and 26 blocks at [`ALPHA`].
+    /// Returns the design with looks after 10, 16 and 26 blocks at [`ALPHA`].
     #[must_use]
     pub fn standard() -> Self {
         Self {
@@ -80,7 +79,7 @@ impl Design {
         }
     }
 
-    /// The standard design with the looks that fit into `blocks`; `None` below 10.
+    /// Returns the standard design with the looks that fit into `blocks`; `None` below 10.
     #[must_use]
     pub fn within(blocks: usize) -> Option<Self> {
         let looks: Vec<Look> = LOOKS.into_iter().filter(|look| look.blocks <= blocks).collect();
@@ -90,14 +89,14 @@ impl Design {
         })
     }
 
-    /// The last planned look's number of blocks.
+    /// Returns the number of blocks at the last planned look.
     #[must_use]
     pub fn last_blocks(&self) -> usize {
         self.looks.last().map_or(0, |look| look.blocks)
     }
 
-    /// The smallest number of blocks after which a change, however large, of a pair that has this share of the error rate can
-    /// be told from chance; `None` if the plan has no such look. An exact sign-flip test of `n` blocks cannot go below
+    /// Returns the smallest number of blocks at which a change, however large, of a pair with this share of the error rate can
+    /// be significant; `None` if the plan has no such look. The smallest p-value of an exact sign-flip test of `n` blocks is
     /// `1 / 2^n`.
     #[must_use]
     pub fn decidable_at(&self, weight: f64) -> Option<usize> {
@@ -107,18 +106,18 @@ impl Design {
             .map(|look| look.blocks)
     }
 
-    /// The p-value that a pair with this share of the error rate must reach at a look while no other pair is rejected.
+    /// Returns the p-value that a pair with this share of the error rate must reach at a look while no other pair is rejected.
     #[must_use]
     pub fn level(&self, look: &Look, weight: f64) -> f64 {
         self.alpha * look.share * weight
     }
 
-    /// Checks the error rate, the looks and their shares. Whether the design can decide anything is another question:
-    /// [`Design::decidable_at`].
+    /// Checks the error rate, the looks and their shares, but not whether the design can reach a decision
+    /// ([`Design::decidable_at`]).
     ///
     /// # Errors
     ///
-    /// See [`DesignError`].
+    /// Returns the first problem found.
     pub fn check(&self) -> Result<(), DesignError> {
         if !(self.alpha > 0.0 && self.alpha < 1.0) {
             return Err(DesignError::Alpha(self.alpha));
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_too_early_for_a_weight_decides_nothing() {
+    fn a_small_weight_is_not_decidable_at_an_early_look() {
         let standard = Design::standard();
         for (weight, blocks) in [(1.0, 10), (0.5, 10), (0.25, 16), (0.1, 16), (0.004, 26)] {
             assert_eq!(standard.decidable_at(weight), Some(blocks), "{weight}");
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_design_is_refused() {
+    fn check_finds_each_kind_of_invalid_design() {
         let base = Design::standard();
         let with = |looks: &[(usize, f64)]| Design {
             looks: looks.iter().map(|&(blocks, share)| Look { blocks, share }).collect(),

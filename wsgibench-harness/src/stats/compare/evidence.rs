@@ -1,4 +1,4 @@
-//! What one series shows at one look.
+//! The evidence of one series at one look: p-values, equivalence, minimum detectable effect.
 
 use super::Series;
 use super::design::{Design, EQUIVALENCE_ALPHA, Look};
@@ -7,27 +7,27 @@ use crate::stats::distribution::{normal_quantile, t_quantile, t_statistic, t_upp
 use crate::stats::metric::Margin;
 use crate::stats::sample::{float, mean, std_dev};
 
-/// The probability with which a change of the minimum detectable effect is found.
+/// The probability of detecting a change as large as the minimum detectable effect.
 pub const POWER: f64 = 0.8;
 
-/// How much is computed.
+/// The extent of a computation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effort {
-    /// Everything that is printed.
+    /// All printed values.
     Full,
-    /// Verdicts alone: where Student's t is out of reach of a rejection, no p-value is computed (it is 1). The verdicts
+    /// Verdicts alone: if Student's t rules out a rejection, the p-value is not computed and set to 1. The verdicts
     /// are the same.
     Verdicts,
 }
 
-/// A look with the quantiles that depend on nothing else.
+/// A look with its precomputed quantiles.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Prepared {
     pub(super) look: Look,
     /// Student's t below which no family, however small, rejects at this look: the quantile of alpha x share.
     hopeless: f64,
-    /// Standard errors between the mean and the end of the interval that must lie within the margin; `None` where
-    /// this look says nothing about equivalence.
+    /// Half-width, in standard errors, of the interval that must lie within the margin; `None` if
+    /// this look does not decide equivalence.
     equivalence: Option<f64>,
 }
 
@@ -50,7 +50,7 @@ impl Prepared {
         design.looks.iter().enumerate().map(prepare).collect()
     }
 
-    /// Two one-sided t tests: whether the mean of this look's blocks is certainly within the margin.
+    /// Returns whether the mean of this look's blocks is significantly within the margin (two one-sided t tests).
     pub(super) fn equivalent(&self, values: &[f64], margin: Margin) -> bool {
         let reach = reach(margin);
         let centre = mean(values);
@@ -61,12 +61,12 @@ impl Prepared {
     }
 }
 
-/// A series as the decision sees it: one number a usable block, + is worse.
+/// A series reduced to one number per usable block; + is worse.
 #[derive(Clone, Debug)]
 pub(super) struct Differences {
-    /// In the order of the blocks.
+    /// Differences, in the order of the blocks.
     pub(super) values: Vec<f64>,
-    /// The blocks they came from.
+    /// The (base, candidate) values of these blocks.
     pub(super) used: Vec<(f64, f64)>,
     pub(super) unusable: usize,
 }
@@ -96,7 +96,7 @@ impl Differences {
         found
     }
 
-    /// How many there would be.
+    /// Returns the number of usable blocks of a series.
     pub(super) fn count(series: &Series) -> usize {
         series
             .blocks
@@ -106,7 +106,7 @@ impl Differences {
     }
 }
 
-/// Both arms are there, and a ratio can be taken where one is.
+/// Returns whether both arms have a value, and positive ones if a ratio is required.
 fn usable(margin: Margin, (base, candidate): (f64, f64)) -> bool {
     let positive = base > 0.0 && candidate > 0.0;
     base.is_finite() && candidate.is_finite() && (positive || matches!(margin, Margin::Absolute(_)))
@@ -120,7 +120,7 @@ fn difference(series: &Series, (base, candidate): (f64, f64)) -> f64 {
     }
 }
 
-/// The margin on the scale of the differences.
+/// Returns the margin on the scale of the differences.
 #[must_use]
 pub fn reach(margin: Margin) -> f64 {
     match margin {
@@ -129,7 +129,8 @@ pub fn reach(margin: Margin) -> f64 {
     }
 }
 
-/// The mean beyond which a certain change matters, on the same scale: half a relative margin, a whole absolute one.
+/// Returns the mean beyond which a significant change matters, on the same scale: half of a relative margin, a whole
+/// absolute one.
 #[must_use]
 pub fn floor(margin: Margin) -> f64 {
     match margin {
@@ -138,7 +139,7 @@ pub fn floor(margin: Margin) -> f64 {
     }
 }
 
-/// The p-values of the blocks of one look; `seed` for the sign-flip test.
+/// Returns the p-values of the blocks of one look. `seed` is used by the sign-flip test.
 pub(super) fn tails(values: &[f64], margin: Margin, prepared: &Prepared, seed: u64, effort: Effort) -> Tails {
     if let Margin::Absolute(margin) = margin {
         return sign_test(values, margin);
@@ -159,8 +160,8 @@ pub(super) fn tails(values: &[f64], margin: Margin, prepared: &Prepared, seed: u
     }
 }
 
-/// Two-sided p-value of "neither arm differs": twice the smaller tail of the exact sign-flip test, of the sign test where the
-/// margin is absolute. Exact for any noise if the arms were launched in random order.
+/// Returns the two-sided p-value of the hypothesis that the arms are equal: twice the smaller tail of the exact sign-flip
+/// test (of the sign test, if the margin is absolute). Exact for any noise if the arms were launched in random order.
 pub(crate) fn two_sided_p(values: &[f64], margin: Margin, seed: u64) -> f64 {
     let smaller = match margin {
         Margin::Relative(_) => {
@@ -175,7 +176,7 @@ pub(crate) fn two_sided_p(values: &[f64], margin: Margin, seed: u64) -> f64 {
     (2.0 * smaller).min(1.0)
 }
 
-/// Blocks that rose by more than the margin against those that fell by more: the binomial tail of fair coins.
+/// Compares the number of blocks that rose by more than the margin with those that fell by more, by a binomial test.
 fn sign_test(values: &[f64], margin: f64) -> Tails {
     let risen = values.iter().filter(|&&value| value > margin).count();
     let fallen = values.iter().filter(|&&value| value < -margin).count();
@@ -185,7 +186,7 @@ fn sign_test(values: &[f64], margin: f64) -> Tails {
     }
 }
 
-/// `P(at least k heads in n tosses)`.
+/// Returns `P(at least k heads in n tosses)`.
 fn fair_tail(heads: usize, tosses: usize) -> f64 {
     let mut probability = 0.5_f64.powf(float(tosses));
     let mut below = 0.0;
@@ -193,7 +194,7 @@ fn fair_tail(heads: usize, tosses: usize) -> f64 {
         below += probability;
         probability *= float(tosses - count) / float(count + 1);
     }
-    // From the side with fewer terms, so that small tails keep their digits.
+    // Sum the side with fewer terms, to keep the precision of small tails.
     if 2 * heads <= tosses {
         return 1.0 - below;
     }
@@ -205,9 +206,9 @@ fn fair_tail(heads: usize, tosses: usize) -> f64 {
     tail
 }
 
-/// The minimum detectable effect: the smallest change for the worse that the plan finds with [`POWER`] in a pair that has this
-/// share of the error rate, on the scale of the differences, from their standard deviation; `None` where the plan can find
-/// none.
+/// Returns the minimum detectable effect on the scale of the differences, given their standard deviation: the smallest
+/// change for the worse that the plan detects with probability [`POWER`] in a pair with this share of the error rate.
+/// `None` if the plan cannot detect any change.
 #[must_use]
 pub fn detectable(deviation: f64, margin: Margin, design: &Design, weight: f64) -> Option<f64> {
     let last = design.looks.last()?;
@@ -216,23 +217,23 @@ pub fn detectable(deviation: f64, margin: Margin, design: &Design, weight: f64) 
         return None;
     }
     if let Margin::Absolute(value) = margin {
-        // A rise of the margin in every block is what the sign test needs.
+        // The sign test needs a rise of the margin in every block.
         return Some(value);
     }
     let freedom = float(last.blocks) - 1.0;
     let error = deviation / float(last.blocks).sqrt();
-    // The noncentral t, by its normal approximation (Johnson and Welch 1940): near enough, see the simulation.
+    // Normal approximation of the noncentral t (Johnson and Welch 1940); the simulation shows that it is accurate enough.
     let found = normal_quantile(POWER);
     let critical = t_quantile(1.0 - level, freedom);
     let student = critical * (1.0 - 0.25 / freedom) + found * (1.0 + 0.5 * critical * critical / freedom).sqrt();
-    // The fewer sign patterns may reach the observed sum, the more the sign-flip test asks beyond Student's t. Fitted
-    // to the simulation: 20 % where only the observed pattern may, 6 % for a dozen, nothing for thousands.
+    // The fewer sign patterns may reach the observed sum, the more the sign-flip test requires beyond Student's t. Fitted
+    // to the simulation: 20 % if only the observed pattern may, 6 % for a dozen, nothing for thousands.
     let certain = student * (1.0 + 0.2 / (level / smallest_p(last.blocks)).sqrt());
     let matters = floor(margin) + found * error;
     Some((certain * error).max(matters))
 }
 
-/// The mean of the first `blocks` differences; 0 where there is none.
+/// Returns the mean of the first `blocks` differences; 0 if there are none.
 pub(super) fn mean_of(values: &[f64], blocks: usize) -> f64 {
     let used = &values[..blocks.min(values.len())];
     if used.is_empty() { 0.0 } else { mean(used) }
@@ -243,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fair_coins_agree_with_the_table() {
+    fn binomial_tails_match_published_values() {
         for (heads, tosses, expected) in [
             (10, 10, 1.0 / 1024.0),
             (9, 10, 11.0 / 1024.0),
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn small_rises_of_errors_do_not_count() {
+    fn sign_test_ignores_rises_within_the_margin() {
         let none = sign_test(&[0.0005; 26], 0.001);
         assert!((none.worse - 1.0).abs() < 1e-12);
         let all = sign_test(&[0.002; 16], 0.001);

@@ -1,4 +1,4 @@
-//! The gated (case, metric) pairs, and how they share the error rate.
+//! The family of gated (case, metric) pairs and their shares of the error rate.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,33 +6,33 @@ use super::design::Design;
 use crate::stats::metric::Metric;
 use crate::stats::sample::float;
 
-/// How a pair counts for the gate.
+/// The role of a pair in the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GateRole {
-    /// Shown, never fails the gate. Advisory pairs are a family of their own.
+    /// Reported, never fails the gate. Advisory pairs are a separate family.
     Advisory,
-    /// Fails the gate when it is a regression, with this share of the gate's error rate (above 0, at most 1). Where it cannot
-    /// be decided, the gate passes without it.
+    /// Fails the gate if it is a regression, with this share of the gate's error rate (above 0, at most 1). If it cannot
+    /// be decided, the gate ignores it.
     Secondary(f64),
-    /// The same, and a gate that could not decide it gives no verdict.
+    /// Like [`Secondary`](Self::Secondary), but a gate that cannot decide it gives no verdict.
     Primary(f64),
 }
 
 impl GateRole {
-    /// Whether a regression of the pair fails the gate.
+    /// Returns whether a regression of the pair fails the gate.
     #[must_use]
     pub fn is_gated(self) -> bool {
         self != Self::Advisory
     }
 
-    /// Whether the gate needs a decision on the pair.
+    /// Returns whether the gate requires a decision on the pair.
     #[must_use]
     pub fn is_primary(self) -> bool {
         matches!(self, Self::Primary(_))
     }
 
-    /// The share of the gate's error rate; 0 for an advisory pair.
+    /// Returns the share of the gate's error rate; 0 for an advisory pair.
     #[must_use]
     pub fn weight(self) -> f64 {
         match self {
@@ -42,7 +42,7 @@ impl GateRole {
     }
 }
 
-/// The metrics that a gate judges, for each of a number of cases.
+/// The metrics that a gate judges and the number of its cases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Family {
     metrics: Vec<Metric>,
@@ -50,7 +50,7 @@ pub struct Family {
 }
 
 impl Family {
-    /// The family of `metrics` for each of `cases` planned cases.
+    /// Creates the family of `metrics` for each of `cases` planned cases.
     #[must_use]
     pub fn new(metrics: &[Metric], cases: usize) -> Self {
         let mut metrics = metrics.to_vec();
@@ -59,34 +59,34 @@ impl Family {
         Self { metrics, cases }
     }
 
-    /// The family of the metrics that are gated by default.
+    /// Creates the family of the metrics that are gated by default.
     #[must_use]
     pub fn standard(cases: usize) -> Self {
         Self::new(&Metric::gated(), cases)
     }
 
-    /// The number of planned cases.
+    /// Returns the number of planned cases.
     #[must_use]
     pub fn cases(&self) -> usize {
         self.cases
     }
 
-    /// The gated metrics, each once.
+    /// Returns the gated metrics, without duplicates.
     #[must_use]
     pub fn metrics(&self) -> &[Metric] {
         &self.metrics
     }
 
-    /// Whether there is nothing to judge.
+    /// Returns whether the family has no pairs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.metrics.is_empty() || self.cases == 0
     }
 
-    /// How a metric of one of the cases counts.
+    /// Returns the role of a metric of one of the cases.
     ///
     /// Metrics share the error rate by [`Metric::gate_weight`], cases equally. The metrics of the largest weight are primary:
-    /// server CPU time per request where it is gated, every metric where only others are.
+    /// server CPU time per request if it is gated, otherwise every metric.
     #[must_use]
     pub fn role(&self, metric: Metric) -> GateRole {
         if !self.metrics.contains(&metric) {
@@ -102,22 +102,22 @@ impl Family {
         }
     }
 
-    /// The primary metrics.
+    /// Returns the primary metrics.
     #[must_use]
     pub fn primary(&self) -> Vec<Metric> {
         let is_primary = |metric: &Metric| self.role(*metric).is_primary();
         self.metrics.iter().copied().filter(is_primary).collect()
     }
 
-    /// Whether the design has a look at which a change of every primary metric, however large, can be told from chance.
+    /// Returns whether the design has a look at which a change of every primary metric, if large enough, is significant.
     #[must_use]
     pub fn is_decidable(&self, design: &Design) -> bool {
         let is_decidable = |metric: &Metric| design.decidable_at(self.role(*metric).weight()).is_some();
         self.primary().iter().all(is_decidable)
     }
 
-    /// The gated metrics that cannot fail the gate by this design: no change of theirs, however large, can be told from
-    /// chance at any of its looks.
+    /// Returns the gated metrics that cannot fail the gate in this design: no change, however large, is significant at any of
+    /// its looks.
     #[must_use]
     pub fn cannot_fail(&self, design: &Design) -> Vec<Metric> {
         let is_lost = |metric: &Metric| design.decidable_at(self.role(*metric).weight()).is_none();
@@ -151,18 +151,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_out_leaves_its_share_to_the_rest() {
+    fn removed_metrics_leave_their_share_to_the_rest() {
         let family = Family::new(&[Metric::CpuPerRequest, Metric::ErrorShare], 1);
         assert_eq!(family.role(Metric::CpuPerRequest), GateRole::Primary(5.0 / 6.0));
         assert_eq!(family.role(Metric::P99), GateRole::Advisory);
-        // Without CPU per request the rest has to be decided, or a gate would pass on nothing.
+        // Without CPU per request the other metrics must be decided, or a gate would pass without a decision.
         let family = Family::new(&[Metric::P50, Metric::P99, Metric::P50], 1);
         assert_eq!(family.role(Metric::P99), GateRole::Primary(0.5));
         assert_eq!(family.primary(), [Metric::P50, Metric::P99]);
     }
 
     #[test]
-    fn ten_blocks_decide_cpu_of_one_case_and_sixteen_everything_of_nineteen() {
+    fn ten_blocks_decide_cpu_of_one_case_and_sixteen_every_metric_of_nineteen() {
         let within = |blocks| Design::within(blocks).expect("a look fits");
         let one = Family::standard(1);
         assert!(one.is_decidable(&within(10)));

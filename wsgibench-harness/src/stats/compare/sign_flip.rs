@@ -1,31 +1,31 @@
-//! The sign-flip test of paired differences: exact, whatever their distribution.
+//! The exact sign-flip test of paired differences.
 //!
-//! Arms are started in random order inside a block, so under "no difference" each difference could as well have had
+//! Arms are started in random order within a block. If they do not differ, each difference is equally likely to have had
 //! the other sign. The p-value is the share of the `2^n` sign patterns whose sum is at least the observed one (Fisher's
-//! randomisation test). It assumes neither a normal nor a common distribution of the blocks: a machine that changes
-//! speed in some of them does not disturb it.
+//! randomisation test). The test assumes neither a normal nor a common distribution of the blocks, so it stays valid on a
+//! machine that changes its speed in some of them.
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::stats::sample::float;
 
-/// Up to here all patterns are counted, by meeting in the middle; above it they are drawn.
+/// Largest number of blocks for which all patterns are counted (meet in the middle); above it they are drawn.
 pub const EXACT_UP_TO: usize = 32;
 
 /// Patterns drawn above [`EXACT_UP_TO`]: the smallest p-value is then 1 in this number plus one.
 pub const DRAWS: usize = 400_000;
 
-/// One-sided p-values of a mean of 0.
+/// One-sided p-values of the hypothesis that the mean is 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tails {
-    /// Against a positive mean.
+    /// Against the alternative of a positive mean.
     pub positive: f64,
-    /// Against a negative mean.
+    /// Against the alternative of a negative mean.
     pub negative: f64,
 }
 
-/// The test of `differences`; `seed` matters only where patterns are drawn. No difference at all: 1.
+/// Tests `differences`; `seed` is used only if patterns are drawn. Both p-values are 1 without any difference.
 #[must_use]
 pub fn sign_flip(differences: &[f64], seed: u64) -> Tails {
     if differences.len() > EXACT_UP_TO {
@@ -35,7 +35,7 @@ pub fn sign_flip(differences: &[f64], seed: u64) -> Tails {
     }
 }
 
-/// The smallest p-value that `blocks` blocks can give.
+/// Returns the smallest possible p-value of `blocks` blocks.
 #[must_use]
 pub fn smallest_p(blocks: usize) -> f64 {
     if blocks > EXACT_UP_TO {
@@ -45,20 +45,21 @@ pub fn smallest_p(blocks: usize) -> f64 {
     }
 }
 
-/// Equal sums added up in another order differ in their last digits: they count as equal, for both tails.
+/// Returns the tolerance within which sums count as equal: rounding makes equal sums in another order differ in their last
+/// digits.
 fn tolerance(differences: &[f64]) -> f64 {
     1e-12 * differences.iter().map(|difference| difference.abs()).sum::<f64>()
 }
 
-/// Flipping the signs of a subset takes twice its sum off the total. So a pattern reaches the observed sum if and only
-/// if its flipped subset sums to at most 0, and the test is a count of subsets.
+/// Counts all patterns. Flipping the signs of a subset reduces the total by twice its sum, so a pattern reaches the
+/// observed sum if and only if its flipped subset sums to at most 0: the test counts such subsets.
 fn exact(differences: &[f64]) -> Tails {
     let tolerance = tolerance(differences);
     let (left, right) = differences.split_at(differences.len() / 2);
     let (left, right) = (subset_sums(left), subset_sums(right));
     let (mut at_most, mut below) = (0_usize, 0_usize);
     let (mut at_most_end, mut below_end) = (right.len(), right.len());
-    // As the left sum rises, the right sums that still fit become fewer: each index only ever moves down.
+    // As the left sum increases, fewer right sums fit: each index only moves down.
     for &sum in &left {
         while at_most_end > 0 && right[at_most_end - 1] + sum > tolerance {
             at_most_end -= 1;
@@ -76,7 +77,7 @@ fn exact(differences: &[f64]) -> Tails {
     }
 }
 
-/// The sums of all subsets, sorted: each value merges the list with itself shifted.
+/// Returns the sorted sums of all subsets: each value merges the list with a shifted copy.
 fn subset_sums(values: &[f64]) -> Vec<f64> {
     let mut sums = vec![0.0];
     let mut merged = Vec::with_capacity(1 << values.len());
@@ -99,7 +100,7 @@ fn subset_sums(values: &[f64]) -> Vec<f64> {
     sums
 }
 
-/// The observed pattern counts as one of those drawn, which keeps the test valid at any number of draws.
+/// Draws random patterns. The observed one counts as one of them, which keeps the test valid for any number of draws.
 fn drawn(differences: &[f64], seed: u64) -> Tails {
     let tolerance = tolerance(differences);
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -131,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    /// Every pattern, one by one.
+    /// Enumerates all patterns.
     fn brute_force(differences: &[f64]) -> f64 {
         let observed: f64 = differences.iter().sum();
         let patterns = 1_u32 << differences.len();
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_one_sign_is_the_smallest_p() {
+    fn differences_of_one_sign_give_the_smallest_p() {
         for blocks in [1, 2, 10, 16, 26] {
             let values: Vec<f64> = (1..=blocks).map(float).collect();
             assert!((sign_flip(&values, 0).positive - smallest_p(blocks)).abs() < 1e-15);
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_no_difference_prove_nothing() {
+    fn empty_and_zero_differences_give_p_1() {
         for values in [vec![], vec![0.0; 12]] {
             assert_eq!(
                 sign_flip(&values, 0),
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_come_near_the_count() {
+    fn drawn_p_approximates_the_exact_one() {
         let values: Vec<f64> = (0..20)
             .map(|index| f64::from(index % 7) - 2.0 + 0.1 * f64::from(index))
             .collect();
@@ -181,8 +182,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_brute_force(values in prop::collection::vec(-5_i32..=5, 1..11)) {
-            // Whole numbers give many ties, the hard case.
+        fn exact_p_equals_enumeration(values in prop::collection::vec(-5_i32..=5, 1..11)) {
+            // Whole numbers give many ties, which are the hard case.
             let values: Vec<f64> = values.into_iter().map(f64::from).collect();
             let tails = sign_flip(&values, 0);
             prop_assert!((tails.positive - brute_force(&values)).abs() < 1e-12);
@@ -191,7 +192,7 @@ mod tests {
         }
 
         #[test]
-        fn more_of_it_is_never_less_certain(
+        fn larger_differences_never_increase_p(
             values in prop::collection::vec(-1.0_f64..1.0, 2..20), shift in 0.0_f64..1.0
         ) {
             let shifted: Vec<f64> = values.iter().map(|value| value + shift).collect();

@@ -1,4 +1,4 @@
-//! Requests: each is counted once, when its script has looked at the answer or will not any more.
+//! Requests: each is counted once, when its script has checked or dropped the response.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ impl Accounting {
         })
     }
 
-    /// The request leaves now: what came before was connecting.
+    /// Records the start of sending; the time before was spent connecting.
     pub(in crate::load::script) fn sends(&mut self, request: usize, now: Nanos) {
         if let Some(pending) = self.requests.get_mut(request) {
             pending.begun = now;
@@ -39,7 +39,7 @@ impl Accounting {
         self.recorder.tally.counts.retried += 1;
     }
 
-    /// The answer is whole; it is counted when the script has looked at it.
+    /// Records a complete response, which is counted when the script has checked it.
     pub(in crate::load::script) fn is_answered(&mut self, request: usize, status: u16, now: Nanos) {
         if let Some(pending) = self.requests.get_mut(request) {
             let response = now.saturating_sub(pending.intended);
@@ -50,14 +50,14 @@ impl Accounting {
         }
     }
 
-    /// The script has said that any status will do, or that this one is right.
+    /// Records that the script accepts the status.
     pub(in crate::load::script) fn passes(&mut self, request: usize) {
         if let Some(pending) = self.requests.get_mut(request) {
             pending.passes = true;
         }
     }
 
-    /// The request is over and this is what it came to.
+    /// Records the outcome of a request.
     pub(in crate::load::script) fn is_judged(&mut self, request: usize, verdict: RequestOutcome, now: Nanos) {
         let Some(pending) = self.requests.try_remove(request) else {
             return;
@@ -84,7 +84,7 @@ impl Accounting {
         }
     }
 
-    /// The script has let go of the request: right unless its status says otherwise, censored if it was under way.
+    /// Records a request that the script dropped: successful unless its status is an error, censored if it was in flight.
     pub(in crate::load::script) fn is_dropped(&mut self, request: usize, status: u16, now: Nanos) {
         let verdict = match self.requests.get(request) {
             Some(pending) if !pending.passes => RequestOutcome::Check(
@@ -106,13 +106,13 @@ impl Accounting {
             let (response, service) = (now - pending.intended, now - pending.begun);
             self.recorder.timed_out(response, service);
             self.recorder.explain(ErrorKind::ResponseTimeout, || {
-                format!("no answer within {} s", after.as_secs_f64())
+                format!("no response within {} s", after.as_secs_f64())
             });
             self.censor_step(pending, now);
         }
     }
 
-    /// A check of the script itself, not of one answer.
+    /// Records a failed check that does not belong to a response.
     pub(in crate::load::script) fn check_fails(&mut self, user: usize, name: &str) {
         if self.phase.is_some() {
             let owed = self.users.get_mut(user).and_then(|accounting| accounting.owed.take());

@@ -31,12 +31,12 @@ impl Accounting {
         }
     }
 
-    /// The next arrival that waits.
+    /// Returns the next waiting arrival.
     pub(in crate::load::script) fn next_arrival(&mut self) -> Option<Nanos> {
         self.queue.pop_front()
     }
 
-    /// An arrival found a free place after `lag`, or waited for one.
+    /// Records an arrival that found a free place after `lag`, or waited for one.
     pub(in crate::load::script) fn placed(&mut self, lag: Nanos, waited: bool) {
         if self.phase.is_some() {
             let tally = &mut self.recorder.tally;
@@ -45,7 +45,7 @@ impl Accounting {
         }
     }
 
-    /// The user's next request is an arrival that was due then.
+    /// Sets the due time of the arrival that the user's next request belongs to.
     pub(in crate::load::script) fn owes(&mut self, user: usize, owed: Option<Nanos>) {
         let owed = owed.filter(|_| self.phase.is_some());
         if let Some(accounting) = self.users.get_mut(user).filter(|_| owed.is_some()) {
@@ -63,7 +63,7 @@ impl Accounting {
         }
     }
 
-    /// A part of the script has ended; `error` is what went wrong in it and is not counted as a request's failure.
+    /// Records the end of a part of the script; `error` is a failure that is not counted as that of a request.
     pub(in crate::load::script) fn script_ends(
         &mut self,
         user: usize,
@@ -77,7 +77,7 @@ impl Accounting {
         };
         accounting.doing = Doing::Nothing;
         accounting.since = now;
-        // A set-up that asked for nothing leaves the arrival to the script.
+        // A set-up without requests leaves the arrival to the script.
         let owed = if part == Part::Setup && !failed {
             None
         } else {
@@ -99,12 +99,12 @@ impl Accounting {
                 self.recorder.failed(ErrorKind::Script);
                 note_check(&mut self.checks, name, &sample);
             }
-            // An arrival whose script asked for nothing.
+            // An arrival whose script sent no request.
             None => self.recorder.tally.counts.offered -= u64::from(owed.is_some()),
         }
     }
 
-    /// Whether the user has asked for anything in this run of its script.
+    /// Returns whether the user has sent a request in this run of its script.
     pub(in crate::load::script) fn has_asked(&self, user: usize) -> bool {
         self.users.get(user).is_some_and(|accounting| accounting.asked > 0)
     }
@@ -120,7 +120,7 @@ impl Accounting {
         }
     }
 
-    /// The number of a step, by name.
+    /// Returns the index of a step, by name.
     pub(in crate::load::script) fn step(&mut self, name: &str) -> usize {
         let known = self.steps.iter().position(|step| step.name == name);
         known.unwrap_or_else(|| {

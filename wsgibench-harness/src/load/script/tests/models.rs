@@ -34,7 +34,7 @@ async fn two_steps(user: &mut User) -> Result<()> {
 }
 
 #[test]
-fn closed_users_go_round_after_round() {
+fn closed_users_continue_over_several_rounds() {
     let server = Server::start();
     let plan = plan(&server, Load::closed(5).for_script());
     let mut session = ScriptSession::start(&plan, script(|user| Box::pin(two_steps(user)))).unwrap();
@@ -44,7 +44,7 @@ fn closed_users_go_round_after_round() {
         assert!(round.counts.adds_up() && round.counts.done > 20, "{:?}", round.counts);
         assert_eq!(round.counts.failed, 0, "{:?}", round.failed_checks);
         assert_eq!((round.connections.wanted, round.connections.served), (5, 5));
-        // All were opened before the first round.
+        // All connections were opened before the first round.
         assert_eq!((round.connections.opened, round.connections.established), (0, 5));
         let names: Vec<_> = round.steps.iter().map(|step| step.name.as_str()).collect();
         assert_eq!(names, [WHOLE_SCRIPT, "login", "look"]);
@@ -65,13 +65,13 @@ fn an_open_load_runs_the_script_once_per_arrival() {
     let round = round(&server, load, Duration::from_millis(500), |user| {
         Box::pin(two_steps(user))
     });
-    // 100 arrivals of two requests each; what came last may not have finished.
+    // 100 arrivals of two requests each; the last ones may not have finished.
     assert_eq!(
         round.offered_rate.map(|rate| (rate * round.seconds).round()),
         Some(100.0)
     );
     assert!((1..=200).contains(&round.counts.done), "{:?}", round.counts);
-    // Each arrival was let in, after a lag or a wait, or is unsent.
+    // Each arrival started, after a lag or a wait, or is unsent.
     let let_in = round.client_lag.histogram.len() + round.queue_wait.histogram.len();
     assert!(
         let_in <= 100 && let_in + round.counts.unsent >= 100,
@@ -81,7 +81,7 @@ fn an_open_load_runs_the_script_once_per_arrival() {
 }
 
 #[test]
-fn arrivals_beyond_the_places_wait_and_are_told() {
+fn arrivals_without_a_free_place_wait_and_are_counted() {
     let server = Server::start();
     let load = Load::rate(1_000).max_connections(2).for_script();
     let round = round(&server, load, SHORT, |user| {
@@ -97,7 +97,7 @@ fn arrivals_beyond_the_places_wait_and_are_told() {
 }
 
 #[test]
-fn users_arrive_act_and_leave() {
+fn users_arrive_run_the_script_and_leave() {
     let server = Server::start();
     let load = Load::users(3)
         .every(Duration::from_millis(50))
@@ -156,7 +156,7 @@ fn failed_checks_count_by_name_with_a_sample() {
 }
 
 #[test]
-fn an_unchecked_error_status_is_a_failure_and_an_accepted_one_is_not() {
+fn an_error_status_is_a_failure_unless_accepted() {
     let server = Server::start();
     let round = round(&server, Load::closed(1).for_script(), SHORT, |user| {
         Box::pin(async move {
@@ -172,7 +172,7 @@ fn an_unchecked_error_status_is_a_failure_and_an_accepted_one_is_not() {
 }
 
 #[test]
-fn errors_and_panics_of_a_script_are_counted_and_end_nothing() {
+fn errors_and_panics_of_a_script_are_counted_and_do_not_end_the_run() {
     let server = Server::start();
     let round = round(&server, Load::closed(4).for_script(), SHORT, |user| {
         Box::pin(async move {
@@ -201,7 +201,7 @@ fn errors_and_panics_of_a_script_are_counted_and_end_nothing() {
 }
 
 #[test]
-fn a_script_that_waits_for_ever_is_censored() {
+fn a_script_that_waits_forever_is_censored() {
     let server = Server::start();
     let round = round(&server, Load::closed(3).for_script(), SHORT, |user| {
         Box::pin(async move {
@@ -216,22 +216,22 @@ fn a_script_that_waits_for_ever_is_censored() {
         })
     });
     assert!(round.counts.done > 0);
-    // One hangs, and at most one request is under way; who thinks is not hanging.
+    // One hangs, and at most one request is in flight; a user who pauses does not hang.
     assert!((1..=2).contains(&round.counts.censored), "{:?}", round.counts);
     let hanging: Vec<_> = round.failed_checks.iter().map(|c| (c.name.as_str(), c.count)).collect();
     assert_eq!(hanging, [("the script hangs", 1)]);
-    // Who thinks all the time has no claim to an answer; who hangs does not get one.
+    // A user who only pauses is not counted as starved; one who hangs is.
     assert_eq!((round.connections.wanted, round.connections.served), (2, 1));
     assert!(round.response_time.quantile(1.0).at_least);
 }
 
 #[test]
-fn a_script_that_holds_its_thread_does_not_hold_the_round() {
+fn a_script_that_blocks_its_thread_does_not_delay_the_round() {
     let server = Server::start();
     let plan = plan(&server, Load::closed(2).for_script());
     let stuck = script(|_| {
         Box::pin(async {
-            // A script that computes for (nearly) ever and never awaits.
+            // A script that never awaits.
             std::thread::sleep(Duration::from_secs(3_600));
             Ok(())
         })
@@ -243,14 +243,14 @@ fn a_script_that_holds_its_thread_does_not_hold_the_round() {
 }
 
 #[test]
-fn a_trial_is_one_run_by_a_user_of_its_own() {
+fn a_trial_is_one_run_by_a_separate_user() {
     let server = Server::start();
     let (tell, told) = std::sync::mpsc::channel();
     let tried = script(move |user| {
         let _ = tell.send(user.number());
         Box::pin(two_steps(user))
     });
-    // Whatever the load: one user comes, once.
+    // Under every load model, one user runs the script once.
     for load in [
         Load::closed(20).for_script(),
         Load::rate(1_000).for_script(),
@@ -261,14 +261,14 @@ fn a_trial_is_one_run_by_a_user_of_its_own() {
         session.finish().unwrap();
         assert!(trial.finished);
         assert_eq!((trial.round.counts.offered, trial.round.counts.done), (2, 2));
-        assert!(trial.round.seconds < 5.0, "it waited for its patience to end");
+        assert!(trial.round.seconds < 5.0, "the trial waited for its timeout");
     }
     let numbers: Vec<u64> = told.try_iter().collect();
     assert_eq!(numbers, [1 << 48; 3]);
 }
 
 #[test]
-fn a_trial_of_a_script_that_never_ends_is_over_with_its_patience() {
+fn a_trial_of_an_endless_script_ends_at_its_timeout() {
     let server = Server::start();
     let patience = Duration::from_millis(300);
     let endless = script(|user| {
@@ -293,7 +293,7 @@ fn a_trial_of_a_script_that_never_ends_is_over_with_its_patience() {
 }
 
 #[test]
-fn timeouts_and_refusals_have_their_kinds() {
+fn timeouts_and_refused_connections_have_separate_kinds() {
     let server = Server::start();
     let slow = round(
         &server,
@@ -326,13 +326,13 @@ fn timeouts_and_refusals_have_their_kinds() {
             })
         },
     );
-    // Backing off: not thousands.
+    // Retries are delayed: there are not thousands.
     let count = errors(&refused, ErrorKind::Refused);
     assert!((1..100).contains(&count), "{count}");
 }
 
 #[test]
-fn the_same_seed_draws_the_same_numbers() {
+fn the_same_seed_gives_the_same_random_numbers() {
     let server = Server::start();
     let drawn = || {
         let (tell, told) = std::sync::mpsc::channel();
@@ -362,7 +362,7 @@ fn busy_worker_misses_no_round() {
     async fn talk(user: &mut User) -> Result<()> {
         user.get("/echo").await?;
         if !HELD.swap(true, Ordering::Relaxed) {
-            // Holds the thread over the end of the first round and the beginning of the second.
+            // Blocks the thread from before the end of the first round until after the beginning of the second.
             std::thread::sleep(Duration::from_millis(500));
         }
         Ok(())
@@ -374,7 +374,7 @@ fn busy_worker_misses_no_round() {
     for _ in 0..2 {
         let round = session.round(Duration::from_millis(400)).unwrap();
         assert!(round.counts.adds_up(), "{:?}", round.counts);
-        // Sent or not: all that was due is in the counts, beside the script that hangs.
+        // All due arrivals are counted, sent or not, in addition to the hanging script.
         let hangs: u64 = round.failed_checks.iter().map(|check| check.count).sum();
         assert_eq!(round.counts.offered - hangs, 20, "{:?}", round.counts);
     }

@@ -1,4 +1,4 @@
-//! What a user can ask, and what becomes of it.
+//! Requests of scripted users and their outcomes.
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
@@ -91,7 +91,7 @@ fn cookies_are_kept_and_redirects_followed_on_request() {
         Ok(())
     }
     let round = once(&Server::start(), |user| Box::pin(talk(user)));
-    // Each redirect that was followed is a request of its own.
+    // Each followed redirect is a request.
     assert_eq!(round.counts.done, 10);
 }
 
@@ -144,7 +144,7 @@ fn redirects_cookies_and_encodings_of_real_servers() {
 }
 
 #[test]
-fn a_server_that_closes_costs_a_connection_and_no_error() {
+fn a_connection_closed_by_the_server_is_reopened_without_an_error() {
     async fn talk(user: &mut User) -> Result<()> {
         for _ in 0..5 {
             user.get("/last").await?.expect_body("bye")?;
@@ -156,7 +156,7 @@ fn a_server_that_closes_costs_a_connection_and_no_error() {
 }
 
 #[test]
-fn http2_and_tls_with_a_test_authority() {
+fn http2_and_tls_work_with_a_test_root_certificate() {
     for http2 in [false, true] {
         for tls in [false, true] {
             let (acceptor, pem) = certificate(http2);
@@ -187,7 +187,7 @@ fn http2_and_tls_with_a_test_authority() {
 }
 
 #[test]
-fn a_stranger_is_not_trusted() {
+fn an_unknown_certificate_is_rejected() {
     let (acceptor, _) = certificate(false);
     let server = Server::speaking(Speech {
         http2: false,
@@ -207,7 +207,7 @@ fn a_stranger_is_not_trusted() {
     assert!(RootCertificate::from_pem("no certificate").is_err());
 }
 
-/// Runs a script once whose only request must fail as malformed.
+/// Runs a script whose only request must fail as malformed.
 fn once_failing<F>(server: &Server, function: F)
 where
     F: for<'a> Fn(&'a mut User, std::sync::Arc<std::sync::Mutex<String>>) -> super::Running<'a> + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! The server that the scripts of the tests meet.
+//! The server of the script tests.
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, rustls};
 
-/// How it speaks.
+/// The protocol of the server.
 #[derive(Clone)]
 pub(super) struct Speech {
     pub(super) http2: bool,
@@ -70,7 +70,7 @@ impl Server {
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, http2: bool) {
     let io = TokioIo::new(stream);
-    // How a client leaves is not the server's affair.
+    // Errors of leaving clients are expected.
     if http2 {
         let _ = http2::Builder::new(TokioExecutor::new())
             .serve_connection(io, service_fn(answer))
@@ -80,7 +80,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, ht
     }
 }
 
-/// A certificate for `localhost` and the root certificate's PEM text.
+/// Creates a certificate for `localhost` and returns its root certificate as PEM text.
 pub(super) fn certificate(http2: bool) -> (TlsAcceptor, String) {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     let key = KeyPair::generate().unwrap();
