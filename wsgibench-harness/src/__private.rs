@@ -1,4 +1,4 @@
-//! What the macros' output refers to. Not for direct use: it changes without notice.
+//! Items used by the expansion of the macros. Not part of the public API.
 
 pub use inventory;
 
@@ -11,7 +11,7 @@ use crate::{
     load::{Load, LoadWithoutRequest},
 };
 
-/// The hidden type beside a `#[server]` function; `servers = [...]` looks for it.
+/// Implemented by the hidden type of a `#[server]` function, which `servers = [...]` refers to.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `#[server]` function",
     label = "not a server",
@@ -22,7 +22,7 @@ pub trait IsServer {
     const NAME: &'static str;
 }
 
-/// A function that a `#[server]` could be: tells of a wrong function in words, where the type namespace only says "no type".
+/// Functions that can be a `#[server]`. Gives a readable error for others, instead of "cannot find type".
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `#[server]` function",
     label = "not a server",
@@ -32,10 +32,10 @@ pub trait ServerFn {}
 
 impl<F: Fn() -> Server> ServerFn for F {}
 
-/// Compiles for functions that a `#[server]` could be.
+/// Compiles only for functions that can be a `#[server]`.
 pub const fn assert_server<F: ServerFn>(_function: &F) {}
 
-/// Whether `name` is one of `names`, at compile time.
+/// Returns at compile time whether `name` is one of `names`.
 #[must_use]
 pub const fn contains(names: &[&str], name: &str) -> bool {
     let mut i = 0;
@@ -62,14 +62,14 @@ const fn equal(a: &[u8], b: &[u8]) -> bool {
     true
 }
 
-/// What `#[scenario(load = ...)]` takes.
+/// The loads that `#[scenario(load = ...)]` accepts.
 #[diagnostic::on_unimplemented(
     message = "`load` takes a load without requests, and this is `{Self}`",
     label = "not a load without requests",
     note = "the script sends the requests: leave out `.request(...)`, e.g. `load = Load::users(5).every(secs(1))`"
 )]
 pub trait ScriptLoad {
-    /// The load without its kind.
+    /// Converts the load to its type-erased form.
     fn into_load(self) -> Load;
 }
 
@@ -79,13 +79,13 @@ impl<K> ScriptLoad for LoadWithoutRequest<K> {
     }
 }
 
-/// The load of a scripted scenario.
+/// Returns the load of a scripted scenario.
 #[must_use]
 pub fn script_load(load: impl ScriptLoad) -> Load {
     load.into_load()
 }
 
-/// A parameter's values from any expression that can be iterated.
+/// Collects a parameter's values from an iterable expression.
 pub fn values<T, I: IntoIterator<Item = T>>(values: I) -> Vec<T> {
     values.into_iter().collect()
 }

@@ -12,7 +12,7 @@
 //!         .port(8000)
 //! }
 //!
-//! /// Ping-pong.
+//! /// One request per connection at a time.
 //! #[scenario(connections = [64, 100], servers = [gunicorn], tags = ["fast"])]
 //! fn ping(connections: usize) -> Load {
 //!     Load::closed(connections).request(get("/").expect_status(200).expect_body("OK"))

@@ -1,4 +1,4 @@
-//! The documentation: links lead to files, the book has every page, and the commands are ones that the parsers accept.
+//! Checks the documentation: links, the book's table of contents, and commands, which the parsers must accept.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// All pages, with their texts; none in the published package, which has no `docs`.
+/// Returns all pages with their texts; none in the published package, which has no `docs`.
 fn pages() -> Vec<(PathBuf, String)> {
     let read = |path: PathBuf| fs::read_to_string(&path).ok().map(|text| (path, text));
     let docs = walkdir::WalkDir::new(checkout().join("docs"))
@@ -32,7 +32,7 @@ fn pages() -> Vec<(PathBuf, String)> {
 }
 
 #[test]
-fn links_lead_to_files() {
+fn links_point_to_existing_files() {
     let mut broken = Vec::new();
     for (page, text) in pages() {
         for link in LINK.captures_iter(&text) {
@@ -47,7 +47,7 @@ fn links_lead_to_files() {
 }
 
 #[test]
-fn the_book_has_every_page() {
+fn summary_lists_every_page() {
     let docs = checkout().join("docs");
     let Ok(summary) = fs::read_to_string(docs.join("SUMMARY.md")) else {
         return;
@@ -60,7 +60,7 @@ fn the_book_has_every_page() {
     assert!(missing.is_empty(), "not in docs/SUMMARY.md: {missing:?}");
 }
 
-/// Commands that begin with `program`: lines of code blocks without their comments, and code in sentences.
+/// Returns commands that begin with `program`: lines of code blocks without comments, and inline code.
 fn commands(text: &str, program: &str) -> Vec<String> {
     let code = Regex::new("`([^`\n]+)`").unwrap();
     let mut found = Vec::new();
@@ -74,7 +74,7 @@ fn commands(text: &str, program: &str) -> Vec<String> {
             found.extend(code.captures_iter(line).map(|span| span[1].to_owned()));
         }
     }
-    // A line that goes on, an elision, a pattern of a synopsis and a variable of the shell are no whole commands.
+    // Skip incomplete commands: continued lines, elisions, synopses and shell variables.
     let whole = |command: &String| {
         !command.ends_with('\\') && !command.contains(['$', '[', '…', '|']) && !command.contains("...")
     };
@@ -86,7 +86,7 @@ fn commands(text: &str, program: &str) -> Vec<String> {
 }
 
 #[test]
-fn arguments_of_cargo_bench_are_known() {
+fn documented_cargo_bench_arguments_parse() {
     let mut wrong = Vec::new();
     let mut parsed = 0;
     for (page, text) in pages() {
@@ -102,7 +102,7 @@ fn arguments_of_cargo_bench_are_known() {
             if let Err(error) = Args::try_parse_from(["cargo bench --"].into_iter().chain(words))
                 && !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
             {
-                // `--seed N`: a placeholder is no number.
+                // A placeholder such as `N` in `--seed N` is not a number.
                 let placeholder = error.kind() == ErrorKind::ValueValidation
                     && arguments
                         .split_whitespace()
@@ -118,7 +118,7 @@ fn arguments_of_cargo_bench_are_known() {
 }
 
 #[test]
-fn subcommands_of_wsgibench_are_known() {
+fn documented_wsgibench_subcommands_exist() {
     let mut wrong = Vec::new();
     for (page, text) in pages() {
         for command in commands(&text, "wsgibench ") {

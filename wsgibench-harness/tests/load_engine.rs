@@ -1,4 +1,4 @@
-//! The load engine from outside: sessions, rounds, every load model, against a right server.
+//! The public interface of the load engine: sessions, rounds and every load model, against a null server.
 
 use std::{thread, time::Duration};
 
@@ -26,7 +26,7 @@ fn ms(n: u64) -> Duration {
 }
 
 #[test]
-fn rounds_follow_each_other_on_the_same_connections() {
+fn consecutive_rounds_use_the_same_connections() {
     let server = server();
     let mut plan = plan(&server, Load::closed(10).request(get("/").expect_status(200)));
     plan.warm_up = ms(50);
@@ -39,7 +39,7 @@ fn rounds_follow_each_other_on_the_same_connections() {
             (round.counts.failed, round.counts.unsent, round.counts.retried),
             (0, 0, 0)
         );
-        // What is in flight at the end was in flight on some connection, and is carried on.
+        // Requests in flight at the end carry over to the next round.
         assert!(round.counts.censored <= 10, "{:?}", round.counts);
         assert_eq!(round.connections.opened, 0);
         assert_eq!((round.connections.established, round.connections.served), (10, 10));
@@ -67,8 +67,8 @@ fn rounds_follow_each_other_on_the_same_connections() {
 }
 
 #[test]
-fn a_load_in_slices_rests_between_them() {
-    // This server counts what it answers.
+fn load_pauses_between_slices() {
+    // This server counts its responses.
     let delays = Delays {
         mean: ms(1),
         slow_share: 0.0,
@@ -86,7 +86,7 @@ fn a_load_in_slices_rests_between_them() {
     session.finish().unwrap();
     for slice in &slices {
         assert!(slice.counts.adds_up() && slice.counts.done > 8, "{:?}", slice.counts);
-        // Whoever was asked is waited for: nothing is cut off at the end.
+        // The end of a slice waits for all requests in flight.
         assert_eq!((slice.counts.censored, slice.counts.failed), (0, 0));
         assert_eq!((slice.connections.opened, slice.connections.served), (0, 8));
         assert!(slice.seconds >= 0.06, "{}", slice.seconds);
@@ -97,11 +97,11 @@ fn a_load_in_slices_rests_between_them() {
         slices.iter().map(|slice| slice.counts.done).sum::<u64>()
     );
     let answered = server.finish().unwrap().unwrap().len();
-    assert_eq!(answered, round.counts.done, "between slices nothing is asked");
+    assert_eq!(answered, round.counts.done, "no request is sent between slices");
 }
 
 #[test]
-fn the_end_of_a_slice_waits_for_a_silent_server_no_longer_than_the_slice_was() {
+fn end_of_a_slice_waits_at_most_its_own_length_for_responses() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let target = Target {
         address: listener.local_addr().unwrap(),
@@ -115,13 +115,13 @@ fn the_end_of_a_slice_waits_for_a_silent_server_no_longer_than_the_slice_was() {
 }
 
 #[test]
-fn the_edges_of_a_round_can_be_observed_and_its_figures_watched() {
+fn round_edges_are_observable_and_figures_are_live() {
     let server = server();
     let mut session = Session::start(&plan(&server, Load::closed(4).request(get("/")))).unwrap();
     let counts = session.warm_up_requests(2_000, Duration::from_secs(20)).unwrap();
     assert!(counts.done >= 2_000, "{counts:?}");
     let watch = session.watch();
-    // Looks until there is something to see: how soon that is, is up to the machine.
+    // Poll until there are figures; the time depends on the machine.
     let watcher = thread::spawn(move || {
         let mut live = watch.live();
         for _ in 0..200 {
@@ -153,7 +153,7 @@ fn the_edges_of_a_round_can_be_observed_and_its_figures_watched() {
 }
 
 #[test]
-fn a_round_can_be_cancelled() {
+fn round_can_be_cancelled() {
     let server = server();
     for load in [
         Load::closed(4).request(get("/")),
@@ -174,14 +174,14 @@ fn a_round_can_be_cancelled() {
             "{:?}",
             round.counts
         );
-        // Whatever follows ends at once.
+        // Later rounds end immediately.
         assert!(session.round(Duration::from_secs(600)).unwrap().seconds < 60.0);
         session.finish().unwrap();
     }
 }
 
 #[test]
-fn an_open_load_offers_what_its_schedule_says() {
+fn open_load_offers_its_schedule() {
     let server = server();
     let stages = [
         Stage::constant(1_000.0, ms(200)),
@@ -228,13 +228,13 @@ fn an_open_load_offers_what_its_schedule_says() {
         let sent = round.counts.offered - round.counts.unsent;
         assert_eq!(round.service_time.histogram.len(), sent, "{:?}", round.counts);
         assert_eq!(round.response_time.histogram.len(), round.counts.offered);
-        // Late or not, every answer counts from its intended start.
+        // Every response time counts from the intended start, even if sent late.
         assert!(round.response_time.histogram.mean() >= round.service_time.histogram.mean() * 0.999);
     }
 }
 
 #[test]
-fn users_arrive_make_their_requests_and_leave() {
+fn users_arrive_send_their_requests_and_leave() {
     let server = server();
     let load = Load::users(3)
         .every(ms(100))
@@ -268,7 +268,7 @@ fn users_arrive_make_their_requests_and_leave() {
 }
 
 #[test]
-fn several_workers_and_several_stripes_are_one_load() {
+fn workers_and_stripes_form_one_load() {
     let server = server();
     let mut whole = plan(&server, Load::rate(1_000).request(get("/")));
     whole.cpus = vec![0, 0, 0];
@@ -287,7 +287,7 @@ fn several_workers_and_several_stripes_are_one_load() {
 }
 
 #[test]
-fn idle_connections_are_there_and_count_for_nothing() {
+fn idle_connections_are_open_and_not_counted() {
     let server = server();
     let load = Load::closed(2).request(get("/")).idle_connections(30);
     let round = load::run(&plan(&server, load)).unwrap().rounds.remove(0);
@@ -297,12 +297,12 @@ fn idle_connections_are_there_and_count_for_nothing() {
         round.connect_time.histogram.is_empty(),
         "all were open before the round"
     );
-    // Thirty idle ones among the members would put it near 2/32.
+    // If the thirty idle connections counted, the index would be about 2/32.
     assert!(round.connections.jain > 0.5, "{:?}", round.connections);
 }
 
 #[test]
-fn plans_that_cannot_be_carried_out_say_why() {
+fn invalid_plans_are_errors_with_a_reason() {
     let server = server();
     let wrong = |load: Load| load::run(&plan(&server, load)).unwrap_err().to_string();
     assert!(wrong(Load::closed(0).request(get("/"))).contains("choose 1 to 100,000"));
@@ -328,7 +328,7 @@ fn plans_that_cannot_be_carried_out_say_why() {
 }
 
 #[test]
-fn preflight_names_what_a_load_would_run_into() {
+fn preflight_reports_limits_of_the_machine() {
     let server = server();
     let notices = load::preflight(&plan(&server, Load::closed(2).request(get("/")))).unwrap();
     assert_eq!(notices, []);

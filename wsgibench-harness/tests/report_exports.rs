@@ -20,7 +20,7 @@ fn text(format: Format, run: &RunRecord) -> String {
 }
 
 #[test]
-fn csv_has_one_row_a_round() {
+fn csv_has_one_row_per_round() {
     let run = fixture::full();
     let bytes = export::render(Format::Csv, &run).unwrap();
     let mut reader = csv::Reader::from_reader(bytes.as_slice());
@@ -53,7 +53,7 @@ fn csv_has_one_row_a_round() {
 }
 
 #[test]
-fn a_formula_in_a_name_is_text() {
+fn formulas_in_names_are_text() {
     let mut case = fixture::case("ping", "=cmd()", 64, fixture::shape(100.0));
     case.id = "=cmd()".into();
     let csv = text(Format::Csv, &fixture::run(vec![case]));
@@ -62,7 +62,7 @@ fn a_formula_in_a_name_is_text() {
 
 #[cfg(feature = "spreadsheet")]
 #[test]
-fn a_workbook_is_a_zip_with_three_sheets() {
+fn workbook_is_a_zip_with_three_sheets() {
     let bytes = export::render(Format::Xlsx, &fixture::compared()).unwrap();
     assert!(bytes.starts_with(b"PK"));
     let names = String::from_utf8_lossy(&bytes);
@@ -82,7 +82,7 @@ fn a_workbook_is_a_zip_with_three_sheets() {
 
 #[cfg(feature = "junit")]
 #[test]
-fn junit_fails_a_regression_with_its_figures() {
+fn junit_reports_a_regression_as_a_failure_with_figures() {
     let xml = text(Format::Junit, &fixture::compared());
     assert!(
         xml.contains(r#"<failure message="ping/gunicorn_gthread/c64: server CPU per request +8.30 %"#),
@@ -101,14 +101,14 @@ fn junit_fails_a_regression_with_its_figures() {
 }
 
 #[test]
-fn markdown_stays_markdown() {
+fn markdown_escapes_untrusted_text() {
     let page = text(Format::Markdown, &fixture::compared());
     assert!(!page.contains("<script>"));
     insta::assert_snapshot!(page);
 }
 
 #[test]
-fn markdown_tells_faults_and_endurance() {
+fn markdown_shows_faults_and_endurance() {
     let mut run = fixture::faulty();
     run.cases.extend(fixture::enduring().cases);
     let page = text(Format::Markdown, &run);
@@ -120,7 +120,7 @@ fn markdown_tells_faults_and_endurance() {
 }
 
 #[test]
-fn what_was_not_done_has_no_figure_in_a_spreadsheet() {
+fn faults_not_injected_have_no_figures_in_csv() {
     let csv = text(Format::Csv, &fixture::faulty());
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let header = reader.headers().unwrap().clone();
@@ -141,7 +141,7 @@ fn what_was_not_done_has_no_figure_in_a_spreadsheet() {
 
 #[cfg(feature = "spreadsheet")]
 #[test]
-fn faults_are_a_sheet_of_their_own_where_there_are_any() {
+fn workbook_has_a_sheet_of_faults_if_there_are_any() {
     let sheets = |run: &RunRecord| {
         let bytes = export::render(Format::Xlsx, run).unwrap();
         let names = String::from_utf8_lossy(&bytes).into_owned();
@@ -154,7 +154,7 @@ fn faults_are_a_sheet_of_their_own_where_there_are_any() {
 }
 
 #[test]
-fn a_server_in_trouble_has_no_time_per_request() {
+fn cases_with_faults_have_no_time_per_request() {
     for format in [Format::Bencher, Format::BencherLines, Format::Github] {
         let figures = text(format, &fixture::faulty());
         assert!(figures.contains("ping/gunicorn_gthread/c16"), "{format}: {figures}");
@@ -163,7 +163,7 @@ fn a_server_in_trouble_has_no_time_per_request() {
 }
 
 #[test]
-fn markdown_fits_a_comment_whatever_was_run() {
+fn markdown_fits_a_comment_for_large_runs() {
     let mut run = fixture::many(200);
     for case in &mut run.cases {
         case.server.push_str(&"long".repeat(75));
@@ -174,7 +174,7 @@ fn markdown_fits_a_comment_whatever_was_run() {
 }
 
 #[test]
-fn bencher_has_every_believable_case_and_no_other() {
+fn bencher_has_exactly_the_valid_cases() {
     let run = fixture::full();
     let json: BTreeMap<String, Value> = serde_json::from_str(&text(Format::Bencher, &run)).unwrap();
     for case in &run.cases {
@@ -189,7 +189,7 @@ fn bencher_has_every_believable_case_and_no_other() {
 }
 
 #[test]
-fn bencher_lines_read_as_libtest_prints_them() {
+fn bencher_lines_match_libtest_output() {
     let lines = text(Format::BencherLines, &fixture::full());
     let form = regex::Regex::new(r"^test \S.* \.\.\. bench: +[\d,]+ ns/iter \(\+/- [\d,]+\)$").unwrap();
     for line in lines.lines() {
@@ -199,7 +199,7 @@ fn bencher_lines_read_as_libtest_prints_them() {
 }
 
 #[test]
-fn github_action_benchmark_gets_a_list_of_figures() {
+fn github_action_benchmark_is_a_list_of_figures() {
     let json: Vec<Value> = serde_json::from_str(&text(Format::Github, &fixture::full())).unwrap();
     assert!(
         json.iter()
@@ -209,7 +209,7 @@ fn github_action_benchmark_gets_a_list_of_figures() {
 }
 
 #[test]
-fn json_is_the_run_itself() {
+fn json_round_trips_the_run() {
     let run = fixture::compared();
     let read: RunRecord = serde_json::from_str(&text(Format::Json, &run)).unwrap();
     assert_eq!(
@@ -219,7 +219,7 @@ fn json_is_the_run_itself() {
 }
 
 #[test]
-fn files_are_whole_and_folders_are_made() {
+fn files_are_complete_and_folders_are_created() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a/b/run.csv");
     export::write(Format::Csv, &fixture::full(), &path).unwrap();
@@ -233,7 +233,7 @@ fn files_are_whole_and_folders_are_made() {
 
 #[cfg(feature = "pictures")]
 #[test]
-fn every_chart_is_a_picture() {
+fn every_chart_becomes_a_picture() {
     use wsgibench_harness::report::export::pictures;
     let mut run = fixture::full();
     run.cases
@@ -253,7 +253,7 @@ fn every_chart_is_a_picture() {
 
 #[cfg(feature = "pictures")]
 #[test]
-fn a_picture_of_a_fault_names_it_where_it_was_done() {
+fn picture_of_a_fault_marks_its_time() {
     use wsgibench_harness::report::export::pictures;
     let charts = pictures::charts(&fixture::faulty());
     let chart = charts.iter().find(|chart| chart.id.ends_with("-answers")).unwrap();
@@ -268,7 +268,7 @@ fn a_picture_of_a_fault_names_it_where_it_was_done() {
 
 #[cfg(feature = "pictures")]
 #[test]
-fn nothing_believable_makes_no_picture() {
+fn runs_without_valid_figures_have_no_pictures() {
     use wsgibench_harness::report::export::pictures;
     let mut run = fixture::full();
     run.cases.retain(|c| c.server == "wsgiref" || c.server == "meinheld");
@@ -276,7 +276,7 @@ fn nothing_believable_makes_no_picture() {
 }
 
 #[test]
-fn criterions_files_hold_one_sample_a_launch() {
+fn criterion_files_have_one_sample_per_launch() {
     let target = tempfile::tempdir().unwrap();
     let run = fixture::full();
     criterion::write(&run, target.path(), Some("one")).unwrap();
@@ -306,7 +306,7 @@ fn criterions_files_hold_one_sample_a_launch() {
 }
 
 #[test]
-fn an_old_figure_is_not_taken_for_this_runs() {
+fn criterion_files_of_unmeasured_cases_are_removed() {
     let target = tempfile::tempdir().unwrap();
     let mut run = fixture::run(vec![fixture::case("ping", "a", 64, fixture::shape(100.0))]);
     criterion::write(&run, target.path(), None).unwrap();

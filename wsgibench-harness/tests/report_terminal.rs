@@ -52,21 +52,21 @@ fn assert_fits(page: &str) {
 }
 
 #[test]
-fn a_run_with_something_of_everything() {
+fn run_with_all_kinds_of_cases() {
     let page = page(&fixture::full());
     assert_fits(&page);
     insta::assert_snapshot!(page);
 }
 
 #[test]
-fn a_scripted_case_shows_its_steps_and_what_failed() {
+fn scripted_case_shows_steps_and_failures() {
     let page = page(&fixture::scripted());
     assert_fits(&page);
     insta::assert_snapshot!(page);
 }
 
 #[test]
-fn a_comparison_names_case_metric_change_and_interval() {
+fn comparison_shows_case_metric_change_and_interval() {
     console::set_colors_enabled(false);
     let page = run_text(&fixture::compared());
     assert_fits(&page);
@@ -75,7 +75,7 @@ fn a_comparison_names_case_metric_change_and_interval() {
 }
 
 #[test]
-fn one_launch_claims_no_interval_and_no_order() {
+fn single_launches_have_neither_intervals_nor_distinct_ranks() {
     let one = fixture::Shape {
         launches: 1,
         rounds: 1,
@@ -100,7 +100,7 @@ fn invalid_cases_are_reported_and_not_ranked() {
 }
 
 #[test]
-fn long_names_fit() {
+fn long_names_fit_the_page_width() {
     let long = "n".repeat(300);
     assert_fits(&page(&fixture::run(vec![fixture::case(
         "ping",
@@ -206,14 +206,14 @@ const PLAIN: Options = Options {
 };
 
 #[test]
-fn a_log_gets_plain_lines() {
+fn log_output_has_plain_lines() {
     let (out, err) = told(PLAIN);
     assert!(out.starts_with("ping/bjoern/c64\n"), "{out}");
     insta::assert_snapshot!(err);
 }
 
 #[test]
-fn verbose_tells_each_round() {
+fn verbose_output_shows_each_round() {
     let (_, err) = told(Options { verbose: true, ..PLAIN });
     insta::assert_snapshot!(err);
 }
@@ -226,7 +226,7 @@ fn quiet_prints_only_relevant_notices() {
 }
 
 #[test]
-fn other_formats_own_standard_output() {
+fn other_formats_leave_standard_output_alone() {
     let (out, err) = told(Options {
         results: false,
         ..PLAIN
@@ -262,7 +262,7 @@ fn comparison_and_report_path_are_printed_once() {
 }
 
 #[test]
-fn a_profile_with_an_interval_gets_a_table_of_each_round() {
+fn profile_with_statistics_interval_shows_a_table_per_round() {
     console::set_colors_enabled(false);
     let mut case = fixture::case(
         "kubeup",

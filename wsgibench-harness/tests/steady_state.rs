@@ -1,6 +1,6 @@
-//! A load in steady state allocates nothing per request, and a load that has ended leaves nothing open.
+//! A load in steady state needs no allocations per request, and a finished load leaves no descriptors or threads.
 //!
-//! One allocator counts for the whole process, so the tests take turns and the server here does not allocate either.
+//! The counting allocator covers the whole process, so the tests run one at a time and the server does not allocate.
 
 use std::{
     alloc::System,
@@ -23,8 +23,8 @@ fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Answers whatever comes in one read, without allocating once a connection is there. Each answer in two writes cuts
-/// its head in half when `in_pieces`.
+/// Responds to each read, without allocations once a connection is established. With `in_pieces` each response is sent in
+/// two writes that split its head.
 fn server(in_pieces: bool) -> SocketAddr {
     const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nOK";
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -38,7 +38,7 @@ fn server(in_pieces: bool) -> SocketAddr {
                 while stream.read(&mut buffer)? > 0 {
                     if in_pieces {
                         stream.write_all(&ANSWER[..20])?;
-                        // Long enough for the first piece to be read on its own most of the time.
+                        // Long enough that the first part is usually read separately.
                         thread::sleep(Duration::from_micros(50));
                         stream.write_all(&ANSWER[20..])?;
                     } else {
@@ -62,7 +62,7 @@ fn plan(address: SocketAddr, load: Load) -> LoadPlan {
     )
 }
 
-/// Allocations (and growths) in this process while so many requests are answered.
+/// Counts allocations and reallocations of this process during a number of requests.
 fn allocations(session: &mut Session, requests: u64) -> usize {
     let region = Region::new(ALLOCATOR);
     let counts = session.warm_up_requests(requests, Duration::from_secs(60)).unwrap();
@@ -72,11 +72,11 @@ fn allocations(session: &mut Session, requests: u64) -> usize {
     change.allocations + change.reallocations
 }
 
-/// What the edges of a phase and its seconds cost, whatever the number of requests: histograms of the notes, the result.
+/// Allocations of a phase independent of the number of requests: histograms and the result.
 const EDGES: usize = 200;
 
 #[test]
-fn requests_cost_no_allocation() {
+fn requests_need_no_allocations() {
     let _turn = turn();
     let mut varying = Request::new("POST", "/{n}");
     varying.headers.push(("X-Pick".into(), "{pick}".into()));
@@ -114,7 +114,7 @@ fn requests_cost_no_allocation() {
     ];
     for (name, load, in_pieces, requests) in loads {
         let mut session = Session::start(&plan(server(in_pieces), load)).unwrap();
-        // Buffers grow to their size.
+        // Let buffers grow to their final size.
         allocations(&mut session, 500);
         let count = allocations(&mut session, requests);
         println!("{name}: {count} allocations for {requests} requests");
@@ -124,7 +124,7 @@ fn requests_cost_no_allocation() {
 }
 
 #[test]
-fn nothing_is_left_open() {
+fn finished_loads_leave_no_descriptors_or_threads() {
     let _turn = turn();
     let address = server(false);
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
@@ -137,7 +137,7 @@ fn nothing_is_left_open() {
         during
     };
     run();
-    // The server's own ends and threads go away a little later than ours.
+    // The server closes its sockets and threads a little later than the client.
     let settle = || {
         let mut last = (descriptors(), threads());
         for _ in 0..50 {

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_answers_and_an_interim_one() {
+    fn interim_and_final_responses_are_parsed() {
         let bytes = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOKHTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nT: x\r\n\r\n";
         let reading = read(bytes, false, &["POST", "GET"]);
         assert_eq!(reading.interim, [100]);
@@ -185,13 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_a_head_request_should_not_get_is_stray() {
+    fn a_body_in_response_to_head_is_stray() {
         let reading = read(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", false, &["HEAD"]);
         assert_eq!((reading.answers.len(), reading.stray.as_slice()), (1, b"OK".as_slice()));
     }
 
     #[test]
-    fn what_has_not_ended_is_not_whole() {
+    fn responses_without_an_end_are_incomplete() {
         for (bytes, closed, whole) in [
             (&b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nOK"[..], true, false),
             (
@@ -213,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_stray() {
+    fn bytes_outside_of_responses_are_stray() {
         let reading = read(b"<html>Bad Request</html>\r\n\r\n", true, &["GET"]);
         assert!(reading.answers.is_empty() && !reading.stray.is_empty());
         assert_eq!(read(b"", true, &[]), Reading::default());
     }
 
     #[test]
-    fn a_close_is_said_in_three_ways() {
+    fn a_close_is_announced_in_three_ways() {
         let one = |bytes: &[u8]| read(bytes, true, &["GET"]).answers.remove(0).says_close();
         assert!(one(
             b"HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 0\r\n\r\n"

@@ -102,7 +102,7 @@ impl Feature {
             Self::Head => "HEAD",
             Self::ExpectContinue => "Expect: 100-continue",
             Self::StreamedAnswers => "streamed answers",
-            Self::Unknown => "something that this version does not know",
+            Self::Unknown => "a feature of a later version",
         }
     }
 }

@@ -72,7 +72,7 @@ fn judged(rule: &str, methods: &[&'static str], bytes: &str, end: End) -> RuleOu
 }
 
 #[test]
-fn a_server_that_answers_everything_with_ok() {
+fn rules_for_a_server_that_always_responds_with_ok() {
     let script: Script = |_, stream| ok(stream);
     for (rule, expected) in [
         ("keep-alive", RuleOutcome::Pass),
@@ -93,7 +93,7 @@ fn a_server_that_answers_everything_with_ok() {
 }
 
 #[test]
-fn a_server_that_takes_one_client_after_the_other() {
+fn half_heads_is_tolerated_for_a_sequential_server() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -116,7 +116,7 @@ fn a_server_that_takes_one_client_after_the_other() {
 }
 
 #[test]
-fn a_server_that_closes_without_a_word() {
+fn closing_without_announcement_fails_keep_alive() {
     let script: Script = |_, stream| {
         ok(stream);
         let _ = stream.shutdown(std::net::Shutdown::Both);
@@ -126,7 +126,7 @@ fn a_server_that_closes_without_a_word() {
 }
 
 #[test]
-fn a_server_that_loses_chunked_bodies_is_barred_from_them() {
+fn lost_chunked_bodies_fail_and_block_chunked_loads() {
     let script: Script = |heard, stream| {
         let chunked = heard.contains("chunked");
         let length = heard.contains("Content-Length: 5\r\n");
@@ -144,7 +144,7 @@ fn a_server_that_loses_chunked_bodies_is_barred_from_them() {
 }
 
 #[test]
-fn a_server_that_refuses_chunked_bodies_says_so() {
+fn rejected_chunked_bodies_are_refused_and_block_chunked_loads() {
     let script: Script = |heard, stream| {
         if heard.contains("chunked") {
             let _ = stream.write_all(b"HTTP/1.1 411 Length Required\r\nContent-Length: 0\r\n\r\n");
@@ -157,7 +157,7 @@ fn a_server_that_refuses_chunked_bodies_says_so() {
 }
 
 #[test]
-fn a_server_that_takes_a_body_for_a_request() {
+fn parsing_a_body_as_a_request_fails_unread_body() {
     // It ignores Content-Length: any data after an empty line is a request.
     let script: Script = |heard, stream| {
         for line in heard.split("\r\n").filter(|line| line.ends_with("HTTP/1.1")) {
@@ -178,7 +178,7 @@ fn a_server_that_takes_a_body_for_a_request() {
 }
 
 #[test]
-fn a_server_that_answers_the_first_of_three() {
+fn answering_one_of_three_requests_fails_pipelining() {
     let script: Script = |_, stream| {
         let json = r#"{"method":"GET","path":"/conformance/see","query":"n=1","body":"","headers":{}}"#;
         let _ = write!(
@@ -193,7 +193,7 @@ fn a_server_that_answers_the_first_of_three() {
 }
 
 #[test]
-fn a_server_that_holds_back_what_it_should_stream() {
+fn buffering_fails_wsgi_no_delay_and_streaming_passes() {
     let script: Script = |heard, stream| {
         if heard.contains("streamed") {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfirstlast");
@@ -216,7 +216,7 @@ fn a_server_that_holds_back_what_it_should_stream() {
 }
 
 #[test]
-fn a_server_that_joins_only_what_it_likes() {
+fn dropping_a_repeated_header_fails_fields_joined() {
     let last: Script = |_, stream| seen(stream, "", r#""HTTP_X_TWICE":"b""#);
     assert_eq!(verdict(last, "fields-joined").0, RuleOutcome::Fail);
     let both: Script = |_, stream| seen(stream, "", r#""HTTP_X_TWICE":"a, b""#);
@@ -224,7 +224,7 @@ fn a_server_that_joins_only_what_it_likes() {
 }
 
 #[test]
-fn nobody_there() {
+fn an_unreachable_server_fails_rules() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -239,7 +239,7 @@ fn nobody_there() {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn judges_on_recorded_bytes() {
+fn outcomes_of_recorded_responses() {
     let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK";
     let bad = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
     for (rule, methods, bytes, end, expected) in [

@@ -88,7 +88,7 @@ impl LoadPlan {
                 Some(format!("{connections} connections: choose 1 to 100,000"))
             }
             Model::Open { max_connections: 0, .. } => {
-                Some("an open load with at most 0 connections can send nothing: choose max_connections above 0".into())
+                Some("an open load with 0 connections cannot send requests: set max_connections above 0".into())
             }
             Model::Open { stages, .. } => {
                 let wrong = |rate: f64| !rate.is_finite() || rate < 0.0;

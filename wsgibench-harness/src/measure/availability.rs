@@ -12,7 +12,7 @@ pub(super) fn outcome(arms: &[Option<CaseOutcome>]) -> Option<CaseOutcome> {
     Some(match worst {
         // The arms differ in more than a figure, so a gate must not ignore it.
         CaseOutcome::NotAvailable(reason) if lost.len() < arms.len() => {
-            CaseOutcome::Failed(format!("not available here in one arm only: {reason}"))
+            CaseOutcome::Failed(format!("available in only one arm: {reason}"))
         }
         worst => (**worst).clone(),
     })
@@ -26,9 +26,7 @@ mod tests {
     fn unavailable_in_both_arms_is_unavailable_and_in_one_arm_failed() {
         let unavailable = || Some(CaseOutcome::NotAvailable("no apache2".into()));
         let failed = || Some(CaseOutcome::Failed("no such folder".into()));
-        let alone = Some(CaseOutcome::Failed(
-            "not available here in one arm only: no apache2".into(),
-        ));
+        let alone = Some(CaseOutcome::Failed("available in only one arm: no apache2".into()));
         for (arms, expected) in [
             (vec![None, None], None),
             (vec![unavailable()], unavailable()),

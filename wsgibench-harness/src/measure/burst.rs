@@ -1,19 +1,19 @@
-//! Time until the latency recovers after a burst in a schedule. Pure.
+//! Determines the time until the latency recovers after a burst in a schedule. Pure functions.
 
 use crate::{
     load::{Load, Model, Second, Stage},
     store::record::BurstRecord,
 };
 
-/// A stage at this many times the rate before it is a burst,
+/// A stage is a burst if its rate is at least this multiple of the rate before it.
 const MORE: f64 = 2.0;
-/// and it has passed with the first stage at this share of it or less.
+/// A burst ends with the first stage at or below this share of its rate.
 const LESS: f64 = 0.5;
-/// The latency is as before at this many times its usual 99th percentile,
+/// The latency has recovered at or below this multiple of the usual 99th percentile,
 const TIMES: u64 = 2;
-/// or this much above it, ns: on a fast server twice nothing is nothing.
+/// or at most this much above it, ns, because a multiple is too strict for fast servers,
 const ABOVE: u64 = 5_000_000;
-/// for so many seconds on end.
+/// for this many consecutive seconds.
 const HOLD: usize = 2;
 
 /// Returns the effect of a burst; `None` for a load without one (three or more stages that rise far above the first and come back).
@@ -45,7 +45,7 @@ pub(super) fn of_round(load: &Load, series: &[Second]) -> Option<BurstRecord> {
     })
 }
 
-/// Begin and end of the first burst, seconds.
+/// Returns the start and end of the first burst, seconds.
 fn burst(stages: &[Stage]) -> Option<(f64, f64)> {
     let usual = stages.first()?.to;
     let mut at = 0.0;
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn one_good_second_is_not_enough_and_an_error_is_not_good() {
+    fn recovery_needs_consecutive_seconds_without_errors() {
         let mut seconds = series(&[10, 10, 10, 400, 900, 10, 300, 10, 10, 10, 10]);
         assert_eq!(of_round(&load(), &seconds).unwrap().recovered_after_seconds, Some(2.0));
         seconds[7].errors = 1;
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn loads_without_a_rise_and_a_fall_are_not_bursts() {
+    fn schedules_without_a_rise_and_a_fall_have_no_burst() {
         let seconds = Duration::from_secs(2);
         let twenty = series(&[10; 20]);
         for stages in [

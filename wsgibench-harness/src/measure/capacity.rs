@@ -5,16 +5,16 @@ use std::time::Duration;
 use super::{interrupt::Interrupt, launch::LaunchFailure};
 use crate::load::{Load, LoadPlan, Model, RoundResult, Session, Stage};
 
-/// Connections of the closed loop that gives a first guess.
+/// Connections of the closed loop that gives the first estimate.
 const CONNECTIONS: usize = 64;
 /// Warm-up and length of that loop, and of each probe.
 const GUESS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(1));
 const PROBE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
-/// Probes of the search: they leave the last interval at a few percent of the rate.
+/// Number of probes; narrows the last interval to a few percent of the rate.
 const PROBES: u32 = 6;
-/// A rate holds when so large a share of what is due is answered before the probe ends,
+/// A rate is sustained if at least this share of the due requests is answered before the probe ends,
 const ANSWERED: f64 = 0.98;
-/// and 99 % of it within this time: a queue that grows for a second at 10 % over capacity ends at this length.
+/// and 99 % of them within this time: the wait at the end of a second at 10 % above the capacity.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Capacity assumed in a trial, which measures nothing.
 const TRIAL: f64 = 100.0;
@@ -25,7 +25,7 @@ pub(super) const TIME: Duration = Duration::from_millis(1_500 + 1_200 * PROBES a
 /// Returns the load with its rates in requests per second, and the capacity that they are shares of; other loads are unchanged.
 ///
 /// # Errors
-/// The engine's, no rate that holds, or [`LaunchFailure::Interrupted`]: Ctrl-C ends the probe under way.
+/// Returns an error if the engine fails or no rate is sustained; [`LaunchFailure::Interrupted`] after Ctrl-C.
 pub(super) fn resolve(
     plan: &LoadPlan,
     trial: bool,
@@ -94,7 +94,7 @@ fn find(asked: &LoadPlan, interrupt: &Interrupt) -> Result<f64, LaunchFailure> {
     let guess = closed.counts.done as f64 / closed.seconds.max(1e-9);
     if guess <= 0.0 {
         return Err(LaunchFailure::Said(
-            "failed to find the server's capacity: it answered nothing in one second".to_owned(),
+            "failed to find the server's capacity: it answered no request in one second".to_owned(),
         ));
     }
     let (max_connections, arrivals) = match &load.model {
@@ -119,12 +119,12 @@ fn find(asked: &LoadPlan, interrupt: &Interrupt) -> Result<f64, LaunchFailure> {
     })?
     .ok_or_else(|| {
         LaunchFailure::Said(format!(
-            "failed to find the server's capacity: it kept up with no rate down to a tenth of {guess:.0} requests per second"
+            "failed to find the server's capacity: it did not sustain even a tenth of {guess:.0} requests per second"
         ))
     })
 }
 
-/// Returns whether the server kept up with the schedule.
+/// Returns whether the server sustained the rate.
 #[expect(clippy::cast_precision_loss, reason = "requests of a second")]
 fn holds(round: &RoundResult) -> bool {
     let counts = &round.counts;
@@ -132,7 +132,7 @@ fn holds(round: &RoundResult) -> bool {
     counts.done as f64 >= ANSWERED * counts.offered as f64 && round.response_time.quantile(0.99).ns <= patience
 }
 
-/// Bisects from a guess and returns the highest rate that held.
+/// Bisects from a first estimate and returns the highest sustained rate.
 fn search<E>(guess: f64, probes: u32, mut holds: impl FnMut(f64) -> Result<bool, E>) -> Result<Option<f64>, E> {
     let (mut low, mut high) = (None, None::<f64>);
     let mut rate = guess * 0.9;
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_search_comes_near_from_both_sides() {
+    fn search_approximates_the_capacity_from_both_sides() {
         for (guess, truth) in [
             (1_000.0, 1_000.0),
             (1_000.0, 800.0),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_holds_when_all_is_answered_in_time() {
+    fn a_rate_is_sustained_if_responses_arrive_in_time() {
         let mut round = RoundResult {
             counts: Counts {
                 offered: 1_000,
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_become_rates() {
+    fn shares_of_the_capacity_become_rates() {
         let load = Load::stages([Stage::unlimited(0.3)]).of_capacity().for_script();
         let scaled = scaled(&load, 2_000.0);
         assert_eq!(scaled.model, Load::stages([Stage::unlimited(600.0)]).for_script().model);

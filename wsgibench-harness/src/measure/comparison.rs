@@ -1,4 +1,4 @@
-//! Builds the series that the statistics judge: which figure of which launch is compared with which.
+//! Builds the paired series of a comparison from the launches of a run.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Which cases are compared with which.
+/// The pairing of cases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pairing {
     /// The candidate arm of a case against its base arm.
@@ -27,7 +27,7 @@ pub enum Pairing {
 /// A comparison: its pairs, the gated metrics and the margins.
 #[derive(Clone, Debug)]
 pub struct Judged {
-    /// Which cases are compared with which.
+    /// The pairing of cases.
     pub pairing: Pairing,
     /// Metrics whose regression fails the gate.
     pub gated: Vec<Metric>,
@@ -36,7 +36,7 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// The margin of a metric.
+    /// Returns the margin of a metric.
     #[must_use]
     pub fn margin(&self, metric: Metric) -> Margin {
         self.margins
@@ -45,14 +45,13 @@ impl Judged {
             .unwrap_or_else(|| metric.default_margin())
     }
 
-    /// The gated family of `cases` compared cases.
+    /// Returns the gated family of `cases` compared cases.
     #[must_use]
     pub fn family(&self, cases: usize) -> Family {
         Family::new(&self.gated, cases)
     }
 
-    /// The series of all compared cases and metrics, with their parts in the family. Blocks that the reference load calls
-    /// disturbed are left out.
+    /// Returns the series of all compared cases and metrics with their roles in the family, without disturbed blocks.
     #[must_use]
     pub fn series(&self, run: &RunRecord, family: &Family) -> Vec<Series> {
         let blocks = calm_blocks(run);
@@ -61,7 +60,7 @@ impl Judged {
             let Some((base, base_arm)) = self.base_of(run, case) else {
                 continue;
             };
-            // There is nothing to compare where neither side can be had. (A case that one arm alone lacks has failed.)
+            // Skip cases that are not available in either arm. (A case that is missing in only one arm has failed.)
             if is_away(case) && is_away(base) {
                 continue;
             }
@@ -76,8 +75,7 @@ impl Judged {
                         )
                     })
                     .collect();
-                // A figure that neither arm has (no accounting there) cannot be compared. A gate that lacks a primary one has to
-                // say so.
+                // Skip metrics that neither arm has (without accounting), except primary ones, whose absence a gate must report.
                 let role = family.role(metric);
                 if !role.is_primary() && pairs.iter().all(|(a, b)| a.is_nan() && b.is_nan()) {
                     continue;
@@ -95,7 +93,7 @@ impl Judged {
         all
     }
 
-    /// The series to which another block can still add: without the cases that failed or are not available in an arm.
+    /// Returns the series to which another block can add values: without cases that failed or are not available in an arm.
     #[must_use]
     pub fn open_series(&self, run: &RunRecord, family: &Family) -> Vec<Series> {
         let goes_on = |case: &CaseRecord| matches!(case.outcome, CaseOutcome::Planned | CaseOutcome::Measured);
@@ -121,21 +119,21 @@ impl Judged {
     }
 }
 
-/// It cannot be had on this machine.
+/// Returns whether the case is not available on this machine.
 fn is_away(case: &CaseRecord) -> bool {
     matches!(case.outcome, CaseOutcome::NotAvailable(_))
 }
 
-/// Left out by its declaration, in both arms.
+/// Returns whether the case is ignored by its declaration, in both arms.
 fn is_ignored(case: &CaseRecord) -> bool {
     matches!(case.outcome, CaseOutcome::Ignored(_))
 }
 
-/// Numbers of the blocks that count, in order.
+/// Returns the numbers of the undisturbed blocks, in order.
 #[must_use]
 pub fn calm_blocks(run: &RunRecord) -> Vec<u32> {
     let references = references(run);
-    // Without any reference in the whole run none was asked for.
+    // A run without any reference does not measure them.
     if references.values().all(Vec::is_empty) {
         return references.into_keys().collect();
     }
@@ -149,14 +147,14 @@ pub fn calm_blocks(run: &RunRecord) -> Vec<u32> {
         .collect()
 }
 
-/// How many blocks the reference load calls disturbed.
+/// Returns the number of disturbed blocks and the judgement of the run.
 #[must_use]
 pub fn disturbance(run: &RunRecord) -> Disturbance {
     let blocks = references(run).len();
     Guard::default().judge(blocks - calm_blocks(run).len(), blocks)
 }
 
-/// The reference rates of each block.
+/// Returns the reference rates of each block.
 fn references(run: &RunRecord) -> BTreeMap<u32, Vec<f64>> {
     let mut by_block: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
     for launch in run.cases.iter().flat_map(|c| &c.launches) {
@@ -165,7 +163,7 @@ fn references(run: &RunRecord) -> BTreeMap<u32, Vec<f64>> {
     by_block
 }
 
-/// A launch's figure: the median of its rounds. NaN where there is none.
+/// Returns a launch's value: the median of its rounds, or NaN if there is none.
 fn value(case: &CaseRecord, arm: &str, block: u32, metric: Metric) -> f64 {
     case.of_arm(arm)
         .find(|l| l.block == block)
@@ -173,7 +171,7 @@ fn value(case: &CaseRecord, arm: &str, block: u32, metric: Metric) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-/// A launch's figure in the metric's unit: the median of its rounds.
+/// Returns a launch's value in the metric's unit: the median of its rounds.
 #[must_use]
 pub fn of_launch(launch: &LaunchRecord, metric: Metric) -> Option<f64> {
     if metric == Metric::StartUpTime {
@@ -187,7 +185,7 @@ pub fn of_launch(launch: &LaunchRecord, metric: Metric) -> Option<f64> {
     (!values.is_empty()).then(|| median(&values))
 }
 
-/// The validity that half of an arm's rounds have at least: one bad round in many makes an arm no less believable.
+/// Returns the validity that at least half of an arm's rounds have, so that one bad round in many has no effect.
 fn believed(case: &CaseRecord, arm: &str) -> ValidityLevel {
     let rounds = case.of_arm(arm).flat_map(|l| &l.rounds);
     let mut levels: Vec<ValidityLevel> = rounds.map(|round| round.validity.level).collect();

@@ -16,7 +16,7 @@ use crate::{
 pub struct ConformanceRunner<'a> {
     /// Sandbox of the servers.
     pub sandbox: &'a Sandbox,
-    /// Drives the sandbox.
+    /// Runtime of the sandbox.
     pub runtime: &'a Runtime,
     /// Ctrl-C.
     pub interrupt: &'a Interrupt,

@@ -1,4 +1,4 @@
-//! A comparison while it is measured: how many blocks, and when to stop.
+//! The plan of a comparison, and the policy that decides after each block whether to continue.
 
 use std::time::{Duration, Instant};
 
@@ -14,16 +14,16 @@ use crate::{
     store::record::RunRecord,
 };
 
-/// The most cases that an error names.
+/// Maximum number of cases named in an error.
 const NAMED_CASES: usize = 20;
 
-/// Why a comparison cannot be planned.
+/// An error while planning a comparison.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// Nothing to compare.
+    /// There is nothing to compare.
     #[error("the gate has nothing to compare: {0}")]
     Nothing(String),
-    /// The budget holds too few blocks for a decision on the primary metrics.
+    /// The budget allows too few blocks for a decision on the primary metrics.
     #[error(
         "a budget of {} is too short to decide on {} of {}: a block of {} takes about {} and {blocks} blocks are needed; give \
          `--budget {}` or more, or select fewer cases. The cases: {}",
@@ -42,9 +42,9 @@ pub enum PlanError {
         block: Duration,
         /// The smallest number of blocks after which the metrics can be decided.
         blocks: usize,
-        /// Time of those.
+        /// Time of these blocks.
         needed: Duration,
-        /// The metrics that have to be decided.
+        /// The metrics that must be decided.
         metrics: Vec<Metric>,
         /// Ids of the compared cases.
         cases: Vec<String>,
@@ -55,7 +55,7 @@ fn human(time: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(time.as_secs().max(1)))
 }
 
-/// The metrics' names, separated by commas.
+/// Joins the metrics' names with commas.
 fn titles(metrics: &[Metric]) -> String {
     metrics
         .iter()
@@ -90,7 +90,7 @@ pub struct GatePlan {
 }
 
 impl GatePlan {
-    /// Names the gated metrics that cannot fail in a plan this short, and the remedy; `None` where all can.
+    /// Returns a message with the gated metrics that cannot fail in a plan this short, and the remedy; `None` if all can fail.
     #[must_use]
     pub fn limits(&self) -> Option<String> {
         let lost = self.family.cannot_fail(&self.design);
@@ -117,7 +117,7 @@ impl GatePlan {
 /// Plans a comparison of the cases with these ids. A block of all of them takes `block`.
 ///
 /// # Errors
-/// If there is nothing to compare, or the budget is too short to decide on the primary metrics.
+/// Returns an error if there is nothing to compare, or the budget is too short to decide on the primary metrics.
 pub fn plan(
     judged: &Judged,
     cases: &[String],
@@ -127,12 +127,12 @@ pub fn plan(
     let family = judged.family(cases.len());
     if cases.is_empty() {
         return Err(PlanError::Nothing(
-            "no case is in both arms; look at --list here and at the reference".to_owned(),
+            "no case is in both arms; compare --list in both".to_owned(),
         ));
     }
     if family.is_empty() {
         return Err(PlanError::Nothing(
-            "no metric is gated; give --gate-metric, or fewer metrics to --ungate".to_owned(),
+            "no metric is gated; use --gate-metric, or --ungate fewer metrics".to_owned(),
         ));
     }
     let Some(budget) = budget else {
@@ -163,20 +163,20 @@ pub fn plan(
     })
 }
 
-/// Why a comparison ended.
+/// The reason why a comparison ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// As the statistics say.
+    /// The statistics reached a decision or the last look.
     Decided(StopReason),
     /// The machine was too unsteady.
     Disturbed,
-    /// A gated figure was missing in too many blocks, or nothing is left to compare.
+    /// A gated metric was missing in too many blocks, or nothing is left to compare.
     Missing,
     /// The budget is spent.
     Budget,
 }
 
-/// Goes on until the statistics have what they need.
+/// The policy of a comparison: continues until the statistics reach a decision, within its limits.
 pub struct GatePolicy {
     judged: Judged,
     family: Family,
@@ -187,10 +187,10 @@ pub struct GatePolicy {
 }
 
 impl GatePolicy {
-    /// A policy for a planned comparison.
+    /// Creates the policy of a planned comparison.
     ///
     /// # Errors
-    /// If the design is invalid.
+    /// Returns an error if the design is invalid.
     pub fn new(
         judged: Judged,
         plan: GatePlan,
@@ -206,19 +206,19 @@ impl GatePolicy {
         })
     }
 
-    /// Why it ended, once it has.
+    /// Returns the reason why the comparison ended; `None` before its end.
     #[must_use]
     pub fn ended(&self) -> Option<Ended> {
         self.ended
     }
 
-    /// The outcomes so far.
+    /// Returns the outcomes so far.
     #[must_use]
     pub fn outcomes(&self, run: &RunRecord) -> Vec<Outcome> {
         self.decision.decide(&self.judged.series(run, &self.family))
     }
 
-    /// How the blocks fared.
+    /// Returns the disturbances so far.
     #[must_use]
     pub fn disturbance(&self, run: &RunRecord) -> Disturbance {
         disturbance(run)
@@ -232,14 +232,14 @@ impl Policy for GatePolicy {
 
     fn more(&mut self, block: u32, run: &RunRecord) -> bool {
         if block == 0 {
-            // The budget is for measuring: images and ceilings are done by now.
+            // The budget begins with the first block, after building images and measuring ceilings.
             self.deadline = self.budget.map(|budget| Instant::now() + budget);
             return true;
         }
         let series = self.judged.open_series(run, &self.family);
         self.ended = match self.decision.progress(&series) {
             _ if series.is_empty() => Some(Ended::Missing),
-            // A regression found early in a run with too many repeats is waited with: more blocks may make it count.
+            // Continue after an early regression if the run has too many repeats: more blocks may make it valid.
             Progress::Stop(reason) if reason == StopReason::LastLook || !disturbance(run).invalid => {
                 Some(Ended::Decided(reason))
             }
@@ -253,7 +253,7 @@ impl Policy for GatePolicy {
 }
 
 impl GatePolicy {
-    /// Repeats are bounded: so many blocks more than planned as may be repeats, and one.
+    /// Returns whether the limit is reached: the planned blocks, the allowed number of repeats, and one.
     fn enough(&self, block: u32) -> bool {
         let planned = f64::from(self.blocks());
         f64::from(block) >= planned / (1.0 - Guard::default().max_repeat_share) + 1.0
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_plan_and_those_of_a_budget() {
+    fn budget_determines_the_number_of_blocks() {
         let blocks = |budget| planned(1, budget).unwrap().design.last_blocks();
         assert_eq!(blocks(None), 26);
         assert_eq!(blocks(Some(100)), 10);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_of_ten_names_the_metrics_that_cannot_fail_in_it() {
+    fn a_plan_of_ten_blocks_names_the_metrics_that_cannot_fail() {
         let limits = planned(1, Some(100)).unwrap().limits().expect("a limit");
         for metric in Metric::gated() {
             assert_eq!(
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_is_refused_only_where_cpu_cannot_be_decided_and_names_the_cases() {
+    fn a_budget_too_short_for_cpu_is_an_error_that_names_the_cases() {
         let error = planned(1, Some(30)).unwrap_err();
         assert!(matches!(error, PlanError::Budget { blocks: 10, .. }), "{error}");
         assert!(error.to_string().contains("--budget 1m 41s"), "{error}");
@@ -347,12 +347,12 @@ mod tests {
             error.contains("30 cases") && error.contains("ping/a/c19 and 10 more"),
             "{error}"
         );
-        // Sixteen blocks cannot fail the other metrics of so many cases, and are no less a plan.
+        // In sixteen blocks, the other metrics of this many cases cannot fail; the plan is accepted.
         assert!(planned(98, Some(170)).unwrap().limits().is_some());
     }
 
-    /// A case whose arms took so many seconds to start, block by block; 0 is a figure that is missing. In the first blocks, as
-    /// many as are `disturbed`, the reference loads lie apart.
+    /// Creates a case whose candidate takes `candidate` seconds to start in each block; 0 is a missing value. The first
+    /// `disturbed` blocks have different references.
     fn case(server: &str, outcome: &CaseOutcome, blocks: u32, candidate: f64, disturbed: u32) -> Value {
         let launch = |block: u32, arm: &str, seconds: f64| {
             let wobble = 1.0 + 0.001 * f64::from(block % 7);
@@ -374,7 +374,7 @@ mod tests {
         GatePolicy::new(judged, plan, None).expect("a design")
     }
 
-    /// What the policy says after so many blocks.
+    /// Returns the decision of the policy after this many blocks.
     fn after(block: u32, cases: &[Value]) -> (bool, Option<Ended>) {
         let mut policy = policy(cases.len());
         let more = policy.more(block, &samples::run("r", cases));
@@ -382,14 +382,14 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_that_never_comes_ends_the_run_all_the_same() {
+    fn a_metric_that_stays_missing_ends_the_run() {
         let lacking = |blocks| [case("a", &CaseOutcome::Measured, blocks, 0.0, 0)];
         assert_eq!(after(30, &lacking(30)), (true, None));
         assert_eq!(after(36, &lacking(36)), (false, Some(Ended::Missing)));
     }
 
     #[test]
-    fn a_lost_case_holds_up_no_other() {
+    fn a_failed_case_does_not_delay_the_others() {
         let lost = case("a", &CaseOutcome::Failed("it died".into()), 1, 1.0, 0);
         let fine = |blocks| case("b", &CaseOutcome::Measured, blocks, 1.0, 0);
         assert_eq!(after(25, &[lost.clone(), fine(25)]), (true, None));
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_case_that_cannot_be_had_here_is_no_part_of_the_gate() {
+    fn unavailable_and_ignored_cases_are_not_gated() {
         let away = |outcome: CaseOutcome| case("a", &outcome, 0, 1.0, 0);
         let fine = case("b", &CaseOutcome::Measured, 26, 1.0, 0);
         for outcome in [
@@ -414,7 +414,7 @@ mod tests {
             );
             assert!(outcomes.iter().any(|outcome| outcome.gated && !outcome.undecided));
         }
-        // Perhaps of one arm only: that would be a change, and is undecided.
+        // Perhaps unsupported in only one arm, which would be a change: undecided.
         let unsupported = away(CaseOutcome::Unsupported("it loses chunked bodies".into()));
         let run = samples::run("r", &[unsupported, fine]);
         let undecided = |outcome: &Outcome| outcome.gated && outcome.undecided && outcome.case.contains("/a/");
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn beside_another_server_only_what_both_lack_is_no_part_of_the_gate() {
+    fn under_versus_only_cases_that_both_servers_lack_are_not_gated() {
         let away = |server| case(server, &CaseOutcome::NotAvailable("no apache2 here".into()), 0, 1.0, 0);
         let there = |server| case(server, &CaseOutcome::Measured, 26, 1.0, 0);
         let judged = Judged {
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn an_early_regression_amid_too_many_repeats_is_waited_with() {
+    fn an_early_regression_with_too_many_repeats_does_not_end_the_run() {
         let slower = |blocks, disturbed| [case("a", &CaseOutcome::Measured, blocks, 2.0, disturbed)];
         let certain = Some(Ended::Decided(StopReason::Regression));
         assert_eq!(after(13, &slower(13, 3)), (false, certain));
@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_on_nothing_is_refused() {
+    fn a_gate_without_cases_or_metrics_is_an_error() {
         assert!(matches!(
             plan(&judged(), &[], Duration::from_secs(1), None),
             Err(PlanError::Nothing(_))

@@ -46,7 +46,7 @@ fn text(output: &ExecOutput) -> CommandOutput {
 /// Runs a hook, if there is one. Ctrl-C ends it.
 ///
 /// # Errors
-/// What the hook said, with its name; that it panicked, or did not come to its end.
+/// Returns a message with the hook's name if it fails, panics or times out.
 pub(super) fn run(
     which: &str,
     hook: Option<Hook>,
@@ -77,7 +77,7 @@ pub(super) fn run(
             .map_err(|text| LaunchFailure::Said(format!("{which} failed: {text}"))),
             () = asked(interrupt), if !already => Err(LaunchFailure::Interrupted),
             () = tokio::time::sleep(PATIENCE) => {
-                let text = format!("{which} failed: it had not come to its end after {} s", PATIENCE.as_secs());
+                let text = format!("{which} timed out after {} s", PATIENCE.as_secs());
                 Err(LaunchFailure::Said(text))
             }
         };

@@ -26,7 +26,7 @@ use crate::{
 /// The shortest slice.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// Minimum responses of each connection in a slice: during the first and the last of them the server is not saturated.
+/// Minimum number of responses of each connection in a slice, because the server is not saturated during the first and last.
 const ANSWERS: f64 = 10.0;
 
 /// One of the two arms.

@@ -15,7 +15,7 @@ pub const INTERRUPTED_STATUS: i32 = 130;
 
 type Hook = Box<dyn Fn() + Send>;
 
-/// What an interrupt leads to.
+/// The reaction to an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reaction {
     Ask,
@@ -24,7 +24,7 @@ enum Reaction {
 }
 
 impl Reaction {
-    /// The reaction to an interrupt that came after so many others.
+    /// Returns the reaction to an interrupt after this many earlier ones.
     fn to(earlier: usize) -> Self {
         match earlier {
             0 => Self::Ask,
@@ -34,7 +34,7 @@ impl Reaction {
     }
 }
 
-/// Counts interrupts and wakes whoever is busy.
+/// Counts interrupts and wakes running operations.
 #[derive(Clone, Default)]
 pub struct Interrupt {
     inner: Arc<Inner>,
@@ -47,11 +47,11 @@ struct Inner {
 }
 
 impl Interrupt {
-    /// Listens for SIGINT and SIGTERM. The first stops the running round and keeps what was measured; the second runs
-    /// `insist` (clean-up that cannot wait) and ends the process; the third ends it at once, even during that clean-up.
+    /// Listens for SIGINT and SIGTERM. The first stops the running round and keeps the results so far; the second runs
+    /// `insist` (the necessary clean-up) and exits; the third exits immediately, even during the clean-up.
     ///
     /// # Errors
-    /// When the handler cannot be installed.
+    /// Returns an error if the handler cannot be installed.
     pub fn listen(insist: impl Fn() + Send + Sync + 'static) -> std::io::Result<Self> {
         let this = Self::default();
         let insist = Arc::new(insist);
@@ -65,7 +65,7 @@ impl Interrupt {
                             hook();
                         }
                     }
-                    // On a thread of its own: the third must be heard while clean-up is under way.
+                    // On a separate thread, to handle the third interrupt during the clean-up.
                     Reaction::CleanUp => {
                         let insist = Arc::clone(&insist);
                         let clean_up = std::thread::Builder::new().name("clean-up".to_owned()).spawn(move || {
@@ -83,13 +83,13 @@ impl Interrupt {
         Ok(this)
     }
 
-    /// Whether the user has asked to stop.
+    /// Returns whether the user has interrupted the run.
     #[must_use]
     pub fn asked(&self) -> bool {
         self.inner.seen.load(Ordering::SeqCst) > 0
     }
 
-    /// What to do at the first interrupt, besides remembering it; replaces the last hook.
+    /// Sets the hook that runs at the first interrupt; replaces the previous one.
     pub fn on_first(&self, hook: Option<Hook>) {
         *self.inner.hook.lock().unwrap_or_else(PoisonError::into_inner) = hook;
     }

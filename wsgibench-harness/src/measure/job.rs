@@ -15,7 +15,7 @@ pub struct Job {
     pub case: Case,
     /// [`CANDIDATE`](crate::store::arms::CANDIDATE) or [`BASE`](crate::store::arms::BASE).
     pub arm: &'static str,
-    /// Its server, resolved.
+    /// The resolved server.
     pub spec: Arc<ServerSpec>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Ready {
     pub(super) prepared: Arc<PreparedServer>,
 }
 
-/// Everything that a run needs to know before its first launch.
+/// The plan of a run: jobs, effort, CPUs and options.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent facts about the run, each with a name of its own"

@@ -154,7 +154,7 @@ impl LaunchContext<'_> {
             return Ok(None);
         }
         if self.order.test_mode {
-            timing.round = tried.room_for_one_run(timing.round);
+            timing.round = tried.long_enough_for_one_run(timing.round);
             plan.measurement_time = timing.round;
         }
         if let Some(note) = tried.note_for_rounds(timing.round) {
@@ -377,11 +377,11 @@ pub(super) fn finish(driver: Driver, outcome: Result<(), LaunchFailure>) -> Resu
 }
 
 pub(super) fn nothing_answered(work: &Work) -> String {
-    let text = "not one request was answered rightly in a round";
+    let text = "no request succeeded in a round";
     match work {
         Work::Load(_) => text.to_owned(),
         Work::Script { .. } => format!(
-            "{text}; where the script thinks for longer than a round lasts, lengthen the round (--measurement-time, or .duration(...) where the \
+            "{text}; if the script pauses for longer than a round, lengthen the round (--measurement-time, or .duration(...) if the \
              scenario fixes its length)"
         ),
     }

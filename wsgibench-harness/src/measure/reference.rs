@@ -1,5 +1,5 @@
-//! A null server on the same network path as the measured servers: gives the load generator's ceiling, and the reference
-//! load that brackets each launch.
+//! A null server on the same network path as the measured servers, for the load generator's ceiling and the reference
+//! load before and after each launch.
 
 use std::{
     collections::BTreeSet,
@@ -43,7 +43,7 @@ impl Reference {
     /// Starts a null server in the sandbox: in a container, or as a local process.
     ///
     /// # Errors
-    /// Why it did not start. A run continues without it and reports that.
+    /// Returns the reason if it does not start; the run continues without it and prints a notice.
     pub fn start(sandbox: &Sandbox, runtime: &Runtime, server_cpus: &[usize], run_dir: &Path) -> Result<Self, String> {
         if sandbox.kind() != SandboxKind::Docker {
             let process = NullServerProcess::spawn(server_cpus.first().copied()).map_err(|e| e.to_string())?;

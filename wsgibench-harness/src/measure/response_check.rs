@@ -30,12 +30,9 @@ impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request(request, what) => {
-                write!(f, "{request} was answered wrongly, so nothing was timed: {what}")
+                write!(f, "{request} got a wrong response, so nothing was timed: {what}")
             }
-            Self::Script(what) => write!(
-                f,
-                "the script was run once and went wrong, so nothing was timed: {what}"
-            ),
+            Self::Script(what) => write!(f, "the script failed in its trial run, so nothing was timed: {what}"),
             Self::Engine(error) => error.fmt(f),
         }
     }
@@ -61,7 +58,7 @@ pub(super) enum Tried {
 
 impl Tried {
     /// Returns whether a quick measurement is long enough for a complete script run.
-    pub(super) fn room_for_one_run(self, round: Duration) -> Duration {
+    pub(super) fn long_enough_for_one_run(self, round: Duration) -> Duration {
         match self {
             Self::Requests => round,
             Self::Script(took) | Self::Unending(took) => round + took,
@@ -72,7 +69,7 @@ impl Tried {
     pub(super) fn note_for_rounds(self, round: Duration) -> Option<String> {
         match self {
             Self::Script(took) if took > round => Some(format!(
-                "one run of the script took {:.1} s and a round lasts {:.1} s: no round sees a whole one; lengthen it \
+                "one run of the script took {:.1} s, but a round lasts {:.1} s: no round contains a complete run; lengthen it \
                  (--measurement-time, or .duration(...) where the scenario fixes its length)",
                 took.as_secs_f64(),
                 round.as_secs_f64()
@@ -88,7 +85,7 @@ impl Tried {
 
 /// Notice for servers that set `Secure` cookies on a plain connection.
 const SECURE_COOKIES: &str =
-    "the server sets Secure cookies over plain HTTP; users keep and send them, as if TLS ended before the server";
+    "the server sets Secure cookies over plain HTTP; users keep and send them, as behind a TLS proxy";
 /// Minimum timeout of the first response.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Interval between checks of a driven connection.
@@ -121,7 +118,7 @@ fn each_request(plan: &LoadPlan, load: &Load) -> Result<(), Wrong> {
         let mut single = Load::new(Model::Closed { connections: 1 });
         single.requests = vec![request.clone()];
         single.keep_alive = load.keep_alive;
-        // A first response may take longer than later ones, never less than the request is given under load.
+        // A first response may take longer than later ones; its timeout is at least that under load.
         single.timeout = load.timeout.max(PATIENCE);
         let plan = LoadPlan {
             target: plan.target.clone(),
@@ -190,9 +187,9 @@ fn judged(trial: &Trial) -> Result<Tried, String> {
     }
     if round.counts.done == 0 {
         return Err(if trial.finished {
-            "it asked for nothing; await a request in it, e.g. `user.get(\"/\").await?`".to_owned()
+            "it sent no request; await one, e.g. `user.get(\"/\").await?`".to_owned()
         } else {
-            format!("no answer within {} s", SCRIPT_PATIENCE.as_secs())
+            format!("no response within {} s", SCRIPT_PATIENCE.as_secs())
         });
     }
     let took = Duration::from_secs_f64(round.seconds.max(0.0));
@@ -222,7 +219,7 @@ fn fault(round: &RoundResult) -> Option<String> {
 }
 
 fn no_answer(patience: Duration) -> String {
-    format!("no answer within {} s", patience.as_secs_f64())
+    format!("no response within {} s", patience.as_secs_f64())
 }
 
 /// Returns the explanation of the first failure of a kind.
@@ -241,12 +238,12 @@ fn describe(kind: ErrorKind) -> &'static str {
         ErrorKind::NoPorts => "this machine has no free port left",
         ErrorKind::NoDescriptors => "this process has no free descriptor left",
         ErrorKind::WriteReset => "the connection was reset while the request was sent",
-        ErrorKind::ReadReset => "the connection was reset while the answer was read",
+        ErrorKind::ReadReset => "the connection was reset while the response was read",
         ErrorKind::PrematureEnd => "the connection was closed before the response was complete",
         ErrorKind::Malformed => "the response breaks the rules of HTTP/1.x",
         ErrorKind::ResponseTimeout => "no complete response in time",
-        ErrorKind::Status => "another status than expected",
-        ErrorKind::CheckFailed => "a header or the body is not as expected",
+        ErrorKind::Status => "unexpected status",
+        ErrorKind::CheckFailed => "unexpected header or body",
         ErrorKind::Script => "the script failed",
     }
 }

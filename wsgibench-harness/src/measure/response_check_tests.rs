@@ -39,7 +39,7 @@ where
 }
 
 #[test]
-fn each_request_is_asked_and_the_wrong_answer_is_named() {
+fn each_request_is_sent_and_a_wrong_response_is_named() {
     let server = server();
     let asked = |load: Load| {
         check(
@@ -54,12 +54,12 @@ fn each_request_is_asked_and_the_wrong_answer_is_named() {
     let error = asked(load.request(get("/other").expect_body("NO")))
         .unwrap_err()
         .to_string();
-    assert!(error.starts_with("GET /other was answered wrongly"), "{error}");
+    assert!(error.starts_with("GET /other got a wrong response"), "{error}");
     assert!(error.contains("got OK"), "{error}");
 }
 
 #[test]
-fn a_script_is_run_once_and_told_by_what_is_wrong_with_it() {
+fn a_script_is_run_once_and_its_failure_is_named() {
     let fine = tried(|user| {
         Box::pin(async move {
             user.get("/").await?.expect_status(200)?.expect_body("OK")?;
@@ -83,7 +83,7 @@ fn a_script_is_run_once_and_told_by_what_is_wrong_with_it() {
     let own = said(|_| Box::pin(async { anyhow::bail!("no such reader") }));
     assert!(own.contains("the script returned an error: no such reader"), "{own}");
     let nothing = said(|_| Box::pin(async { Ok(()) }));
-    assert!(nothing.contains("it asked for nothing"), "{nothing}");
+    assert!(nothing.contains("it sent no request"), "{nothing}");
     let path = said(|user| {
         Box::pin(async move {
             user.get("no-slash").await?;
@@ -97,7 +97,7 @@ fn a_script_is_run_once_and_told_by_what_is_wrong_with_it() {
 }
 
 #[test]
-fn a_script_that_awaits_for_ever_or_holds_its_thread_is_told() {
+fn a_script_that_hangs_or_blocks_its_thread_is_an_error() {
     let begun = Instant::now();
     let hangs = said(|user| {
         Box::pin(async move {
@@ -106,7 +106,7 @@ fn a_script_that_awaits_for_ever_or_holds_its_thread_is_told() {
             Ok(())
         })
     });
-    assert!(hangs.contains("the script hangs: for"), "{hangs}");
+    assert!(hangs.contains("the script hangs: no request"), "{hangs}");
     let held = tried(|_| {
         Box::pin(async {
             std::thread::sleep(Duration::from_secs(3_600));
@@ -114,18 +114,18 @@ fn a_script_that_awaits_for_ever_or_holds_its_thread_is_told() {
         })
     });
     assert!(matches!(held, Err(Wrong::Engine(LoadError::ScriptHolds))), "{held:?}");
-    assert!(begun.elapsed() < SCRIPT_PATIENCE, "both were waited for to the end");
+    assert!(begun.elapsed() < SCRIPT_PATIENCE, "a check waited for its timeout");
 }
 
 #[test]
-fn what_is_known_of_a_script_goes_with_its_rounds() {
+fn the_trial_run_determines_length_and_notes_of_rounds() {
     let long = Tried::Script(Duration::from_secs(3));
     let second = Duration::from_secs(1);
-    assert_eq!(long.room_for_one_run(second), Duration::from_secs(4));
+    assert_eq!(long.long_enough_for_one_run(second), Duration::from_secs(4));
     assert!(
         long.note_for_rounds(second)
             .unwrap()
-            .contains("took 3.0 s and a round lasts 1.0 s")
+            .contains("took 3.0 s, but a round lasts 1.0 s")
     );
     assert_eq!(long.note_for_rounds(Duration::from_secs(5)), None);
     assert!(
@@ -136,14 +136,14 @@ fn what_is_known_of_a_script_goes_with_its_rounds() {
     );
     assert_eq!(
         (
-            Tried::Requests.room_for_one_run(second),
+            Tried::Requests.long_enough_for_one_run(second),
             Tried::Requests.note_for_rounds(second)
         ),
         (second, None)
     );
 }
 
-/// A server that answers every request with these bytes, after a while, and closes if told.
+/// Starts a server that responds to every request with these bytes after a delay, and closes if requested.
 fn raw(answer: &'static [u8], after: Duration, closes: bool) -> std::net::SocketAddr {
     use std::io::{Read as _, Write as _};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -172,7 +172,7 @@ fn declared(address: std::net::SocketAddr, load: Load) -> Result<Tried, String> 
 }
 
 #[test]
-fn each_malformed_response_is_told_by_the_rule_and_its_first_line() {
+fn malformed_responses_are_reported_with_the_rule_and_first_line() {
     let cases: [(&[u8], bool, &str); 7] = [
         (
             b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\n0\r\n\r\n",
@@ -192,7 +192,7 @@ fn each_malformed_response_is_told_by_the_rule_and_its_first_line() {
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOK",
             true,
-            "1 bytes that content-length announces are missing",
+            "1 bytes of the content-length are missing",
         ),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nOK",

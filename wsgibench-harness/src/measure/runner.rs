@@ -1,4 +1,4 @@
-//! The runner: blocks of launches, each fresh, in random order, until the plan is done or decided.
+//! The runner: executes blocks of fresh launches in random order until the plan is complete or decided.
 
 mod launches;
 
@@ -33,11 +33,11 @@ use crate::{
 /// A launchable server, or the outcome of its cases.
 type Built = Result<Arc<PreparedServer>, CaseOutcome>;
 
-/// Decides after each block whether more are needed.
+/// Decides after each block whether another one follows.
 pub trait Policy {
-    /// Blocks that the plan foresees, for progress.
+    /// Returns the planned number of blocks, for progress.
     fn blocks(&self) -> u32;
-    /// Whether another block follows. `block` is the number of those done.
+    /// Returns whether another block follows. `block` is the number of finished blocks.
     fn more(&mut self, block: u32, run: &RunRecord) -> bool;
 }
 
@@ -71,7 +71,7 @@ pub struct Runner<'a> {
     pub order: &'a RunPlan,
     /// Where servers run.
     pub sandbox: &'a Sandbox,
-    /// Drives the sandbox.
+    /// Runtime of the sandbox.
     pub runtime: &'a Runtime,
     /// Ctrl-C.
     pub interrupt: &'a Interrupt,
@@ -136,7 +136,7 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// The launches of a block in random order; the two arms of a case at once where their load can take turns.
+    /// Returns the launches of a block in random order; the two arms of a case together if their load can be interleaved.
     fn turns(&self, ready: &[Ready], block: u32) -> Vec<Vec<usize>> {
         let order = launch_order::of_block(ready.len(), self.order.seed, block);
         let pairs = |a: &Ready, b: &Ready| {
@@ -239,12 +239,12 @@ impl Runner<'_> {
                     .iter()
                     .find(|known| known.spec.name == server.spec.name)
                 {
-                    // Of a run that goes on, or of the other arm.
+                    // Recorded by the resumed run, or by the other arm.
                     Some(known) if *known == server => {}
                     Some(known) if self.order.resumed && known.images() != server.images() => {
                         return Ok(Err(CaseOutcome::Failed(format!(
-                            "the interrupted run measured {}, and what is here now makes {}: its files have changed since; \
-                             start a run of its own",
+                            "the interrupted run measured {}, but the current files result in {}; \
+                             start a new run",
                             known.images().join(" with "),
                             server.images().join(" with ")
                         ))));
@@ -260,7 +260,7 @@ impl Runner<'_> {
 
     #[expect(
         clippy::unused_self,
-        reason = "reads as a question to the runner beside its siblings"
+        reason = "a method for consistency with the other questions to the runner"
     )]
     fn launches_so_far(&self, run: &RunRecord, id: &str, arm: &str) -> u32 {
         let count = run

@@ -10,13 +10,13 @@ use std::{
 
 use crate::{sandbox::Usage, store::record::ServerSecond};
 
-/// Sampling interval: short enough for a live line and a memory mean, long enough to cost nothing.
+/// Sampling interval: short enough for the live display and a mean of memory, long enough to be cheap.
 const TICK: Duration = Duration::from_millis(200);
 
 /// Samples of a round.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Samples {
-    /// About one a second.
+    /// About one sample per second.
     pub(super) series: Vec<ServerSecond>,
     /// Mean of all samples, bytes.
     pub(super) memory_mean: u64,
@@ -24,14 +24,14 @@ pub(super) struct Samples {
     pub(super) memory_peak: u64,
 }
 
-/// A moment, for the live line.
+/// Usage at one sample, for the live display.
 pub(super) struct Tick {
     pub(super) elapsed: Duration,
     pub(super) since_last: Duration,
     pub(super) server_cores: f64,
 }
 
-/// Samples `usage` until `done` is set; calls `tick` after each look.
+/// Samples `usage` until `done` is set; calls `tick` after each sample.
 pub(super) fn sample(
     usage: impl Fn() -> Option<Usage>,
     done: &AtomicBool,

@@ -1,4 +1,4 @@
-//! Slow clients in the background of a load: one thread moves each client's share of bytes at every tick.
+//! Slow clients in the background of a load. One thread transfers each client's share of bytes at every tick.
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},
@@ -19,18 +19,18 @@ use crate::{
     store::record::SlowRecord,
 };
 
-/// Time between the shares.
+/// Time between two transfers.
 const TICK: Duration = Duration::from_millis(50);
-/// How long a connection may take to be made; a full backlog answers after a second or three.
+/// Timeout of a connection attempt; with a full backlog, the kernel retries after one and three seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the load waits for all of them to connect.
+/// Maximum wait of the load until all clients are connected.
 const GATHERING: Duration = Duration::from_secs(5);
-/// How long the clients are there before the load begins, so that it meets a server that has them all.
+/// Time between the connection of all clients and the start of the load.
 const SETTLING: Duration = Duration::from_secs(1);
-/// Receive buffer of a reader: the kernel must not take in for it what it does not read.
+/// Receive buffer of a reader; small, so that the kernel does not accept data that the client has not read.
 const BUFFER: usize = 4_096;
 
-/// Slow clients, connected until this is dropped.
+/// Slow clients, which stay connected until this is dropped.
 pub(super) struct SlowClients {
     over: Arc<AtomicBool>,
     seen: Arc<Mutex<Vec<SlowRecord>>>,
@@ -39,10 +39,10 @@ pub(super) struct SlowClients {
 }
 
 impl SlowClients {
-    /// Connects the slow clients and waits until they are there; `None` for a load without any.
+    /// Connects the slow clients and waits until they are connected; `None` for a load without any.
     ///
     /// # Errors
-    /// The thread cannot be started.
+    /// Returns an error if the thread cannot be started.
     pub(super) fn spawn(slow: &[Slow], target: &Target) -> std::io::Result<Option<Self>> {
         if slow.is_empty() {
             return Ok(None);
@@ -75,12 +75,12 @@ impl SlowClients {
         Ok(Some(clients))
     }
 
-    /// Returns the groups whose clients were not all connected when the load began, in words; `None` where all were.
+    /// Returns a message about groups whose clients were not all connected when the load began; `None` if all were.
     pub(super) fn missing(&self) -> Option<&str> {
         self.missing.as_deref()
     }
 
-    /// A group counts as there once it is, whoever has finished since.
+    /// A group counts as connected once all its clients were, even if some have finished since.
     fn absent(&self) -> Option<String> {
         let seen = self.look();
         if seen.is_empty() {
@@ -121,13 +121,13 @@ struct Group {
 
 struct Client {
     stream: TcpStream,
-    /// The handshake is done.
+    /// Whether the connection is established.
     connected: bool,
-    /// When it was asked for; once it is done, when that was.
+    /// Start of the connection attempt; once established, the time of that.
     since: Instant,
-    /// Bytes taken in or given so far.
+    /// Bytes read or written so far.
     moved: u64,
-    /// Bytes of the head that are out.
+    /// Bytes of the head sent so far.
     begun: usize,
 }
 
@@ -207,7 +207,7 @@ impl Group {
 }
 
 impl Client {
-    /// Begins to connect and does not wait for it, so that a server that stalls meets all clients at once.
+    /// Starts to connect without waiting, so that a stalled server has attempts of all clients at once.
     fn arrive(address: SocketAddr) -> std::io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
@@ -225,7 +225,7 @@ impl Client {
         })
     }
 
-    /// Looks whether the handshake has ended, one way or the other.
+    /// Checks whether the connection attempt has ended.
     fn shake_hands(&mut self) -> Turn {
         if !matches!(self.stream.take_error(), Ok(None)) {
             return Turn::NotLetIn;
@@ -284,7 +284,7 @@ impl Client {
     }
 
     fn write(&mut self, share: usize, body: u64) -> Turn {
-        // An answer, or the end of the connection, before the body is out sends it away; after it, it is the end.
+        // A response or close before the end of the body disconnects the client; after it, the client is finished.
         let mut piece = [0; 4_096];
         let still_open = matches!(self.stream.read(&mut piece), Err(error) if is_later(&error));
         if !still_open {
@@ -336,7 +336,7 @@ mod tests {
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
         let mut bytes = Vec::new();
-        // It has been there for a second: of its body some half is here.
+        // It was connected a second ago: about half of its body has arrived.
         let _ = stream.read_to_end(&mut bytes);
         let text = String::from_utf8(bytes).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -370,11 +370,11 @@ mod tests {
     }
 
     #[test]
-    fn clients_of_a_stalled_server_connect_side_by_side_and_are_reported() {
+    fn clients_of_a_stalled_server_connect_concurrently_and_are_reported() {
         use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
         let listener = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
         bind(&listener, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        // Of 40 clients the backlog takes one or two, and the others hear nothing.
+        // The backlog accepts one or two of the 40 clients; the others get no response.
         listen(&listener, 0).unwrap();
         let address = SocketAddr::try_from(getsockname(&listener).unwrap()).unwrap();
         let target = Target {
@@ -390,7 +390,7 @@ mod tests {
             "{missing}"
         );
         let seen = slow_clients.look();
-        // All of them are on their way: none has been given up to make room for the next.
+        // All attempts are still pending: none was abandoned for the next one.
         assert_eq!((seen[0].not_let_in, seen[0].sent_away), (0, 0), "{seen:?}");
     }
 

@@ -14,7 +14,7 @@ pub enum LoadModel {
     /// A fixed number of connections, each with one request in flight.
     #[default]
     Closed,
-    /// An arrival schedule, whatever the server does.
+    /// An arrival schedule, independent of the server.
     Open,
     /// Users who arrive over time, each a closed loop.
     Users,
@@ -118,7 +118,7 @@ fn offered(load: &RoundResult, find: Find<'_>) {
     };
     let sent = load.counts.offered.saturating_sub(load.counts.unsent) as f64;
     let share = sent / (load.counts.offered.max(1) as f64);
-    // A request that leaves late although a connection is free is the load generator's fault, not the server's.
+    // A request sent late although a connection was free is delayed by the load generator, not by the server.
     let lag = load.client_lag.quantile(0.99).ns as f64 / 1e6;
     if lag > 10.0 {
         find(
@@ -329,7 +329,7 @@ fn accounted_for(load: &RoundResult, scripted: bool) -> Option<f64> {
     Some(rate * load.service_time.histogram.mean() / 1e9 + connecting)
 }
 
-/// Whether any connection attempt failed.
+/// Returns whether any connection attempt failed.
 fn cannot_connect(load: &RoundResult) -> bool {
     use crate::load::ErrorKind::{ConnectReset, ConnectTimeout, NoDescriptors, Refused, Unreachable};
     let kinds = [Refused, Unreachable, ConnectTimeout, ConnectReset, NoDescriptors];

@@ -1,19 +1,19 @@
-//! The answers, ready made.
+//! The prepared responses.
 
 use super::ANSWER;
 
-/// The same when the connection ends with it.
+/// The response after which the connection is closed.
 const OK_CLOSE: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK";
 const BODY: usize = 2;
 
-/// The answer to a good request.
+/// Returns the response to a valid request.
 pub(super) fn good(head_only: bool, close: bool) -> &'static [u8] {
     let whole = if close { OK_CLOSE } else { ANSWER };
     if head_only { &whole[..whole.len() - BODY] } else { whole }
 }
 
-/// The answer to a request that is none; the connection ends with it.
+/// Returns the response to an invalid request, after which the connection is closed.
 pub(super) fn bad(status: u16) -> &'static [u8] {
     match status {
         411 => b"HTTP/1.1 411 Length Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",

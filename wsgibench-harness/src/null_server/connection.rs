@@ -1,4 +1,4 @@
-//! One connection as a state machine over bytes: no socket, no clock.
+//! A connection as a state machine over bytes, without socket or clock.
 
 use super::{
     answer,
@@ -8,13 +8,13 @@ use super::{
 /// The next action for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wants {
-    /// More bytes.
+    /// Read more bytes.
     Bytes,
-    /// A whole request has been read; these bytes answer it, and then the connection may end.
+    /// Respond to a complete request.
     Answer {
-        /// The answer.
+        /// The response.
         bytes: &'static [u8],
-        /// The connection ends with it.
+        /// Whether to close the connection afterwards.
         close: bool,
     },
 }
@@ -22,14 +22,14 @@ pub(super) enum Wants {
 /// The reading side of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
-    /// The request whose body is still coming.
+    /// The request whose body is incomplete.
     body_of: Option<Head>,
-    /// Bytes of that body still to come.
+    /// Remaining bytes of that body.
     body_left: u64,
 }
 
 impl Reading {
-    /// Consumes from the front of `bytes`; says how many it took and what it wants.
+    /// Consumes bytes from the front of `bytes`; returns their number and the next action.
     pub(super) fn advance(&mut self, heads: &mut Heads, bytes: &[u8]) -> (usize, Wants) {
         let (mut taken, head) = match self.body_of {
             Some(head) => (0, head),
@@ -74,7 +74,7 @@ impl Reading {
 mod tests {
     use super::*;
 
-    /// Feeds `bytes` in pieces of `piece` and counts the answers.
+    /// Feeds `bytes` in parts of `piece` bytes and counts the responses.
     fn answers(bytes: &[u8], piece: usize) -> usize {
         let (mut reading, mut heads) = (Reading::default(), Heads::default());
         let (mut held, mut count) = (Vec::new(), 0);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn every_request_is_answered_once_however_the_bytes_are_cut() {
+    fn every_request_gets_one_response_for_any_split_of_the_input() {
         let bytes = b"GET / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\n\r\n";
         for piece in 1..=bytes.len() {
             assert_eq!(answers(bytes, piece), 3, "pieces of {piece}");
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_body_is_swallowed_and_never_held() {
+    fn a_large_body_is_discarded_without_buffering() {
         let (mut reading, mut heads) = (Reading::default(), Heads::default());
         let head = b"PUT / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n";
         assert_eq!(reading.advance(&mut heads, head), (head.len(), Wants::Bytes));

@@ -1,4 +1,4 @@
-//! Answers that wait for a drawn time, and the record of how long each really took.
+//! Delayed responses, and the record of their actual durations.
 
 use std::{
     cmp::Reverse,
@@ -17,18 +17,18 @@ use serde::{Deserialize, Serialize};
 pub struct Delays {
     /// Seed of the draws.
     pub seed: u64,
-    /// Mean of the usual wait.
+    /// Mean of the usual delay.
     pub mean: Duration,
-    /// Share of slow answers, 0 to 1.
+    /// Share of slow responses, 0 to 1.
     pub slow_share: f64,
-    /// A slow answer waits at least this long.
+    /// Minimum delay of a slow response.
     pub slow_from: Duration,
-    /// And at most this long.
+    /// Maximum delay of a slow response.
     pub slow_to: Duration,
 }
 
 impl Default for Delays {
-    /// 2 ms in the mean, 0.5 % between 50 and 60 ms.
+    /// A mean of 2 ms, and 0.5 % between 50 and 60 ms.
     fn default() -> Self {
         Self {
             seed: 1,
@@ -51,28 +51,28 @@ impl Delays {
     }
 }
 
-/// An answer that waits.
+/// A waiting response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Waiting {
     due: Instant,
-    /// Which connection, and which of the connections that had that place.
+    /// Slot of the connection, and the generation of the connection in that slot.
     connection: (usize, u64),
     read: Instant,
 }
 
-/// The queue of waiting answers.
+/// The queue of waiting responses.
 #[derive(Debug)]
 pub(super) struct Delayer {
     delays: Delays,
     random: Xoshiro256PlusPlus,
     waiting: BinaryHeap<Reverse<Waiting>>,
-    /// From whole request read to answer written, ns.
+    /// Times from a complete request to the written response, ns.
     took: Histogram<u64>,
-    /// When the last request was read or answer written.
+    /// Time of the last request or response.
     active: Option<Instant>,
 }
 
-/// After the last answer the next request is on its way: to be woken for it would take time that nobody records.
+/// Time of spinning after the last response, because waking up for the next request would take time that is not recorded.
 const STAYS_AWAKE: Duration = Duration::from_millis(20);
 
 impl Delayer {
@@ -81,13 +81,13 @@ impl Delayer {
             delays,
             random: Xoshiro256PlusPlus::seed_from_u64(delays.seed),
             waiting: BinaryHeap::new(),
-            // Auto-resizing, so that no real time is ever cut off.
+            // Auto-resizing, so that no time is capped.
             took: Histogram::new(3).expect("three figures are valid"),
             active: None,
         }
     }
 
-    /// A request was read whole at `now`: its answer waits from now on.
+    /// Queues the response to a request that was complete at `now`.
     pub(super) fn hold(&mut self, connection: (usize, u64), now: Instant) {
         let due = now + self.delays.draw(&mut self.random);
         self.active = Some(now);
@@ -98,7 +98,7 @@ impl Delayer {
         }));
     }
 
-    /// The next connection whose answer is due at `now`, and when its request was read.
+    /// Returns the next connection whose response is due at `now`, and when its request was complete.
     pub(super) fn next_due(&mut self, now: Instant) -> Option<((usize, u64), Instant)> {
         let Reverse(first) = self.waiting.peek()?;
         if first.due > now {
@@ -108,8 +108,8 @@ impl Delayer {
         Some((first.connection, first.read))
     }
 
-    /// How long the loop may sleep, `None` for ever; it spins for the last two milliseconds, since the poller counts whole
-    /// ones, and for a while after the last answer.
+    /// Returns how long the event loop may sleep, `None` for no limit. It spins for the last two milliseconds, since the poller
+    /// has a resolution of one, and for [`STAYS_AWAKE`] after the last response.
     pub(super) fn may_sleep(&self, now: Instant) -> Option<Duration> {
         let Some(Reverse(first)) = self.waiting.peek() else {
             let awake = self
@@ -123,15 +123,15 @@ impl Delayer {
         ))
     }
 
-    /// An answer was written at `now`, `took` after its request was read.
+    /// Records a response written at `now`, `took` after its request was complete.
     pub(super) fn record(&mut self, now: Instant, took: Duration) {
         self.active = Some(now);
         let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1);
-        // It grows as needed; the only failure would be a time of centuries.
+        // The histogram grows as needed; only a time of centuries would fail.
         let _ = self.took.record(ns);
     }
 
-    /// The record.
+    /// Returns the record.
     pub(super) fn into_record(self) -> Histogram<u64> {
         self.took
     }
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_draws_the_same_delays_and_the_mixture_is_as_told() {
+    fn delays_are_reproducible_and_have_the_configured_distribution() {
         let delays = Delays::default();
         let draw = |seed| {
             let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_come_due_in_the_order_of_their_times() {
+    fn responses_are_due_in_the_order_of_their_times() {
         let mut delayer = Delayer::new(Delays::default());
         let start = Instant::now();
         for connection in 0..100 {
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(
             delayer.may_sleep(at),
             Some(Duration::ZERO),
-            "the next request is on its way"
+            "the loop spins for the next request"
         );
         assert_eq!(delayer.may_sleep(at + STAYS_AWAKE), None);
     }

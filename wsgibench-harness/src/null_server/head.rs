@@ -1,34 +1,34 @@
 //! Request heads: body length and connection persistence.
 
-/// Longest head that is read, bytes; a longer one gets 431.
+/// Maximum size of a request head, bytes; a longer one gets 431.
 pub(super) const LONGEST_HEAD: usize = 64 * 1024;
 
 /// The facts of a head that the server uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    /// Bytes of the head with its empty line.
+    /// Length of the head including its empty line, bytes.
     pub(super) length: usize,
-    /// Bytes of body that follow.
+    /// Length of the body, bytes.
     pub(super) body: u64,
-    /// The answer carries no body.
+    /// Whether the response has no body.
     pub(super) bodiless: bool,
-    /// The connection ends with the answer.
+    /// Whether the connection is closed after the response.
     pub(super) close: bool,
 }
 
 /// The result of parsing the first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Parsed {
-    /// A whole head.
+    /// A complete head.
     Whole(Head),
     /// More bytes are needed.
     Partial,
-    /// No request of HTTP/1: answered with this status, then closed.
+    /// Not an HTTP/1.x request: gets this status, and the connection is closed.
     Bad(u16),
 }
 
-/// A parser that remembers the last head: clients of a benchmark send the same bytes over and over, and comparing them
-/// is several times cheaper than parsing them.
+/// A parser that caches the last head, because benchmark clients send the same bytes repeatedly, and comparing them is
+/// several times cheaper than parsing.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
     last: Vec<u8>,
@@ -36,7 +36,7 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    /// Reads the head that `bytes` begin with.
+    /// Parses the head at the start of `bytes`.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Parsed {
         if let Some(head) = self.verdict
             && bytes.get(..self.last.len()) == Some(&self.last)
@@ -109,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_get_keeps_the_connection() {
+    fn a_get_keeps_the_connection_alive() {
         let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nrest";
         let head = whole(bytes);
         assert_eq!((head.length, head.body, head.close), (bytes.len() - 4, 0, false));
     }
 
     #[test]
-    fn body_length_and_close_are_seen_in_any_case() {
+    fn header_names_are_case_insensitive() {
         let head = whole(b"POST /x HTTP/1.1\r\ncontent-LENGTH: 12\r\nCONNECTION: Upgrade, Close\r\n\r\n");
         assert_eq!((head.body, head.close, head.bodiless), (12, true, false));
         assert!(whole(b"HEAD / HTTP/1.0\r\n\r\n").close);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn another_head_after_a_remembered_one_is_read_anew() {
+    fn a_head_that_differs_from_the_cached_one_is_parsed() {
         let mut heads = Heads::default();
         let first = b"GET /one HTTP/1.1\r\n\r\n";
         let second = b"POST /one HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc";
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_answered_says_why() {
+    fn invalid_requests_get_a_status() {
         assert_eq!(parse(b"hello\x00\r\n\r\n"), Parsed::Bad(400));
         assert_eq!(
             parse(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"),

@@ -1,15 +1,15 @@
 //! A server with minimal overhead, used to measure the maximum throughput of load generators.
 //!
-//! It answers every request with the same 200 `OK`, keeps connections alive, and does it on one thread. What a client
-//! reaches against it is the client's own ceiling; how long it takes to answer is known, so a client's figures can be
-//! checked against arithmetic. It does not depend on other modules of the crate.
+//! It responds to every request with the same 200 `OK`, on one thread with keep-alive. The throughput of a client against
+//! it is the client's own ceiling. Its response times are known, so that a client's figures can be verified. It does not
+//! depend on other modules of the crate.
 //!
-//! Three ways to start one:
+//! Constructors:
 //! - [`NullServer::start`]: a thread of this process, for tests;
-//! - [`NullServerProcess::spawn`]: a process of its own, whose CPU time is its own and which can be pinned and frozen.
-//!   It is this very program run again, so `main` must begin with [`maybe_serve`];
-//! - [`DelayServerProcess::spawn`]: the same, but each answer waits for a drawn time, and how long each really took is
-//!   recorded: the truth that a client's latencies are held against.
+//! - [`NullServerProcess::spawn`]: a separate process with separate CPU time, which can be pinned and frozen. It runs the
+//!   current program again, so `main` must begin with [`maybe_serve`];
+//! - [`DelayServerProcess::spawn`]: a separate process that delays each response by a random time and records the actual
+//!   durations, to verify the latencies that a client reports.
 
 mod answer;
 mod connection;

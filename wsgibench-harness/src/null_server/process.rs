@@ -1,4 +1,4 @@
-//! The null server as a process of its own: this program, run again.
+//! The null server as a separate process, which runs the current program again.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -18,11 +18,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{delay::Delays, serve::EventLoop, thread::pin};
 
-/// Its presence makes [`maybe_serve`] serve; its value is an address, to serve there until killed, or an config as JSON.
+/// The environment variable that makes [`maybe_serve`] serve: an address, to serve there until killed, or a configuration
+/// as JSON.
 pub const VARIABLE: &str = "WSGIBENCH_NULL_SERVER";
-/// Says where the child listens.
+/// Prefix of the line with the child's address.
 const LISTENING: &str = "wsgibench null server listening on ";
-/// Precedes the record of a server that delays.
+/// Prefix of the line with the record of a delaying server.
 const RECORD: &str = "wsgibench null server record ";
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,13 +31,13 @@ struct NullServerConfig {
     address: SocketAddr,
     cpu: Option<usize>,
     delays: Option<Delays>,
-    /// Nobody holds its standard input (a container): it serves until it is killed.
+    /// Whether standard input is unused (in a container), so that the server runs until it is killed.
     #[serde(default)]
     detached: bool,
 }
 
-/// Name and value of the environment variable that makes this program serve on `port` of every address until it is killed:
-/// how the null server runs in a container of its own.
+/// Returns name and value of the environment variable that makes this program serve on `port` of every address until it is
+/// killed, as in a container.
 pub(crate) fn detached_order(port: u16) -> (&'static str, String) {
     let config = NullServerConfig {
         address: (Ipv4Addr::UNSPECIFIED, port).into(),
@@ -48,7 +49,7 @@ pub(crate) fn detached_order(port: u16) -> (&'static str, String) {
     (VARIABLE, serde_json::to_string(&config).unwrap_or_default())
 }
 
-/// Serves, and then ends the process, if this process was started to be a null server; else returns at once.
+/// Serves and exits if this process was started as a null server; otherwise returns immediately.
 ///
 /// Call it first in `main` of every program that uses [`NullServerProcess`] or [`DelayServerProcess`].
 pub fn maybe_serve() {
@@ -71,16 +72,16 @@ fn serve(config: &str) -> io::Result<()> {
         return EventLoop::bind(address, None)?.run().map(|_| ());
     }
     let config: NullServerConfig = serde_json::from_str(config)
-        .map_err(|e| io::Error::other(format!("{VARIABLE} is neither an address nor an config: {e}")))?;
+        .map_err(|e| io::Error::other(format!("{VARIABLE} is neither an address nor a configuration: {e}")))?;
     if let Some(cpu) = config.cpu {
         pin(cpu)?;
     }
     raise_descriptor_limit();
     let server = EventLoop::bind(config.address, config.delays)?;
-    // Held here too: a waker that is dropped takes its unread wake-up with it.
+    // Keep a reference: dropping a waker discards its unread wake-up.
     let stop = Arc::new(server.stopper()?);
     let at_end = Arc::clone(&stop);
-    // Standard input ends when the parent stops us or dies, however it dies: no server is ever left behind.
+    // Standard input ends when the parent stops this server or exits in any way, so that no server is left behind.
     let detached = config.detached;
     std::thread::spawn(move || {
         if detached {
@@ -106,37 +107,37 @@ fn serve(config: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// A connection costs a descriptor, and the usual soft limit is 1,024.
+/// Raises the soft limit of descriptors, usually 1,024, because each connection needs one.
 fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // Raising the soft limit up to the hard one is always allowed; were it not, connections would wait.
+    // Raising the soft limit to the hard one is always allowed; if it fails, connections wait.
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-/// A null server in a process of its own; killed when dropped.
+/// A null server in a separate process; killed when dropped.
 #[derive(Debug)]
 pub struct NullServerProcess {
     address: SocketAddr,
     child: Child,
-    /// Its end tells the server to stop.
+    /// Closing it stops the server.
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
 impl NullServerProcess {
-    /// A server on any free port of the loopback address, pinned to `cpu` if one is named.
+    /// Starts a server on a free port of the loopback address, pinned to `cpu` if given.
     ///
     /// # Errors
-    /// This program cannot be run again, does not call [`maybe_serve`], or the server does not start.
+    /// Returns an error if this program cannot be run again, does not call [`maybe_serve`], or the server does not start.
     pub fn spawn(cpu: Option<usize>) -> io::Result<Self> {
         Self::spawn_at((Ipv4Addr::LOCALHOST, 0).into(), cpu)
     }
 
-    /// A server at `address` (port 0: any free one), pinned to `cpu` if one is named.
+    /// Starts a server at `address` (port 0: a free one), pinned to `cpu` if given.
     ///
     /// # Errors
-    /// This program cannot be run again, does not call [`maybe_serve`], or the server does not start.
+    /// Returns an error if this program cannot be run again, does not call [`maybe_serve`], or the server does not start.
     pub fn spawn_at(address: SocketAddr, cpu: Option<usize>) -> io::Result<Self> {
         let config = NullServerConfig {
             address,
@@ -165,23 +166,23 @@ impl NullServerProcess {
         server.address = server
             .line(LISTENING)?
             .parse()
-            .map_err(|e| io::Error::other(format!("the null server named no address: {e}")))?;
+            .map_err(|e| io::Error::other(format!("the null server did not print its address: {e}")))?;
         Ok(server)
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its process id.
+    /// Returns its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The rest of the first line with `mark` in it (a test runner may have begun the line).
+    /// Returns the rest of the first line that contains `mark` (a test runner may print before it on the line).
     fn line(&mut self, mark: &str) -> io::Result<String> {
         let mut line = String::new();
         while self.output.read_line(&mut line)? > 0 {
@@ -191,31 +192,31 @@ impl NullServerProcess {
             line.clear();
         }
         Err(io::Error::other(
-            "the null server ended early (does `main` begin with `null_server::maybe_serve()`?)",
+            "the null server exited early; begin `main` with `null_server::maybe_serve()`",
         ))
     }
 
-    /// Stops it in its tracks: it neither accepts nor answers until [`thaw`](Self::thaw).
+    /// Freezes the process: it neither accepts nor responds until [`thaw`](Self::thaw).
     ///
     /// # Errors
-    /// The process is gone.
+    /// Returns an error if the process has ended.
     pub fn freeze(&self) -> io::Result<()> {
         self.signal(Signal::STOP)?;
-        // The signal takes effect a little after it was sent: it is frozen when the kernel says so.
+        // The signal takes effect asynchronously; wait until the kernel reports the stop.
         waitpid(Some(self.process()?), WaitOptions::UNTRACED)?;
         Ok(())
     }
 
-    /// Lets it go on.
+    /// Resumes a frozen process.
     ///
     /// # Errors
-    /// The process is gone.
+    /// Returns an error if the process has ended.
     pub fn thaw(&self) -> io::Result<()> {
         self.signal(Signal::CONT)
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {
-        // The child has not been waited for, so the id is still its own.
+        // The child has not been waited for, so its id is not reused.
         Ok(kill_process(self.process()?, signal)?)
     }
 
@@ -227,23 +228,23 @@ impl NullServerProcess {
 
 impl Drop for NullServerProcess {
     fn drop(&mut self) {
-        // Fails only when it has already ended; a frozen process dies of it too.
+        // Fails only if it has already ended. Also kills a frozen process.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A server in a process of its own whose answers wait for a drawn time, and which records how long each really took.
+/// A server in a separate process that delays responses by random times and records their actual durations.
 #[derive(Debug)]
 pub struct DelayServerProcess {
     server: NullServerProcess,
 }
 
 impl DelayServerProcess {
-    /// A server on any free port of the loopback address, pinned to `cpu` if one is named.
+    /// Starts a server on a free port of the loopback address, pinned to `cpu` if given.
     ///
     /// # Errors
-    /// This program cannot be run again, does not call [`maybe_serve`], or the server does not start.
+    /// Returns an error if this program cannot be run again, does not call [`maybe_serve`], or the server does not start.
     pub fn spawn(delays: Delays, cpu: Option<usize>) -> io::Result<Self> {
         let config = NullServerConfig {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -255,16 +256,16 @@ impl DelayServerProcess {
         Ok(Self { server })
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// Stops it and gives its record: nanoseconds from whole request read to answer written.
+    /// Stops the server and returns its record: nanoseconds from a complete request to the written response.
     ///
     /// # Errors
-    /// It had died, or its record cannot be read.
+    /// Returns an error if the server had exited, or its record cannot be read.
     pub fn finish(mut self) -> io::Result<Histogram<u64>> {
         drop(self.server.input.take());
         let record = self.server.line(RECORD)?;
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_server_is_silent_and_a_thawed_one_answers() {
+    fn a_frozen_server_responds_only_after_thawing() {
         let server = spawn(None);
         let mut stream = TcpStream::connect(server.address).unwrap();
         assert_eq!(ask(&mut stream).unwrap(), super::super::ANSWER.len());
@@ -322,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delaying_process_hands_its_record_over() {
+    fn a_delaying_process_returns_its_record() {
         let server = DelayServerProcess {
             server: spawn(Some(Delays::default())),
         };

@@ -1,4 +1,4 @@
-//! The event loop: one thread, edge-triggered, one read and one write per request.
+//! The event loop: single-threaded and edge-triggered, with one read and one write per request.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -22,7 +22,7 @@ use super::{
 const LISTENER: Token = Token(usize::MAX);
 const STOP: Token = Token(usize::MAX - 1);
 
-/// A server that has bound its address and does not answer yet.
+/// A server that is bound to its address.
 #[derive(Debug)]
 pub(super) struct EventLoop {
     poll: Poll,
@@ -30,11 +30,11 @@ pub(super) struct EventLoop {
     connections: Slab<Connection>,
     heads: Heads,
     delayer: Option<Delayer>,
-    /// Shared by all connections: a request that arrives whole is never copied.
+    /// Read buffer of all connections; a request that arrives at once is not copied.
     buffer: Vec<u8>,
-    /// Counts connections, so that an answer never goes to a later one in the same place.
+    /// Counter of connections, so that a response never goes to a later connection in the same slot.
     generation: u64,
-    /// The last `accept` ran out of descriptors. Edges are not repeated, so it is retried after a close.
+    /// Whether the last `accept` ran out of descriptors. It is retried after a close, because edges are not repeated.
     starved: bool,
 }
 
@@ -43,13 +43,13 @@ struct Connection {
     stream: TcpStream,
     generation: u64,
     reading: Reading,
-    /// Bytes read and not yet understood; empty unless a head came in pieces or an answer waits.
+    /// Bytes read but not parsed; empty unless a head is incomplete or a response waits.
     held: Vec<u8>,
-    /// Bytes of answers that the socket would not take.
+    /// Bytes of responses that the socket has not accepted.
     unwritten: Vec<u8>,
-    /// Set while an answer waits for its time.
+    /// The delayed response, and whether to close the connection afterwards.
     waits: Option<(&'static [u8], bool)>,
-    /// Ends once all is written.
+    /// Whether to close the connection once everything is written.
     closing: bool,
 }
 
@@ -61,7 +61,7 @@ enum Liveness {
 }
 
 impl EventLoop {
-    /// Binds `address`; with `delays`, answers wait.
+    /// Binds `address`; with `delays`, responses are delayed.
     pub(super) fn bind(address: SocketAddr, delays: Option<Delays>) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut listener = TcpListener::bind(address)?;
@@ -80,7 +80,7 @@ impl EventLoop {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -90,7 +90,7 @@ impl EventLoop {
         Waker::new(self.poll.registry(), STOP)
     }
 
-    /// Serves until stopped; gives the record of how long answers took, if they were delayed.
+    /// Serves until stopped; returns the record of response times if responses were delayed.
     pub(super) fn run(mut self) -> io::Result<Option<Histogram<u64>>> {
         let mut events = Events::with_capacity(1024);
         loop {
@@ -120,17 +120,17 @@ impl EventLoop {
             let mut stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
-                // A client that went away before it was accepted.
+                // The client closed the connection before it was accepted.
                 Err(e) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => continue,
                 Err(e) if no_descriptors(&e) => {
                     self.starved = true;
-                    // Without any connection of ours to wait for, waiting is all that can be done.
+                    // There is no open connection whose close could be awaited.
                     std::thread::sleep(Duration::from_millis(1));
                     return Ok(());
                 }
                 Err(e) => return Err(e),
             };
-            // Without it the second of two pipelined answers could wait for a delayed acknowledgement.
+            // Otherwise the second of two pipelined responses could wait for a delayed acknowledgement.
             let _ = stream.set_nodelay(true);
             let entry = self.connections.vacant_entry();
             let interest = Interest::READABLE | Interest::WRITABLE;
@@ -149,7 +149,7 @@ impl EventLoop {
         }
     }
 
-    /// Deals with one event of one connection.
+    /// Handles an event of a connection.
     fn attend(&mut self, key: usize, readable: bool, writable: bool) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
@@ -162,12 +162,12 @@ impl EventLoop {
             fate = connection.read(key, &mut self.buffer, &mut self.heads, self.delayer.as_mut());
         }
         if fate == Liveness::Ends {
-            // Dropping the stream closes it and takes it out of the poller.
+            // Dropping the stream closes it and removes it from the poller.
             self.connections.remove(key);
         }
     }
 
-    /// Writes the answers whose time has come.
+    /// Writes the responses that are due.
     fn release(&mut self) {
         let Some(delayer) = self.delayer.as_mut() else {
             return;
@@ -195,7 +195,7 @@ impl EventLoop {
 }
 
 impl Connection {
-    /// Reads until the socket is empty, answering what is whole.
+    /// Reads until the socket is empty, and responds to complete requests.
     fn read(
         &mut self,
         key: usize,
@@ -218,14 +218,14 @@ impl Connection {
                 held.extend_from_slice(&buffer[..count]);
                 self.understand(key, &held, heads, delayer.as_deref_mut())
             };
-            // A short read emptied the socket: what comes later is a new edge, and so is the end of the stream.
+            // A short read emptied the socket: later data, and the end of the stream, trigger a new edge.
             if fate == Liveness::Ends || count < buffer.len() {
                 return fate;
             }
         }
     }
 
-    /// Answers every whole request in `bytes`; keeps the rest.
+    /// Responds to every complete request in `bytes`; keeps the rest.
     fn understand(
         &mut self,
         key: usize,

@@ -1,4 +1,4 @@
-//! The null server as a thread of this process.
+//! The null server on a thread of this process.
 
 use std::{io, net::SocketAddr, thread::JoinHandle};
 
@@ -7,7 +7,7 @@ use mio::Waker;
 
 use super::{delay::Delays, serve::EventLoop};
 
-/// A null server on a thread of its own; it stops when dropped.
+/// A null server on a separate thread; it stops when dropped.
 #[derive(Debug)]
 pub struct NullServer {
     address: SocketAddr,
@@ -16,18 +16,18 @@ pub struct NullServer {
 }
 
 impl NullServer {
-    /// Serves at `address` (port 0: any free one), pinned to `cpu` if one is named.
+    /// Starts a server at `address` (port 0: a free one), pinned to `cpu` if given.
     ///
     /// # Errors
-    /// The address cannot be bound, or there is no such CPU.
+    /// Returns an error if the address cannot be bound, or the CPU does not exist.
     pub fn start(address: SocketAddr, cpu: Option<usize>) -> io::Result<Self> {
         Self::launch(EventLoop::bind(address, None)?, cpu)
     }
 
-    /// The same, with answers that wait; [`finish`](Self::finish) returns their durations.
+    /// Starts a server with delayed responses; [`finish`](Self::finish) returns their durations.
     ///
     /// # Errors
-    /// The address cannot be bound, or there is no such CPU.
+    /// Returns an error if the address cannot be bound, or the CPU does not exist.
     pub fn start_delayed(address: SocketAddr, cpu: Option<usize>, delays: Delays) -> io::Result<Self> {
         Self::launch(EventLoop::bind(address, Some(delays))?, cpu)
     }
@@ -38,7 +38,7 @@ impl NullServer {
         let thread = std::thread::Builder::new().name("null-server".into()).spawn(move || {
             let pinned = cpu.map_or(Ok(()), pin);
             let failed = pinned.is_err();
-            // Whoever starts us waits for this; a send can only fail when it is gone.
+            // The starting thread waits for this message; sending fails only if it has ended.
             let _ = tell.send(pinned);
             if failed { Ok(None) } else { server.run() }
         })?;
@@ -51,17 +51,17 @@ impl NullServer {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Stops it and gives how long each answer took, ns, from whole request read to answer written; `None` for a
-    /// server that does not delay.
+    /// Stops the server and returns its response times, ns, from a complete request to the written response; `None` for a
+    /// server without delays.
     ///
     /// # Errors
-    /// The server had failed.
+    /// Returns an error if the server failed.
     pub fn finish(mut self) -> io::Result<Option<Histogram<u64>>> {
         self.stop.wake()?;
         match self.thread.take().map(JoinHandle::join) {
@@ -84,12 +84,12 @@ impl Drop for NullServer {
 /// Pins the calling thread to one CPU.
 pub(super) fn pin(cpu: usize) -> io::Result<()> {
     if cpu >= rustix::thread::CpuSet::MAX_CPU {
-        return Err(io::Error::other(format!("there is no CPU {cpu}")));
+        return Err(io::Error::other(format!("CPU {cpu} does not exist")));
     }
     let mut set = rustix::thread::CpuSet::new();
     set.set(cpu);
     rustix::thread::sched_setaffinity(None, &set)
-        .map_err(|e| io::Error::other(format!("cannot pin the null server to CPU {cpu}: {e}")))
+        .map_err(|e| io::Error::other(format!("failed to pin the null server to CPU {cpu}: {e}")))
 }
 
 #[cfg(test)]
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn it_answers_many_connections_and_keeps_them() {
+    fn many_connections_are_served_with_keep_alive() {
         let server = NullServer::start(anywhere(), None).unwrap();
         let mut streams: Vec<_> = (0..300)
             .map(|_| TcpStream::connect(server.address()).unwrap())
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_swallowed_and_close_is_honoured() {
+    fn a_body_is_discarded_and_close_is_honoured() {
         let server = NullServer::start(anywhere(), None).unwrap();
         let mut stream = TcpStream::connect(server.address()).unwrap();
         let length = 3_000_000;
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn pipelined_requests_and_garbage_get_their_answers() {
+    fn pipelined_and_invalid_requests_get_responses() {
         let server = NullServer::start(anywhere(), None).unwrap();
         let mut stream = TcpStream::connect(server.address()).unwrap();
         stream.write_all(&b"GET / HTTP/1.1\r\n\r\n".repeat(50)).unwrap();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn delayed_answers_wait_and_are_recorded() {
+    fn delayed_responses_are_recorded() {
         let delays = Delays {
             mean: Duration::from_millis(1),
             slow_share: 1.0,
@@ -171,7 +171,7 @@ mod tests {
         };
         let server = NullServer::start_delayed(anywhere(), None, delays).unwrap();
         let mut stream = TcpStream::connect(server.address()).unwrap();
-        // Two at once: the second waits for the first, as on any HTTP/1.1 connection.
+        // Of two pipelined requests, the second waits for the first, as on any HTTP/1.1 connection.
         stream.write_all(&b"GET / HTTP/1.1\r\n\r\n".repeat(2)).unwrap();
         let begun = std::time::Instant::now();
         let mut answer = [0; 512];
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_address_and_a_missing_cpu_are_errors() {
+    fn an_address_in_use_and_a_missing_cpu_are_errors() {
         let server = NullServer::start(anywhere(), None).unwrap();
         assert!(NullServer::start(server.address(), None).is_err());
         let missing = NullServer::start(anywhere(), Some(1_000_000)).unwrap_err();

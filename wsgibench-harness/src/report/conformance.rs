@@ -71,7 +71,7 @@ pub fn markdown(record: &ConformanceRecord) -> String {
     for rule in &record.rules {
         let bars = rule
             .bars
-            .map_or_else(String::new, |feature| format!(" **bars {}**", feature.name()));
+            .map_or_else(String::new, |feature| format!(" **(required for {})**", feature.name()));
         let _ = write!(
             text,
             "| `{}` | {} ({}){bars} |",

@@ -217,7 +217,7 @@ mod tests {
 
     fn undone() -> FaultRecord {
         FaultRecord {
-            told: "not done: no worker process could be told".into(),
+            told: "not done: no worker process found".into(),
             ..fault(0, Some(0.0))
         }
     }
@@ -272,17 +272,14 @@ mod tests {
     fn failed_injection_has_no_figures() {
         let never = figures(&[undone()]);
         assert_eq!(never.course(), Course::NotDone);
-        assert_eq!(
-            never.line(),
-            "not done: no worker process could be told (1 of 1 launches)"
-        );
+        assert_eq!(never.line(), "not done: no worker process found (1 of 1 launches)");
         assert_eq!((never.lost_text(), never.recovered_text()), ("-".into(), "-".into()));
         let once = figures(&[undone(), fault(9, Some(0.5))]);
         assert_eq!((once.course(), once.done()), (Course::Recovered, 1));
         let line = once.line();
         assert!(line.starts_with("9 lost, recovered: 0.5 s;"), "{line}");
         assert!(
-            line.ends_with("; process 7 was killed; not done: no worker process could be told (1 of 2 launches)"),
+            line.ends_with("; process 7 was killed; not done: no worker process found (1 of 2 launches)"),
             "{line}"
         );
     }

@@ -164,7 +164,7 @@ mod tests {
         let mut ids: Vec<_> = conformance::rules().iter().map(|rule| rule.id).collect();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!(ids.len(), rules.len(), "an id twice");
+        assert_eq!(ids.len(), rules.len(), "a duplicate id");
     }
 
     #[test]
@@ -218,6 +218,9 @@ mod tests {
             "{newer}"
         );
         let damaged = write(|json| json["servers"] = "many".into()).unwrap_err().to_string();
-        assert!(damaged.contains("--conformance"), "it tells the remedy: {damaged}");
+        assert!(
+            damaged.contains("--conformance"),
+            "the error names the remedy: {damaged}"
+        );
     }
 }

@@ -307,7 +307,7 @@ mod tests {
         let run = store.read("latest").unwrap();
         assert!(run.interrupted);
         assert_eq!(run.cases[0].launches.len(), 1);
-        assert!(store.recover().is_empty(), "once is enough");
+        assert!(store.recover().is_empty(), "a run is recovered only once");
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(crate) fn faults_are_those_of_the_record_and_never_ranked() {
             assert_eq!(dashes, ["–"; 3], "{}: a zero for what was not done", case.id);
             let wanted = match &case.outcome {
                 CaseOutcome::Unsupported(why) => format!("unsupported{why}"),
-                _ => "not doneno worker process could be told (2 of 2 launches)".to_owned(),
+                _ => "not doneno worker process found (2 of 2 launches)".to_owned(),
             };
             assert_eq!(row["course"], wanted, "{}", case.id);
             continue;

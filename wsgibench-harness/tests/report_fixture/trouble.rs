@@ -111,7 +111,7 @@ pub(crate) fn faulty() -> RunRecord {
     ended.launches[0].rounds[0].faults[0].server_ended = true;
     let mut undone = killed("granian", &[felt(0, Some(0.0)), felt(0, Some(0.0))]);
     for launch in &mut undone.launches {
-        launch.rounds[0].faults[0].told = "not done: no worker process could be told".into();
+        launch.rounds[0].faults[0].told = "not done: no worker process found".into();
     }
     let reloaded = troubled("reload", "gunicorn_gthread", &reload, &[felt(0, Some(0.0))]);
     let mut cannot = troubled("reload", "bjoern", &reload, &[]);

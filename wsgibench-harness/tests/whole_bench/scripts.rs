@@ -78,7 +78,7 @@ pub(crate) fn wrong_scripts() {
         ),
         ("panics", "the script panicked: assertion"),
         ("panics", "(at wsgibench-harness/tests/whole_bench/declared.rs:"),
-        ("hangs", "the script hangs: for"),
+        ("hangs", "the script hangs: no request"),
     ] {
         let why = failure(&run, scenario);
         assert!(

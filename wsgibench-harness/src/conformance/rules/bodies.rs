@@ -31,7 +31,7 @@ pub(super) const RULES: &[Rule] = &[
         },
         judge: |t| match first_seen(&t[0]) {
             Some(seen) if seen.body == "wsgi".repeat(5_000) => pass("20,000 of 20,000 bytes"),
-            Some(seen) => fail(format!("the application gets {} of 20,000 bytes", seen.body.len())),
+            Some(seen) => fail(format!("the application receives {} of 20,000 bytes", seen.body.len())),
             None => not_taken(&t[0]),
         },
     },
@@ -63,9 +63,9 @@ pub(super) const RULES: &[Rule] = &[
             )]
         },
         judge: |t| match (first_seen(&t[0]), fate(&t[0])) {
-            (Some(seen), _) if seen.body == WORDS => pass("the body comes out clean"),
-            (Some(seen), _) => fail(format!("the application gets {} of 11 bytes", seen.body.len())),
-            (None, ConnectionOutcome::Said(status @ 400..=501)) => tolerated(format!("refuses with {status}")),
+            (Some(seen), _) if seen.body == WORDS => pass("the application receives the body without them"),
+            (Some(seen), _) => fail(format!("the application receives {} of 11 bytes", seen.body.len())),
+            (None, ConnectionOutcome::Said(status @ 400..=501)) => tolerated(format!("rejects with {status}")),
             _ => not_taken(&t[0]),
         },
     },
@@ -110,10 +110,10 @@ pub(super) const RULES: &[Rule] = &[
                 .map(|seen| seen.query)
                 .collect();
             match queries.first().map(String::as_str) {
-                Some("hidden=1") => fail("the body is answered as a request of its own"),
-                Some(_) => pass("steps over the body"),
-                None if t[0].ended() && !reading.answers.is_empty() => pass("answers and closes"),
-                None if reading.answers.len() == 1 => tolerated("answers, and does not take another request"),
+                Some("hidden=1") => fail("the body is parsed as a request"),
+                Some(_) => pass("skips the body"),
+                None if t[0].ended() && !reading.answers.is_empty() => pass("responds and closes"),
+                None if reading.answers.len() == 1 => tolerated("responds, but does not accept another request"),
                 None => not_taken(&t[0]),
             }
         },
@@ -126,10 +126,10 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Routes,
         say: |site| vec![Dialogue::ask(&["GET"], site.get("/conformance/streamed"))],
         judge: |t| match t[0].reading().answers.first() {
-            Some(answer) if !answer.whole => fail("the answer has no end: a client waits for ever"),
+            Some(answer) if !answer.whole => fail("the response has no end: clients wait forever"),
             Some(answer) if answer.framing == Framing::Chunked => pass("chunked"),
-            Some(answer) if answer.framing == Framing::Close => tolerated("ends with the connection"),
-            Some(_) => pass("with a length: held back until it was known"),
+            Some(answer) if answer.framing == Framing::Close => tolerated("ends with the close of the connection"),
+            Some(_) => pass("with a Content-Length: buffered until the length was known"),
             None => not_taken(&t[0]),
         },
     },
@@ -139,10 +139,10 @@ fn chunked_body(t: &[Transcript]) -> Judgement {
     match (first_seen(&t[0]), fate(&t[0])) {
         (Some(seen), _) if seen.body == WORDS => pass("11 of 11 bytes"),
         (Some(seen), _) => fail(format!(
-            "answers 200, and the application gets {} of 11 bytes",
+            "responds with 200, but the application receives {} of 11 bytes",
             seen.body.len()
         )),
-        (None, ConnectionOutcome::Said(status @ (411 | 501))) => refused(format!("refuses with {status}")),
+        (None, ConnectionOutcome::Said(status @ (411 | 501))) => refused(format!("rejects with {status}")),
         _ => not_taken(&t[0]),
     }
 }
@@ -150,11 +150,11 @@ fn chunked_body(t: &[Transcript]) -> Judgement {
 fn expect_continue(t: &[Transcript]) -> Judgement {
     let reading = t[0].reading();
     match (reading.interim.first(), first_seen(&t[0])) {
-        (Some(100), Some(seen)) if seen.body == WORDS => pass("says 100 and takes the body"),
-        (Some(status), _) => fail(format!("says {status} and then loses the body")),
-        (None, Some(_)) => fail("never says 100: a client waits until it gives up waiting"),
+        (Some(100), Some(seen)) if seen.body == WORDS => pass("sends 100 and accepts the body"),
+        (Some(status), _) => fail(format!("sends {status} and then loses the body")),
+        (None, Some(_)) => fail("never sends 100: clients wait until their timeout"),
         (None, None) => match fate(&t[0]) {
-            ConnectionOutcome::Said(417) => refused("refuses with 417"),
+            ConnectionOutcome::Said(417) => refused("rejects with 417"),
             _ => not_taken(&t[0]),
         },
     }

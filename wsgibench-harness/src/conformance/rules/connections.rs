@@ -41,8 +41,8 @@ pub(super) const RULES: &[Rule] = &[
             vec![Dialogue::ask(&["GET"], head + "Connection: close\r\n\r\n")]
         },
         judge: |t| match (t[0].reading().answers.len(), t[0].ended()) {
-            (1.., true) => pass("answers and closes"),
-            (1.., false) => fail("answers and leaves the connection open"),
+            (1.., true) => pass("responds and closes"),
+            (1.., false) => fail("responds and leaves the connection open"),
             _ => not_taken(&t[0]),
         },
     },
@@ -70,13 +70,15 @@ pub(super) const RULES: &[Rule] = &[
         },
         judge: |t| match t[0].reading().answers.first() {
             Some(answer) if matches!(answer.status, 426 | 505) => {
-                tolerated(format!("refuses HTTP/1.0 with {}", answer.status))
+                tolerated(format!("rejects HTTP/1.0 with {}", answer.status))
             }
-            Some(answer) if answer.framing == Framing::Chunked => fail("answers with chunks, which HTTP/1.0 has not"),
-            Some(answer) if !answer.whole => fail("the answer has no end"),
+            Some(answer) if answer.framing == Framing::Chunked => {
+                fail("responds with chunked coding, which HTTP/1.0 lacks")
+            }
+            Some(answer) if !answer.whole => fail("the response has no end"),
             Some(answer) if answer.status != 200 => not_taken(&t[0]),
-            Some(_) if t[0].end == End::Open => tolerated("leaves the connection open unasked"),
-            Some(_) => pass("answers and closes"),
+            Some(_) if t[0].end == End::Open => tolerated("leaves the connection open without keep-alive"),
+            Some(_) => pass("responds and closes"),
             None => not_taken(&t[0]),
         },
     },
@@ -111,14 +113,14 @@ pub(super) const RULES: &[Rule] = &[
             match reading.answers.first() {
                 Some(answer) if answer.status != 204 => not_taken(&t[0]),
                 Some(_) if !reading.stray.is_empty() => fail(format!(
-                    "{} bytes follow it, which no client expects",
+                    "{} bytes follow it, which clients do not expect",
                     reading.stray.len()
                 )),
                 Some(answer) if answer.header("transfer-encoding").is_some() => {
-                    tolerated("carries a Transfer-Encoding, which a 204 must not")
+                    tolerated("has a Transfer-Encoding, which is not allowed in a 204")
                 }
                 Some(answer) if answer.header("content-length").is_some() => {
-                    tolerated("carries a Content-Length, which a 204 must not")
+                    tolerated("has a Content-Length, which is not allowed in a 204")
                 }
                 Some(_) => pass("nothing follows the head"),
                 None => not_taken(&t[0]),
@@ -143,12 +145,14 @@ pub(super) const RULES: &[Rule] = &[
             )]
         },
         judge: |t| match t[0].first_byte {
-            Some(time) if time.as_secs() < 1 => pass(format!("another is answered after {} ms", time.as_millis())),
+            Some(time) if time.as_secs() < 1 => {
+                pass(format!("another client gets a response after {} ms", time.as_millis()))
+            }
             Some(time) => tolerated(format!(
-                "another waits {:.1} s: to be run behind a proxy that buffers",
+                "another client waits for {:.1} s: run it behind a buffering proxy",
                 time.as_secs_f64()
             )),
-            None => tolerated("another gets no answer within 4 s: to be run behind a proxy that buffers"),
+            None => tolerated("another client gets no response within 4 s: run it behind a buffering proxy"),
         },
     },
 ];
@@ -156,11 +160,11 @@ pub(super) const RULES: &[Rule] = &[
 fn keep_alive(t: &[Transcript]) -> Judgement {
     let reading = t[0].reading();
     match reading.answers.as_slice() {
-        [_, second, ..] if second.whole => pass("takes a second request"),
-        [first, ..] if first.minor == 0 && t[0].ended() => tolerated("speaks HTTP/1.0 and closes"),
-        [first, ..] if first.says_close() && t[0].ended() => tolerated("closes each connection, and says so"),
-        [_, ..] if t[0].ended() => fail("closes after an answer without saying so"),
-        [_, ..] => fail("leaves the connection open and does not answer the second request"),
+        [_, second, ..] if second.whole => pass("accepts a second request"),
+        [first, ..] if first.minor == 0 && t[0].ended() => tolerated("responds with HTTP/1.0 and closes"),
+        [first, ..] if first.says_close() && t[0].ended() => tolerated("closes each connection and announces it"),
+        [_, ..] if t[0].ended() => fail("closes after a response without announcing it"),
+        [_, ..] => fail("leaves the connection open without a response to the second request"),
         [] => not_taken(&t[0]),
     }
 }
@@ -180,11 +184,11 @@ fn pipelining(t: &[Transcript]) -> Judgement {
         return fail(format!("answered in this order: {}", order.join(", ")));
     }
     match (order.len(), t[0].ended()) {
-        (3, _) => pass("three answers in order"),
+        (3, _) => pass("three responses in order"),
         (n, true) if reading.answers[n - 1].says_close() => {
-            tolerated(format!("answers {n} of 3, says that it closes, and closes"))
+            tolerated(format!("answers {n} of 3, then closes and announces it"))
         }
-        (n, true) => fail(format!("answers {n} of 3 and closes without saying so")),
+        (n, true) => fail(format!("answers {n} of 3 and closes without announcing it")),
         (n, false) => fail(format!("answers {n} of 3 and loses the others")),
     }
 }

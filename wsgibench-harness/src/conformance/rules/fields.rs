@@ -13,7 +13,7 @@ pub(super) const RULES: &[Rule] = &[
         bars: None,
         needs: Needs::Nothing,
         say: |site| vec![Dialogue::ask(&["GET"], format!("GET {} HTTP/1.1\r\n\r\n", site.path))],
-        judge: |t| must_be_refused(&t[0], |status| tolerated(format!("answers {status}"))),
+        judge: |t| must_be_refused(&t[0], |status| tolerated(format!("responds with {status}"))),
     },
     Rule {
         id: "two-hosts",
@@ -22,7 +22,11 @@ pub(super) const RULES: &[Rule] = &[
         bars: None,
         needs: Needs::Nothing,
         say: |site| vec![with(site, "Host: other.example\r\n")],
-        judge: |t| must_be_refused(&t[0], |status| fail(format!("answers {status}: which host was meant?"))),
+        judge: |t| {
+            must_be_refused(&t[0], |status| {
+                fail(format!("responds with {status}: proxies may choose the other host"))
+            })
+        },
     },
     Rule {
         id: "blank-before-colon",
@@ -33,7 +37,9 @@ pub(super) const RULES: &[Rule] = &[
         say: |site| vec![with(site, "X-Odd : a\r\n")],
         judge: |t| {
             must_be_refused(&t[0], |status| {
-                fail(format!("answers {status}: a proxy may read the field differently"))
+                fail(format!(
+                    "responds with {status}: a proxy may parse the header differently"
+                ))
             })
         },
     },
@@ -52,12 +58,12 @@ pub(super) const RULES: &[Rule] = &[
                     .map(|value| value.split_whitespace().collect::<Vec<_>>());
                 match value.as_deref() {
                     Some(["a", "b"]) => pass("unfolded"),
-                    Some(_) => fail("the value is cut"),
-                    None => fail("the field is lost"),
+                    Some(_) => fail("the value is truncated"),
+                    None => fail("the header is lost"),
                 }
             }
             (None, ConnectionOutcome::Said(status @ 400..=499)) => pass(format!("{status}")),
-            (None, ConnectionOutcome::Dropped) => tolerated("closes without a word"),
+            (None, ConnectionOutcome::Dropped) => tolerated("closes without a response"),
             _ => not_taken(&t[0]),
         },
     },
@@ -70,9 +76,9 @@ pub(super) const RULES: &[Rule] = &[
         say: |site| vec![see_with(site, "X-Nul: a\0b\r\n")],
         judge: |t| match first_seen(&t[0]) {
             Some(seen) if seen.headers.get("HTTP_X_NUL").is_none_or(|value| value == "a b") => {
-                pass("replaced or left out")
+                pass("replaced or removed")
             }
-            _ => must_be_refused(&t[0], |_| fail("the application gets it")),
+            _ => must_be_refused(&t[0], |_| fail("the application receives the NUL")),
         },
     },
     Rule {
@@ -84,10 +90,10 @@ pub(super) const RULES: &[Rule] = &[
         say: |site| vec![see_with(site, "X_Key: forged\r\n")],
         judge: |t| match first_seen(&t[0]) {
             Some(seen) if seen.headers.contains_key("HTTP_X_KEY") => {
-                tolerated("the application cannot tell one from the other")
+                tolerated("the application cannot distinguish them")
             }
-            Some(_) => pass("left out"),
-            None => must_be_refused(&t[0], |status| tolerated(format!("answers {status}"))),
+            Some(_) => pass("removed"),
+            None => must_be_refused(&t[0], |status| tolerated(format!("responds with {status}"))),
         },
     },
     Rule {
@@ -104,7 +110,7 @@ pub(super) const RULES: &[Rule] = &[
                 if parts == ["a", "b"] {
                     pass("both, in order")
                 } else {
-                    fail(format!("the application gets `{}`", super::short(&value)))
+                    fail(format!("the application receives `{}`", super::short(&value)))
                 }
             }
             None => not_taken(&t[0]),

@@ -14,9 +14,9 @@ pub(super) const RULES: &[Rule] = &[
         say: |site| padded(site, 12 << 10),
         judge: |t| match fate(&t[0]) {
             ConnectionOutcome::Taken(_) => pass("taken"),
-            ConnectionOutcome::Said(status) => tolerated(format!("refused with {status}")),
-            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => fail("drops the connection without a word"),
-            ConnectionOutcome::Silent => fail("does not answer"),
+            ConnectionOutcome::Said(status) => tolerated(format!("rejected with {status}")),
+            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => fail("closes without a response"),
+            ConnectionOutcome::Silent => fail("does not respond"),
         },
     },
     Rule {
@@ -27,10 +27,10 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Nothing,
         say: |site| padded(site, 1 << 20),
         judge: |t| match fate(&t[0]) {
-            ConnectionOutcome::Taken(_) => tolerated("taken: each client can make it hold a megabyte"),
+            ConnectionOutcome::Taken(_) => tolerated("accepted: each client can occupy a megabyte of memory"),
             ConnectionOutcome::Said(status) => pass(format!("{status}")),
-            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => tolerated("closes without a word"),
-            ConnectionOutcome::Silent => fail("neither answers nor closes"),
+            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => tolerated("closes without a response"),
+            ConnectionOutcome::Silent => fail("neither responds nor closes"),
         },
     },
     Rule {
@@ -45,9 +45,9 @@ pub(super) const RULES: &[Rule] = &[
         },
         judge: |t| match fate(&t[0]) {
             ConnectionOutcome::Taken(_) => pass("taken"),
-            ConnectionOutcome::Said(status) => pass(format!("refused with {status}")),
-            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => fail("drops the connection without a word"),
-            ConnectionOutcome::Silent => fail("does not answer"),
+            ConnectionOutcome::Said(status) => pass(format!("rejected with {status}")),
+            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => fail("closes without a response"),
+            ConnectionOutcome::Silent => fail("does not respond"),
         },
     },
     Rule {
@@ -57,7 +57,7 @@ pub(super) const RULES: &[Rule] = &[
         bars: None,
         needs: Needs::Nothing,
         say: |_| vec![Dialogue::ask(&["GET"], "NONSENSE\r\n\r\n")],
-        judge: |t| must_be_refused(&t[0], |status| fail(format!("answers {status}"))),
+        judge: |t| must_be_refused(&t[0], |status| fail(format!("responds with {status}"))),
     },
     Rule {
         id: "bad-version",
@@ -69,7 +69,7 @@ pub(super) const RULES: &[Rule] = &[
             let head = site.head(&format!("GET {} HTTP/one", site.path));
             vec![Dialogue::ask(&["GET"], head + "\r\n")]
         },
-        judge: |t| must_be_refused(&t[0], |status| tolerated(format!("answers {status}"))),
+        judge: |t| must_be_refused(&t[0], |status| tolerated(format!("responds with {status}"))),
     },
     Rule {
         id: "four-words",
@@ -81,7 +81,7 @@ pub(super) const RULES: &[Rule] = &[
             let head = site.head(&format!("GET {} extra HTTP/1.1", site.path));
             vec![Dialogue::ask(&["GET"], head + "\r\n")]
         },
-        judge: |t| must_be_refused(&t[0], |status| tolerated(format!("answers {status}"))),
+        judge: |t| must_be_refused(&t[0], |status| tolerated(format!("responds with {status}"))),
     },
     Rule {
         id: "control-in-target",
@@ -93,11 +93,11 @@ pub(super) const RULES: &[Rule] = &[
             let get = site.get(&format!("{}?a=\x01b", site.path));
             vec![Dialogue::ask(&["GET"], get)]
         },
-        judge: |t| must_be_refused(&t[0], |status| tolerated(format!("answers {status}"))),
+        judge: |t| must_be_refused(&t[0], |status| tolerated(format!("responds with {status}"))),
     },
 ];
 
-/// A GET with one header of about so many bytes.
+/// Returns a GET with one header of about this many bytes.
 fn padded(site: &Site, bytes: usize) -> Vec<Dialogue> {
     let head = site.head(&format!("GET {} HTTP/1.1", site.path));
     vec![Dialogue::ask(

@@ -43,10 +43,10 @@ fn first_seen(transcript: &Transcript) -> Option<Seen> {
 fn must_be_refused(transcript: &Transcript, taken: fn(u16) -> Judgement) -> Judgement {
     match fate(transcript) {
         ConnectionOutcome::Said(status @ (400..=499 | 501 | 505)) => pass(format!("{status}")),
-        ConnectionOutcome::Said(status) => tolerated(format!("{status}, where it is the client's fault")),
-        ConnectionOutcome::Dropped => tolerated("closes without a word"),
-        ConnectionOutcome::Noise => tolerated("refuses with something that is not HTTP/1.1"),
-        ConnectionOutcome::Silent => fail("neither answers nor closes"),
+        ConnectionOutcome::Said(status) => tolerated(format!("{status}, although the client caused the error")),
+        ConnectionOutcome::Dropped => tolerated("closes without a response"),
+        ConnectionOutcome::Noise => tolerated("rejects with a response that is not HTTP/1.1"),
+        ConnectionOutcome::Silent => fail("neither responds nor closes"),
         ConnectionOutcome::Taken(status) => taken(status),
     }
 }
@@ -54,10 +54,10 @@ fn must_be_refused(transcript: &Transcript, taken: fn(u16) -> Judgement) -> Judg
 /// Judges a request that must be accepted but was not.
 fn not_taken(transcript: &Transcript) -> Judgement {
     match fate(transcript) {
-        ConnectionOutcome::Said(status) | ConnectionOutcome::Taken(status) => fail(format!("answers {status}")),
-        ConnectionOutcome::Dropped => fail("closes without an answer"),
-        ConnectionOutcome::Silent => fail("does not answer"),
-        ConnectionOutcome::Noise => fail("answers with something that is not HTTP/1.1"),
+        ConnectionOutcome::Said(status) | ConnectionOutcome::Taken(status) => fail(format!("responds with {status}")),
+        ConnectionOutcome::Dropped => fail("closes without a response"),
+        ConnectionOutcome::Silent => fail("does not respond"),
+        ConnectionOutcome::Noise => fail("responds with bytes that are not HTTP/1.1"),
     }
 }
 

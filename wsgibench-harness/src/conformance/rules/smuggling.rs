@@ -26,8 +26,8 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Routes,
         say: |site| post(site, "Content-Length: 5\r\nContent-Length: 5\r\n", "hello"),
         judge: |t| match first_seen(&t[0]) {
-            Some(seen) if seen.body == "hello" => pass("taken as one"),
-            Some(seen) => fail(format!("the application gets {} of 5 bytes", seen.body.len())),
+            Some(seen) if seen.body == "hello" => pass("treated as one"),
+            Some(seen) => fail(format!("the application receives {} of 5 bytes", seen.body.len())),
             None => must_be_refused(&t[0], taken),
         },
     },
@@ -39,12 +39,12 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Routes,
         say: |site| post(site, "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", HELLO),
         judge: |t| match first_seen(&t[0]) {
-            Some(seen) if seen.body == "hello" && t[0].ended() => pass("the chunks count, and it closes"),
+            Some(seen) if seen.body == "hello" && t[0].ended() => pass("uses the chunks, and closes the connection"),
             Some(seen) if seen.body == "hello" => {
-                tolerated("the chunks count; the connection goes on, though it must not")
+                tolerated("uses the chunks, but keeps the connection open, which is not allowed")
             }
             Some(seen) => fail(format!(
-                "the length counts: the application gets {} bytes, the rest is left on the connection",
+                "uses the length: the application receives {} bytes, the rest stays on the connection",
                 seen.body.len()
             )),
             None => must_be_refused(&t[0], taken),
@@ -124,15 +124,15 @@ fn chunked(site: &Site, body: &str) -> Vec<Dialogue> {
 }
 
 fn taken(status: u16) -> Judgement {
-    fail(format!("answers {status}"))
+    fail(format!("responds with {status}"))
 }
 
 /// Judges a malformed body, which must not be accepted as complete. An application may block reading it until the client disconnects.
 fn bad_chunk(t: &[Transcript]) -> Judgement {
     match (first_seen(&t[0]), fate(&t[0])) {
-        (Some(seen), _) if seen.body.is_empty() => fail("answers 200, and the application gets nothing"),
+        (Some(seen), _) if seen.body.is_empty() => fail("responds with 200, but the application receives nothing"),
         (Some(seen), _) => fail(format!(
-            "answers 200, and the application gets {} bytes",
+            "responds with 200, but the application receives {} bytes",
             seen.body.len()
         )),
         (None, ConnectionOutcome::Silent) => tolerated("waits for more"),

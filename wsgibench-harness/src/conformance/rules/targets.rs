@@ -17,8 +17,8 @@ pub(super) const RULES: &[Rule] = &[
             vec![Dialogue::ask(&["GET"], site.get(&target))]
         },
         judge: |t| match first_seen(&t[0]) {
-            Some(seen) if seen.path == SEE && seen.query == "n=1" => pass("its path and query arrive"),
-            Some(seen) => fail(format!("the application gets the path `{}`", short(&seen.path))),
+            Some(seen) if seen.path == SEE && seen.query == "n=1" => pass("path and query reach the application"),
+            Some(seen) => fail(format!("the application receives the path `{}`", short(&seen.path))),
             None => not_taken(&t[0]),
         },
     },
@@ -31,8 +31,8 @@ pub(super) const RULES: &[Rule] = &[
         say: |site| vec![Dialogue::ask(&["GET"], site.get("/conformance/see/caf%C3%A9%20x%25"))],
         judge: |t| match first_seen(&t[0]) {
             // UTF-8 bytes, each as a character.
-            Some(seen) if seen.path == "/conformance/see/caf\u{c3}\u{a9} x%" => pass("as PEP 3333 has it"),
-            Some(seen) => fail(format!("the application gets the path `{}`", short(&seen.path))),
+            Some(seen) if seen.path == "/conformance/see/caf\u{c3}\u{a9} x%" => pass("as PEP 3333 requires"),
+            Some(seen) => fail(format!("the application receives the path `{}`", short(&seen.path))),
             None => not_taken(&t[0]),
         },
     },
@@ -44,8 +44,8 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Routes,
         say: |site| vec![Dialogue::ask(&["GET"], site.get(&format!("{SEE}?a=%20b&c=%26%3D+d?e")))],
         judge: |t| match first_seen(&t[0]) {
-            Some(seen) if seen.query == "a=%20b&c=%26%3D+d?e" => pass("as it was sent"),
-            Some(seen) => fail(format!("the application gets the query `{}`", short(&seen.query))),
+            Some(seen) if seen.query == "a=%20b&c=%26%3D+d?e" => pass("unchanged"),
+            Some(seen) => fail(format!("the application receives the query `{}`", short(&seen.query))),
             None => not_taken(&t[0]),
         },
     },
@@ -61,8 +61,8 @@ pub(super) const RULES: &[Rule] = &[
                 pass(format!("{status}"))
             }
             ConnectionOutcome::Taken(status) | ConnectionOutcome::Said(status) => tolerated(format!("{status}")),
-            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => tolerated("closes without a word"),
-            ConnectionOutcome::Silent => fail("does not answer"),
+            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => tolerated("closes without a response"),
+            ConnectionOutcome::Silent => fail("does not respond"),
         },
     },
 ];

@@ -54,7 +54,7 @@ pub(super) const RULES: &[Rule] = &[
             vec![Dialogue::ask(&["POST"], post)]
         },
         judge: |t| match fate(&t[0]) {
-            ConnectionOutcome::Said(status @ (411 | 501)) => tolerated(format!("refuses with {status}")),
+            ConnectionOutcome::Said(status @ (411 | 501)) => tolerated(format!("rejects with {status}")),
             _ => validated(t),
         },
     },
@@ -87,8 +87,10 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Routes,
         say: |site| plain(site, "replaced"),
         judge: |t| match t[0].reading().answers.first() {
-            Some(answer) if answer.status == 503 => pass("the second"),
-            Some(answer) if answer.status == 200 => fail("the first: an error is sent as a success"),
+            Some(answer) if answer.status == 503 => pass("the second status"),
+            Some(answer) if answer.status == 200 => {
+                fail("the first status: the client receives a success for an error")
+            }
             _ => not_taken(&t[0]),
         },
     },
@@ -133,12 +135,12 @@ pub(super) const RULES: &[Rule] = &[
             let reading = t[0].reading();
             match reading.answers.first() {
                 Some(_) if !reading.stray.is_empty() => fail(format!(
-                    "{} bytes more: the next answer on the connection begins with them",
+                    "sends {} extra bytes, which precede the next response",
                     reading.stray.len()
                 )),
                 Some(answer) if answer.status >= 500 => pass(format!("an error: {}", answer.status)),
                 Some(_) => pass("cut"),
-                None if t[0].ended() => tolerated("closes without an answer"),
+                None if t[0].ended() => tolerated("closes without a response"),
                 None => not_taken(&t[0]),
             }
         },
@@ -152,10 +154,10 @@ pub(super) const RULES: &[Rule] = &[
         say: |site| plain(site, "short"),
         judge: |t| match t[0].reading().answers.first() {
             Some(answer) if answer.status >= 500 => pass(format!("an error: {}", answer.status)),
-            Some(answer) if answer.whole => fail("the answer is made to look whole"),
+            Some(answer) if answer.whole => fail("the response looks complete"),
             Some(_) if t[0].ended() => pass("closes"),
-            Some(_) => fail("the client is left to wait"),
-            None if t[0].ended() => tolerated("closes without an answer"),
+            Some(_) => fail("the client waits until its timeout"),
+            None if t[0].ended() => tolerated("closes without a response"),
             None => not_taken(&t[0]),
         },
     },
@@ -187,7 +189,7 @@ fn plain(site: &Site, route: &str) -> Vec<Dialogue> {
 /// Judges the response of the validated route: `valid`, or the validator's error.
 fn validated(t: &[Transcript]) -> Judgement {
     match t[0].reading().answers.first() {
-        Some(answer) if answer.status == 200 && answer.text() == "valid" => pass("no complaint"),
+        Some(answer) if answer.status == 200 && answer.text() == "valid" => pass("accepted"),
         Some(answer) if answer.text().starts_with("PEP 3333: ") => fail(short(&answer.text())),
         _ => not_taken(&t[0]),
     }
@@ -204,11 +206,11 @@ fn streamed(transcript: &Transcript, framing: Framing) -> Judgement {
     };
     match (moment(b"first"), moment(b"last")) {
         (Some(first), Some(last)) if last.saturating_sub(first) >= BETWEEN_PIECES => pass(format!(
-            "the first piece comes {} ms before the last",
+            "the first chunk arrives {} ms before the last",
             last.saturating_sub(first).as_millis()
         )),
-        _ if framing == Framing::Length => fail("the whole answer is held back, and given a length"),
-        _ => fail("pieces are held back"),
+        _ if framing == Framing::Length => fail("the whole response is buffered and sent with a Content-Length"),
+        _ => fail("chunks are buffered"),
     }
 }
 
@@ -220,22 +222,19 @@ fn error_answered(t: &[Transcript]) -> Judgement {
         .filter(|answer| answer.status < 400 && !answer.whole)
     {
         return if t[0].ended() {
-            tolerated(format!(
-                "sends {} and then ends the connection before the body",
-                answer.status
-            ))
+            tolerated(format!("sends {} and closes before the body", answer.status))
         } else {
             fail(format!(
-                "sends {} without its body, and leaves the client to wait",
+                "sends {} without its body, and the client waits until its timeout",
                 answer.status
             ))
         };
     }
     match fate(&t[0]) {
         ConnectionOutcome::Said(status) => pass(format!("{status}")),
-        ConnectionOutcome::Dropped => tolerated("closes without an answer"),
-        ConnectionOutcome::Noise => tolerated("answers with something that is not HTTP/1.1"),
-        ConnectionOutcome::Silent => fail("never answers, and leaves the connection open"),
-        ConnectionOutcome::Taken(status) => fail(format!("answers {status}")),
+        ConnectionOutcome::Dropped => tolerated("closes without a response"),
+        ConnectionOutcome::Noise => tolerated("responds with bytes that are not HTTP/1.1"),
+        ConnectionOutcome::Silent => fail("never responds, and leaves the connection open"),
+        ConnectionOutcome::Taken(status) => fail(format!("responds with {status}")),
     }
 }

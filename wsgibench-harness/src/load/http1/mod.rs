@@ -17,7 +17,7 @@ const KEPT_BUFFER: usize = 4096;
 
 /// The bytes are not an HTTP/1.x response; the text gives the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("malformed answer: {0}")]
+#[error("malformed response: {0}")]
 pub struct Malformed(pub &'static str);
 
 /// Receives the parsed parts of a response.
@@ -170,7 +170,7 @@ impl Parser {
     pub(crate) fn missing(&self) -> String {
         match self.state {
             State::Head => "the end of the head is missing".into(),
-            State::Sized(left) => format!("{left} bytes that content-length announces are missing"),
+            State::Sized(left) => format!("{left} bytes of the content-length are missing"),
             State::Chunked(_) => "the last chunk is missing".into(),
             State::UntilClose | State::Complete => "nothing is missing".into(),
         }

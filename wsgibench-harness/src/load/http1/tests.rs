@@ -95,7 +95,7 @@ fn samples() -> Vec<(&'static [u8], bool, Outcome)> {
 }
 
 #[test]
-fn every_sample_at_every_split() {
+fn every_sample_parses_alike_at_every_split() {
     for (bytes, to_head, expected) in samples() {
         let shown = String::from_utf8_lossy(bytes);
         assert_eq!(parse_in_pieces(&[bytes], to_head), expected, "{shown}");
@@ -109,7 +109,7 @@ fn every_sample_at_every_split() {
 }
 
 #[test]
-fn a_head_up_to_the_limit_and_one_beyond() {
+fn head_size_is_limited() {
     for (length, fits) in [(HEAD_LIMIT, true), (HEAD_LIMIT + 1, false), (1024 * 1024, false)] {
         let mut bytes = b"HTTP/1.1 204 No Content\r\nX: ".to_vec();
         bytes.resize(length - 4, b'x');
@@ -126,7 +126,7 @@ fn a_head_up_to_the_limit_and_one_beyond() {
 }
 
 #[test]
-fn more_headers_than_usual() {
+fn more_headers_than_the_first_pass_are_parsed() {
     let mut bytes = b"HTTP/1.1 200 OK\r\n".to_vec();
     for k in 0..1500 {
         bytes.extend_from_slice(format!("x-{k}: {k}\r\n").as_bytes());
@@ -145,7 +145,7 @@ impl Sink for Facts<'_> {
 }
 
 #[test]
-fn a_known_head_gives_the_same_as_parsing_it() {
+fn an_assumed_head_equals_a_parsed_one() {
     for (bytes, to_head, expected) in samples() {
         let mut facts = None;
         let _ = Parser::new(to_head).feed(bytes, &mut Facts(&mut facts));
@@ -201,7 +201,7 @@ fn hyper_reads(bytes: &[u8], to_head: bool) -> Option<(u16, Vec<u8>)> {
     })
 }
 
-/// Parses with this parser, in the same terms. Bytes after the response belong to the connection and are ignored.
+/// Parses with this parser, in the form of [`hyper_reads`]. Bytes after the response are ignored.
 fn we_read(bytes: &[u8], to_head: bool) -> Option<(u16, Vec<u8>)> {
     match parse_in_pieces(&[bytes], to_head) {
         Outcome::Whole { seen, .. } => Some((seen.status, seen.body)),
@@ -210,7 +210,7 @@ fn we_read(bytes: &[u8], to_head: bool) -> Option<(u16, Vec<u8>)> {
 }
 
 #[test]
-fn hyper_reads_the_samples_alike() {
+fn hyper_parses_the_samples_alike() {
     for (bytes, to_head, _) in samples() {
         // hyper requires an upgrade handler; this parser ends the exchange.
         if !bytes.starts_with(b"HTTP/1.1 101") {
@@ -269,12 +269,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn hyper_agrees(bytes in answer(), to_head in any::<bool>()) {
+    fn hyper_parses_generated_responses_alike(bytes in answer(), to_head in any::<bool>()) {
         prop_assert_eq!(we_read(&bytes, to_head), hyper_reads(&bytes, to_head));
     }
 
     #[test]
-    fn damage_never_panics_and_splits_never_matter(
+    fn damaged_responses_never_panic_and_splits_do_not_matter(
         mut bytes in answer(),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
@@ -291,7 +291,7 @@ proptest! {
     }
 
     #[test]
-    fn noise_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
         let _ = parse_in_pieces(&[&bytes], false);
         let mut dressed = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
         dressed.extend_from_slice(&bytes);

@@ -23,7 +23,7 @@ fn tally(done: u64, offered: u64) -> Tally {
 }
 
 #[test]
-fn two_workers_become_one_round() {
+fn figures_of_workers_are_merged() {
     let mut third = Recorder::new(0);
     third.tally.counts.offered = 4;
     third.failed(ErrorKind::Refused);

@@ -41,7 +41,7 @@ fn a_constant_rate_is_evenly_spaced_and_does_not_drift() {
 }
 
 #[test]
-fn a_ramp_inverts_its_integral() {
+fn ramp_arrivals_invert_the_integral_of_the_rate() {
     // 0 to 10 per second over 10 s: 50 arrivals, arrival k at sqrt(2 k).
     let schedule = Schedule::stages(&[stage(0.0, 10.0, Some(10.0), Arrivals::Constant)], 0);
     for k in [0_u32, 1, 2, 8, 18, 49] {
@@ -57,7 +57,7 @@ fn a_ramp_inverts_its_integral() {
 }
 
 #[test]
-fn stages_follow_each_other() {
+fn stages_are_consecutive() {
     let schedule = Schedule::stages(
         &[
             stage(2.0, 2.0, Some(1.5), Arrivals::Constant),
@@ -71,7 +71,7 @@ fn stages_follow_each_other() {
 }
 
 #[test]
-fn users_come_in_batches() {
+fn users_arrive_in_batches() {
     // The kubeup study: 5 users a second for 60 s.
     let schedule = Schedule::batches(5, secs(1.0), secs(60.0));
     let all: Vec<u64> = schedule.arrivals(WHOLE).collect();
@@ -83,7 +83,7 @@ fn users_come_in_batches() {
 }
 
 #[test]
-fn poisson_has_its_rate_its_spread_and_its_seed() {
+fn poisson_arrivals_follow_rate_spread_and_seed() {
     let poisson = |seed| Schedule::stages(&[stage(1000.0, 1000.0, None, Arrivals::Poisson)], seed);
     let times: Vec<u64> = poisson(1).arrivals(WHOLE).take(100_000).collect();
     let gaps: Vec<f64> = times.windows(2).map(|w| (w[1] - w[0]) as f64 / 1e6).collect();
@@ -107,7 +107,7 @@ fn any_stage() -> impl Strategy<Value = Stage> {
 
 proptest! {
     #[test]
-    fn stripes_are_exactly_the_whole(
+    fn stripes_partition_the_arrivals(
         stages in prop::collection::vec(any_stage(), 1..4),
         seed in any::<u64>(),
         of in 1_u32..7,
@@ -124,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn arrivals_never_go_back_and_stay_inside(stages in prop::collection::vec(any_stage(), 1..4), seed in any::<u64>()) {
+    fn arrivals_are_ordered_and_within_the_schedule(stages in prop::collection::vec(any_stage(), 1..4), seed in any::<u64>()) {
         let schedule = Schedule::stages(&stages, seed);
         let total: f64 = stages.iter().map(|s| s.duration.unwrap().as_secs_f64()).sum();
         let times: Vec<u64> = schedule.arrivals(WHOLE).collect();
@@ -142,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn stripes_of_users_are_exactly_the_whole(batch in 1_usize..9, every in 1_u64..5_000, arriving in 0_u64..60_000, of in 1_u32..7) {
+    fn stripes_partition_the_arrivals_of_users(batch in 1_usize..9, every in 1_u64..5_000, arriving in 0_u64..60_000, of in 1_u32..7) {
         let schedule = Schedule::batches(batch, Duration::from_millis(every), Duration::from_millis(arriving));
         let whole: Vec<u64> = schedule.arrivals(WHOLE).take(2000).collect();
         let mut parts: Vec<_> = (0..of).map(|index| schedule.arrivals(Stripe { index, of })).collect();
@@ -166,7 +166,7 @@ fn choice_in_a_mix_does_not_depend_on_the_gap_before_it() {
         heavy.weight = 5;
         let mut light = Request::new("GET", "/light");
         light.weight = 95;
-        // The load's own seed is that of the run: the most that a user can do to tie the two together.
+        // The load's own seed equals that of the run, the worst case for independence.
         let load = Load::poisson(1_000.0).seed(seed).request(heavy).request(light);
         let mix = Mix::new(&load, &target, seed).unwrap();
         let schedule = Schedule::of_model(&load.model, seed).unwrap();

@@ -38,7 +38,7 @@ impl RequestError {
             _ if error.kind() == io::ErrorKind::InvalidData => ErrorKind::Malformed,
             _ => ErrorKind::ConnectReset,
         };
-        Self::new(kind, format!("connecting: {error}"))
+        Self::new(kind, format!("failed to connect: {error}"))
     }
 
     /// Creates the error of a lost connection or an invalid response.

@@ -31,7 +31,7 @@ fn mix_of(request: Request) -> Mix {
 }
 
 #[test]
-fn a_get_in_both_forms() {
+fn a_get_has_a_keep_alive_and_a_close_form() {
     let mut request = Request::new("GET", "/x?y=1");
     request.headers.push(("Connection".into(), "keep-alive".into()));
     let mix = mix_of(request);
@@ -42,7 +42,7 @@ fn a_get_in_both_forms() {
 }
 
 #[test]
-fn values_are_rendered_with_the_right_length() {
+fn rendered_values_have_the_correct_content_length() {
     let mut request = Request::new("POST", "/item/{id}");
     request.headers.push(("X-Pick".into(), "{pick}".into()));
     request.body = Body::Bytes(br#"{"id":"{id}","row":"{row}","other":"{other}"}"#.to_vec());
@@ -97,7 +97,7 @@ fn streamed_and_chunked_bodies_have_their_length() {
 
         request.body = Body::Chunked(length);
         let bytes = whole(&mix_of(request), 0, false, 0);
-        // Our own parser takes the coding off again.
+        // This crate's parser removes the coding.
         let at = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
         let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
         answer.extend_from_slice(&bytes[at..]);
@@ -111,7 +111,7 @@ fn streamed_and_chunked_bodies_have_their_length() {
 }
 
 #[test]
-fn the_mix_keeps_its_weights_and_its_seed() {
+fn choice_in_a_mix_follows_weights_and_seed() {
     let mut load = Load::closed(1)
         .request(get("/a"))
         .request(get("/b"))
@@ -133,7 +133,7 @@ fn the_mix_keeps_its_weights_and_its_seed() {
 }
 
 #[test]
-fn mistakes_are_named() {
+fn invalid_requests_are_errors_that_name_the_problem() {
     let bad = |change: fn(&mut Request)| {
         let mut request = Request::new("GET", "/");
         change(&mut request);
@@ -158,7 +158,7 @@ fn mistakes_are_named() {
 }
 
 #[test]
-fn checks_name_the_first_thing_that_is_wrong() {
+fn checks_report_the_first_failure() {
     let load = Load::closed(1).request(
         get("/")
             .expect_status(200)
@@ -171,7 +171,7 @@ fn checks_name_the_first_thing_that_is_wrong() {
         let mut cache = HeadCache::default();
         let mut verdicts = Vec::new();
         let mut samples = vec![None; mix.check_names().len()];
-        // Twice: parsed, then with the head known.
+        // Twice: with a parsed and a cached head.
         for _ in 0..2 {
             let mut state = CheckState::FRESH;
             let mut parser = crate::load::http1::Parser::new(false);
@@ -241,7 +241,7 @@ fn rows_are_percent_encoded_in_path_and_query() {
 }
 
 #[test]
-fn a_row_that_would_break_the_request_is_refused_with_row_and_column() {
+fn a_row_that_breaks_the_request_is_an_error_with_row_and_column() {
     let refused = |request: Request| {
         Mix::new(&Load::closed(1).request(request), &target(), 0)
             .unwrap_err()
@@ -270,7 +270,7 @@ fn a_row_that_would_break_the_request_is_refused_with_row_and_column() {
 }
 
 #[test]
-fn a_wrong_body_of_70000_bytes_is_cut_and_its_length_stated() {
+fn a_long_wrong_body_is_cut_and_its_length_is_stated() {
     let mix = Mix::new(
         &Load::closed(1).request(get("/").expect_status(200).expect_body("OK")),
         &target(),

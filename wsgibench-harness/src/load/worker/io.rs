@@ -18,7 +18,7 @@ use super::{
     Agent, LINGER, Owner, State, TURN, Worker,
 };
 
-/// How to close a connection.
+/// The way to close a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CloseMode {
     /// The server has closed already.

@@ -1,4 +1,4 @@
-//! The faults themselves.
+//! Injects faults into a running server.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ pub(super) struct FaultContext<'a> {
     pub(super) launch: &'a Launch,
     pub(super) runtime: &'a Runtime,
     pub(super) spec: &'a ServerSpec,
-    /// The round has ended.
+    /// Set when the round has ended.
     pub(super) over: &'a AtomicBool,
 }
 
@@ -35,13 +35,13 @@ pub(super) struct FaultContext<'a> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct InjectedFault {
     pub(super) action: String,
-    /// Seconds in the round.
+    /// Start, seconds from the start of the round.
     pub(super) at: f64,
-    /// Seconds that it took.
+    /// Duration, seconds.
     pub(super) took: f64,
-    /// One line.
+    /// Description in one line.
     pub(super) told: String,
-    /// What requests that do harm were answered, and how often.
+    /// Responses to harmful requests with their counts.
     pub(super) answers: BTreeMap<String, u64>,
     pub(super) memory_kills: u64,
 }
@@ -49,7 +49,7 @@ pub(super) struct InjectedFault {
 /// Information gathered before the fault is due.
 #[derive(Debug, Default)]
 pub(super) struct PreparedFault {
-    /// The worker to kill, as this machine has it, and as the server has it.
+    /// The pid of the worker to kill, as seen by this machine and by the server.
     worker: Option<(Option<u32>, Option<u32>)>,
 }
 
@@ -118,7 +118,7 @@ impl FaultContext<'_> {
 
     fn kill(&self, prepared: &PreparedFault) -> String {
         let Some((outer, inner)) = prepared.worker else {
-            return "not done: no worker process could be told".to_owned();
+            return "not done: no worker process found".to_owned();
         };
         let near = outer
             .and_then(|pid| i32::try_from(pid).ok())
@@ -132,9 +132,9 @@ impl FaultContext<'_> {
                 None => "the busiest process was killed".to_owned(),
             };
         }
-        // Another user's process, or one in a virtual machine: the server's own user may.
+        // The process belongs to another user or a virtual machine: use a command inside of the sandbox.
         let Some(inner) = inner else {
-            return "not done: this user may not signal it; name a path with Fault::kill_worker_from".to_owned();
+            return "not done: no permission to signal it; use Fault::kill_worker_from with a path that returns its pid".to_owned();
         };
         let command = format!("kill -9 {inner}");
         match self.runtime.block_on(self.launch.exec(&["sh", "-c", &command])) {
@@ -147,7 +147,7 @@ impl FaultContext<'_> {
     fn reload(&self) -> String {
         let name = self.spec.reload.as_deref().unwrap_or_default();
         let Some(signal) = Signal::by_name(name) else {
-            return format!("not done: `{name}` is no signal");
+            return format!("not done: `{name}` is not a signal");
         };
         match self.runtime.block_on(self.launch.signal(signal)) {
             Ok(()) => format!("{name} was sent"),
@@ -155,7 +155,7 @@ impl FaultContext<'_> {
         }
     }
 
-    /// The process of this machine that the server knows under this pid.
+    /// Returns the pid on this machine of a process given by its pid inside of the server's namespace.
     fn outer(&self, inner: u32) -> Option<u32> {
         self.launch.pids().into_iter().find(|pid| {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -163,7 +163,7 @@ impl FaultContext<'_> {
         })
     }
 
-    /// The process that has used the most CPU time, the first one only where there is no other.
+    /// Returns the process with the most CPU time; the first process only if there is no other.
     fn busiest(&self) -> Option<u32> {
         let mut pids = self.launch.pids();
         pids.sort_unstable();
@@ -172,7 +172,7 @@ impl FaultContext<'_> {
     }
 }
 
-/// The pid of the innermost namespace, from `/proc/<pid>/status`.
+/// Returns the pid in the innermost namespace, from `/proc/<pid>/status`.
 fn pid_in_namespace(status: &str) -> Option<u32> {
     let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
     line.split_whitespace().next_back()?.parse().ok()
@@ -200,7 +200,7 @@ fn ask(target: &Target, path: &str) -> String {
     }
 }
 
-/// Status and body.
+/// Sends a GET and returns status and body.
 fn get(target: &Target, path: &str) -> Result<(String, String), &'static str> {
     let deadline = Instant::now() + PATIENCE;
     let mut stream = TcpStream::connect_timeout(&target.address, PATIENCE).map_err(|_| "refused")?;
@@ -283,14 +283,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_innermost_pid_counts() {
+    fn the_pid_of_the_innermost_namespace_is_used() {
         assert_eq!(pid_in_namespace("Name:\tx\nNSpid:\t4242\t17\t7\n"), Some(7));
         assert_eq!(pid_in_namespace("Name:\tx\nNSpid:\t4242\n"), Some(4242));
         assert_eq!(pid_in_namespace("Name:\tx\n"), None);
     }
 
     #[test]
-    fn answers() {
+    fn complete_and_truncated_responses_are_distinguished() {
         let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n12";
         assert_eq!(whole(ok), Some(("200".into(), "12".into())));
         assert_eq!(whole(&ok[..ok.len() - 1]), None);
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_refused() {
+    fn a_probe_of_a_closed_port_is_refused() {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);

@@ -61,7 +61,7 @@ pub(super) struct FaultInjector<'a> {
 /// Checks that all faults of a load can be injected into this server. A `trial` is too short for any to be due.
 ///
 /// # Errors
-/// [`LaunchFailure::Unsupported`] for what the server cannot do; words for a plan that cannot be carried out.
+/// Returns [`LaunchFailure::Unsupported`] if the server does not support a fault, and a message for an invalid plan.
 pub(super) fn check(
     load: &Load,
     launch: &Launch,
@@ -72,7 +72,7 @@ pub(super) fn check(
     for fault in &load.faults {
         if fault.after >= round && !trial {
             return Err(LaunchFailure::Said(format!(
-                "a fault is due after {:?}, and a round lasts {round:?}: say .duration(...) with more",
+                "a fault is due after {:?}, but a round lasts {round:?}; set a longer .duration(...)",
                 fault.after
             )));
         }
@@ -83,7 +83,7 @@ pub(super) fn check(
         }
         if fault.action == Action::Reload && spec.reload.is_none() {
             return Err(LaunchFailure::Unsupported(
-                "it declares no way to reload gracefully (Server::reloads_on)".to_owned(),
+                "it does not declare a signal for a graceful reload (Server::reloads_on)".to_owned(),
             ));
         }
     }
@@ -165,7 +165,7 @@ impl<'a> FaultInjector<'a> {
             over: done,
         };
         for fault in faults {
-            // What takes time and does no harm comes before.
+            // Gather information before the fault is due, because it takes time.
             let prepared = stage.prepare(&fault.action);
             if !wait(fault.after) {
                 return;
@@ -181,7 +181,7 @@ impl FaultOutcome {
     /// Returns the result of the fault thread.
     ///
     /// # Errors
-    /// [`LaunchFailure::Said`] when it panicked: a round whose faults were not injected is not the round that was asked for.
+    /// Returns [`LaunchFailure::Said`] if it panicked, because a round without its faults is not the requested one.
     pub(super) fn of_thread(joined: thread::Result<Self>) -> Result<Self, LaunchFailure> {
         joined.map_err(|panic| {
             let text = panics::text_of(panic.as_ref());
@@ -197,7 +197,7 @@ impl FaultOutcome {
             return;
         }
         let end = record.load.seconds;
-        // The counts at the end of the round, which the last look may have missed.
+        // Add the final counts, which the last sample may have missed.
         let counts = &record.load.counts;
         self.pulses.retain(|pulse| pulse.at < end);
         self.pulses.push(Sample {
@@ -233,7 +233,7 @@ impl FaultOutcome {
     }
 }
 
-/// A pulse for each piece that recovery is told in: enough to draw, little to keep.
+/// Reduces the samples to one per interval of the recovery, for storage and charts.
 fn thinned(pulses: &[Sample], end: f64) -> Vec<Sample> {
     let mut kept: Vec<Sample> = Vec::new();
     for pulse in pulses.iter().filter(|pulse| pulse.at <= end) {
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn few_pulses_are_kept() {
+    fn samples_are_thinned_to_one_per_interval() {
         let pulses: Vec<Sample> = (0..100)
             .map(|n| Sample {
                 at: f64::from(n) * 0.02,

@@ -1,17 +1,17 @@
-//! Judges when a server has recovered, from a fine series of counts. Pure.
+//! Determines when a server has recovered, from a fine series of counts. Pure functions.
 
 use crate::store::record::{Recovery, Sample};
 
-/// Length of the pieces that are looked at, seconds. The series must be finer.
+/// Length of the evaluated intervals, seconds. The series must be finer.
 pub(super) const BIN: f64 = 0.1;
-/// A server has recovered when so much time goes well, seconds.
+/// A server has recovered after this much time without a bad interval, seconds.
 const HOLD: f64 = 1.0;
-/// A piece goes well with at least this share of the median rate before.
+/// An interval is good with at least this share of the median rate before the fault.
 const SHARE: f64 = 0.5;
-/// Slow servers answer few requests in a piece: below this many a piece on average, only errors and emptiness for [`HOLD`] count.
+/// Average number of responses per interval below which only errors, and no responses for [`HOLD`], count as bad.
 const FEW: f64 = 5.0;
 
-/// A piece of the series.
+/// An interval of the series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Bin {
     start: f64,
@@ -20,8 +20,9 @@ struct Bin {
     errors: u64,
 }
 
-/// Judges what came after `fault` (begin and end of the doing, seconds in the round) up to `until` (the next fault, or the end of
-/// the round). `pulses` are counts so far, at rising times. What recovers while the harm goes on has not recovered of it.
+/// Evaluates the time from `fault` (start and end of the injection, seconds in the round) to `until` (the next fault, or the
+/// end of the round). `pulses` are cumulative counts in order of time. A recovery before the end of the injection does not
+/// count.
 #[must_use]
 pub(super) fn recovery(pulses: &[Sample], (fault, over): (f64, f64), until: f64) -> Recovery {
     let before = bins(pulses, 0.0, fault);
@@ -49,7 +50,7 @@ pub(super) fn recovery(pulses: &[Sample], (fault, over): (f64, f64), until: f64)
                 break;
             }
             if slow {
-                // Nothing at all for so long is not well, however slow the server is.
+                // An interval of this length without responses is bad, however slow the server is.
                 good_since = Some(bin.start);
             }
         }
@@ -68,7 +69,7 @@ pub(super) fn recovery(pulses: &[Sample], (fault, over): (f64, f64), until: f64)
     }
 }
 
-/// The series between two moments in pieces of [`BIN`]; a last piece of less than half of that is left out.
+/// Splits the series between two times into intervals of [`BIN`]; a last one of less than half of that is left out.
 fn bins(pulses: &[Sample], from: f64, to: f64) -> Vec<Bin> {
     let mut bins = Vec::new();
     let mut start = from;
@@ -87,7 +88,7 @@ fn bins(pulses: &[Sample], from: f64, to: f64) -> Vec<Bin> {
     bins
 }
 
-/// The counts at a moment: those of the last pulse up to it.
+/// Returns the counts of the last sample up to a time.
 fn at(pulses: &[Sample], moment: f64) -> Sample {
     let behind = pulses.partition_point(|pulse| pulse.at <= moment + 1e-9);
     behind.checked_sub(1).map_or(
@@ -114,7 +115,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 mod tests {
     use super::*;
 
-    /// A series of a pulse each 20 ms, from (length in seconds, answers per second, errors per second).
+    /// Creates samples every 20 ms from (length in seconds, responses per second, errors per second).
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_happens() {
+    fn recovery_is_immediate_without_a_dip() {
         let found = recovery(&series(&[(10.0, 2_000.0, 0.0)]), (3.0, 3.0), 10.0);
         assert!(near(found.recovered_after_seconds, 0.0), "{found:?}");
         assert_eq!(found.requests_lost, 0);
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dip_and_errors() {
+    fn recovery_starts_after_the_dip_and_the_last_error() {
         let pulses = series(&[(3.0, 2_000.0, 0.0), (0.8, 0.0, 50.0), (6.2, 2_000.0, 0.0)]);
         let found = recovery(&pulses, (3.0, 3.0), 10.0);
         assert!(near(found.recovered_after_seconds, 0.8), "{found:?}");
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_server_after_it_has_not_recovered() {
+    fn a_server_that_stays_slow_has_not_recovered() {
         let pulses = series(&[(3.0, 2_000.0, 0.0), (7.0, 900.0, 0.0)]);
         assert_eq!(recovery(&pulses, (3.0, 3.0), 10.0).recovered_after_seconds, None);
         let pulses = series(&[(3.0, 2_000.0, 0.0), (7.0, 1_100.0, 0.0)]);
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn up_for_half_a_second_and_down_again_is_no_recovery() {
+    fn a_recovery_of_half_a_second_does_not_count() {
         let pulses = series(&[
             (3.0, 2_000.0, 0.0),
             (1.0, 0.0, 10.0),
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_ends_never_recovers_and_one_that_comes_back_too_late_neither() {
+    fn a_server_that_exits_or_returns_too_late_has_not_recovered() {
         let pulses = series(&[(3.0, 2_000.0, 0.0), (7.0, 0.0, 100.0)]);
         let found = recovery(&pulses, (3.0, 3.0), 10.0);
         assert_eq!((found.recovered_after_seconds, found.requests_lost), (None, 700));
@@ -193,8 +194,8 @@ mod tests {
     }
 
     #[test]
-    fn a_server_of_few_answers_is_not_blamed_for_empty_pieces() {
-        // Ten a second: most pieces of a tenth hold one, some none.
+    fn empty_intervals_of_a_slow_server_are_not_a_dip() {
+        // Ten responses per second: most intervals of a tenth have one, some none.
         let found = recovery(&series(&[(10.0, 10.0, 0.0)]), (3.0, 3.0), 10.0);
         assert!(near(found.recovered_after_seconds, 0.0), "{found:?}");
         let found = recovery(&series(&[(3.0, 10.0, 0.0), (7.0, 0.0, 0.0)]), (3.0, 3.0), 10.0);
@@ -202,23 +203,23 @@ mod tests {
     }
 
     #[test]
-    fn errors_before_the_fault_are_not_of_it() {
+    fn errors_before_the_fault_are_not_counted() {
         let pulses = series(&[(3.0, 1_000.0, 20.0), (7.0, 1_000.0, 0.0)]);
         assert_eq!(recovery(&pulses, (3.0, 3.0), 10.0).requests_lost, 0);
     }
 
     #[test]
-    fn what_is_well_before_the_harm_is_over_is_no_recovery() {
-        // Three harmful requests in four seconds: the second one hurts.
+    fn a_recovery_during_the_injection_does_not_count() {
+        // Three harmful requests in four seconds, of which the second one has an effect.
         let pulses = series(&[(5.0, 2_000.0, 0.0), (1.5, 0.0, 10.0), (3.5, 2_000.0, 0.0)]);
         assert!(near(recovery(&pulses, (3.0, 7.0), 10.0).recovered_after_seconds, 3.5));
-        // And where none does, it was well from the beginning.
+        // Without any effect, recovery is immediate.
         let calm = series(&[(10.0, 2_000.0, 0.0)]);
         assert!(near(recovery(&calm, (3.0, 7.0), 10.0).recovered_after_seconds, 0.0));
     }
 
     #[test]
-    fn the_next_fault_ends_the_watch() {
+    fn observation_ends_at_the_next_fault() {
         let pulses = series(&[(3.0, 1_000.0, 0.0), (3.0, 0.0, 10.0), (4.0, 1_000.0, 0.0)]);
         assert_eq!(recovery(&pulses, (3.0, 3.0), 5.0).recovered_after_seconds, None);
         assert_eq!(recovery(&[], (3.0, 3.0), 5.0).recovered_after_seconds, None);

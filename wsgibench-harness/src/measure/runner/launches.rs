@@ -1,4 +1,4 @@
-//! Launches: one alone, or both arms of a case whose load can take turns. Outcomes are written immediately.
+//! Launches of one case, or of both arms of a case whose load can be interleaved. Outcomes are written immediately.
 
 use std::{
     fs,
@@ -67,7 +67,7 @@ impl Begun<'_> {
 }
 
 impl Runner<'_> {
-    /// One launch.
+    /// Runs one launch.
     pub(super) fn launch(&self, writer: &mut RunWriter, ready: &Ready, block: u32) -> Result<Next, StoreError> {
         let mut begun = match self.begin(writer, ready, block)? {
             Ok(begun) => begun,
@@ -210,7 +210,7 @@ impl Runner<'_> {
             Ok(launch) => launch,
             Err(error) => return self.failed_start(writer, ready, &error).map(Err),
         };
-        // Neither is known of a server that was started by someone else.
+        // Unknown for a server that was not started by this run.
         let runs_already = matches!(job.spec.source, crate::declare::Source::Running(_));
         let record = LaunchRecord {
             index,
@@ -298,7 +298,7 @@ impl Runner<'_> {
         } = begun;
         let stopped = match Rc::try_unwrap(launch) {
             Ok(launch) => self.runtime.block_on(launch.stop()).map(Some),
-            // A hook has kept its context: the launch ends when that goes.
+            // A hook kept its context; the launch ends when that is dropped.
             Err(_) => Ok(None),
         };
         let end = match (outcome, stopped) {
@@ -347,15 +347,15 @@ impl Runner<'_> {
             self.outcome(writer, id, outcome)?;
         }
         if let Some(reason) = failed {
-            // Which arm it was, where there are two: the launch and the case tell all else themselves.
+            // Name the arm; launch and case contain everything else.
             if arm != CANDIDATE {
                 self.notice(writer, id, format!("launch {} ({arm}): {reason}", index + 1))?;
             }
             self.outcome(writer, id, CaseOutcome::Failed(reason))?;
         }
         if next == Next::EndRun {
-            let text = "the run ends here: a script holds a thread of the load engine, and whatever else were measured \
-                        now would be measured beside it";
+            let text = "the run ends here: a script blocks a thread of the load generator, which would disturb all further \
+                        measurements";
             self.notice(writer, "", text.to_owned())?;
         }
         Ok(next)
@@ -375,7 +375,7 @@ impl Runner<'_> {
         if !self.interrupt.asked() {
             let (id, arm) = (&ready.job.case.id, ready.job.arm);
             if arm != CANDIDATE {
-                self.notice(writer, id, format!("a start of the {arm} arm: {error}"))?;
+                self.notice(writer, id, format!("failed to start the {arm} arm: {error}"))?;
             }
             self.outcome(writer, id, CaseOutcome::Failed(error.to_string()))?;
         }
@@ -394,8 +394,8 @@ fn death(stopped: Option<StopInfo>, log: &Path) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
     let tail = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n    ");
     if tail.is_empty() {
-        format!("the server died during the round{how}; it printed nothing")
+        format!("the server exited during the round{how} without output")
     } else {
-        format!("the server died during the round{how}; it printed last:\n    {tail}")
+        format!("the server exited during the round{how}; its last output:\n    {tail}")
     }
 }

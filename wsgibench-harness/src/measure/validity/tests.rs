@@ -41,7 +41,7 @@ fn a_good_round_is_valid() {
 }
 
 #[test]
-fn each_rule_has_a_finding_of_its_own() {
+fn each_rule_has_a_separate_finding() {
     type Spoil = fn(&mut RoundResult, &mut RoundContext);
     let cases: [(&str, ValidityLevel, Spoil); 10] = [
         ("ceiling", Invalid, |_, a| {
@@ -71,7 +71,7 @@ fn each_rule_has_a_finding_of_its_own() {
 }
 
 #[test]
-fn findings_name_busy_processes_and_a_ceiling_that_rose() {
+fn findings_name_busy_processes_and_an_exceeded_ceiling() {
     let text = |context: &RoundContext| judge(&good(), context).findings[0].text.clone();
     let busy = RoundContext {
         neighbour_share: 0.9,
@@ -100,7 +100,7 @@ fn findings_name_busy_processes_and_a_ceiling_that_rose() {
 
 #[test]
 fn ten_connections_served_and_the_rest_starved_breaks_littles_law() {
-    // The study's CherryPy: 4,090/s x 2.44 ms are ten connections, whatever was asked for.
+    // The study's CherryPy: 4,090/s x 2.44 ms are ten connections, independent of the number requested.
     let mut load = good();
     load.connections.wanted = 1_000;
     load.connections.established = 1_000;
@@ -116,7 +116,7 @@ fn pausing_users_may_have_fewer_connections_unless_connecting_failed() {
         scripted: true,
         ..RoundContext::default()
     };
-    // A server that closes after each answer, and users who think: few connections at any one time, little of it busy.
+    // A server that closes after each response, and users who pause: few connections at a time, most of them idle.
     let mut load = good();
     load.connections.established = 3;
     load.service_time = crate::load::Latency::new();

@@ -147,7 +147,7 @@ fn latency(figures: &Figures) -> String {
         parts.push(format!("max {mark}{}", units::time(units::float(max.ns))));
     }
     if parts.is_empty() {
-        return "no answer, no latency".into();
+        return "no response, no latency".into();
     }
     parts.join("   ")
 }

@@ -167,8 +167,8 @@ impl Progress {
         };
         // Long names are shortened first, so that the figures stay visible.
         let figures = live_figures(event);
-        let room = 78_usize.saturating_sub(console::measure_text_width(&figures)).max(12);
-        bars.now.set_message(format!("{}{figures}", cut(case, room)));
+        let available = 78_usize.saturating_sub(console::measure_text_width(&figures)).max(12);
+        bars.now.set_message(format!("{}{figures}", cut(case, available)));
     }
 
     fn launch_done(&mut self, case: &str, launch: &LaunchRecord) {

@@ -44,14 +44,14 @@ fn take_columns(chars: impl Iterator<Item = char>, columns: usize) -> String {
 /// Wraps text into lines of at most [`WIDTH`] columns: the first begins with `label`, the others are indented to match.
 pub(in crate::report) fn wrapped(label: &str, text: &str) -> String {
     let indent = measure_text_width(label);
-    let room = WIDTH.saturating_sub(indent).max(20);
+    let available = WIDTH.saturating_sub(indent).max(20);
     let mut lines: Vec<String> = vec![String::new()];
     for word in plain(text).split_whitespace() {
         let mut word = word.to_owned();
         loop {
             let line = lines.last_mut().expect("there is always a line");
             let gap = usize::from(!line.is_empty());
-            if measure_text_width(line) + gap + measure_text_width(&word) <= room {
+            if measure_text_width(line) + gap + measure_text_width(&word) <= available {
                 if gap == 1 {
                     line.push(' ');
                 }
@@ -63,7 +63,7 @@ pub(in crate::report) fn wrapped(label: &str, text: &str) -> String {
                 continue;
             }
             // Break a word that is longer than a line.
-            let part = take_columns(word.chars(), room);
+            let part = take_columns(word.chars(), available);
             word = word[part.len()..].to_owned();
             line.push_str(&part);
             lines.push(String::new());
