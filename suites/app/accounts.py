@@ -1,4 +1,4 @@
-"""Signing in, without anything kept on the server: the cookie is the name and its signature."""
+"""Sign-in without server-side state: the cookie contains the name and its signature."""
 
 import hashlib
 import hmac
@@ -23,7 +23,7 @@ def signed(name):
 
 
 def name_of(environ):
-    """The name in the session's cookie, `None` without one or with one that is not ours."""
+    """Returns the name in the session cookie, `None` if it is missing or its signature is invalid."""
     try:
         morsel = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(COOKIE)
     except CookieError:

@@ -1,4 +1,4 @@
-"""The application that every server of the suite serves: plain WSGI (PEP 3333), one route a scenario.
+"""The application of every server in the suite: plain WSGI (PEP 3333), one route for each scenario.
 
 `application:application` and `application:app` name the same callable. A request costs one dictionary
 look-up before its handler runs, so that `/`, the two-byte ping of both studies, measures the server and not us.
@@ -24,7 +24,7 @@ def not_found(environ, start_response):
 
 
 def other(environ, start_response):
-    """Paths that are not looked up at once: those below /conformance/, which are never timed, and those that are none."""
+    """Handles paths without a direct route: those below /conformance/, which are never timed, and unknown ones."""
     return (conformance.route(environ.get("PATH_INFO", "")) or not_found)(environ, start_response)
 
 

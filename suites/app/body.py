@@ -1,4 +1,4 @@
-"""Reading requests: the body piece by piece, numbers out of the query."""
+"""Request parsing: the body in pieces, and numbers in the query."""
 
 from urllib.parse import parse_qs
 
@@ -6,7 +6,7 @@ PIECE = 64 * 1024
 
 
 def read_pieces(environ):
-    """The request's body in pieces of at most 64 KiB, however it was framed.
+    """Yields the request's body in pieces of at most 64 KiB, with any framing.
 
     With a length, exactly so much is read. Without one, only a body that is known to end (a chunked request, or the
     server says `wsgi.input_terminated`) is read to its end: reading on would otherwise wait for the client forever.
@@ -30,7 +30,7 @@ def read_pieces(environ):
 
 
 def query_number(environ, name, default, most):
-    """The number `name` of the query, `default` where it is missing or none, never above `most`."""
+    """Returns the number `name` of the query, `default` if it is missing or not a number, at most `most`."""
     values = parse_qs(environ.get("QUERY_STRING", "")).get(name)
     try:
         return min(max(int(values[0]), 0), most) if values else default

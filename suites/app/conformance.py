@@ -1,4 +1,4 @@
-"""Routes under /conformance/ that tell a prober what the server gave the application, and that try what PEP 3333 allows.
+"""Routes under /conformance/ that report the WSGI environment to a prober and exercise features of PEP 3333.
 
 They are asked before anything is timed; no timed request comes here.
 """
@@ -13,12 +13,12 @@ from wsgiref.validate import validator
 from body import query_number, read_pieces
 from messages import json_body, text
 
-# Long enough to be told from a busy machine's hiccup by a prober that wants to see half of it.
+# Long enough for a prober, which requires half of it, to distinguish it from a delay on a busy machine.
 PAUSE_SECONDS = 0.3
 
 
 def see(environ, start_response):
-    """Answers what arrived. WSGI's strings are bytes as characters, and so they stay."""
+    """Responds with the received request. WSGI strings hold bytes as characters; they are returned unchanged."""
     body = b"".join(read_pieces(environ)).decode("latin-1")
     return json_body(
         start_response,
@@ -42,7 +42,7 @@ def empty(environ, start_response):
 
 
 def inner(environ, start_response):
-    """What the validator looks after: reads the request, answers piece by piece."""
+    """The application under the validator: reads the request and responds in pieces."""
     for _ in read_pieces(environ):
         pass
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -50,13 +50,13 @@ def inner(environ, start_response):
 
 
 def validated(environ, start_response):
-    """The validator of the standard library around an application; what it complains of is the answer."""
+    """Runs an application under the standard library's validator; responds with its complaints."""
     status, headers = "200 OK", [("Content-Type", "text/plain")]
-    # PEP 3333 lets a server omit these where they are empty; the validator reads them all the same.
+    # PEP 3333 lets a server omit these if they are empty, but the validator requires them.
     for name in ("SCRIPT_NAME", "PATH_INFO"):
         environ.setdefault(name, "")
     try:
-        # The server hears one start_response, whatever the validator says and when.
+        # The server gets a single start_response call, regardless of the validator's result.
         pieces = validator(inner)(environ, lambda *_: lambda data: None)
         try:
             body = b"".join(pieces)
@@ -86,7 +86,7 @@ def written(environ, start_response):
 
 
 def replaced(environ, start_response):
-    """Promises success, then fails before the first byte: PEP 3333's own pattern."""
+    """Starts a successful response, then fails before the first byte: the error pattern of PEP 3333."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     try:
         raise RuntimeError("on purpose")
@@ -120,7 +120,7 @@ def marker(environ):
 
 
 class Closing:
-    """An iterable that leaves a file when it is closed."""
+    """An iterable that writes a file when it is closed."""
 
     def __init__(self, path):
         self.path = path
@@ -146,7 +146,7 @@ def closing(environ, start_response):
 
 
 def closed(environ, start_response):
-    # The answer may be with the client a moment before it is closed.
+    # The response may reach the client shortly before it is closed.
     deadline = time.monotonic() + 1
     path = marker(environ)
     while not os.path.exists(path) and time.monotonic() < deadline:
@@ -172,5 +172,5 @@ PREFIX = "/conformance/"
 
 
 def route(path):
-    """The handler of a path below /conformance/, `None` for any other."""
+    """Returns the handler of a path below /conformance/, `None` for any other."""
     return ROUTES.get(path[len(PREFIX) :].partition("/")[0]) if path.startswith(PREFIX) else None

@@ -1,6 +1,6 @@
-"""A row of a real database, PostgreSQL, found by its key or changed.
+"""Selects or updates a row of a PostgreSQL database by its key.
 
-The driver is imported at the first question, so that a server that is never asked one is what it is without it.
+The driver is imported on the first query, so that it has no effect on servers that run other scenarios.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from body import query_number
 from messages import json_body, text
 
 ADDRESS = "WSGIBENCH_DATABASE"
-# Of each process: more than any server's threads, and few enough for all processes to find room in the database.
+# Per process: more than any server's threads, and few enough for the database's connection limit with all processes.
 CONNECTIONS = 16
 ROWS = 10_000
 
@@ -20,7 +20,7 @@ UPDATE = "UPDATE item SET stock = stock + 1 WHERE id = %s RETURNING id, name, pr
 
 
 class Unreachable(Exception):
-    """There is no database to ask; the text says why."""
+    """The database is unreachable; the text gives the reason."""
 
 
 def connect():
@@ -30,14 +30,14 @@ def connect():
     try:
         import psycopg
     except ImportError as error:
-        raise Unreachable(f"its driver is not installed: {error}")
+        raise Unreachable(f"the driver is not installed: {error}")
     try:
         return psycopg.connect(address, autocommit=True, connect_timeout=3)
     except psycopg.OperationalError as error:
         raise Unreachable(error)
 
 
-# Connections, and `None` for each that may still be opened; those that are open lie on top. Whoever finds nothing waits.
+# Connections, and `None` for each that may still be opened, open ones on top. An empty queue blocks the request.
 idle = queue.LifoQueue()
 for _ in range(CONNECTIONS):
     idle.put(None)
@@ -45,7 +45,7 @@ for _ in range(CONNECTIONS):
 
 @contextlib.contextmanager
 def connection():
-    """A kept connection, or a new one. One in which something went wrong is not kept."""
+    """Yields a pooled or new connection. It returns to the pool unless an error occurred."""
     taken = idle.get()
     kept = None
     try:
@@ -64,14 +64,14 @@ def ask(query, number):
         try:
             return asked.execute(query, (number,)).fetchone()
         except Exception as error:
-            # Of which class, the driver knows, and it may not be there. What is broken tells so itself.
+            # The driver's error classes cannot be named here, since it may not be installed.
             if asked.closed:
                 raise Unreachable(error)
             raise
 
 
 def row(environ, start_response):
-    """The row `?id=` (the first where not said), by GET; a POST changes it too."""
+    """Returns the row `?id=` (default: the first); a POST updates it too."""
     number = query_number(environ, "id", 1, ROWS)
     try:
         found = ask(UPDATE if environ["REQUEST_METHOD"] == "POST" else SELECT, number)

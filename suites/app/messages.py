@@ -1,4 +1,4 @@
-"""Small requests and answers: text, JSON, many headers, an echo."""
+"""Small requests and responses: text, JSON, many headers, an echo."""
 
 import json
 
@@ -7,7 +7,7 @@ from body import read_pieces
 JSON_VALUE = {"message": "Hello, World!", "numbers": list(range(10)), "nested": {"true": True, "null": None}}
 
 HEADER_COUNT = 30
-# (name in environ, name in the answer), prepared once.
+# (name in environ, name in the response), prepared once.
 HEADER_PAIRS = [(f"HTTP_X_IN_{n:02}", f"X-Out-{n:02}") for n in range(1, HEADER_COUNT + 1)]
 
 
@@ -28,7 +28,7 @@ def json_answer(environ, start_response):
 
 
 def headers(environ, start_response):
-    """Wants the request headers X-In-01 to X-In-30 and answers each value as X-Out-01 to X-Out-30."""
+    """Requires the request headers X-In-01 to X-In-30 and returns their values as X-Out-01 to X-Out-30."""
     try:
         answer = [(name, environ[key]) for key, name in HEADER_PAIRS]
     except KeyError as missing:
@@ -39,7 +39,7 @@ def headers(environ, start_response):
 
 
 def echo(environ, start_response):
-    """Answers the request's body, method and query with the content type it came with."""
+    """Returns the request's body, method and query with the request's content type."""
     body = b"".join(read_pieces(environ))
     start_response(
         "200 OK",

@@ -54,7 +54,7 @@ def ask(path, method="GET", query="", body=None, checked=True, app=None, **envir
 
 
 class Ping(unittest.TestCase):
-    def test_is_the_ping_of_the_studies(self):
+    def test_root_is_the_ping_of_the_studies(self):
         answer = ask("/")
         self.assertEqual(answer["status"], "200 OK")
         self.assertEqual(answer["headers"], {"Content-Type": "text/plain", "Content-Length": "2"})
@@ -63,16 +63,16 @@ class Ping(unittest.TestCase):
     def test_both_names_are_the_same_callable(self):
         self.assertIs(application.app, application.application)
 
-    def test_gives_a_fresh_header_list_each_time(self):
+    def test_header_list_is_new_for_each_request(self):
         seen = []
         for _ in range(2):
             application.ping({}, lambda status, headers: seen.append(headers))
         self.assertIsNot(seen[0], seen[1])
 
-    def test_runs_bare_when_no_work_is_planted(self):
+    def test_handler_is_unwrapped_without_planted_work(self):
         self.assertIs(application.ROUTES["/"], application.ping)
 
-    def test_planted_work_slows_it_and_changes_nothing_else(self):
+    def test_planted_work_adds_time_and_keeps_the_response(self):
         with mock.patch.dict(os.environ, {work.PLANTED_WORK: "200000"}):
             slowed = work.planted(application.ping)
         start = time.process_time()
@@ -80,7 +80,7 @@ class Ping(unittest.TestCase):
         self.assertEqual(answer["body"], b"OK")
         self.assertGreater(time.process_time() - start, 0.001)
 
-    def test_zero_and_empty_plant_nothing(self):
+    def test_zero_and_empty_mean_no_planted_work(self):
         for value in ("0", ""):
             with mock.patch.dict(os.environ, {work.PLANTED_WORK: value}):
                 self.assertIs(work.planted(application.ping), application.ping)
@@ -95,7 +95,7 @@ class Messages(unittest.TestCase):
         self.assertEqual(json.loads(answer["body"]), messages.JSON_VALUE)
         self.assertEqual(answer["headers"]["Content-Length"], str(len(answer["body"])))
 
-    def test_thirty_headers_in_and_out(self):
+    def test_thirty_headers_are_returned(self):
         answer = ask("/headers", **{f"HTTP_X_IN_{n:02}": f"v{n}" for n in range(1, 31)})
         self.assertEqual((answer["status"], answer["body"]), ("200 OK", b"30"))
         for n in range(1, 31):
@@ -112,7 +112,7 @@ class Messages(unittest.TestCase):
         self.assertEqual(answer["headers"]["Content-Type"], "text/x")
         self.assertEqual((answer["headers"]["X-Method"], answer["headers"]["X-Query"]), ("POST", "a=b"))
 
-    def test_echo_of_nothing(self):
+    def test_echo_of_an_empty_body(self):
         self.assertEqual(ask("/echo")["headers"]["Content-Length"], "0")
 
 
@@ -148,7 +148,7 @@ class Transfer(unittest.TestCase):
         answer = ask("/upload", "POST", body=b"x" * 100_000, HTTP_TRANSFER_ENCODING="chunked")
         self.assertEqual(json.loads(answer["body"])["length"], 100_000)
 
-    def test_upload_where_the_server_ends_the_input(self):
+    def test_upload_until_the_end_of_terminated_input(self):
         answer = ask("/upload", "POST", body=b"abc", **{"wsgi.input_terminated": True})
         self.assertEqual(json.loads(answer["body"])["length"], 3)
 
@@ -157,27 +157,27 @@ class Transfer(unittest.TestCase):
         self.assertEqual(json.loads(ask("/upload", "POST", body=body)["body"])["length"], 0)
         self.assertEqual(body.largest, 0)
 
-    def test_a_body_that_ends_early_is_counted_as_it_came(self):
+    def test_truncated_body_is_counted_by_its_received_bytes(self):
         self.assertEqual(json.loads(ask("/upload", "POST", body=b"abc", CONTENT_LENGTH="9")["body"])["length"], 3)
 
-    def test_upload_wants_a_body(self):
+    def test_upload_requires_a_body_method(self):
         self.assertEqual(ask("/upload")["status"], "405 Method Not Allowed")
 
 
 class Work(unittest.TestCase):
-    def test_cpu_answers_the_same_figure_everywhere(self):
+    def test_cpu_result_is_the_same_everywhere(self):
         self.assertEqual(ask("/cpu")["body"], b"1221129777")
 
-    def test_sleep_waits_as_asked(self):
+    def test_sleep_waits_for_the_requested_time(self):
         start = time.monotonic()
         self.assertEqual(ask("/sleep", query="ms=30")["body"], b"30")
         self.assertGreaterEqual(time.monotonic() - start, 0.03)
 
-    def test_sleep_waits_ten_milliseconds_unless_told(self):
+    def test_sleep_waits_ten_milliseconds_by_default(self):
         for query in ("", "ms=", "ms=soon"):
             self.assertEqual(ask("/sleep", query=query)["body"], b"10")
 
-    def test_sleep_has_an_end(self):
+    def test_sleep_is_limited(self):
         with mock.patch("time.sleep") as slept:
             ask("/sleep", query="ms=99999999")
         slept.assert_called_once_with(10.0)
@@ -223,18 +223,18 @@ class Database(unittest.TestCase):
     def kept(self):
         return [one for one in database.idle.queue if one]
 
-    def test_a_row_by_its_key_over_one_kept_connection(self):
+    def test_rows_are_selected_over_one_pooled_connection(self):
         self.assertEqual(ask("/database", query="id=42")["body"], b'{"id":42,"name":"item 00042","price":7}')
         self.assertEqual(ask("/database")["body"], b'{"id":1,"name":"item 00001","price":7}')
         self.assertEqual(ask("/database", query="id=0")["status"], "404 Not Found")
         self.assertEqual((Connection.opened, len(self.kept())), (1, 1))
         self.assertEqual(self.kept()[0].queries, [database.SELECT] * 3)
 
-    def test_a_post_changes_the_row(self):
+    def test_post_updates_the_row(self):
         self.assertEqual(ask("/database", "POST", "id=3", b"", CONTENT_LENGTH="0")["status"], "200 OK")
         self.assertEqual(self.kept()[0].queries, [database.UPDATE])
 
-    def test_a_broken_connection_is_told_and_replaced(self):
+    def test_broken_connection_is_reported_and_replaced(self):
         ask("/database")
         self.kept()[0].queries.append("break")
         answer = ask("/database")
@@ -244,7 +244,7 @@ class Database(unittest.TestCase):
         self.assertEqual(ask("/database")["status"], "200 OK")
         self.assertEqual(Connection.opened, 2)
 
-    def test_no_database_is_told(self):
+    def test_missing_database_is_reported(self):
         mock.patch.stopall()
         with mock.patch.dict(os.environ, {database.ADDRESS: ""}):
             for _ in range(database.CONNECTIONS + 1):
@@ -252,17 +252,17 @@ class Database(unittest.TestCase):
         self.assertEqual(answer["status"], "503 Service Unavailable")
         self.assertEqual(answer["body"], b"the database cannot be reached: WSGIBENCH_DATABASE is not set\n")
 
-    def test_no_driver_is_told(self):
+    def test_missing_driver_is_reported(self):
         mock.patch.stopall()
         with mock.patch.dict(os.environ, {database.ADDRESS: "x"}), mock.patch.dict("sys.modules", psycopg=None):
-            self.assertIn(b"its driver is not installed", ask("/database")["body"])
+            self.assertIn(b"the driver is not installed", ask("/database")["body"])
 
 
 class Faults(unittest.TestCase):
     def test_pid(self):
         self.assertEqual(ask("/pid")["body"], str(os.getpid()).encode())
 
-    def test_leak_adds_up(self):
+    def test_leaked_bytes_accumulate(self):
         self.addCleanup(faults.LEAKED.clear)
         self.assertEqual(ask("/leak", query="bytes=1000")["body"], b"1000")
         self.assertEqual(ask("/leak", query="bytes=500")["body"], b"1500")
@@ -280,14 +280,14 @@ class Faults(unittest.TestCase):
             ask("/exit", query="hard=1")
         ended.assert_called_once_with(faults.EXIT_STATUS)
 
-    def test_wrong_type_is_wrong(self):
+    def test_wrong_type_returns_text(self):
         self.assertEqual(ask("/wrong-type", checked=False)["body"], ["OK"])
         with self.assertRaises(AssertionError):
             ask("/wrong-type")
 
 
 class Environment(unittest.TestCase):
-    def test_the_module_reads_the_planted_work_at_import(self):
+    def test_planted_work_is_read_at_import(self):
         self.addCleanup(importlib.reload, application)
         with mock.patch.dict(os.environ, {work.PLANTED_WORK: "10"}):
             importlib.reload(application)
@@ -296,18 +296,18 @@ class Environment(unittest.TestCase):
 
 
 class Conformance(unittest.TestCase):
-    def test_it_tells_what_arrived(self):
+    def test_received_request_is_reported(self):
         seen = json.loads(
             ask("/conformance/see/caf\xc3\xa9", "POST", "a=%20", b"x\xff", CONTENT_LENGTH="2", HTTP_X_A="1")["body"]
         )
         self.assertEqual((seen["path"], seen["query"]), ("/conformance/see/caf\xc3\xa9", "a=%20"))
         self.assertEqual((seen["body"], seen["headers"]["HTTP_X_A"]), ("x\xff", "1"))
 
-    def test_a_server_without_fault_is_valid(self):
+    def test_conforming_server_is_valid(self):
         for more in ({}, {"method": "POST", "body": b"abc", "CONTENT_LENGTH": "3"}):
             self.assertEqual(ask("/conformance/validated", checked=False, **more)["body"], [b"valid"])
 
-    def test_what_may_be_left_out_is_no_fault(self):
+    def test_optional_variables_may_be_missing(self):
         environ = {"REQUEST_METHOD": "GET", "QUERY_STRING": ""}
         setup_testing_defaults(environ)
         for name in ("SCRIPT_NAME", "PATH_INFO"):
@@ -316,17 +316,17 @@ class Conformance(unittest.TestCase):
         body = conformance.validated(environ, lambda status, headers: said.append(status))
         self.assertEqual((said, body), (["200 OK"], [b"valid"]))
 
-    def test_a_fault_of_the_server_is_told(self):
+    def test_fault_of_the_server_is_reported(self):
         answer = ask("/conformance/validated", checked=False, SERVER_PORT=80)
         self.assertEqual(answer["status"], "500 Internal Server Error")
         self.assertIn(b"PEP 3333: ", answer["body"][0])
 
-    def test_the_validator_has_nothing_against_the_routes_that_keep_the_rules(self):
+    def test_conforming_routes_pass_the_validator(self):
         for name in ("see", "unread", "streamed", "cookies", "closed"):
             with mock.patch.object(conformance, "PAUSE_SECONDS", 0), mock.patch("time.sleep"):
                 ask("/conformance/" + name, checked=name != "cookies")
 
-    def test_closing_is_seen(self):
+    def test_close_is_recorded(self):
         token = "token=%d" % os.getpid()
         with mock.patch("time.monotonic", side_effect=[0, 2]):
             self.assertEqual(ask("/conformance/closed", query=token)["body"], b"open")
@@ -334,7 +334,7 @@ class Conformance(unittest.TestCase):
         self.assertEqual(ask("/conformance/closed", query=token)["body"], b"closed")
         os.remove(conformance.marker({"QUERY_STRING": token}))
 
-    def test_no_other_path_is_taken(self):
+    def test_other_paths_are_not_handled(self):
         self.assertEqual(ask("/conformance/nothing")["status"], "404 Not Found")
         self.assertEqual(ask("/conformance")["status"], "404 Not Found")
 
@@ -343,14 +343,14 @@ class Accounts(unittest.TestCase):
     def sign_in(self, body):
         return ask("/login", "POST", body=body, CONTENT_LENGTH=str(len(body)))
 
-    def test_a_visitor_signs_in_and_is_known(self):
+    def test_signed_in_visitor_is_recognized(self):
         self.assertIn(b"<form", ask("/login")["body"])
         answer = self.sign_in(b"name=ada1&password=correct+horse")
         self.assertEqual((answer["status"], answer["headers"]["Location"]), ("303 See Other", "/account"))
         cookie = answer["headers"]["Set-Cookie"].split(";")[0]
         self.assertEqual(ask("/account", HTTP_COOKIE=cookie)["body"], b"signed in as ada1\n")
 
-    def test_whoever_cannot_sign_in_is_sent_back(self):
+    def test_failed_sign_in_is_redirected(self):
         for body in (b"", b"name=ada&password=wrong", b"name=a.b&password=correct+horse", b"\xff"):
             self.assertEqual(self.sign_in(body)["status"], "403 Forbidden")
         self.assertEqual(self.sign_in(b"x" * 5000)["status"], "413 Content Too Large")

@@ -1,4 +1,4 @@
-"""Large bodies: a fixed one down, a stream without a length, and one up that is never held whole."""
+"""Large bodies: a fixed download, a stream without a length, and an upload that is never buffered whole."""
 
 import hashlib
 
@@ -27,7 +27,7 @@ def download(environ, start_response):
 
 
 def stream(environ, start_response):
-    """16 pieces of 4 KiB (the first 64 KiB of the download) and no length: the server has to frame them."""
+    """16 pieces of 4 KiB (the first 64 KiB of the download) and no length, so that the server has to frame them."""
     start_response("200 OK", [("Content-Type", "application/octet-stream"), ("X-Body-Sha256", STREAM_SHA256)])
     return (DOWNLOAD[n * STREAM_PIECE : (n + 1) * STREAM_PIECE] for n in range(STREAM_PIECES))
 

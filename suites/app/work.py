@@ -1,4 +1,4 @@
-"""Requests that keep the server's processor busy, or that wait; and work planted for the gates' own tests."""
+"""Requests that use CPU time or wait, and planted work for the tests of the gates."""
 
 import os
 import time
@@ -12,7 +12,7 @@ PLANTED_WORK = "WSGIBENCH_PLANTED_WORK"
 
 
 def spin(rounds):
-    """`rounds` steps of a linear congruential generator: interpreted work that holds the GIL and allocates little."""
+    """Runs `rounds` steps of a linear congruential generator: interpreted work that holds the GIL and allocates little."""
     state = 1
     for _ in range(rounds):
         state = (state * 1103515245 + 12345) & 0x7FFFFFFF

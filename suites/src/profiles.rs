@@ -53,7 +53,7 @@ fn appdynamics() -> Profile {
 fn pitfalls() -> Profile {
     Profile {
         name: "pitfalls".into(),
-        description: "what misled the first study: uWSGI, gunicorn sync and CherryPy as they come, at 100 and 1,000 connections, 10 s a test"
+        description: "misconfigurations of the first study: uWSGI, gunicorn sync and CherryPy with default settings, at 100 and 1,000 connections, 10 s a test"
             .into(),
         cases: vec!["^ping/(uwsgi|gunicorn_sync|cherrypy)_default/c(100|1000)$".into()],
         launches: 2,

@@ -1,4 +1,4 @@
-//! Every check of every scenario is what the application really answers: each load, made small, against the application under
+//! The application's responses pass every check of every scenario: runs each load, reduced, against the application under
 //! the standard library's server.
 
 use std::{
@@ -15,14 +15,14 @@ use wsgibench_harness::{
 };
 use wsgibench_suites as _;
 
-/// Threads, so that a second connection does not wait for the first; it tells its port.
+/// A threaded server, so that a second connection does not wait for the first. Prints its port.
 const SERVE: &str = "
 import socketserver, wsgiref.simple_server as s
 from application import application
 class Server(socketserver.ThreadingMixIn, s.WSGIServer):
     daemon_threads = True
     def handle_error(self, *args):
-        pass  # Connections that end with the load are no news.
+        pass  # Connections that the load closes are expected.
 class Quiet(s.WSGIRequestHandler):
     def log_message(self, *args):
         pass
@@ -43,10 +43,10 @@ impl Drop for Served {
     }
 }
 
-/// `None`, with the reason printed, where there is no Python.
+/// Starts the application; prints the reason and returns `None` if there is no Python.
 fn serve() -> Option<Served> {
     let app = Path::new(env!("CARGO_MANIFEST_DIR")).join("app");
-    assert!(app.is_dir(), "{} is not there", app.display());
+    assert!(app.is_dir(), "{} not found", app.display());
     let child = Command::new("python3")
         .args(["-B", "-c", SERVE])
         .current_dir(app)
@@ -55,7 +55,7 @@ fn serve() -> Option<Served> {
     let mut child = match child {
         Ok(child) => child,
         Err(error) => {
-            println!("skipped: python3 cannot be started here ({error})");
+            println!("skipped: failed to start python3 ({error})");
             return None;
         }
     };
@@ -66,7 +66,7 @@ fn serve() -> Option<Served> {
     Some(Served { child, port })
 }
 
-/// The same requests and checks from two connections for a moment.
+/// Reduces a load to two connections with the same requests and checks.
 fn small(load: &Load) -> Load {
     let mut small = load.clone();
     small.model = Model::Closed { connections: 2 };
@@ -76,7 +76,7 @@ fn small(load: &Load) -> Load {
 }
 
 #[test]
-fn every_script_comes_to_its_end_with_the_answers_that_it_expects() {
+fn every_script_completes_with_its_expected_responses() {
     let declarations = Declarations::collect().expect("the suite is right");
     let Some(server) = serve() else { return };
     let mut scripts = 0;
@@ -107,12 +107,12 @@ fn every_script_comes_to_its_end_with_the_answers_that_it_expects() {
 }
 
 #[test]
-fn every_scenario_gets_the_answers_that_it_expects() {
+fn every_scenario_gets_its_expected_responses() {
     let declarations = Declarations::collect().expect("the suite is right");
     let Some(server) = serve() else { return };
     for scenario in &declarations.scenarios {
         if scenario.name == "upload_chunked" {
-            continue; // The standard library's server cannot read chunks; others are asked before they are timed.
+            continue; // The standard library's server does not support chunked uploads.
         }
         let has_companion = |name: &String| {
             declarations
@@ -120,7 +120,7 @@ fn every_scenario_gets_the_answers_that_it_expects() {
                 .is_some_and(|server| !server.server.companions.is_empty())
         };
         if scenario.servers.iter().flatten().any(has_companion) {
-            continue; // There is none here: tests/database.rs asks it in containers.
+            continue; // It needs a companion: tests/database.rs runs it in containers.
         }
         for set in &scenario.params {
             let Work::Load(load) = &set.work else { continue };
@@ -138,7 +138,7 @@ fn every_scenario_gets_the_answers_that_it_expects() {
                 scenario.name, set.id, round.errors, round.failed_checks
             );
             assert_eq!(round.counts.failed, 0, "{what}");
-            assert!(round.counts.done > 0, "{what}: nothing was answered");
+            assert!(round.counts.done > 0, "{what}: no request was completed");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The scenarios of the database in real containers, as `cargo bench` runs them: PostgreSQL answers, and where it cannot be reached the
-//! case fails with that reason while the others go on. Without an engine the test is ignored; `WSGIBENCH_REQUIRE_DOCKER=1` makes it
+//! Runs the database scenarios in real containers as `cargo bench` does: PostgreSQL responds, and a case whose database is unreachable
+//! fails with that reason while the others continue. Without an engine the test is ignored; `WSGIBENCH_REQUIRE_DOCKER=1` makes it
 //! fail.
 //!
 //! This program is both: the bench (when it finds [`ROLE`] in its environment) and the test that starts it.
@@ -16,10 +16,10 @@ use wsgibench_harness::{
 };
 use wsgibench_suites::{gunicorn_gevent_database, gunicorn_gthread, gunicorn_gthread_database, scenarios};
 
-/// Makes this program the bench.
+/// Environment variable that makes this program the bench.
 const ROLE: &str = "WSGIBENCH_TEST_IS_THE_BENCH";
 
-/// One whose database is not there: its companion is up, and nothing listens where the application looks.
+/// A server whose database is unreachable: its companion is running, but the application connects to a port without a listener.
 #[server]
 fn astray() -> Server {
     gunicorn_gthread_database().env(
@@ -28,7 +28,7 @@ fn astray() -> Server {
     )
 }
 
-/// One that was given no database at all.
+/// A server without a database.
 #[server]
 fn without() -> Server {
     gunicorn_gthread().opt_in()
@@ -53,10 +53,10 @@ fn main() -> ExitCode {
     if std::env::var_os(ROLE).is_some() {
         return wsgibench_harness::cli::run_main(env!("CARGO_MANIFEST_DIR"), env!("CARGO_PKG_NAME"), "database");
     }
-    needs::run(trials!(needs::Need::engine(); the_database_answers_or_its_absence_is_told).into())
+    needs::run(trials!(needs::Need::engine(); database_responds_or_the_case_fails_with_the_reason).into())
 }
 
-fn the_database_answers_or_its_absence_is_told() {
+fn database_responds_or_the_case_fails_with_the_reason() {
     let target = tempfile::Builder::new()
         .prefix("database-")
         .tempdir_in(env!("CARGO_TARGET_TMPDIR"))

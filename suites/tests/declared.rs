@@ -1,4 +1,4 @@
-//! The suite as a whole: it expands, every file it names is there, and each profile chooses what it promises.
+//! The suite's declarations: they expand, all their files exist, and each profile selects the documented cases.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -32,7 +32,7 @@ fn declarations() -> Declarations {
 
 fn chosen(declarations: &Declarations, name: &str) -> (Profile, Vec<String>) {
     let profile = declarations.profiles.iter().find(|profile| profile.name == name);
-    let profile = profile.unwrap_or_else(|| panic!("there is no profile {name}")).clone();
+    let profile = profile.unwrap_or_else(|| panic!("profile {name} not found")).clone();
     let selector = Selector {
         profile_named: true,
         ..Selector::default()
@@ -44,7 +44,7 @@ fn chosen(declarations: &Declarations, name: &str) -> (Profile, Vec<String>) {
 }
 
 #[test]
-fn every_folder_that_a_server_names_is_there() {
+fn every_folder_of_a_server_exists() {
     for declared in &declarations().servers {
         let (spec, _) = resolve(declared, None, &MACHINE);
         assert_eq!(spec.check_files(), Ok(()));
@@ -89,7 +89,7 @@ fn every_folder_with_a_dockerfile_has_a_server() {
 }
 
 #[test]
-fn the_default_profile_pings_every_server_of_the_studies() {
+fn default_profile_pings_every_server_of_the_studies() {
     let declarations = declarations();
     for name in ["default", "quick"] {
         let (profile, ids) = chosen(&declarations, name);
@@ -103,7 +103,7 @@ fn the_default_profile_pings_every_server_of_the_studies() {
 }
 
 #[test]
-fn the_studies_are_profiles() {
+fn study_profiles_have_the_cases_and_limits_of_the_studies() {
     let declarations = declarations();
     let (appdynamics, ids) = chosen(&declarations, "appdynamics");
     assert_eq!(ids.len(), 7 * 5, "{ids:?}");
@@ -119,7 +119,7 @@ fn the_studies_are_profiles() {
 }
 
 #[test]
-fn servers_for_one_question_are_asked_no_other() {
+fn servers_with_a_database_run_only_the_database_scenarios() {
     let declarations = declarations();
     let cases = declarations.cases();
     let of = |server: &str| -> BTreeSet<String> {
@@ -145,7 +145,7 @@ fn servers_for_one_question_are_asked_no_other() {
 }
 
 #[test]
-fn the_book_has_every_scenario_and_profile() {
+fn book_lists_every_scenario_and_profile() {
     let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/suite.md");
     let book = std::fs::read_to_string(&book).unwrap_or_else(|error| panic!("{}: {error}", book.display()));
     let declarations = declarations();
@@ -159,7 +159,7 @@ fn the_book_has_every_scenario_and_profile() {
 }
 
 #[test]
-fn the_pythons_are_an_axis_of_their_own() {
+fn python_variants_differ_from_their_server_only_in_python() {
     let declarations = declarations();
     let (_, ids) = chosen(&declarations, "pythons");
     assert_eq!(ids.len(), 2 * 8, "{ids:?}");
@@ -170,7 +170,7 @@ fn the_pythons_are_an_axis_of_their_own() {
         for scenario in ["ping", "json"] {
             assert!(ids.contains(&format!("{scenario}_by_python/{}/c64", declared.name)));
         }
-        // Nothing differs but the Python.
+        // Only the Python differs.
         let command = |name: &str| {
             let (spec, _) = resolve(declarations.server(name).unwrap(), None, &MACHINE);
             (spec.command, spec.source, spec.limits)
@@ -190,7 +190,7 @@ fn command_lines_follow_the_cores() {
             .command
             .join(" ")
     };
-    // The limits' own single core, not the machine's three: nothing else was asked for.
+    // The default of one core, not the machine's three.
     assert!(
         command("gunicorn_sync")
             .starts_with("gunicorn --worker-class sync --workers 3 --bind {host}:{port} --backlog 4096")
@@ -201,7 +201,7 @@ fn command_lines_follow_the_cores() {
     for server in &declarations.servers {
         assert!(
             command(&server.name).contains("{port}"),
-            "{} would not listen where it is told",
+            "the command of {} has no {{port}}",
             server.name
         );
     }

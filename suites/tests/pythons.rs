@@ -1,4 +1,4 @@
-//! A server of the suite on the oldest and on the newest of its Pythons, in real containers. Where no registry answers this makes base
+//! Runs a server of the suite on its oldest and newest Python in real containers. Without access to a registry it makes base
 //! images from Debian's packages: a minute each, once, as root. Without an engine the test is ignored;
 //! `WSGIBENCH_REQUIRE_DOCKER=1` makes it fail.
 
@@ -25,7 +25,7 @@ const MACHINE: Machine = Machine {
 
 fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    // At once: bjoern wants the request line whole.
+    // In one write: bjoern needs the whole request line in one read.
     let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
@@ -34,10 +34,10 @@ fn get(address: SocketAddr, path: &str) -> String {
 }
 
 fn main() -> std::process::ExitCode {
-    needs::run(trials!(needs::Need::engine(), async; the_same_server_answers_on_each_python).into())
+    needs::run(trials!(needs::Need::engine(), async; same_server_responds_on_each_python).into())
 }
 
-async fn the_same_server_answers_on_each_python() {
+async fn same_server_responds_on_each_python() {
     let required = wsgibench_harness::__private::switch("WSGIBENCH_REQUIRE_DOCKER").unwrap();
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let options = SandboxOptions {

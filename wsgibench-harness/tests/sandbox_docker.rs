@@ -75,7 +75,7 @@ async fn servers_of_one_folder_build_one_image() {
     let images: Vec<String> = prepared.into_iter().map(|prepared| prepared.unwrap().image).collect();
     assert!(images.iter().all(|image| *image == images[0]), "{images:?}");
     let said = bench.said.lock().unwrap().join("\n");
-    assert_eq!(said.matches("builds its image").count(), 1, "{said}");
+    assert_eq!(said.matches("building its image").count(), 1, "{said}");
     remove_image(&images[0]).await;
 }
 
@@ -357,7 +357,7 @@ async fn a_companion_is_there_first_and_found_by_name() {
     let prepared = sandbox.prepare(&spec).await.unwrap();
     let error = sandbox.launch(&prepared, &bench.path("log")).await.err().unwrap();
     assert!(
-        error.to_string().contains("its companion `cache` did not start"),
+        error.to_string().contains("companion `cache` failed to start"),
         "{error}"
     );
     sandbox.close().await;

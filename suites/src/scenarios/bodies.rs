@@ -1,4 +1,4 @@
-//! Large bodies in both directions. The application answers an upload with its digest, so that a lost byte fails the check; of
+//! Large bodies in both directions. The response to an upload contains the body's digest, so that a missing byte fails the check; for
 //! downloads the length and a header are checked.
 
 use wsgibench_harness::prelude::*;

@@ -12,7 +12,7 @@ pub fn closing(connections: usize) -> Load {
     Load::closed(connections).keep_alive(KeepAlive::Never).request(ping())
 }
 
-/// Sixteen busy connections beside ten thousand idle ones.
+/// Sixteen busy connections and ten thousand idle ones.
 #[scenario(connections = [16], idle = [10_000])]
 pub fn idle(connections: usize, idle: usize) -> Load {
     Load::closed(connections).idle_connections(idle).request(ping())
@@ -39,7 +39,7 @@ pub fn burst() -> Load {
     .request(ping())
 }
 
-/// Sixteen users beside forty who read a download at 4 KiB a second, each of whom may hold a thread of the server.
+/// Sixteen users and forty slow readers of a download (4 KiB a second), each of which may occupy a thread of the server.
 #[scenario(connections = [16], slow = [40])]
 pub fn slow_readers(connections: usize, slow: usize) -> Load {
     Load::closed(connections)
@@ -48,7 +48,7 @@ pub fn slow_readers(connections: usize, slow: usize) -> Load {
         .background_clients(Slow::readers(slow, "/download"))
 }
 
-/// Sixteen users beside forty who send a form at 100 bytes a second.
+/// Sixteen users and forty slow senders of a form (100 bytes a second).
 #[scenario(connections = [16], slow = [40])]
 pub fn slow_writers(connections: usize, slow: usize) -> Load {
     Load::closed(connections)

@@ -1,4 +1,4 @@
-//! An application that waits for a real database: PostgreSQL in a companion container, filled when its image is built.
+//! An application that queries a real database: PostgreSQL in a companion container, filled when its image is built.
 
 use wsgibench_harness::prelude::*;
 

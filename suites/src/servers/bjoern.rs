@@ -12,7 +12,7 @@ pub fn bjoern() -> Server {
         .tag("study")
 }
 
-/// bjoern as it comes: one process, a backlog of 1,024.
+/// bjoern with its default settings: one process, a backlog of 1,024.
 #[server]
 pub fn bjoern_default() -> Server {
     image("bjoern").command(launcher("")).untuned()

@@ -16,7 +16,7 @@ pub fn cherrypy() -> Server {
         .tag("study")
 }
 
-/// CherryPy's server as it comes: 10 threads, a backlog of 5, 10 connections kept alive.
+/// CherryPy's server with its default settings: 10 threads, a backlog of 5, 10 connections kept alive.
 #[server]
 pub fn cherrypy_default() -> Server {
     image("cherrypy").command(launcher("")).untuned()

@@ -16,11 +16,11 @@ pub fn fastwsgi() -> Server {
         .tag("catalogue")
 }
 
-/// `FastWSGI` as it comes: one process, 64 KiB held for every connection.
+/// `FastWSGI` with its default settings: one process, 64 KiB of memory for each connection.
 #[server]
 pub fn fastwsgi_default() -> Server {
     image("fastwsgi")
         .command(launcher(""))
         .untuned()
-        .note("64 KiB a connection: some 720 MB at 10,000")
+        .note("64 KiB a connection: about 720 MB at 10,000")
 }

@@ -12,11 +12,11 @@ pub fn gevent() -> Server {
         .tag("study")
 }
 
-/// gevent's pywsgi as it comes: one process, a backlog of 128, an access log, head and body sent apart.
+/// gevent's pywsgi with its default settings: one process, a backlog of 128, an access log, head and body sent separately.
 #[server]
 pub fn gevent_default() -> Server {
     image("gevent")
         .command(launcher("--access-log"))
         .untuned()
-        .note("Nagle's delay and delayed acknowledgements cost some 40 ms a request")
+        .note("Nagle's delay and delayed acknowledgements cost about 40 ms a request")
 }

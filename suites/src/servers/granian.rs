@@ -19,7 +19,7 @@ pub fn granian() -> Server {
         .tag("catalogue")
 }
 
-/// Granian as it comes: one worker, up to 512 Python threads.
+/// Granian with its default settings: one worker, up to 512 Python threads.
 #[server]
 pub fn granian_default() -> Server {
     image("granian")

@@ -6,7 +6,8 @@ use super::{BACKLOG, CONNECTIONS, KEEP_ALIVE, THREADS, image, words};
 
 const APPLICATION: &str = "application:application";
 
-/// What every class is given: its heartbeat file in memory, and no control socket, which needs a writable home.
+/// Returns the command line with the options of every worker class: heartbeat file in memory, and no control socket, which needs a
+/// writable home.
 fn tuned(class: &str, workers: usize, more: &str) -> Vec<String> {
     words(&format!(
         "gunicorn --worker-class {class} --workers {workers} --bind {{host}}:{{port}} --backlog {BACKLOG} \
@@ -14,12 +15,12 @@ fn tuned(class: &str, workers: usize, more: &str) -> Vec<String> {
     ))
 }
 
-/// Keep-alive for many connections a worker.
+/// Returns the options of worker classes that keep connections alive.
 fn keep_alive() -> String {
     format!("--keep-alive {KEEP_ALIVE} --worker-connections {CONNECTIONS}")
 }
 
-/// Its arbiter replaces the workers one by one at a hang-up.
+/// Gunicorn, whose arbiter replaces the workers one by one on SIGHUP.
 fn gunicorn() -> Server {
     image("gunicorn").reloads_on("SIGHUP")
 }
@@ -32,17 +33,17 @@ fn untuned(options: &str) -> Server {
         .untuned()
 }
 
-/// Gunicorn, sync workers: one request at a time each, every connection closed (it never keeps one alive), 2 N + 1 workers as
-/// its documentation says.
+/// Gunicorn, sync workers: one request at a time each, every connection closed (keep-alive is not supported), 2 N + 1 workers as
+/// its documentation recommends.
 #[server]
 pub fn gunicorn_sync() -> Server {
     gunicorn()
         .command_for_cpus(|cpus| tuned("sync", 2 * cpus + 1, ""))
         .tag("study")
-        .note("closes every connection: made to stand behind a proxy that buffers")
+        .note("closes every connection: intended for use behind a buffering proxy")
 }
 
-/// Gunicorn, sync worker as it comes: one worker, a backlog of 2,048.
+/// Gunicorn, sync worker with default settings: one worker, a backlog of 2,048.
 #[server]
 pub fn gunicorn_sync_default() -> Server {
     untuned("")
@@ -56,7 +57,7 @@ pub fn gunicorn_gthread() -> Server {
         .tag("study")
 }
 
-/// Gunicorn, threaded worker as it comes: one worker, here with 4 threads, keep-alive of 2 s, 1,000 connections.
+/// Gunicorn, threaded worker with default settings: one worker, here with 4 threads, keep-alive of 2 s, 1,000 connections.
 #[server]
 pub fn gunicorn_gthread_default() -> Server {
     untuned("--worker-class gthread --threads 4")
@@ -70,7 +71,7 @@ pub fn gunicorn_gevent() -> Server {
         .tag("study")
 }
 
-/// Gunicorn, gevent worker as it comes: one worker, keep-alive of 2 s, 1,000 connections.
+/// Gunicorn, gevent worker with default settings: one worker, keep-alive of 2 s, 1,000 connections.
 #[server]
 pub fn gunicorn_gevent_default() -> Server {
     untuned("--worker-class gevent")
@@ -84,7 +85,7 @@ pub fn gunicorn_tornado() -> Server {
         .tag("catalogue")
 }
 
-/// Gunicorn, tornado worker as it comes: one worker, a backlog of 2,048.
+/// Gunicorn, tornado worker with default settings: one worker, a backlog of 2,048.
 #[server]
 pub fn gunicorn_tornado_default() -> Server {
     untuned("--worker-class tornado")

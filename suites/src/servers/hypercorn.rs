@@ -17,7 +17,7 @@ pub fn hypercorn() -> Server {
         .tag("catalogue")
 }
 
-/// Hypercorn as it comes: one process on asyncio, a backlog of 100, bodies up to 16 MiB.
+/// Hypercorn with its default settings: one process on asyncio, a backlog of 100, bodies up to 16 MiB.
 #[server]
 pub fn hypercorn_default() -> Server {
     image("hypercorn")

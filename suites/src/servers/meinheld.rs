@@ -18,7 +18,7 @@ pub fn meinheld() -> Server {
         .tag("study")
 }
 
-/// meinheld as it comes: no keep-alive, an access log, at most 4,096 descriptors.
+/// meinheld with its default settings: no keep-alive, an access log, at most 4,096 descriptors.
 #[server]
 pub fn meinheld_default() -> Server {
     on_python_39().command(launcher("--access-log")).untuned()

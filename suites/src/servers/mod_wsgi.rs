@@ -27,7 +27,7 @@ pub fn mod_wsgi() -> Server {
         .tag("study")
 }
 
-/// `mod_wsgi-express` as it comes: one daemon process of 5 threads, keep-alive of 2 s, a backlog of 500.
+/// `mod_wsgi-express` with its default settings: one daemon process of 5 threads, keep-alive of 2 s, a backlog of 500.
 #[server]
 pub fn mod_wsgi_default() -> Server {
     image("mod_wsgi")

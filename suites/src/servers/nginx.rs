@@ -1,12 +1,11 @@
-//! Servers behind nginx on a Unix socket, as most are deployed.
+//! Servers behind nginx on a Unix socket, a common deployment.
 
 use wsgibench_harness::prelude::*;
 
 use super::{image, launcher};
 
-/// What both have in common: above that many requests at once the socket's backlog is full, and nginx answers 502.
-const LIMIT: &str =
-    "above some 4,100 requests at once nginx answers 502: a Unix socket refuses what its backlog cannot hold";
+/// Note on both servers: with more requests at once the socket's backlog is full, and nginx responds with 502.
+const LIMIT: &str = "above about 4,100 requests at once nginx responds with 502: the Unix socket's backlog is full";
 
 /// nginx in front of Gunicorn: a worker a core of nginx, 2 N + 1 sync workers on a Unix socket.
 #[server]

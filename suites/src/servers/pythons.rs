@@ -1,13 +1,13 @@
 //! Three servers on the Pythons of three Debian releases: in C (bjoern), in Python with threads (waitress), and a process manager with
-//! threaded workers (Gunicorn). All else is as in the server whose name they begin with.
+//! threaded workers (Gunicorn). All other settings are those of the server with the same name prefix.
 //!
-//! Not here: Gunicorn on 3.9. Its version in this suite wants 3.10 or later, and an older one would be another server.
+//! Gunicorn on 3.9 is not included: the version in this suite needs 3.10 or later, and an older one would be another server.
 
 use wsgibench_harness::prelude::*;
 
 use super::{bjoern, gunicorn, waitress};
 
-/// The same server on one Python.
+/// Returns the same server on one Python version.
 fn on(python: &str, server: Server) -> Server {
     Server {
         tags: vec!["python".into()],

@@ -17,7 +17,7 @@ pub fn pyvoy() -> Server {
         .tag("catalogue")
 }
 
-/// pyvoy as it comes: 200 threads.
+/// pyvoy with its default settings: 200 threads.
 #[server]
 pub fn pyvoy_default() -> Server {
     image("pyvoy")

@@ -16,7 +16,7 @@ pub fn twisted() -> Server {
         .tag("catalogue")
 }
 
-/// Twisted's WSGI resource as it comes: one process of up to 10 threads, a backlog of 50, an access log.
+/// Twisted's WSGI resource with its default settings: one process of up to 10 threads, a backlog of 50, an access log.
 #[server]
 pub fn twisted_default() -> Server {
     image("twisted").command(launcher("--access-log")).untuned()

@@ -18,7 +18,7 @@ pub fn uvicorn() -> Server {
         .tag("catalogue")
 }
 
-/// uvicorn as it comes: one process, the 10 threads of a2wsgi, an access log.
+/// uvicorn with its default settings: one process, the 10 threads of a2wsgi, an access log.
 #[server]
 pub fn uvicorn_default() -> Server {
     image("uvicorn")

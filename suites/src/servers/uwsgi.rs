@@ -4,8 +4,7 @@ use wsgibench_harness::prelude::*;
 
 use super::{BACKLOG, KEEP_ALIVE, THREADS, image, words};
 
-/// uWSGI behind its own HTTP router: a process a core with 4 threads each, keep-alive, chunked answers; the router is one
-/// process more.
+/// uWSGI behind its own HTTP router, an additional process: a process a core with 4 threads each, keep-alive, chunked responses.
 #[server]
 pub fn uwsgi() -> Server {
     // Not --http11-socket: a connection kept alive pins a thread there (64 connections: 4 served, 60 starved).
@@ -21,7 +20,7 @@ pub fn uwsgi() -> Server {
         .tag("study")
 }
 
-/// uWSGI as it comes: one process, closes each connection without saying so, a backlog of 100, logs each request.
+/// uWSGI with its default settings: one process, closes each connection without `Connection: close`, a backlog of 100, logs each request.
 #[server]
 pub fn uwsgi_default() -> Server {
     image("uwsgi")

@@ -12,7 +12,7 @@ pub fn waitress() -> Server {
         .tag("catalogue")
 }
 
-/// waitress as it comes: one process of 4 threads, 100 connections, a backlog of 1,024.
+/// waitress with its default settings: one process of 4 threads, 100 connections, a backlog of 1,024.
 #[server]
 pub fn waitress_default() -> Server {
     image("waitress")

@@ -13,7 +13,7 @@ pub fn wsgiref() -> Server {
         .note("HTTP/1.0: closes every connection")
 }
 
-/// The standard library's server as it comes: a backlog of 5 and an access log.
+/// The standard library's server with its default settings: a backlog of 5 and an access log.
 #[server]
 pub fn wsgiref_default() -> Server {
     image("wsgiref").command(launcher("--access-log")).untuned()

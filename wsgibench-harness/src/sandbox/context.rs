@@ -1,4 +1,4 @@
-//! What every part of a sandbox is given: the options, a voice, and a place for notices.
+//! Options of a sandbox, and the progress output and notices that its parts share.
 
 use std::{
     fmt,
@@ -8,38 +8,38 @@ use std::{
 
 use crate::declare::Notice;
 
-/// Which sandbox is wanted.
+/// The sandbox to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SandboxChoice {
-    /// `docker` when an engine answers and a base image can be had, else `process`.
+    /// `docker` if a container engine responds and a base image is available, else `process`.
     #[default]
     Auto,
-    /// Containers, or an error.
+    /// Containers; an error if they are not available.
     Docker,
     /// Local processes.
     Process,
 }
 
-/// Called with what a line is about (`sandbox`, `base image`, a server's name) and the line.
+/// A callback that receives the subject of a line (`sandbox`, `base image`, a server's name) and the line.
 pub type ProgressSink = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
-/// How to open a sandbox.
+/// Options of a sandbox.
 #[derive(Clone)]
 pub struct SandboxOptions {
-    /// Which one.
+    /// The sandbox to use.
     pub choice: SandboxChoice,
-    /// Id of the run; becomes a part of names and labels.
+    /// Id of the run, part of names and labels.
     pub run_id: String,
     /// Folder of the run.
     pub run_dir: PathBuf,
     /// Cargo's target folder: virtual environments and temporary files are kept under `wsgibench/` in it.
     pub target_dir: PathBuf,
-    /// CPUs that servers may get; a server takes as many of them, from the first on, as its limits say.
+    /// CPUs for servers. A server uses the first of them, as many as its limits allow.
     pub server_cpus: Vec<usize>,
-    /// Go through the published port even where the container's own address can be reached. It costs a fast server more than half
-    /// of its throughput and leaves the container a way out: for seeing the difference, and for testing.
+    /// Connect through the published port even if the container's own address is reachable. This costs a fast server more than half
+    /// of its throughput and gives the container access to the outside: for comparison and for tests.
     pub published_port: bool,
-    /// Says what goes on, a line at a time.
+    /// Receives progress messages, one line at a time.
     pub say: ProgressSink,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Debug for SandboxOptions {
     }
 }
 
-/// Shared by all parts of one sandbox.
+/// Options and notices shared by all parts of one sandbox.
 #[derive(Debug)]
 pub(crate) struct SandboxContext {
     pub(crate) options: SandboxOptions,
@@ -75,7 +75,7 @@ impl SandboxContext {
         (self.options.say)(what, line);
     }
 
-    /// Says it and records it, once.
+    /// Records a notice and reports it as progress; repeated notices are dropped.
     pub(crate) fn notice(&self, about: &str, text: &str) {
         let notice = Notice {
             about: about.to_owned(),
@@ -93,12 +93,12 @@ impl SandboxContext {
         self.notices.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Our folder under the target folder.
+    /// Returns `wsgibench/NAME` under the target folder.
     pub(crate) fn folder(&self, name: &str) -> PathBuf {
         self.options.target_dir.join("wsgibench").join(name)
     }
 
-    /// CPUs of a server that may use `count` of them.
+    /// Returns the CPUs of a server that may use `count` of them.
     pub(crate) fn cpus(&self, count: usize) -> &[usize] {
         let cpus = &self.options.server_cpus;
         &cpus[..count.clamp(1, cpus.len().max(1)).min(cpus.len())]

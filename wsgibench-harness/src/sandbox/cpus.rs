@@ -1,40 +1,40 @@
-//! Which CPUs the server gets and which the load engine. Pure but for [`online`].
+//! Division of the CPUs between server and load engine. Pure except for [`online`].
 
 use std::{collections::BTreeSet, fmt::Write as _, io};
 
-/// The two sets.
+/// CPUs of the servers and of the load engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partition {
-    /// CPUs that servers may get, ascending. A server takes as many of them, from the first on, as its limits say.
+    /// CPUs for servers, ascending. A server uses the first of them, as many as its limits allow.
     pub server: Vec<usize>,
     /// CPUs of the load engine, ascending.
     pub load: Vec<usize>,
-    /// The two sets have a CPU in common: figures of such a run are `suspect`.
+    /// Whether the two sets overlap; the results of such a run are `suspect`.
     pub shared: bool,
-    /// What was clamped or could not be had, one sentence each, with the remedy.
+    /// Reductions and overlaps, one sentence each, with the remedy.
     pub notices: Vec<String>,
 }
 
-/// What cannot be divided as asked.
+/// An error in the requested division.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CpuError {
-    /// The text is no CPU list.
+    /// The text is not a list of CPUs.
     #[error("`{0}` is not a list of CPUs; write it like 0-3,6")]
     NotAList(String),
-    /// A CPU that is not there.
+    /// A CPU is not available.
     #[error("CPU {cpu} of {option} is not available here; available are {online}")]
     Offline {
         /// The CPU.
         cpu: usize,
-        /// Option that names it.
+        /// Option that names the CPU.
         option: &'static str,
-        /// CPUs that there are, as a list.
+        /// Available CPUs, as a list.
         online: String,
     },
-    /// Nothing left for one side.
+    /// One set takes all CPUs.
     #[error("{0} leaves no CPU for the other side; name fewer CPUs, or give both sets")]
     NothingLeft(&'static str),
-    /// An empty set.
+    /// A set is empty.
     #[error("{0} is empty; name at least one CPU")]
     Empty(&'static str),
 }
@@ -42,11 +42,11 @@ pub enum CpuError {
 /// Divides the CPUs `online` so that the two sets are disjoint.
 ///
 /// `wanted` is the largest number of CPUs that a server of the plan asks for. With nothing asked, the load engine takes the last
-/// CPUs: half of them, but at least one, and no more than leaves the servers what they want. Where there is but one CPU, both
-/// share it, and a notice says so.
+/// CPUs: half of them, but at least one, and no more than leaves the servers the CPUs that they ask for. A single CPU is shared by
+/// both, which a notice reports.
 ///
 /// # Errors
-/// A named CPU is not online, or nothing is left for one side.
+/// If a named CPU is not online, or no CPU is left for the other side.
 pub fn partition(
     online: &[usize],
     wanted: usize,
@@ -120,7 +120,7 @@ pub fn partition(
     }
     if wanted > server.len() {
         notices.push(format!(
-            "servers ask for up to {wanted} CPUs, but {} can be given ({}): clamped to {}",
+            "servers request up to {wanted} CPUs, but {} are available ({}): clamped to {}",
             server.len(),
             format_list(server.iter()),
             server.len(),
@@ -134,10 +134,10 @@ pub fn partition(
     })
 }
 
-/// Reads a list as the kernel writes it: `0-3,6`.
+/// Parses a list in the kernel's format: `0-3,6`.
 ///
 /// # Errors
-/// The text is of another form.
+/// If the text is not such a list.
 pub fn parse_list(text: &str) -> Result<Vec<usize>, CpuError> {
     let wrong = || CpuError::NotAList(text.to_owned());
     let mut cpus = BTreeSet::new();
@@ -146,7 +146,7 @@ pub fn parse_list(text: &str) -> Result<Vec<usize>, CpuError> {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let first: usize = first.trim().parse().map_err(|_| wrong())?;
         let last: usize = last.trim().parse().map_err(|_| wrong())?;
-        // A bound that no machine reaches, so that a slip of the finger does not fill the memory.
+        // Above the CPU count of any machine; keeps a mistyped range from exhausting memory.
         if first > last || last > 65_535 {
             return Err(wrong());
         }
@@ -155,7 +155,7 @@ pub fn parse_list(text: &str) -> Result<Vec<usize>, CpuError> {
     Ok(cpus.into_iter().collect())
 }
 
-/// Writes CPUs as a list: `0-3,6`.
+/// Formats CPUs as a list: `0-3,6`.
 pub fn format_list<C: std::borrow::Borrow<usize>>(cpus: impl IntoIterator<Item = C>) -> String {
     let cpus: BTreeSet<usize> = cpus.into_iter().map(|cpu| *cpu.borrow()).collect();
     let mut text = String::new();
@@ -176,10 +176,10 @@ pub fn format_list<C: std::borrow::Borrow<usize>>(cpus: impl IntoIterator<Item =
     text
 }
 
-/// CPUs that this process may use, ascending.
+/// Returns the CPUs that this process may use, ascending.
 ///
 /// # Errors
-/// The system does not tell.
+/// If the system does not report them.
 pub fn online() -> io::Result<Vec<usize>> {
     #[cfg(target_os = "linux")]
     {
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn half_for_the_load_but_no_more_than_the_servers_leave() {
+    fn load_engine_gets_half_but_leaves_the_servers_their_cpus() {
         let eight: Vec<usize> = (0..8).collect();
         assert_eq!(
             (of(&eight, 1).server, of(&eight, 1).load),
@@ -216,14 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn two_cpus_one_each() {
+    fn two_cpus_are_divided_one_each() {
         let two = of(&[0, 1], 3);
         assert_eq!((&two.server, &two.load, two.shared), (&vec![0], &vec![1], false));
         assert!(two.notices[0].contains("clamped to 1"), "{:?}", two.notices);
     }
 
     #[test]
-    fn one_cpu_is_shared_and_said() {
+    fn single_cpu_is_shared_with_a_notice() {
         let one = of(&[3], 1);
         assert_eq!((one.server, one.load, one.shared), (vec![3], vec![3], true));
         assert!(one.notices[0].contains("share CPUs"), "{:?}", one.notices);

@@ -1,4 +1,4 @@
-//! A server that runs and has answered.
+//! Running servers.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, time::Duration};
 use super::docker::DockerLaunch;
 use super::{Usage, process::ProcessLaunch, running::ExternalServer};
 
-/// A running server. Dropping it kills and removes it, blocking; [`stop`](Self::stop) does so in an orderly way.
+/// A running server. Dropping it kills and removes it, blocking; [`stop`](Self::stop) does so without blocking and returns errors.
 pub struct Launch(Kind);
 
 enum Kind {
@@ -16,19 +16,19 @@ enum Kind {
     Running(ExternalServer),
 }
 
-/// How a server ended.
+/// The end of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StopInfo {
-    /// Its exit status, where it had ended before it was stopped; 128 + n for signal n.
+    /// Exit status if it had exited before it was stopped; 128 + n for signal n.
     pub exit: Option<i64>,
-    /// Its memory limit has killed it or one of its processes.
+    /// Whether its memory limit killed it or one of its processes.
     pub oom_killed: bool,
 }
 
-/// What a command printed.
+/// The output of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecOutput {
-    /// Exit status, where it is known.
+    /// Exit status, if known.
     pub status: Option<i64>,
     /// Standard output.
     pub stdout: Vec<u8>,
@@ -43,22 +43,22 @@ pub enum Signal {
     Hup,
     /// Interrupt.
     Int,
-    /// Terminate in an orderly way.
+    /// Terminate gracefully.
     Term,
     /// Kill.
     Kill,
-    /// Freeze.
+    /// Suspend.
     Stop,
-    /// Go on.
+    /// Resume.
     Cont,
-    /// The server's own meaning.
+    /// Defined by the server.
     Usr1,
-    /// The server's own meaning.
+    /// Defined by the server.
     Usr2,
 }
 
 impl Signal {
-    /// `SIGHUP` and so on.
+    /// Returns `SIGHUP` and so on.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl Signal {
         }
     }
 
-    /// The signal of this name.
+    /// Returns the signal of this name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         let all = [
@@ -105,7 +105,7 @@ impl Signal {
 }
 
 impl Launch {
-    /// Where to send requests.
+    /// Returns the address to which requests are sent.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         match &self.0 {
@@ -116,7 +116,7 @@ impl Launch {
         }
     }
 
-    /// From the order to start until the first answer.
+    /// Returns the time from the start order to the first response.
     #[must_use]
     pub fn start_up(&self) -> Duration {
         match &self.0 {
@@ -127,11 +127,11 @@ impl Launch {
         }
     }
 
-    /// What it has used since its start. Some small files are read: about 50 microseconds; where the engine must be asked (Docker
-    /// Desktop), some milliseconds. It does not await.
+    /// Returns its usage since its start, without awaiting. Reads a few small files (about 50 microseconds), or uses the engine's API (Docker
+    /// Desktop; some milliseconds).
     ///
     /// # Errors
-    /// The server is gone, or its figures cannot be had.
+    /// If the server has exited, or its usage is not available.
     pub fn usage(&self) -> io::Result<Usage> {
         match &self.0 {
             #[cfg(feature = "docker")]
@@ -141,7 +141,7 @@ impl Launch {
         }
     }
 
-    /// Its first process runs. As cheap as [`usage`](Self::usage).
+    /// Whether its first process is running. As cheap as [`usage`](Self::usage).
     #[must_use]
     pub fn is_alive(&self) -> bool {
         match &self.0 {
@@ -152,7 +152,7 @@ impl Launch {
         }
     }
 
-    /// Pids of its processes as this machine has them; none where they cannot be seen.
+    /// Returns the pids of its processes on this machine, empty if they are not visible here.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
         match &self.0 {
@@ -163,10 +163,10 @@ impl Launch {
         }
     }
 
-    /// Runs a command beside the server: in its container, or in its environment and folder.
+    /// Runs a command in the server's container, or in its environment and folder.
     ///
     /// # Errors
-    /// It cannot be started. A command that fails is no error.
+    /// If it cannot be started. A command that exits with an error is not an error here.
     pub async fn exec(&self, command: &[&str]) -> io::Result<ExecOutput> {
         match &self.0 {
             #[cfg(feature = "docker")]
@@ -179,7 +179,7 @@ impl Launch {
     /// Runs a command in the container of a companion.
     ///
     /// # Errors
-    /// There is no companion of this name, or the command cannot be started.
+    /// If there is no companion of this name, or the command cannot be started.
     #[cfg_attr(
         not(feature = "docker"),
         expect(clippy::unused_async, reason = "the same signature with the feature")
@@ -192,13 +192,13 @@ impl Launch {
                 let _ = command;
                 Err(io::Error::new(
                     io::ErrorKind::Unsupported,
-                    format!("there is no companion `{companion}`: companions need the docker sandbox"),
+                    format!("companion `{companion}` not found: companions need the docker sandbox"),
                 ))
             }
         }
     }
 
-    /// What each companion has used since its start, by name; those whose figures cannot be had are left out.
+    /// Returns the usage of each companion since its start, by name, except for companions whose usage is not available.
     #[must_use]
     pub fn companion_usage(&self) -> Vec<(String, Usage)> {
         match &self.0 {
@@ -211,7 +211,7 @@ impl Launch {
     /// Sends a signal to its first process.
     ///
     /// # Errors
-    /// It has ended, or is not ours.
+    /// If the process has exited, or was not started by the harness.
     #[cfg_attr(
         not(feature = "docker"),
         expect(clippy::unused_async, reason = "the same signature with the feature")
@@ -225,7 +225,7 @@ impl Launch {
         }
     }
 
-    /// Whether [`restart`](Self::restart) is possible: in containers it is.
+    /// Whether [`restart`](Self::restart) is supported: in containers it is.
     #[must_use]
     pub fn can_restart(&self) -> bool {
         match &self.0 {
@@ -235,11 +235,11 @@ impl Launch {
         }
     }
 
-    /// Stops it in an orderly way (10 s, then it is killed) and starts it again in the same container, at the same address. It
-    /// returns when the process has been started, not when it answers. Its figures begin anew.
+    /// Stops it gracefully (killed after 10 s) and starts it again in the same container, at the same address. Returns when the process
+    /// has been started, not when it responds. Its usage starts again from zero.
     ///
     /// # Errors
-    /// It cannot be started again, or has another address then, or is no container.
+    /// If it is not a container, cannot be started again, or has another address afterwards.
     #[cfg_attr(
         not(feature = "docker"),
         expect(clippy::unused_async, reason = "the same signature with the feature")
@@ -255,10 +255,10 @@ impl Launch {
         }
     }
 
-    /// Kills it, writes all that it printed to its log, and removes it. A server that ran already is left as it is.
+    /// Kills it, writes its output to its log, and removes it. An external server is not touched.
     ///
     /// # Errors
-    /// Its log cannot be written; it is gone nevertheless.
+    /// If its log cannot be written; the server is removed nevertheless.
     #[cfg_attr(
         not(feature = "docker"),
         expect(clippy::unused_async, reason = "the same signature with the feature")

@@ -50,7 +50,7 @@ impl MachineLock {
                         waits = true;
                         let holder = holder(&mut file).map(|pid| format!(" (pid {pid})")).unwrap_or_default();
                         say(&format!(
-                            "another run{holder} is measuring on this machine: waits for its end"
+                            "another run{holder} is measuring on this machine: waiting for it to finish"
                         ));
                     }
                     tokio::time::sleep(PAUSE).await;
@@ -95,7 +95,7 @@ fn open_first(folders: &[PathBuf]) -> io::Result<(File, Option<(String, PathBuf)
 fn content(file: &mut File) -> io::Result<String> {
     let mut text = String::new();
     file.rewind()?;
-    // An owner is shorter by far.
+    // The text of an owner is much shorter.
     file.take(4096).read_to_string(&mut text)?;
     Ok(text)
 }

@@ -1,9 +1,9 @@
-//! Where a server runs: `docker` (testcontainers) or `process` (a local process with its own virtual environment).
+//! Sandboxes: where a server runs, `docker` (testcontainers) or `process` (a local process with its own virtual environment).
 //!
-//! [`Sandbox::open`] chooses, says which and why; [`Sandbox::prepare`] makes a server's image or virtual environment;
-//! [`Sandbox::launch`] starts it and returns once it answers. Nothing is left behind: each handle removes what it stands for when
-//! it is dropped, [`Sandbox::emergency_cleanup`] does it from a signal's thread, and what a killed run left is removed by the next
-//! [`Sandbox::open`], once its owner is proven dead.
+//! [`Sandbox::open`] chooses one and reports the choice and its reason; [`Sandbox::prepare`] makes a server's image or virtual environment;
+//! [`Sandbox::launch`] starts it and returns once it responds. Cleanup is complete: each handle removes its objects when it is dropped,
+//! [`Sandbox::emergency_cleanup`] does so from a signal thread, and objects of a killed run are removed by the next [`Sandbox::open`], once
+//! their owner is proven dead.
 
 mod cgroup;
 mod context;
@@ -40,7 +40,7 @@ pub use usage::Usage;
 
 pub(crate) use cgroup::{own_cpu_quota, own_throttled_seconds};
 
-/// For the command that shows and removes what is ours in the engine.
+/// For the command that lists and removes wsgibench's objects in the engine.
 #[cfg(feature = "docker")]
 pub(crate) use self::{
     docker::{BASE_REPOSITORY, Engine, IMAGE_LABEL, base_images, reason},
@@ -50,7 +50,7 @@ pub(crate) use self::{
 use self::context::SandboxContext;
 use crate::declare::{Notice, ServerSpec, Source};
 
-/// Images or virtual environments made at once: one build waits for the network while another compiles.
+/// Number of images or virtual environments made concurrently: one build waits for the network while another compiles.
 const PREPARED_AT_ONCE: usize = 3;
 
 /// Kind of a sandbox.
@@ -87,10 +87,10 @@ enum Inner {
 }
 
 impl Sandbox {
-    /// Chooses and opens a sandbox, says which and why, and removes what killed runs left.
+    /// Chooses and opens a sandbox, reports the choice and its reason, and removes objects left by killed runs.
     ///
     /// # Errors
-    /// The one that was asked for cannot be had; with [`SandboxChoice::Auto`], neither can.
+    /// If the requested sandbox is not available; with [`SandboxChoice::Auto`], if neither is.
     pub async fn open(options: SandboxOptions) -> Result<Self, SandboxError> {
         let context = SandboxContext::new(options);
         process::reap_dead(&context);
@@ -99,8 +99,8 @@ impl Sandbox {
             SandboxChoice::Process => (open_process(&context).await?, "asked for".to_owned()),
             SandboxChoice::Docker => (open_docker(&context).await?, "asked for".to_owned()),
             SandboxChoice::Auto => match open_docker(&context).await {
-                Ok(docker) => (docker, "an engine answers and a base image is there".to_owned()),
-                // Other figures than those of the engine that was named would pass for its own.
+                Ok(docker) => (docker, "an engine responds and a base image is available".to_owned()),
+                // Local processes would give other results than the engine that the user named.
                 Err(error) if engine_is_named() => return Err(error),
                 Err(error) => {
                     let reason = format!("docker is not available: {error}");
@@ -120,7 +120,7 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// Which one it is.
+    /// Returns the kind of this sandbox.
     #[must_use]
     pub fn kind(&self) -> SandboxKind {
         match &self.inner {
@@ -130,13 +130,13 @@ impl Sandbox {
         }
     }
 
-    /// Why that one.
+    /// Returns why this kind was chosen.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// Container engine and its version.
+    /// Returns the container engine and its version.
     #[must_use]
     pub fn engine(&self) -> Option<&str> {
         match &self.inner {
@@ -146,7 +146,7 @@ impl Sandbox {
         }
     }
 
-    /// Path of the load to the servers: `bridge`, `published port` or `loopback`.
+    /// Returns the path of the load to the servers: `bridge`, `published port` or `loopback`.
     #[must_use]
     pub fn path(&self) -> &'static str {
         match &self.inner {
@@ -156,7 +156,7 @@ impl Sandbox {
         }
     }
 
-    /// Version of the control groups that account for the servers: `v1` or `v2`.
+    /// Returns the version of the control groups that account for the servers: `v1` or `v2`.
     #[must_use]
     pub fn cgroup(&self) -> String {
         let of_engine = match &self.inner {
@@ -173,16 +173,16 @@ impl Sandbox {
             .unwrap_or_else(|| "none".into())
     }
 
-    /// Clamps, fallbacks and all else that a reader of the results must know; grows as servers are launched.
+    /// Returns clamped limits, fallbacks and other notices for the reader of the results; the list grows as servers are launched.
     #[must_use]
     pub fn notices(&self) -> Vec<Notice> {
         self.context.notices()
     }
 
-    /// Makes a server's image or virtual environment, unless one of the same content is there.
+    /// Makes a server's image or virtual environment, unless one with the same content exists.
     ///
     /// # Errors
-    /// [`PrepareError::NotAvailable`] where this machine cannot have it; [`PrepareError::Failed`] with the failing step's output.
+    /// [`PrepareError::NotAvailable`] if this machine does not support it; [`PrepareError::Failed`] with the failing step's output.
     pub async fn prepare(&self, spec: &ServerSpec) -> Result<PreparedServer, PrepareError> {
         if let Source::Running(address) = &spec.source {
             return running::prepare(spec, address).await;
@@ -194,8 +194,8 @@ impl Sandbox {
         }
     }
 
-    /// Prepares servers, three at a time. The results have the order of `specs`; they end before the first server for
-    /// which `begin`, called as its turn comes, returns `false`.
+    /// Prepares servers, three at a time. The results have the order of `specs` and end before the first server for
+    /// which `begin`, called before each server, returns `false`.
     pub async fn prepare_all(
         &self,
         specs: &[&ServerSpec],
@@ -204,11 +204,11 @@ impl Sandbox {
         side_by_side(specs, begin, |spec| self.prepare(spec)).await
     }
 
-    /// Starts a server; returns once it answers. What it prints goes to `log`, when it is stopped or fails.
+    /// Starts a server and returns once it responds. Its output is written to `log` when it is stopped or fails.
     ///
     /// # Errors
-    /// It cannot be started, ends, or does not answer within its deadline; the last lines that it printed are in the error.
-    /// Nothing of it is left.
+    /// If it cannot be started, exits, or does not respond within its deadline; the error has the last lines of its output.
+    /// Nothing of it is left behind.
     pub async fn launch(&self, prepared: &PreparedServer, log: &Path) -> Result<Launch, LaunchError> {
         if let Source::Running(address) = &prepared.spec.source {
             let server = running::launch(&prepared.spec, address).await?;
@@ -228,7 +228,7 @@ impl Sandbox {
         }
     }
 
-    /// Removes what the sandbox made for the run (its network). Its launches must have been stopped.
+    /// Removes the objects that the sandbox made for the run (its network). All its launches must have been stopped.
     #[cfg_attr(
         not(feature = "docker"),
         expect(clippy::unused_async, reason = "the same signature with the feature")
@@ -252,7 +252,7 @@ impl Sandbox {
     }
 }
 
-/// Runs `work` on the items, [`PREPARED_AT_ONCE`] at a time, until `begin` returns `false`; the results keep the order of the items.
+/// Runs `work` on the items, [`PREPARED_AT_ONCE`] at a time, until `begin` returns `false`; the results have the order of the items.
 async fn side_by_side<T: Copy, R, F: Future<Output = R>>(
     items: &[T],
     begin: impl Fn(T) -> bool,
@@ -299,7 +299,7 @@ fn expand_placeholders(word: &str, host: &str, port: u16) -> String {
     word.replace("{host}", host).replace("{port}", &port.to_string())
 }
 
-/// The first 12 hexadecimal digits of a hash.
+/// Returns the first 12 hexadecimal digits of a hash.
 fn short_hash(hash: ring::digest::Context) -> String {
     use std::fmt::Write;
     hash.finish()
@@ -326,7 +326,7 @@ mod tests {
             async move {
                 running.set(running.get() + 1);
                 most.set(most.get().max(running.get()));
-                // Later items are done earlier.
+                // Later items finish earlier.
                 for _ in item..20 {
                     tokio::task::yield_now().await;
                 }

@@ -1,30 +1,30 @@
-//! Whose a container, network, process or folder is, and the proof that its owner is dead.
+//! Owners of containers, networks, processes and folders, and the proof that an owner is dead.
 //!
-//! Everything that a run makes carries its owner: machine, boot, pid namespace, pid and start time. What belongs to an owner that
-//! is proven dead may be removed; everything else may be another run that is alive.
+//! Each object that a run creates is marked with its owner: machine, boot, pid namespace, pid and start time. Objects whose owner is
+//! proven dead may be removed; all others may belong to a live run.
 
 use std::{fmt, fs, sync::OnceLock};
 
 use super::proc;
 
-/// Name of the label of containers and networks, and of the file in folders, that holds the owner.
+/// Label of containers and networks, and file name in folders, for the owner.
 pub(crate) const LABEL: &str = "wsgibench.owner";
-/// Environment variable of processes that holds the owner.
+/// Environment variable of processes for the owner.
 pub(crate) const VARIABLE: &str = "WSGIBENCH_OWNER";
 
-/// A run of the harness: one process, told apart from every other that ever had its pid.
+/// A run of the harness: one process, distinct from all others with the same pid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     machine: String,
     boot: String,
     pid_namespace: String,
     pid: u32,
-    /// Clock ticks from boot to its start; 0 where the system does not tell.
+    /// Clock ticks from boot to its start; 0 if the system does not report it.
     start: u64,
 }
 
 impl Owner {
-    /// This process.
+    /// Returns the owner for this process.
     pub fn this() -> &'static Self {
         static THIS: OnceLock<Owner> = OnceLock::new();
         THIS.get_or_init(|| {
@@ -43,7 +43,7 @@ impl Owner {
         })
     }
 
-    /// Reads what [`Display`](fmt::Display) wrote.
+    /// Parses the output of [`Display`](fmt::Display).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.trim().split('/');
@@ -61,7 +61,7 @@ impl Owner {
         parts.next().is_none().then_some(owner)
     }
 
-    /// A process of this machine, this boot.
+    /// Returns the owner for a process of this machine and boot.
     pub(crate) fn here(pid: u32, start: u64, pid_namespace: &str) -> Self {
         let this = Self::this();
         Self {
@@ -73,34 +73,34 @@ impl Owner {
         }
     }
 
-    /// `pid-start-namespace`: what tells it apart on this machine until it is booted anew.
+    /// Returns `pid-start-namespace`, which is unique on this machine until the next boot.
     pub(crate) fn short(&self) -> String {
         format!("{}-{}-{}", self.pid, self.start, self.pid_namespace)
     }
 
-    /// Pid of the owner.
+    /// Returns the pid of the owner.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Proven dead, as seen from this process. `false` means alive, or not to be seen from here.
+    /// Whether the owner is proven dead, as seen from this process. `false` means alive or not visible from here.
     #[must_use]
     pub fn is_proven_dead(&self) -> bool {
         self.is_dead_as_seen_by(Self::this(), start_of)
     }
 
-    /// `start_of` tells the start time of a pid, `None` when there is no such process.
+    /// `start_of` returns the start time of a pid, `None` if there is no such process.
     fn is_dead_as_seen_by(&self, me: &Self, start_of: impl Fn(u32) -> Option<u64>) -> bool {
         if self.machine != me.machine || self.machine.is_empty() {
             return false;
         }
         if self.boot != me.boot {
-            // The machine has been started anew since.
+            // The machine was rebooted.
             return true;
         }
         if self.pid_namespace != me.pid_namespace {
-            // The same pid is another process there.
+            // The pid now belongs to another process.
             return false;
         }
         match start_of(self.pid) {
@@ -125,13 +125,13 @@ impl fmt::Display for Owner {
 
 fn start_of(pid: u32) -> Option<u64> {
     if let Some(stat) = proc::stat(pid) {
-        // A zombie runs no more.
+        // A zombie no longer runs.
         return stat.is_running().then_some(stat.start);
     }
     if cfg!(target_os = "linux") && fs::exists("/proc/self/stat").unwrap_or(false) {
         return None;
     }
-    // Without /proc: whether there is such a process, not since when.
+    // Without /proc only the existence of a process is known, not its start time.
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
     match rustix::process::test_kill_process(pid) {
         Err(rustix::io::Errno::SRCH) => None,
@@ -139,14 +139,14 @@ fn start_of(pid: u32) -> Option<u64> {
     }
 }
 
-/// The machine: its id where it has one, with the host name, since copied virtual machines may share an id.
+/// Returns the machine's id if there is one, with the host name, since copied virtual machines may share an id.
 fn machine() -> String {
     let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{}+{}", word(&name), word(&id))
 }
 
-/// Only characters that stand in labels, file names and environments alike.
+/// Keeps only characters that are valid in labels, file names and environments.
 fn word(text: &str) -> String {
     text.trim()
         .chars()
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn text_and_back() {
+    fn owner_round_trips_through_text() {
         assert_eq!(owner().to_string(), "1/m/b/n/10/500");
         assert_eq!(Owner::parse("1/m/b/n/10/500"), Some(owner()));
         for wrong in [
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn dead_only_when_proven() {
+    fn owner_is_dead_only_with_proof() {
         let me = Owner { pid: 99, ..owner() };
         let dead = |owner: &Owner, start: Option<u64>| owner.is_dead_as_seen_by(&me, |_| start);
         assert!(!dead(&owner(), Some(500)), "alive");

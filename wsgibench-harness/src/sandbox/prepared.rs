@@ -1,21 +1,21 @@
-//! A server that can be launched.
+//! Servers that are ready to be launched.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::declare::ServerSpec;
 
-/// A server whose image, or virtual environment, is there.
+/// A server with its image or virtual environment.
 #[derive(Clone, Debug)]
 pub struct PreparedServer {
     /// The server.
     pub spec: ServerSpec,
-    /// Image tag, path of the virtual environment, or address of a server that runs already.
+    /// Image tag, path of the virtual environment, or address of an external server.
     pub image: String,
     /// Digest of the image (`sha256:...`).
     pub digest: Option<String>,
     /// Size of the image, bytes.
     pub bytes: Option<u64>,
-    /// Versions inside, by package, and `python`.
+    /// Versions in it, by package, and `python`.
     pub versions: BTreeMap<String, String>,
     /// Images of its companions, in the order of `spec.companions`.
     pub(crate) companions: Vec<String>,
@@ -24,7 +24,7 @@ pub struct PreparedServer {
 }
 
 impl PreparedServer {
-    /// Images of its companions, by their names.
+    /// Returns the images of its companions by name.
     #[must_use]
     pub fn companions(&self) -> BTreeMap<String, String> {
         let names = self.spec.companions.iter().map(|companion| companion.name.clone());

@@ -1,33 +1,33 @@
-//! What `/proc` tells of processes. The parser is pure; on systems without `/proc` nothing is found.
+//! Processes in `/proc`. The parser is pure; on systems without `/proc` nothing is found.
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
-/// The parts of `/proc/<pid>/stat` that matter here.
+/// The used fields of `/proc/<pid>/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
     pub(crate) parent: u32,
     pub(crate) group: u32,
     pub(crate) state: char,
-    /// CPU time of its own in both modes, clock ticks.
+    /// CPU time of the process alone in both modes, clock ticks.
     pub(crate) own_ticks: u64,
-    /// CPU time in user mode, clock ticks; with that of children it has waited for.
+    /// CPU time in user mode including reaped children, clock ticks.
     pub(crate) user_ticks: u64,
-    /// CPU time in the kernel, clock ticks; with that of children it has waited for.
+    /// CPU time in the kernel including reaped children, clock ticks.
     pub(crate) system_ticks: u64,
     pub(crate) threads: u64,
-    /// Clock ticks from boot to its start: with the pid the process's identity.
+    /// Clock ticks from boot to its start; identifies the process together with the pid.
     pub(crate) start: u64,
     pub(crate) resident_pages: u64,
 }
 
 impl Stat {
-    /// Neither a zombie nor dead.
+    /// Whether the process is neither a zombie nor dead.
     pub(crate) fn is_running(&self) -> bool {
         !matches!(self.state, 'Z' | 'X' | 'x')
     }
 }
 
-/// Parses the text of `/proc/<pid>/stat`. The command, in brackets, may hold anything.
+/// Parses the text of `/proc/<pid>/stat`. The command, in brackets, may contain any character.
 pub(crate) fn parse(text: &str) -> Option<Stat> {
     let (_, after) = text.rsplit_once(')')?;
     let fields: Vec<&str> = after.split_ascii_whitespace().collect();
@@ -45,12 +45,12 @@ pub(crate) fn parse(text: &str) -> Option<Stat> {
     })
 }
 
-/// A process now; `None` where there is no such process (or no `/proc`).
+/// Returns a process, `None` if there is no such process (or no `/proc`).
 pub(crate) fn stat(pid: u32) -> Option<Stat> {
     parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// All processes now.
+/// Returns all processes.
 pub(crate) fn all() -> BTreeMap<u32, Stat> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return BTreeMap::new();
@@ -62,7 +62,7 @@ pub(crate) fn all() -> BTreeMap<u32, Stat> {
         .collect()
 }
 
-/// `root` and its descendants among `processes`.
+/// Returns `root` and its descendants among `processes`.
 pub(crate) fn tree(root: u32, processes: &BTreeMap<u32, Stat>) -> Vec<u32> {
     let mut found: Vec<u32> = processes.contains_key(&root).then_some(root).into_iter().collect();
     let mut next = 0;
@@ -78,7 +78,7 @@ pub(crate) fn tree(root: u32, processes: &BTreeMap<u32, Stat>) -> Vec<u32> {
     found
 }
 
-/// Length of a clock tick.
+/// Returns the length of a clock tick.
 pub(crate) fn tick() -> Duration {
     #[cfg(target_os = "linux")]
     let per_second = rustix::param::clock_ticks_per_second();
@@ -87,7 +87,7 @@ pub(crate) fn tick() -> Duration {
     Duration::from_secs(1) / u32::try_from(per_second.max(1)).unwrap_or(100)
 }
 
-/// The value of an environment variable that a process was started with.
+/// Returns the value of an environment variable with which a process was started.
 pub(crate) fn started_with(pid: u32, variable: &str) -> Option<String> {
     let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
     environ.split(|&byte| byte == 0).find_map(|entry| {
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_with_brackets_and_blanks() {
+    fn command_with_brackets_and_spaces_is_parsed() {
         let text = "4242 (a) b (c) S 7 4242 4242 0 -1 4194560 900 80 0 0 150 50 10 5 20 0 3 0 987654 9000000 1200 1844";
         assert_eq!(
             parse(text),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn descendants_but_no_strangers() {
+    fn tree_contains_descendants_only() {
         let stat = |parent| {
             let text = format!("1 (x) S {parent} 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0");
             parse(&text).unwrap()

@@ -17,9 +17,9 @@ use crate::declare::ServerSpec;
 /// Why a server did not become ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotReady {
-    /// Its process ended.
+    /// Its process exited.
     Died,
-    /// The deadline passed; why the last probe failed.
+    /// The deadline passed; has the reason why the last probe failed.
     Deadline(ProbeError),
 }
 
@@ -28,12 +28,12 @@ pub(crate) enum NotReady {
 pub(crate) enum ProbeError {
     /// Nothing listens at the address.
     Nobody(String),
-    /// Something listens and does not answer as a server that is ready.
+    /// Something listens and does not respond like a ready server.
     Something(String),
 }
 
 impl ProbeError {
-    /// Returns the message and, where nothing listened, a remedy: usually the server listens elsewhere.
+    /// Returns the message and, if nothing listened, a remedy: usually the server listens elsewhere.
     pub(crate) fn with_remedy(self, remedy: &str) -> String {
         match self {
             Self::Nobody(text) => format!("{text}; {remedy}"),
@@ -52,11 +52,11 @@ impl std::fmt::Display for ProbeError {
 /// The request of a readiness probe.
 struct Probe {
     path: String,
-    /// Value of `Host`.
+    /// Value of the header `Host`.
     host: String,
 }
 
-/// Requests the readiness path until an HTTP response comes. One try may take as long as there is time.
+/// Requests the readiness path until an HTTP response arrives. A single try may take all the remaining time.
 pub(crate) async fn wait_until_ready(
     spec: &ServerSpec,
     address: SocketAddr,
@@ -66,7 +66,7 @@ pub(crate) async fn wait_until_ready(
     any_ready(spec, &[address], deadline, is_alive).await.map(drop)
 }
 
-/// Does so at several addresses at the same time. Returns the one that answers first.
+/// Probes several addresses concurrently. Returns the first one that responds.
 pub(crate) async fn any_ready(
     spec: &ServerSpec,
     addresses: &[SocketAddr],
@@ -96,7 +96,7 @@ pub(crate) async fn any_ready(
     Err(NotReady::Deadline(join(reasons)))
 }
 
-/// Joins the reasons of several addresses; a server that listens at one of them is what the user has to look at.
+/// Joins the reasons of several addresses. If something listens at any of them, the error says so, since the user has to look at that server.
 fn join(mut reasons: Vec<ProbeError>) -> ProbeError {
     if reasons.len() == 1 {
         return reasons.remove(0);
@@ -110,7 +110,7 @@ fn join(mut reasons: Vec<ProbeError>) -> ProbeError {
     }
 }
 
-/// Connects until it is accepted.
+/// Connects repeatedly until a connection is accepted.
 #[cfg(feature = "docker")]
 pub(crate) async fn wait_until_accepting(
     address: SocketAddr,
@@ -132,7 +132,7 @@ async fn repeat(
     attempt: impl AsyncFn() -> Result<(), ProbeError>,
 ) -> Result<(), NotReady> {
     let mut pause = Duration::from_millis(5);
-    let mut last = ProbeError::Something("it was not tried".to_owned());
+    let mut last = ProbeError::Something("no attempt was made".to_owned());
     loop {
         if !is_alive() {
             return Err(NotReady::Died);
@@ -148,21 +148,21 @@ async fn repeat(
         match outcome {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => last = error,
-            Err(_) => last = ProbeError::Something("connected, but no answer".to_owned()),
+            Err(_) => last = ProbeError::Something("connected, but got no response".to_owned()),
         }
         tokio::time::sleep(pause.min(left)).await;
         pause = (pause * 3 / 2).min(Duration::from_millis(50));
     }
 }
 
-/// Returns once the server's process has ended.
+/// Returns once the server's process has exited.
 async fn death(is_alive: &impl Fn() -> bool) {
     while is_alive() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// Sends one request; `Ok` for anything that begins like an HTTP response.
+/// Sends one request; returns `Ok` for any response that begins like HTTP.
 async fn ask(address: SocketAddr, probe: &Probe) -> Result<(), ProbeError> {
     let stream = TcpStream::connect(address)
         .await
@@ -182,18 +182,18 @@ async fn talk(mut stream: TcpStream, probe: &Probe) -> Result<(), String> {
     let mut answer = Vec::with_capacity(256);
     loop {
         let read = stream.read_buf(&mut answer).await;
-        // Some servers send an empty line first, and clients skip it.
+        // Some servers send an empty line first, which clients skip.
         let start = answer.trim_ascii_start();
         match read {
-            Ok(0) | Err(_) if answer.is_empty() => return Err("closed without an answer".into()),
+            Ok(0) | Err(_) if answer.is_empty() => return Err("the connection was closed without a response".into()),
             Ok(0) => return Err(not_http(&answer)),
             Ok(_) if start.starts_with(b"HTTP/1.") => break,
             Ok(_) if b"HTTP/1.".starts_with(start) => {}
             Ok(_) => return Err(not_http(&answer)),
-            Err(error) => return Err(format!("the answer broke off ({error})")),
+            Err(error) => return Err(format!("the response was cut off ({error})")),
         }
     }
-    // Read to its end, so that the server closes first and the port is not left in TIME_WAIT with us.
+    // Reads to the end, so that the server closes first and no TIME_WAIT socket is left on this side.
     let mut rest = [0; 4096];
     let drained = async { while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {} };
     let _ = timeout(Duration::from_millis(250), drained).await;
@@ -201,12 +201,12 @@ async fn talk(mut stream: TcpStream, probe: &Probe) -> Result<(), String> {
 }
 
 fn not_http(answer: &[u8]) -> String {
-    // An alert, of TLS 1.x.
+    // A TLS 1.x alert.
     if answer.starts_with(b"\x15\x03") {
-        return "it answered in TLS, and readiness is asked for in plain HTTP; let it listen without TLS".into();
+        return "the server responded with TLS, but readiness probes use plain HTTP; configure it to listen without TLS".into();
     }
     let start = String::from_utf8_lossy(&answer[..answer.len().min(40)]).into_owned();
-    format!("answered, but not in HTTP/1: {start:?}")
+    format!("the response is not HTTP/1: {start:?}")
 }
 
 #[cfg(test)]
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(outcome, Err(NotReady::Died));
     }
 
-    /// Accepts connections and answers the first with nothing, all later ones with `answer`.
+    /// Accepts connections; sends no response on the first and `answer` on all later ones.
     async fn serve(answer: &'static [u8]) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,6 +1,6 @@
-//! Requirement files: the files that they include, and a hash of all that pip will read.
+//! Requirement files: their includes, and a hash of all files that pip will read.
 //!
-//! pip reads the files itself; here only as much is parsed as decides whether an environment is still up to date. The rules
+//! pip reads the files itself; this parser reads only enough to decide whether an environment is up to date. The rules
 //! are those of pip's `req_file.py`: continuation lines, comments, variables, quoting and encodings.
 
 use std::{
@@ -28,20 +28,20 @@ const BY_PRODUCTS: &[&str] = &[
     "target",
 ];
 
-/// A requirement file with all that it includes.
+/// A requirement file with all its includes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Requirements {
-    /// Fed to the hash of an environment, in the order of reading.
+    /// Input of an environment's hash, in the order of reading.
     content: Vec<u8>,
-    /// Some line names a package, so pip is needed.
+    /// Whether any line names a package, so that pip is needed.
     pub(crate) has_packages: bool,
-    /// pip's working folder, that of the first file: local projects are relative to it, wherever they are named.
+    /// pip's working folder, that of the first file. Local projects are relative to it, whichever file names them.
     folder: PathBuf,
-    /// Files read, and whether as constraints: includes may form a cycle.
+    /// Files read, and whether as constraints, since includes may form a cycle.
     seen: BTreeSet<(PathBuf, bool)>,
 }
 
-/// What one logical line is about.
+/// The kind of one logical line.
 #[derive(Debug, PartialEq, Eq)]
 enum Line {
     /// Another requirement file, or a constraint file.
@@ -55,10 +55,10 @@ enum Line {
 }
 
 impl Requirements {
-    /// Reads a file and all that it includes; a file that is not there is empty.
+    /// Reads a file and all its includes; a missing file is empty.
     ///
     /// # Errors
-    /// An include or a local path is missing or unreadable: names the file and the line.
+    /// If an include or a local path is missing or unreadable; the message names the file and the line.
     pub(crate) fn of_file(file: &Path) -> Result<Self, String> {
         let mut all = Self {
             folder: file.parent().unwrap_or(Path::new("")).to_owned(),
@@ -73,10 +73,10 @@ impl Requirements {
         Ok(all)
     }
 
-    /// Reads lines that are in no file.
+    /// Parses lines that are not in a file.
     ///
     /// # Errors
-    /// A line includes a file by a relative path: there is no file that it could be relative to.
+    /// If a line includes a file by a relative path, since there is no file that it could be relative to.
     pub(crate) fn of_lines(lines: &[String]) -> Result<Self, String> {
         for text in lines {
             for (_, line) in logical_lines(text) {
@@ -106,7 +106,7 @@ impl Requirements {
         self.content.extend_from_slice(bytes);
     }
 
-    /// Reads one file; `constraint` where it only limits versions and asks for no package.
+    /// Reads one file. A `constraint` file only limits versions and requests no package.
     fn read(&mut self, file: &Path, bytes: &[u8], constraint: bool) -> Result<(), String> {
         self.add(bytes);
         for (number, line) in logical_lines(&decode(bytes)) {
@@ -118,7 +118,7 @@ impl Requirements {
                 )
             };
             if !names_index(&line) {
-                // With the values of variables; those of an index may be tokens that change from run to run.
+                // With variables expanded, so index options are left out: their variables may be tokens that change with each run.
                 self.add(line.as_bytes());
             }
             match classify(&line) {
@@ -175,12 +175,12 @@ impl Requirements {
     }
 }
 
-/// The path without `..` and links, where the file exists.
+/// Returns the path without `..` and links if the file exists.
 fn canonical(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// The text of a file: by its byte order mark, else UTF-8, else Latin-1, in which every byte is a character.
+/// Decodes a file by its byte order mark, else as UTF-8, else as Latin-1, which is valid for any bytes.
 fn decode(bytes: &[u8]) -> String {
     let wide = |rest: &[u8], value: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = rest.chunks_exact(2).map(|pair| value([pair[0], pair[1]])).collect();
@@ -197,7 +197,7 @@ fn decode(bytes: &[u8]) -> String {
     }
 }
 
-/// Lines with continuations joined, comments removed and variables expanded, each with the number of its first line.
+/// Returns the lines with continuations joined, comments removed and variables expanded, each with the number of its first line.
 fn logical_lines(text: &str) -> Vec<(usize, String)> {
     let mut lines = Vec::new();
     let mut joined: Option<(usize, String)> = None;
@@ -225,7 +225,7 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
         .collect()
 }
 
-/// A `#` begins a comment at the start of a line and after a blank; in a URL it begins a fragment.
+/// Removes a comment. A `#` begins one at the start of a line and after a space; in a URL it begins a fragment.
 fn without_comment(line: &str) -> &str {
     let begins = |(index, _): &(usize, &str)| *index == 0 || line[..*index].ends_with(char::is_whitespace);
     match line.match_indices('#').find(begins) {
@@ -281,8 +281,8 @@ fn classify(line: &str) -> Line {
     local(line).map_or(Line::Package, Line::Local)
 }
 
-/// The value of an option in any of the forms that pip's parser takes: `-r x`, `-rx`, `--requirement x`, `--requirement=x`,
-/// and the long form shortened to no less than `shortest`.
+/// Returns the value of an option in any form that pip's parser accepts: `-r x`, `-rx`, `--requirement x`, `--requirement=x`,
+/// and the long form abbreviated to no less than `shortest`.
 fn option(line: &str, short: char, long: &str, shortest: &str) -> Option<String> {
     let value = if line.starts_with("--") {
         let end = line.find(|c: char| c == '=' || c.is_whitespace())?;
@@ -298,13 +298,13 @@ fn option(line: &str, short: char, long: &str, shortest: &str) -> Option<String>
     Some(quoted.map_or_else(|| value.to_owned(), |(inside, _)| inside.to_owned()))
 }
 
-/// The path of a requirement that is a folder or an archive on this machine.
+/// Returns the path of a requirement that is a folder or an archive on this machine.
 fn local(requirement: &str) -> Option<String> {
     let requirement = match requirement.split_once(" @ ") {
         Some((_, url)) => url.trim(),
         None => requirement,
     };
-    // Markers and options such as `--hash` follow after a blank; extras in brackets at the end.
+    // Markers and options such as `--hash` follow a space; extras in brackets are at the end.
     let path = requirement.split_whitespace().next()?.trim_end_matches(';');
     if let Some(path) = path.strip_prefix("file:") {
         let path = path.split('#').next().unwrap_or(path);
@@ -330,7 +330,7 @@ fn is_url(text: &str) -> bool {
         .is_some_and(|(scheme, rest)| rest.starts_with("//") && !scheme.contains(['/', ' ']))
 }
 
-/// Options that say where packages come from, not which.
+/// Whether the option configures where packages come from and not which ones.
 fn names_index(line: &str) -> bool {
     ["-i", "--index-url", "--extra-index-url", "--trusted-host", "--pypi-url"]
         .iter()
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_include_is_named_with_the_line_that_asks_for_it() {
+    fn missing_include_is_reported_with_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("requirements.txt");
         fs::write(&file, "# first\na==1\n-r none.txt\n").unwrap();
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_constraints_ask_for_no_package() {
+    fn comments_and_constraints_need_no_package() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("requirements.txt");
         fs::write(folder.path().join("limits.txt"), "a==1\n").unwrap();
@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_without_a_file_cannot_include_by_a_relative_path() {
+    fn inline_lines_cannot_include_relative_paths() {
         let of = |line: &str| Requirements::of_lines(&[line.to_owned()]);
         for line in ["-r base.txt", "-c c.txt", "-e .", "./pkg"] {
             let error = of(line).unwrap_err();

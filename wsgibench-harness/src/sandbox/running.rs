@@ -1,4 +1,4 @@
-//! Servers that run already: accounted for as far as possible, never stopped by the harness.
+//! External servers: resource usage is read where possible, and the harness never stops them.
 
 use std::{
     collections::BTreeMap,
@@ -14,13 +14,13 @@ use super::{
 };
 use crate::declare::ServerSpec;
 
-/// A server that the harness did not start.
+/// A server that was not started by the harness.
 pub(crate) struct ExternalServer {
     address: SocketAddr,
-    /// Its name has other addresses too.
+    /// Whether its host name has other addresses too.
     several: bool,
     start_up: Duration,
-    /// The topmost process that listens there, where it is one of this machine's that we may see.
+    /// The topmost process that listens at the address, if it is visible on this machine.
     process: Option<(u32, u64)>,
 }
 
@@ -85,7 +85,7 @@ impl ExternalServer {
         self.address
     }
 
-    /// Whether its name has other addresses too, so that the one in use is worth telling.
+    /// Whether its host name has other addresses, so that the one in use must be reported.
     pub(crate) fn has_several_addresses(&self) -> bool {
         self.several
     }
@@ -114,7 +114,7 @@ impl ExternalServer {
     }
 }
 
-/// The topmost of the processes that hold a socket listening at `address`.
+/// Returns the topmost process with a socket that listens at `address`.
 fn listener(address: SocketAddr) -> Option<(u32, u64)> {
     if !address.ip().is_loopback() {
         return None;
@@ -142,7 +142,7 @@ fn listener(address: SocketAddr) -> Option<(u32, u64)> {
     Some((*top, processes[top].start))
 }
 
-/// Inodes of the sockets that listen on `port`, in the text of `/proc/net/tcp`.
+/// Returns the inodes of the sockets that listen on `port`, from the text of `/proc/net/tcp`.
 fn inodes(table: &str, port: u16) -> Vec<u64> {
     let wanted = format!(":{port:04X}");
     let listening = table.lines().filter_map(|line| {
@@ -156,7 +156,7 @@ fn inodes(table: &str, port: u16) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_listener_on_a_port_of_ours_is_this_process() {
+    fn listener_on_own_port_is_this_process() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let found = super::listener(listener.local_addr().unwrap());
         assert_eq!(found.map(|(pid, _)| pid), Some(std::process::id()));

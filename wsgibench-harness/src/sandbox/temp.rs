@@ -1,4 +1,4 @@
-//! Temporary folders that know their owner, so that what a killed run left can be told from what a live one uses.
+//! Temporary folders marked with their owner, so that those of a killed run can be removed and those of a live run kept.
 
 use std::{
     fs, io,
@@ -11,7 +11,7 @@ use std::{
 
 use super::owner::{LABEL, Owner};
 
-/// Folders whose handles live, for an emergency.
+/// Folders with live handles, for an emergency cleanup.
 static LIVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// A folder under `<target>/wsgibench/tmp`, removed when dropped.
@@ -21,12 +21,12 @@ pub(crate) struct TempFolder {
 }
 
 impl TempFolder {
-    /// Makes a new, empty folder under `parent`.
+    /// Creates an empty folder under `parent`.
     pub(crate) fn create(parent: &Path, what: &str) -> io::Result<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = parent.join(format!("{what}-{}-{number}", std::process::id()));
-        // One of the same name is that of a dead process that had our pid.
+        // An existing folder of this name belongs to a dead process with the same pid.
         remove(&path);
         fs::create_dir_all(path.join("root"))?;
         fs::write(path.join(LABEL), Owner::this().to_string())?;
@@ -34,7 +34,7 @@ impl TempFolder {
         Ok(Self { path })
     }
 
-    /// The folder to use.
+    /// Returns the folder to use.
     pub(crate) fn root(&self) -> PathBuf {
         self.path.join("root")
     }
@@ -49,14 +49,14 @@ impl Drop for TempFolder {
     }
 }
 
-/// Removes all folders whose handles live. What writes to them must have ended.
+/// Removes all folders with live handles. Processes that write to them must have exited.
 pub(crate) fn emergency_cleanup() {
     for path in LIVE.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
         remove(&path);
     }
 }
 
-/// Removes the folders under `parent` whose owner satisfies `belongs`; returns how many.
+/// Removes the folders under `parent` whose owner satisfies `belongs`; returns their number.
 pub(crate) fn sweep(parent: &Path, belongs: impl Fn(&Owner) -> bool) -> usize {
     let Ok(entries) = fs::read_dir(parent) else { return 0 };
     let mut removed = 0;
@@ -72,8 +72,8 @@ pub(crate) fn sweep(parent: &Path, belongs: impl Fn(&Owner) -> bool) -> usize {
     removed
 }
 
-/// Removes a folder. What is mounted in it (a root that debootstrap was killed in has its /proc) is unmounted first: nothing may
-/// be deleted through a mount.
+/// Removes a folder. Anything mounted in it (/proc, after debootstrap was killed) is unmounted first, so that no file is deleted through
+/// a mount.
 fn remove(folder: &Path) {
     let Ok(folder) = folder.canonicalize() else { return };
     for mount in mounts_below(&folder) {
@@ -84,11 +84,11 @@ fn remove(folder: &Path) {
     }
 }
 
-/// Mount points below a folder, the innermost first.
+/// Returns the mount points below a folder, the innermost first.
 fn mounts_below(folder: &Path) -> Vec<PathBuf> {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points = table.lines().filter_map(|line| line.split(' ').nth(4));
-    // Blanks are written as octal numbers.
+    // Spaces are written as octal numbers.
     let points = points.map(|point| PathBuf::from(point.replace("\\040", " ")));
     let mut below: Vec<PathBuf> = points.filter(|point| point.starts_with(folder)).collect();
     below.sort_by_key(|point| std::cmp::Reverse(point.as_os_str().len()));
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gone_when_dropped_and_swept_by_owner() {
+    fn folder_is_removed_on_drop_and_swept_by_owner() {
         let parent = tempfile::tempdir().unwrap();
         let folder = TempFolder::create(parent.path(), "a").unwrap();
         fs::write(folder.root().join("file"), "x").unwrap();

@@ -1,7 +1,7 @@
-//! Figures of a process tree, where no control group keeps them: sums over the processes that there are.
+//! Resource usage of a process tree, for servers without a control group: sums over the current processes.
 //!
-//! CPU time is in clock ticks (10 ms as a rule), and that of a process counts on after its end only where its parent has waited for
-//! it. Memory is what each process does not share with files; pages that forked processes still share count for each.
+//! CPU time is in clock ticks (usually 10 ms), and that of an exited process is kept only if its parent has reaped it. Memory is each
+//! process's resident memory that is not backed by a file; pages shared by forked processes count for each.
 
 use std::{collections::BTreeMap, fs, io};
 
@@ -10,10 +10,10 @@ use super::{
     proc::{self, Stat},
 };
 
-/// Usage of the process `root`, its group and its descendants.
+/// Returns the usage of the process `root`, its group and its descendants.
 ///
 /// # Errors
-/// There are no such processes any more.
+/// If none of these processes exists.
 pub(crate) fn usage(root: u32) -> io::Result<Usage> {
     let processes = proc::all();
     let members = members_of(root, &processes);
@@ -40,7 +40,7 @@ pub(crate) fn usage(root: u32) -> io::Result<Usage> {
     })
 }
 
-/// Pids of the process `root`, its group and its descendants.
+/// Returns the pids of the process `root`, its group and its descendants.
 pub(crate) fn members(root: u32) -> Vec<u32> {
     members_of(root, &proc::all())
 }
@@ -58,7 +58,7 @@ fn members_of(root: u32, processes: &BTreeMap<u32, Stat>) -> Vec<u32> {
     members
 }
 
-/// Resident memory that is not a file's, from `/proc/<pid>/statm`.
+/// Returns resident memory that is not backed by a file, from `/proc/<pid>/statm`.
 fn private_bytes(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
     let mut pages = text
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_busy_child_is_seen_with_its_own_child() {
+    fn usage_includes_children_and_grandchildren() {
         let mut child = Command::new("sh")
             .args(["-c", "sh -c 'while :; do :; done' & wait"])
             .spawn()

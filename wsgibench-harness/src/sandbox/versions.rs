@@ -1,8 +1,8 @@
-//! Which versions are installed beside a Python.
+//! Versions of the packages installed with a Python.
 
 use std::collections::BTreeMap;
 
-/// Prints `name==version` for Python and each package; needs no pip.
+/// Prints `name==version` for Python and each package; does not need pip.
 pub(crate) const SCRIPT: &str = "\
 import platform
 from importlib import metadata
@@ -12,7 +12,7 @@ for package in metadata.distributions():
         print(package.metadata['Name'].lower() + '==' + package.version)
 ";
 
-/// Reads what [`SCRIPT`] printed. Lines of another form are passed over.
+/// Parses the output of [`SCRIPT`]. Lines in another form are ignored.
 pub(crate) fn parse(output: &str) -> BTreeMap<String, String> {
     output
         .lines()
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_versions() {
+    fn versions_are_parsed() {
         let versions = parse("a warning: x == y\npython==3.11.2\ngunicorn==27.0.1\n\n");
         assert_eq!(versions.len(), 2);
         assert_eq!(versions["gunicorn"], "27.0.1");

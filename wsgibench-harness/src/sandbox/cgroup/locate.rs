@@ -1,4 +1,4 @@
-//! From a process's memberships (`/proc/<pid>/cgroup`) and our mounts (`/proc/self/mountinfo`) to folders. Pure.
+//! Locates a process's control groups from its memberships (`/proc/<pid>/cgroup`) and the mounts (`/proc/self/mountinfo`). Pure.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ pub(crate) struct Place {
     pub(crate) path: String,
 }
 
-/// The hierarchies in `/proc/self/mountinfo`.
+/// Parses the hierarchies in `/proc/self/mountinfo`.
 pub(crate) fn mounts(mountinfo: &str) -> Vec<Mount> {
     mountinfo
         .lines()
@@ -51,7 +51,7 @@ pub(crate) fn mounts(mountinfo: &str) -> Vec<Mount> {
         .collect()
 }
 
-/// The places in `/proc/<pid>/cgroup`.
+/// Parses the memberships in `/proc/<pid>/cgroup`.
 pub(crate) fn places(memberships: &str) -> Vec<Place> {
     memberships
         .lines()
@@ -71,7 +71,7 @@ pub(crate) fn places(memberships: &str) -> Vec<Place> {
         .collect()
 }
 
-/// The folder of `place` under `mount`; `None` where the mount does not show it.
+/// Returns the folder of `place` under `mount`, `None` if the mount does not include it.
 pub(crate) fn folder(mount: &Mount, place: &Place) -> Option<PathBuf> {
     let below = Path::new(&place.path).strip_prefix(&mount.root).ok()?;
     Some(if below.as_os_str().is_empty() {
@@ -81,7 +81,7 @@ pub(crate) fn folder(mount: &Mount, place: &Place) -> Option<PathBuf> {
     })
 }
 
-/// The group of a process. A machine with both versions counts as version 1 when its CPU accounting is there.
+/// Returns the group of a process. A machine with both versions counts as version 1 when its CPU accounting is there.
 pub(crate) fn locate(memberships: &str, mountinfo: &str) -> Option<Cgroup> {
     let (mounts, places) = (mounts(mountinfo), places(memberships));
     let find = |controller: &str| {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_that_shows_a_part() {
+    fn mount_of_a_subfolder_is_located() {
         let mounts = "30 23 0:26 /docker/me /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n";
         assert_eq!(
             locate("0::/docker/me\n", mounts),

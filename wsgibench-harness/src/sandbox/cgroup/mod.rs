@@ -1,4 +1,4 @@
-//! Reading what a control group has used: version 1 and version 2.
+//! Resource usage of control groups, version 1 and version 2.
 //!
 //! The parsers ([`v1`], [`v2`]) are pure and tested on recorded files; [`Cgroup`] finds a process's group and reads it.
 //! Version 2 is tested on recorded files only where the machine has version 1.
@@ -27,7 +27,7 @@ pub(crate) enum Cgroup {
     V2(PathBuf),
 }
 
-/// Where the controllers of a version 1 group are.
+/// Folders of a version 1 group's controllers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct V1Folders {
     pub(crate) cpuacct: Option<PathBuf>,
@@ -37,10 +37,10 @@ pub(crate) struct V1Folders {
 }
 
 impl Cgroup {
-    /// The group of a process.
+    /// Returns the group of a process.
     ///
     /// # Errors
-    /// The process is gone, or its group cannot be read from here (a container in a virtual machine).
+    /// If the process has ended, or its group is not readable from here (a container in a virtual machine).
     pub(crate) fn of_process(pid: u32) -> io::Result<Self> {
         let memberships = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
         let mountinfo = std::fs::read_to_string("/proc/self/mountinfo")?;
@@ -49,7 +49,7 @@ impl Cgroup {
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "its control group cannot be read from here"))
     }
 
-    /// `v1` or `v2`.
+    /// Returns `v1` or `v2`.
     pub(crate) fn version(&self) -> &'static str {
         match self {
             Self::V1(_) => "v1",
@@ -69,10 +69,10 @@ impl Cgroup {
         }
     }
 
-    /// What it has used up to now. A few small reads: about 50 microseconds.
+    /// Returns the usage since the group was made. Reads a few small files: about 50 microseconds.
     ///
     /// # Errors
-    /// The group is gone, or a file has another form.
+    /// If the group no longer exists, or a file cannot be parsed.
     pub(crate) fn usage(&self) -> io::Result<Usage> {
         match self {
             Self::V1(folders) => v1::usage(|controller, file| {
@@ -88,7 +88,7 @@ impl Cgroup {
         }
     }
 
-    /// Processes in it and in the groups below it.
+    /// Returns the processes of the group and of the groups below it.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let folder = match self {
             Self::V1(folders) => folders.cpuacct.as_deref().or(folders.memory.as_deref()),
@@ -109,18 +109,18 @@ impl Cgroup {
     }
 }
 
-/// A file's text; `None` where this group has no such file.
+/// Returns a file's text, `None` if this group has no such file.
 fn read(folder: Option<&Path>, file: &str) -> io::Result<Option<String>> {
     let Some(folder) = folder else { return Ok(None) };
     match std::fs::read_to_string(folder.join(file)) {
         Ok(text) => Ok(Some(text)),
-        // The file may be missing (an old kernel, a controller that is off); the whole folder may not: it is gone.
+        // A missing file is normal (an old kernel, a disabled controller); a missing folder means that the group no longer exists.
         Err(error) if error.kind() == io::ErrorKind::NotFound && folder.is_dir() => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// The value after `key` in a file of `key value` lines.
+/// Returns the value after `key` in a file of `key value` lines.
 fn field(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| {
         let (name, value) = line.split_once(' ')?;
@@ -128,13 +128,13 @@ fn field(text: &str, key: &str) -> Option<u64> {
     })
 }
 
-/// Nanoseconds as seconds.
+/// Converts nanoseconds to seconds.
 #[expect(clippy::cast_precision_loss, reason = "2^53 ns are 104 days of CPU time")]
 fn nanoseconds(value: u64) -> f64 {
     value as f64 / 1e9
 }
 
-/// Microseconds as seconds.
+/// Converts microseconds to seconds.
 #[expect(clippy::cast_precision_loss, reason = "2^53 us are 285 years of CPU time")]
 fn microseconds(value: u64) -> f64 {
     value as f64 / 1e6

@@ -1,4 +1,4 @@
-//! The CPU quota of this process's own control group (a CI pod, a slice), and how much it was throttled by it.
+//! The CPU quota of this process's own control group (a CI pod, a slice), and the time for which it throttled the process.
 
 use std::{
     path::{Path, PathBuf},
@@ -34,7 +34,7 @@ fn with_parents(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Returns how long the processes of this process's control group were kept from running by a CPU quota, seconds since
-/// the group was made; 0 where nothing tells.
+/// the group was made; 0 if the system does not report it.
 pub(crate) fn own_throttled_seconds() -> f64 {
     let Some(own) = &*OWN else { return 0.0 };
     own.folders
@@ -44,7 +44,7 @@ pub(crate) fn own_throttled_seconds() -> f64 {
         .sum()
 }
 
-/// Returns the CPUs that a quota grants to this process, `None` without a quota.
+/// Returns the number of CPUs that a quota grants to this process, `None` without a quota.
 pub(crate) fn own_cpu_quota() -> Option<f64> {
     let own = OWN.as_ref()?;
     let text = |folder: &PathBuf, file| read(Some(folder), file).ok().flatten();
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quota_of_both_versions() {
+    fn quota_is_parsed_in_both_versions() {
         assert_eq!(quota("150000 100000\n"), Some(1.5));
         assert_eq!(quota("max 100000\n"), None);
         assert_eq!(quota("-1 100000"), None);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn throttled_time_of_both_versions() {
+    fn throttled_time_is_parsed_in_both_versions() {
         let near = |found: f64, expected: f64| (found - expected).abs() < 1e-9;
         assert!(near(
             throttled(true, "nr_periods 10\nnr_throttled 2\nthrottled_time 250000000\n"),

@@ -1,4 +1,4 @@
-//! Version 1 files.
+//! Parser for the files of version 1.
 
 use std::io;
 
@@ -13,7 +13,7 @@ pub(crate) enum Controller {
     Pids,
 }
 
-/// Usage from the files that `read` finds; only `cpuacct.usage` and the memory figures must be there.
+/// Parses usage from the files that `read` returns; only `cpuacct.usage` and the memory files are required.
 pub(crate) fn usage(read: impl Fn(Controller, &str) -> io::Result<Option<String>>) -> io::Result<Usage> {
     let number = |controller, file: &str| -> io::Result<Option<u64>> {
         read(controller, file)?.map(|text| whole(file, &text)).transpose()
@@ -45,7 +45,7 @@ pub(crate) fn usage(read: impl Fn(Controller, &str) -> io::Result<Option<String>
     })
 }
 
-/// Memory that is not page cache: files in memory (`shmem`, tmpfs) are the server's own and stay in.
+/// Returns memory without the page cache. Files in memory (`shmem`, tmpfs) belong to the server and are counted.
 fn without_cache(usage: u64, stat: &str) -> u64 {
     let total = |name: &str| field(stat, &format!("total_{name}")).or_else(|| field(stat, name));
     let cache = total("cache").unwrap_or(0);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_kernel_has_the_split_in_ticks() {
+    fn split_in_ticks_of_old_kernels_is_scaled_to_the_total() {
         let usage = usage(|controller, file| {
             Ok(match file {
                 "cpuacct.usage_user" | "cpuacct.usage_sys" => None,
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_an_error_that_names_the_file() {
+    fn malformed_file_is_named_in_the_error() {
         let error = usage(|controller, file| {
             Ok(if file == "cpuacct.usage" {
                 Some("many\n".into())

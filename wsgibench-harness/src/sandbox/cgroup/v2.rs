@@ -1,10 +1,10 @@
-//! Version 2 files.
+//! Parser for the files of version 2.
 
 use std::io;
 
 use super::{Usage, field, microseconds};
 
-/// Usage from the files that `read` finds; only `cpu.stat` must be there, since a group may be without the memory controller.
+/// Parses usage from the files that `read` returns; only `cpu.stat` is required, since the memory controller may be off.
 pub(crate) fn usage(read: impl Fn(&str) -> io::Result<Option<String>>) -> io::Result<Usage> {
     let cpu = read("cpu.stat")?
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the control group has no cpu.stat"))?;
@@ -29,7 +29,7 @@ pub(crate) fn usage(read: impl Fn(&str) -> io::Result<Option<String>>) -> io::Re
     })
 }
 
-/// `file` counts the page cache and files in memory alike; the latter (`shmem`, tmpfs) are the server's own and stay in.
+/// Returns memory without the page cache. `file` includes files in memory (`shmem`, tmpfs), which belong to the server and are counted.
 fn without_cache(current: u64, stat: &str) -> u64 {
     let cache = field(stat, "file").unwrap_or(0);
     current.saturating_sub(cache.saturating_sub(field(stat, "shmem").unwrap_or(0)))
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_without_controllers_still_has_its_cpu_time() {
+    fn group_without_controllers_reports_cpu_time() {
         let text = "usage_usec 10\nuser_usec 4\nsystem_usec 6\n";
         let usage = usage(|file| Ok((file == "cpu.stat").then(|| text.to_owned()))).unwrap();
         assert!((usage.cpu_total_seconds - 10e-6).abs() < 1e-12);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cpu_file_of_another_form_is_an_error() {
+    fn malformed_cpu_stat_is_an_error() {
         let error = usage(|file| Ok((file == "cpu.stat").then(|| "usage_usec 10\n".to_owned()))).unwrap_err();
         assert!(error.to_string().contains("user_usec"), "{error}");
     }

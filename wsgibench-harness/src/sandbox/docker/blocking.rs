@@ -1,11 +1,11 @@
-//! Engine calls from where nothing can be awaited: `Drop`, a signal's thread, a panic.
+//! Engine calls from code that cannot await: `Drop`, signal threads, panics.
 
 use std::{future::Future, time::Duration};
 
-/// The longest that such a call may hold up its caller.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit of such a call.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Runs `future` on a thread and a runtime of its own and waits for it; `None` when it failed or took too long.
+/// Runs `future` on a thread and runtime of its own and waits for it; `None` if it failed or timed out.
 pub(super) fn run<F>(future: F) -> Option<F::Output>
 where
     F: Future + Send + 'static,
@@ -18,7 +18,7 @@ where
                 .enable_all()
                 .build()
                 .ok()?;
-            runtime.block_on(async move { tokio::time::timeout(PATIENCE, future).await.ok() })
+            runtime.block_on(async move { tokio::time::timeout(TIMEOUT, future).await.ok() })
         });
     thread.ok()?.join().ok()?
 }

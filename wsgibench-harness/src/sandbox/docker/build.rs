@@ -1,7 +1,7 @@
-//! From a server's folder to its image.
+//! Image builds.
 //!
-//! The build goes to the engine's builder (`BuildKit`) through the client of testcontainers, but not through its builder: that one passes on
-//! neither the progress nor the output of a step, and a failing step's output is what the user needs.
+//! Uses the engine's builder (`BuildKit`) through the client of testcontainers. The builder of testcontainers itself passes on neither the
+//! progress nor the output of a step, and a failing step's output is needed to fix the build.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,11 +23,11 @@ use super::{
 };
 use crate::sandbox::error::last_lines;
 
-/// Lines of a failing step's output that are shown.
+/// Lines of a failing step's output shown in an error.
 const SHOWN_LINES: usize = 40;
-/// The longest that the engine may take to begin.
-const SILENCE: Duration = Duration::from_secs(600);
-/// Variables that a build may need to reach the outside; the engine knows them and keeps them out of the image.
+/// Time limit for the engine's first message.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(600);
+/// Proxy variables that a build may need. The engine predefines them and keeps them out of the image.
 const PROXIES: [&str; 8] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -45,26 +45,26 @@ pub(super) struct Build<'a> {
     pub(super) base: &'a str,
     pub(super) context: Vec<u8>,
     pub(super) labels: HashMap<String, String>,
-    /// Where all that the steps printed is written.
+    /// File for the output of all steps.
     pub(super) log: PathBuf,
 }
 
-/// What is known of one step.
+/// State of one build step.
 #[derive(Debug, Default)]
 struct Step {
     name: String,
     output: Vec<u8>,
     error: String,
-    /// Position among the steps that have begun.
+    /// Position among the steps that have started.
     begun: Option<usize>,
 }
 
-/// The steps of a build, by digest, as its messages tell of them.
+/// The steps of a build by digest, collected from the engine's messages.
 #[derive(Debug, Default)]
 struct Steps(BTreeMap<String, Step>);
 
 impl Steps {
-    /// All that was printed, step by step, in the order of their beginning.
+    /// Returns the output of all steps, in the order in which they started.
     fn log(&self) -> Vec<u8> {
         let mut steps: Vec<&Step> = self
             .0
@@ -88,7 +88,7 @@ impl Steps {
         texts.flatten().collect()
     }
 
-    /// Takes a message; `say` hears of each step of the Dockerfile that begins.
+    /// Adds a message; calls `say` for each step of the Dockerfile that starts.
     fn take(&mut self, status: StatusResponse, say: impl Fn(&str)) {
         let mut begun = self.0.values().filter(|step| step.begun.is_some()).count();
         for vertex in status.vertexes {
@@ -108,20 +108,20 @@ impl Steps {
         }
     }
 
-    /// The step that failed, with the end of its output.
+    /// Returns the failed step with the end of its output.
     fn failure(&self) -> Option<String> {
         let failed = |step: &&Step| !step.error.is_empty() && !step.error.contains("context canceled");
         let step = self.0.values().filter(failed).max_by_key(|step| step.output.len())?;
         let output = last_lines(&step.output, SHOWN_LINES);
         Some(if output.is_empty() {
-            format!("the step `{}` failed: {}", step.name, step.error)
+            format!("step `{}` failed: {}", step.name, step.error)
         } else {
-            format!("the step `{}` failed; it printed last:\n{output}", step.name)
+            format!("step `{}` failed; its last output:\n{output}", step.name)
         })
     }
 }
 
-/// Builds; `say` hears of each step that is not cached.
+/// Builds the image; calls `say` for each step that is not cached.
 pub(super) async fn build(engine: &Engine, build: Build<'_>, say: impl Fn(&str)) -> Result<(), String> {
     let mut arguments: HashMap<String, String> = PROXIES
         .iter()
@@ -133,7 +133,7 @@ pub(super) async fn build(engine: &Engine, build: Build<'_>, say: impl Fn(&str))
         })
         .collect();
     arguments.insert("BASE_IMAGE".into(), build.base.to_owned());
-    // A session of its own name for each build: the engine tells them apart by it.
+    // The engine identifies builds by the session name, so each build has its own.
     let session = format!("{}-{:016x}", build.tag.replace(['/', ':'], "-"), rand::random::<u64>());
     let options = BuildImageOptionsBuilder::new()
         .dockerfile("Dockerfile")
@@ -145,8 +145,8 @@ pub(super) async fn build(engine: &Engine, build: Build<'_>, say: impl Fn(&str))
         .session(&session)
         .build();
     let mut steps = Steps::default();
-    // The engine answers with the first message; what comes before that may be a slow registry.
-    let api = engine.api.clone().with_timeout(SILENCE);
+    // The first message may have to wait for a slow registry.
+    let api = engine.api.clone().with_timeout(MESSAGE_TIMEOUT);
     let mut messages = api.build_image(options, None, Some(body_full(build.context.into())));
     let mut outcome = Ok(());
     while let Some(message) = messages.next().await {
@@ -162,23 +162,23 @@ pub(super) async fn build(engine: &Engine, build: Build<'_>, say: impl Fn(&str))
             }
         }
     }
-    // Beside the run's other logs; a build that worked is not undone because this cannot be written.
+    // A failure to write the log does not fail a build that succeeded.
     let written = write_log(&build.log, &steps.log());
     outcome.map_err(|why| {
         if written.is_ok() {
-            format!("{why}\n(all of it in {})", build.log.display())
+            format!("{why}\n(full output: {})", build.log.display())
         } else {
             why
         }
     })
 }
 
-/// A step of the Dockerfile (`[2/5] RUN ...`) that does something, not one of the builder's own.
+/// Whether a step comes from the Dockerfile (`[2/5] RUN ...`) and not from the builder.
 fn is_own_step(name: &str) -> bool {
     name.starts_with('[') && !name.starts_with("[internal]") && !name.contains("] FROM ")
 }
 
-/// One line of at most 100 characters.
+/// Shortens a step's name to one line of at most 100 characters.
 fn shortened(name: &str) -> String {
     let line = name.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= 100 {
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_failing_step_is_told_not_those_cancelled_with_it() {
+    fn failing_step_is_reported_not_the_cancelled_ones() {
         let step = |name: &str, output: &str, error: &str| Step {
             name: name.into(),
             output: output.as_bytes().to_vec(),
@@ -212,7 +212,7 @@ mod tests {
             ),
         ]));
         let text = steps.failure().unwrap();
-        assert!(text.starts_with("the step `[2/2] RUN pip install x` failed"), "{text}");
+        assert!(text.starts_with("step `[2/2] RUN pip install x` failed"), "{text}");
         assert!(text.ends_with("    looking\n    no such package"), "{text}");
         assert_eq!(Steps::default().failure(), None);
     }

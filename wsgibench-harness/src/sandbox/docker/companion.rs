@@ -1,4 +1,4 @@
-//! Companions of a server (a database, a cache): started first, on the same network, found by name.
+//! Companions of a server (a database, a cache): started before it, on the same network, reachable by name.
 
 use std::time::{Duration, Instant};
 
@@ -26,20 +26,20 @@ use crate::{
     },
 };
 
-/// A companion may take this long to accept connections.
+/// Time limit for a companion to accept connections.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// A companion that runs.
+/// A running companion.
 pub(super) struct RunningCompanion {
     pub(super) name: String,
     pub(super) container: Guarded,
     pub(super) stats: ContainerStats,
 }
 
-/// A name and the address that it stands for.
+/// A host name and its address.
 pub(super) type Name = (String, std::net::IpAddr);
 
-/// Starts a server's companions in order; each knows those before it by name.
+/// Starts a server's companions in order; each can reach the earlier ones by name.
 pub(super) async fn start_all(
     sandbox: &DockerSandbox,
     spec: &ServerSpec,
@@ -49,7 +49,7 @@ pub(super) async fn start_all(
     for (companion, image) in spec.companions.iter().zip(images) {
         let (container, stats, address) = start(sandbox, companion, image, &hosts)
             .await
-            .map_err(|error| format!("its companion `{}` did not start: {error}", companion.name))?;
+            .map_err(|error| format!("companion `{}` failed to start: {error}", companion.name))?;
         hosts.push((companion.name.clone(), address));
         running.push(RunningCompanion {
             name: companion.name.clone(),
@@ -67,7 +67,7 @@ async fn start(
     hosts: &[Name],
 ) -> Result<(Guarded, ContainerStats, std::net::IpAddr), String> {
     let (name, tag) = split_reference(image);
-    // The CPUs that the servers share, never the load engine's.
+    // The CPUs for servers, never the load engine's.
     let cpus = cpus::format_list(&sandbox.context.options.server_cpus);
     let confined = companion.confined;
     let mut request = GenericImage::new(name, tag)
@@ -130,7 +130,7 @@ async fn start(
     Err(format!("{why}; it printed last:\n{said}"))
 }
 
-/// Connects from here where there is a route; else the container itself is asked whether something listens.
+/// Connects from here if there is a route; otherwise looks for a listening socket inside the container.
 async fn wait_until_accepting(
     sandbox: &DockerSandbox,
     container: &Guarded,
@@ -162,7 +162,7 @@ async fn wait_until_accepting(
     }
 }
 
-/// Whether a table of `/proc/net/tcp` has a listener on `port`.
+/// Whether a table in the format of `/proc/net/tcp` has a listener on `port`.
 fn listens(table: &str, port: u16) -> bool {
     let wanted = format!(":{port:04X}");
     table.lines().any(|line| {
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listener_in_the_table() {
+    fn listener_is_found_in_the_socket_table() {
         let table = "  sl  local_address rem_address   st tx_queue\n\
                0: 0100007F:1F40 00000000:0000 0A 00000000:00000000\n\
                1: 00000000:0050 0200007F:1F41 01 00000000:00000000\n";

@@ -1,4 +1,4 @@
-//! From a server's limits to a request for a container.
+//! Container requests with a server's limits.
 
 use std::collections::HashMap;
 
@@ -18,22 +18,22 @@ use crate::{
     sandbox::{context::SandboxContext, expand_placeholders},
 };
 
-/// Bytes of a container's `/dev/shm`.
+/// Size of a container's `/dev/shm`, bytes.
 const SHARED_MEMORY: u64 = 256 << 20;
-/// An output above this is rolled over by the engine: two files of this size are kept.
+/// Size at which the engine rotates a container's log, of which it keeps two files.
 const LOG_FILE: &str = "32m";
 
-/// What differs between launches of the same server.
+/// Parts of a container request that differ between launches of the same server.
 pub(crate) struct Shape<'a> {
     pub(crate) image: &'a str,
     pub(crate) network: &'a Network,
-    /// Descriptor limit to ask for; `None` leaves the engine's.
+    /// Descriptor limit to request; `None` leaves the engine's default.
     pub(crate) descriptors: Option<u64>,
-    /// Its companions.
+    /// The companions' names and addresses.
     pub(crate) hosts: &'a [super::companion::Name],
 }
 
-/// The request for a server's container.
+/// Returns the request for a server's container.
 pub(crate) fn server(context: &SandboxContext, spec: &ServerSpec, shape: &Shape<'_>) -> ContainerRequest<GenericImage> {
     let (name, tag) = split_reference(shape.image);
     let image = GenericImage::new(name, tag).with_exposed_port(spec.port.tcp());
@@ -70,7 +70,7 @@ pub(crate) fn server(context: &SandboxContext, spec: &ServerSpec, shape: &Shape<
     request.with_host_config_modifier(modify)
 }
 
-/// The limits that testcontainers has no setter for.
+/// Sets the limits for which testcontainers has no setter.
 fn host_config(
     context: &SandboxContext,
     spec: &ServerSpec,
@@ -91,7 +91,7 @@ fn host_config(
             host.nano_cpus = limits.cpu_quota.map(|cores| (cores * 1e9) as i64);
         }
         host.memory = Some(memory);
-        // The same value: no swap.
+        // The same value as the memory limit: no swap.
         host.memory_swap = Some(memory);
         host.pids_limit = Some(i64::from(limits.pids));
         host.sysctls = Some(HashMap::from([(
@@ -120,7 +120,7 @@ fn host_config(
     }
 }
 
-/// Folders in memory that may be written to: `/tmp`, and these.
+/// Writable folders in memory, in addition to `/tmp`.
 pub(super) fn writable(more: &[String]) -> HashMap<String, String> {
     std::iter::once("/tmp".to_owned())
         .chain(more.iter().cloned())
@@ -128,7 +128,7 @@ pub(super) fn writable(more: &[String]) -> HashMap<String, String> {
         .collect()
 }
 
-/// Published to this machine only, unless the engine is on another one (or we are in a container ourselves).
+/// Returns the address for the published port: loopback, unless the engine is on another machine or this process is in a container.
 fn published_on() -> &'static str {
     let elsewhere = Endpoint::resolve().is_ok_and(|endpoint| endpoint.is_remote());
     if elsewhere || std::path::Path::new("/.dockerenv").exists() {
@@ -138,7 +138,7 @@ fn published_on() -> &'static str {
     }
 }
 
-/// Name and tag of a reference: `registry:5000/name` has no tag, `name@sha256:abc` has its digest in that place.
+/// Splits a reference into name and tag: `registry:5000/name` has no tag, `name@sha256:abc` has its digest as the tag.
 pub(crate) fn split_reference(reference: &str) -> (String, String) {
     match reference.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name.to_owned(), tag.to_owned()),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_filled() {
+    fn host_and_port_placeholders_are_expanded() {
         assert_eq!(expand_placeholders("{host}:{port}", "0.0.0.0", 8000), "0.0.0.0:8000");
         assert_eq!(expand_placeholders("{other}", "0.0.0.0", 8000), "{other}");
     }

@@ -1,21 +1,21 @@
-//! How a container's figures are had.
+//! Resource usage of a container.
 
 use std::{fs, io};
 
 use super::{engine::Engine, remote::Remote};
 use crate::sandbox::{Usage, cgroup::Cgroup, proc};
 
-/// Sees a container's processes, near or far.
+/// The source of a container's resource usage.
 #[derive(Debug)]
 pub(super) enum ContainerStats {
-    /// They are this machine's.
+    /// The processes are visible on this machine: its control group and `/proc`.
     Local { cgroup: Cgroup, pid: u32, start: u64 },
-    /// The engine is asked.
+    /// The processes are not visible here: the engine's API.
     Remote(Remote),
 }
 
 impl ContainerStats {
-    /// `pid` is that of the container's first process, as the engine tells it.
+    /// Opens the source for a container. `pid` is the pid of its first process as reported by the engine.
     pub(super) fn open(engine: &Engine, id: &str, pid: Option<i64>) -> io::Result<Self> {
         if let Some(pid) = local_pid(id, pid)
             && let Some(stat) = proc::stat(pid)
@@ -46,7 +46,7 @@ impl ContainerStats {
         }
     }
 
-    /// Pids as this machine has them; none where they cannot be seen.
+    /// Returns the pids on this machine, empty if the processes are not visible here.
     pub(super) fn pids(&self) -> Vec<u32> {
         match self {
             Self::Local { cgroup, .. } => cgroup.processes(),
@@ -55,7 +55,7 @@ impl ContainerStats {
     }
 }
 
-/// The pid, if it really is the container's: one told by an engine in a virtual machine may be anybody's here.
+/// Returns the pid if it belongs to the container. A pid from an engine in a virtual machine may be that of an unrelated local process.
 pub(super) fn local_pid(id: &str, pid: Option<i64>) -> Option<u32> {
     let pid = u32::try_from(pid?).ok().filter(|pid| *pid > 0)?;
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;

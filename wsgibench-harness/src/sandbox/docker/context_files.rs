@@ -10,7 +10,7 @@ use ring::digest;
 use super::dockerignore::Ignore;
 use crate::sandbox::short_hash;
 
-/// By-products of Python, git and editors, which are never part of an image.
+/// Files that Python, git and editors create, which are excluded from every image.
 const IGNORED: [&str; 6] = [
     "__pycache__",
     ".git",
@@ -39,12 +39,12 @@ enum Kind {
 pub(super) struct ContextFiles(Vec<Entry>);
 
 impl ContextFiles {
-    /// Adds a folder's files under `prefix` (empty, or ending in `/`), without those that its `.dockerignore` excludes.
+    /// Adds a folder's files under `prefix` (empty, or ending in `/`), except those excluded by its `.dockerignore`.
     ///
-    /// A symbolic link that stays inside the folder remains a link; of one that leaves it the target's content is added.
+    /// A symbolic link that stays inside the folder remains a link; a link that leaves it is replaced by its target's content.
     ///
     /// # Errors
-    /// A file cannot be part of a context: names it, with the reason.
+    /// If a file cannot be part of a context; the message names it and the reason.
     pub(super) fn add_folder(&mut self, folder: &Path, prefix: &str) -> Result<(), String> {
         let root = folder
             .canonicalize()
@@ -55,7 +55,7 @@ impl ContextFiles {
         Ok(())
     }
 
-    /// Adds what is in `folder`, whose path below the root is `below` (empty, or ending in `/`).
+    /// Adds the entries of `folder`, whose path below the root is `below` (empty, or ending in `/`).
     fn add_below(
         &mut self,
         root: &Path,
@@ -101,7 +101,7 @@ impl ContextFiles {
                         followed.pop();
                     }
                     Ok(found) => self.add_file(&found, prefix, &relative)?,
-                    // It may be meant for the container's own files.
+                    // The link may point to a path in the container.
                     Err(_) if target.is_absolute() => self.push(prefix, &relative, Kind::Link(target)),
                     Err(error) => {
                         return Err(format!(
@@ -147,7 +147,7 @@ impl ContextFiles {
         self.0.push(Entry { path, kind });
     }
 
-    /// Removes what `ignore` excludes, as the engine's own client would. The Dockerfile stays.
+    /// Removes the files that `ignore` excludes, as docker's client does. The Dockerfile is kept.
     pub(super) fn exclude(&mut self, ignore: &Ignore) {
         self.0
             .retain(|entry| entry.path == "Dockerfile" || !ignore.excludes(&entry.path));
@@ -178,7 +178,7 @@ impl ContextFiles {
     }
 
     /// Returns a hash of all names, contents and executable bits, and of `more`: 12 hexadecimal digits. Dates, owners and the
-    /// umask of the checkout do not enter it.
+    /// umask of the checkout do not affect it.
     pub(super) fn hash(&self, more: &[&str]) -> String {
         let mut hash = digest::Context::new(&digest::SHA256);
         let mut add = |bytes: &[u8]| {
@@ -204,7 +204,7 @@ impl ContextFiles {
         short_hash(hash)
     }
 
-    /// Returns the context as a tar archive. The same files make the same bytes.
+    /// Returns the context as a tar archive. Equal files give an identical archive.
     pub(super) fn tar(&self) -> io::Result<Vec<u8>> {
         let mut archive = tar::Builder::new(Vec::new());
         for Entry { path, kind } in &self.0 {
@@ -227,7 +227,7 @@ impl ContextFiles {
     }
 }
 
-/// Whether a link's target stays inside the root, for a link in the folder `below` it.
+/// Whether the target of a link in the folder `below` the root stays inside the root.
 fn stays_inside(below: &str, target: &Path) -> bool {
     let mut depth = below.matches('/').count();
     target.components().all(|part| match part {
@@ -241,13 +241,13 @@ fn stays_inside(below: &str, target: &Path) -> bool {
     })
 }
 
-/// A folder that cargo or another tool marks as reproducible output (<https://bford.info/cachedir/>).
+/// Whether cargo or another tool marked the folder as reproducible output (<https://bford.info/cachedir/>).
 fn is_build_output(folder: &Path) -> bool {
     const SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
     fs::read(folder.join("CACHEDIR.TAG")).is_ok_and(|tag| tag.starts_with(SIGNATURE))
 }
 
-/// A server may have left it; docker skips sockets too.
+/// Whether the file is a socket, which a server may have left behind; docker skips sockets too.
 fn is_socket(kind: fs::FileType) -> bool {
     use std::os::unix::fs::FileTypeExt;
     kind.is_socket()
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_depends_on_content_only() {
+    fn context_hash_depends_on_content_only() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("sub")).unwrap();
         fs::write(folder.path().join("Dockerfile"), "FROM x").unwrap();
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_archive_has_the_files_and_is_reproducible() {
+    fn archive_of_equal_files_is_identical() {
         let mut files = ContextFiles::default();
         files.add("b/run", "2");
         files.add("Dockerfile", "1");
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_no_context_can_hold_are_named() {
+    fn unsupported_files_are_named_in_the_error() {
         use std::os::unix::ffi::OsStrExt;
         let folder = tempfile::tempdir().unwrap();
         let error = || ContextFiles::default().add_folder(folder.path(), "").unwrap_err();

@@ -1,4 +1,4 @@
-//! `.dockerignore` files: which files of a folder stay out of a build context.
+//! Parser for `.dockerignore` files, which exclude files from a build context.
 
 use std::{fs, io, path::Path};
 
@@ -13,15 +13,15 @@ pub(super) struct Ignore {
 #[derive(Clone, Debug)]
 struct Rule {
     pattern: Regex,
-    /// Begins with `!`: brings files back.
+    /// Whether the pattern begins with `!` and includes files again.
     includes: bool,
 }
 
 impl Ignore {
-    /// Reads the rules of `folder`: `Dockerfile.dockerignore` where it is there, else `.dockerignore`, else none.
+    /// Reads the rules of `folder` from `Dockerfile.dockerignore` if it exists, else from `.dockerignore`; without either there are none.
     ///
     /// # Errors
-    /// The file cannot be read, or a pattern is malformed: names the file.
+    /// If the file cannot be read, or a pattern is malformed; the message names the file.
     pub(super) fn of_folder(folder: &Path) -> Result<Self, String> {
         for name in ["Dockerfile.dockerignore", ".dockerignore"] {
             let file = folder.join(name);
@@ -40,7 +40,7 @@ impl Ignore {
     fn parse(text: &str) -> Result<Self, String> {
         let mut rules = Vec::new();
         for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-            // A comment begins in the first column only.
+            // A comment starts in the first column only.
             if line.starts_with('#') || line.trim().is_empty() {
                 continue;
             }
@@ -60,7 +60,7 @@ impl Ignore {
         Ok(Self { rules })
     }
 
-    /// Whether the file or folder at `path` is left out. The last rule that matches the path or a folder above it decides.
+    /// Whether the file or folder at `path` is excluded. The last rule that matches the path or a folder above it decides.
     pub(super) fn excludes(&self, path: &str) -> bool {
         let above = path.match_indices('/').map(|(index, _)| &path[..index]);
         let candidates: Vec<&str> = above.chain([path]).collect();
@@ -73,13 +73,13 @@ impl Ignore {
         })
     }
 
-    /// Whether nothing below an excluded folder can be brought back.
+    /// Whether no rule can include files below an excluded folder again.
     pub(super) fn can_prune(&self) -> bool {
         !self.rules.iter().any(|rule| rule.includes)
     }
 }
 
-/// A pattern without `.`, `..`, doubled and outer slashes.
+/// Returns a pattern without `.`, `..`, and repeated, leading or trailing slashes.
 fn clean(pattern: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in pattern.split('/') {
@@ -94,7 +94,7 @@ fn clean(pattern: &str) -> String {
     parts.join("/")
 }
 
-/// The regular expression of a pattern: `*` and `?` stop at `/`, `**` does not, classes and escapes as in Go's `filepath.Match`.
+/// Converts a pattern to a regular expression: `*` and `?` stop at `/`, `**` does not, classes and escapes as in Go's `filepath.Match`.
 fn expression(pattern: &str) -> String {
     let mut expression = String::from("(?s)^");
     let mut rest = pattern.chars().peekable();
@@ -114,7 +114,7 @@ fn expression(pattern: &str) -> String {
             '[' => {
                 expression.push('[');
                 for c in rest.by_ref() {
-                    // Go's classes know neither nesting nor set operations.
+                    // Go's classes have neither nesting nor set operations.
                     if matches!(c, '[' | '&' | '~') {
                         expression.push('\\');
                     }
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_match_as_dockers_do() {
+    fn patterns_match_as_in_docker() {
         for (rules, path, excluded) in [
             ("secret.env", "secret.env", true),
             ("secret.env", "sub/secret.env", false),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_pattern_is_named_with_its_line() {
+    fn malformed_pattern_is_reported_with_its_line() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(".dockerignore"), "fine\n[a-\n").unwrap();
         let error = Ignore::of_folder(folder.path()).unwrap_err();

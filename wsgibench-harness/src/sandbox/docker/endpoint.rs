@@ -1,7 +1,7 @@
-//! Where the container engine is: the rules of the `docker` command, in one place.
+//! Address of the container engine, by the rules of the `docker` command.
 //!
-//! testcontainers reads `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH` alone, takes an empty value for an address, and
-//! panics where certificates are missing. So the endpoint is resolved here first, and [`Endpoint::check`] refuses what
+//! testcontainers reads only `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`, treats an empty value as an address, and
+//! panics if certificates are missing. So the endpoint is resolved here first, and [`Endpoint::check`] rejects settings that
 //! testcontainers would read differently.
 
 use std::{
@@ -13,18 +13,18 @@ use std::{
 use ring::digest;
 use serde::Deserialize;
 
-/// The engine that the `docker` command would talk to.
+/// The engine that the `docker` command would use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
-    /// Such as `unix:///var/run/docker.sock`; `None` leaves the choice among the usual sockets to testcontainers.
+    /// An address such as `unix:///var/run/docker.sock`; with `None`, testcontainers tries the usual sockets.
     pub(crate) host: Option<String>,
     /// Folder with `ca.pem`, `cert.pem` and `key.pem`.
     certificates: Option<PathBuf>,
-    /// The context that names it, unless it is the default one.
+    /// Name of the Docker context, unless it is the default one.
     context: Option<String>,
 }
 
-/// What the resolution depends on.
+/// Inputs of the resolution.
 struct Settings<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
     home: Option<PathBuf>,
@@ -52,7 +52,7 @@ impl Endpoint {
     /// Resolves the endpoint of this process.
     ///
     /// # Errors
-    /// A context that does not exist, an unsupported scheme, or missing certificates: with the remedy.
+    /// If a context does not exist, a scheme is not supported, or certificates are missing; the message has the remedy.
     pub(crate) fn resolve() -> Result<Self, String> {
         resolve(&Settings {
             variable: &|name| env::var(name).ok(),
@@ -60,22 +60,22 @@ impl Endpoint {
         })
     }
 
-    /// Whether the user names an engine, by a variable or a context. Local processes are then no substitute for it.
+    /// Whether the user named an engine by a variable or a context. Local processes must not replace it silently.
     pub(crate) fn is_named() -> bool {
         Self::resolve().map_or(true, |endpoint| endpoint.host.is_some())
     }
 
-    /// The engine may be on another machine.
+    /// Whether the engine may be on another machine.
     pub(crate) fn is_remote(&self) -> bool {
         self.host
             .as_deref()
             .is_some_and(|host| !host.starts_with("unix:") && !host.starts_with("npipe:"))
     }
 
-    /// Checks that testcontainers, which reads this process's variables, will find the same engine.
+    /// Checks that testcontainers, which reads the variables of this process, will use the same engine.
     ///
     /// # Errors
-    /// It would not: which variables to set.
+    /// If it would not; the message lists the variables to set.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.check_against(&|name| env::var(name).ok())
     }
@@ -91,7 +91,7 @@ impl Endpoint {
         ];
         let differs = |name: &str, value: &Option<String>| match (value, variable(name)) {
             (Some(value), now) => now.as_deref() != Some(value),
-            // An empty address is one to testcontainers; the other two do not matter without it.
+            // testcontainers treats an empty value as an address, and ignores the other two variables without an address.
             (None, now) => name == "DOCKER_HOST" && now.is_some(),
         };
         if !wanted.iter().any(|(name, value)| differs(name, value)) {
@@ -107,7 +107,7 @@ impl Endpoint {
             .collect();
         let what = match &self.context {
             Some(context) => format!("the Docker context `{context}` is not followed automatically"),
-            None => "the engine's address is not in the form that is needed".to_owned(),
+            None => "the engine's address is not in the form that testcontainers needs".to_owned(),
         };
         Err(format!("{what}; {}", remedy.join(" and ")))
     }
@@ -126,7 +126,7 @@ fn resolve(settings: &Settings<'_>) -> Result<Endpoint, String> {
         let folder = folder.ok_or_else(|| format!("Docker context `{context}` not found; set DOCKER_HOST"))?;
         return of_context(&context, &folder);
     }
-    // As docker does: any value but the empty one.
+    // As in docker, any value except an empty one enables it.
     let tls = variable("DOCKER_TLS_VERIFY").is_some();
     let host = match variable("DOCKER_HOST") {
         Some(host) => Some(normalize(host.trim(), tls, "DOCKER_HOST")?),
@@ -139,7 +139,7 @@ fn resolve(settings: &Settings<'_>) -> Result<Endpoint, String> {
             variable("DOCKER_CERT_PATH")
                 .map(PathBuf::from)
                 .or(folder)
-                .ok_or("DOCKER_TLS_VERIFY is set, but there is no folder of certificates; set DOCKER_CERT_PATH")
+                .ok_or("DOCKER_TLS_VERIFY is set, but no folder of certificates was found; set DOCKER_CERT_PATH")
         })
         .transpose()?;
     if let Some(folder) = &certificates {
@@ -158,7 +158,7 @@ fn current_context(folder: Option<&Path>) -> Option<String> {
     config.current_context.filter(|name| !name.is_empty())
 }
 
-/// The name of a context's folder.
+/// Returns the name of a context's folder.
 fn context_id(name: &str) -> String {
     use std::fmt::Write;
     let hash = digest::digest(&digest::SHA256, name.as_bytes());
@@ -197,7 +197,7 @@ fn of_context(name: &str, folder: &Path) -> Result<Endpoint, String> {
     })
 }
 
-/// An address with its scheme and port, as docker completes it.
+/// Returns an address with its scheme and port completed as docker does.
 fn normalize(host: &str, tls: bool, source: &str) -> Result<String, String> {
     let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
     match scheme {
@@ -218,7 +218,7 @@ fn normalize(host: &str, tls: bool, source: &str) -> Result<String, String> {
             };
             if port.parse::<u16>().is_err() {
                 return Err(format!(
-                    "{source} is `{host}`, whose port is no number; write tcp://HOST:PORT"
+                    "the port in {source} (`{host}`) is not a number; write tcp://HOST:PORT"
                 ));
             }
             Ok(format!("tcp://{name}:{port}"))
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_looked_for_where_docker_does() {
+    fn certificate_folder_is_the_one_that_docker_uses() {
         let home = tempfile::tempdir().unwrap();
         let tls = [("DOCKER_HOST", "tcp://box"), ("DOCKER_TLS_VERIFY", "1")];
         let error = of(&tls, home.path()).unwrap_err();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn contexts_are_found_and_a_host_goes_before_them() {
+    fn docker_host_overrides_contexts() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join(".docker");
         let meta = folder.join("contexts/meta").join(context_id("box"));
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_address_is_refused_with_its_remedy() {
+    fn empty_address_is_rejected_with_a_remedy() {
         let home = tempfile::tempdir().unwrap();
         let endpoint = of(&[("DOCKER_HOST", "")], home.path()).unwrap();
         let empty = |name: &str| (name == "DOCKER_HOST").then(String::new);

@@ -7,21 +7,21 @@ use testcontainers::{bollard::Docker, core::client::docker_client_instance};
 use super::endpoint::Endpoint;
 use crate::sandbox::SandboxError;
 
-/// An engine that answers.
+/// A responding container engine.
 #[derive(Clone)]
 pub(crate) struct Engine {
-    /// Connected by testcontainers, to the engine that [`Endpoint`] names.
+    /// testcontainers' client, connected to the engine of [`Endpoint`].
     pub(crate) api: Docker,
     /// `Docker 20.10.24`.
     pub(crate) version: String,
-    /// Its cgroup version, `v1` or `v2`, where it tells.
+    /// Cgroup version of the engine, `v1` or `v2`, if it reports one.
     pub(crate) cgroup: Option<String>,
-    /// The registry of names without one, as the engine and the user's docker configuration call it.
+    /// Registry for image names without a registry, as written in the engine's and the user's docker configuration.
     pub(crate) registry: Option<String>,
 }
 
 impl Engine {
-    /// Connects and asks for the version, within 10 seconds.
+    /// Connects and requests the version; times out after 10 seconds.
     pub(crate) async fn connect() -> Result<Self, SandboxError> {
         Endpoint::resolve()
             .and_then(|endpoint| endpoint.check())
@@ -55,7 +55,7 @@ impl Engine {
     }
 }
 
-/// The message of an engine's refusal without the wrapping.
+/// Returns the engine's own message from an error.
 pub(crate) fn reason(error: &testcontainers::bollard::errors::Error) -> String {
     use testcontainers::bollard::errors::Error;
     match error {
@@ -65,7 +65,7 @@ pub(crate) fn reason(error: &testcontainers::bollard::errors::Error) -> String {
     }
 }
 
-/// The engine says that there is no such thing.
+/// Whether the engine reports that the object does not exist.
 pub(crate) fn is_not_found(error: &testcontainers::bollard::errors::Error) -> bool {
     matches!(
         error,

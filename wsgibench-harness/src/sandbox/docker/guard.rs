@@ -1,4 +1,4 @@
-//! A container with the certainty that it goes.
+//! Containers that are removed on every exit path.
 
 use std::{
     fs, io,
@@ -27,31 +27,31 @@ use crate::sandbox::{ExecOutput, owner::Owner};
 /// Label of one launch's containers.
 const LAUNCH_LABEL: &str = "wsgibench.launch";
 
-/// A container that is removed on every way out, also when its start fails or is cancelled half-way.
+/// A container that is removed on every exit path, also if its start fails or is cancelled.
 pub(super) struct Guarded {
     engine: Engine,
-    /// Value of its [`LAUNCH_LABEL`]: how it is found where there is no handle to it.
+    /// Value of its [`LAUNCH_LABEL`], by which it is found if there is no handle to it.
     launch: String,
     container: Option<ContainerAsync<GenericImage>>,
-    /// Where what it printed goes when it is dropped without an orderly end.
+    /// File for its output if it is dropped without [`remove`](Self::remove).
     pub(super) log: Option<PathBuf>,
     state: State,
 }
 
-/// How far it has come.
+/// State of a container's creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The engine has been told to make it, and has not answered.
+    /// The request was sent, and the engine has not responded.
     Ordered,
-    /// It answered: there is a container, or there is one of a failed start.
+    /// The engine responded: a container exists, possibly one whose start failed.
     Answered,
     Removed,
 }
 
-/// The engine carries an order out although whoever gave it has gone: so long a cancelled one is looked for.
+/// Time for which a cancelled container is looked for: the engine completes a request after its client disconnects.
 const CANCELLED_FOR: Duration = Duration::from_secs(3);
 
-/// How long a listing that fails is tried again.
+/// Time for which a failed listing is retried.
 const FAILED_LISTING_FOR: Duration = Duration::from_secs(10);
 
 impl Guarded {
@@ -59,7 +59,7 @@ impl Guarded {
     pub(super) async fn start(engine: &Engine, request: ContainerRequest<GenericImage>) -> Result<Self, String> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         if orphan_cleanup::is_closing() {
-            return Err("the run is being ended".into());
+            return Err("the run is shutting down".into());
         }
         let launch = format!("{}#{}", Owner::this(), COUNT.fetch_add(1, Ordering::Relaxed));
         let mut guarded = Self {
@@ -76,12 +76,12 @@ impl Guarded {
         Ok(guarded)
     }
 
-    /// Its id.
+    /// Returns its id.
     pub(super) fn id(&self) -> &str {
         self.container.as_ref().map_or("", |container| container.id())
     }
 
-    /// Where it is reached from here.
+    /// Returns the address at which it is reachable from here.
     pub(super) async fn address(&self, route: Route, port: u16) -> Result<SocketAddr, String> {
         let container = self.container()?;
         match route {
@@ -112,7 +112,7 @@ impl Guarded {
         }
     }
 
-    /// Runs a command in it.
+    /// Runs a command in the container.
     pub(super) async fn exec(&self, command: &[&str]) -> Result<ExecOutput, String> {
         let command = ExecCommand::new(command.iter().copied());
         let mut result = self
@@ -126,12 +126,12 @@ impl Guarded {
         Ok(ExecOutput { status, stdout, stderr })
     }
 
-    /// All that it printed, both streams in order.
+    /// Returns all its output, both streams in order.
     pub(super) async fn output(&self) -> Vec<u8> {
         output(&self.engine, self.id()).await
     }
 
-    /// Removes it, killing it first where it runs.
+    /// Removes the container, and kills it first if it is running.
     pub(super) async fn remove(mut self) {
         if let Some(container) = self.container.take()
             && container.rm().await.is_ok()
@@ -158,9 +158,9 @@ impl Drop for Guarded {
             if let (Some(container), Some(log)) = (&container, log) {
                 let _ = write_log(&log, &output(&engine, container.id()).await);
             }
-            // testcontainers needs a runtime to drop its handle in; where the guard is dropped there may be none.
+            // testcontainers needs a runtime to drop its handle; the guard may be dropped outside of one.
             drop(container);
-            // A start that failed, or was cancelled, leaves a container without a handle.
+            // A failed or cancelled start leaves a container without a handle.
             let begun = Instant::now();
             let until = begun
                 + if state == State::Ordered {
@@ -173,7 +173,7 @@ impl Drop for Guarded {
                 let now = Instant::now();
                 match swept {
                     Ok(0) if now < until => {}
-                    // A listing that failed does not show that nothing is left.
+                    // A failed listing does not prove that no container is left.
                     Err(_) if now < until.max(begun + FAILED_LISTING_FOR) => {}
                     Ok(_) | Err(_) => break,
                 }

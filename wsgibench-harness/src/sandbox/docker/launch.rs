@@ -1,4 +1,4 @@
-//! Starting a server's container, waiting until it answers, and its end.
+//! Start, readiness and stop of a server's container.
 
 use std::{
     fs, io,
@@ -31,14 +31,14 @@ use crate::{
     },
 };
 
-/// Seconds that a server has to stop in an orderly way before it is started again.
+/// Grace period, in seconds, before a server that is restarted is killed.
 const RESTART_GRACE: i32 = 10;
 
-/// The highest descriptor limit that the engine grants, once it has refused one.
+/// The highest descriptor limit that the engine grants, set after it has refused one.
 #[derive(Debug, Default)]
 pub(super) struct DescriptorLimit(Mutex<Option<u64>>);
 
-/// A server that runs in a container and has answered.
+/// A server that runs in a container and has responded.
 pub(crate) struct DockerLaunch {
     engine: Engine,
     server: Guarded,
@@ -46,7 +46,7 @@ pub(crate) struct DockerLaunch {
     companions: Vec<RunningCompanion>,
     address: SocketAddr,
     start_up: Duration,
-    /// Another one after a restart.
+    /// Replaced after a restart.
     stats: RwLock<ContainerStats>,
     route: Route,
     port: u16,
@@ -74,7 +74,7 @@ pub(super) async fn launch(
         ContainerStats::open(&sandbox.engine, server.id(), state.pid).map_err(|error| fail(error.to_string()))?;
     let address = match server.address(sandbox.network.route, spec.port).await {
         Ok(address) => Ok(address),
-        // One that has ended by now has no address any more: its end is what to tell.
+        // A container that has exited has no address; its exit status is the error to report.
         Err(_) if !state.running || !container_stats.is_alive() => Err(NotReady::Died),
         Err(error) => return Err(fail(error)),
     };
@@ -101,17 +101,19 @@ pub(super) async fn launch(
     }
 }
 
-/// An engine's long account of a program that is not in the image, with the remedy.
+/// Replaces the engine's long message about a missing program by a short one with the remedy.
 fn no_program(reason: String) -> String {
     let missing = ["executable file not found", "no such file or directory"];
     if reason.contains("exec: ") && missing.iter().any(|text| reason.contains(text)) {
-        format!("the first word of its command is no program in its image: correct it, or install it there ({reason})")
+        format!(
+            "the program of its command was not found in its image ({reason}); correct the command, or install the program"
+        )
     } else {
         reason
     }
 }
 
-/// Starts the container, with the descriptor limit clamped to the engine's own where it refuses the one asked for.
+/// Starts the container. If the engine refuses the requested descriptor limit, it is reduced to the engine's own.
 async fn start_server(
     sandbox: &DockerSandbox,
     spec: &ServerSpec,
@@ -136,8 +138,8 @@ async fn start_server(
             sandbox.context.notice(
                 "",
                 &format!(
-                    "the engine grants a container at most {most} descriptors, {asked} were asked for: clamped (raise the engine's \
-                     own limit, LimitNOFILE of its service)"
+                    "the descriptor limit of servers is clamped from {asked} to {most}, the engine's own limit; raise LimitNOFILE of \
+                     the engine's service"
                 ),
             );
             start(Some(most.min(asked))).await
@@ -146,7 +148,7 @@ async fn start_server(
     }
 }
 
-/// The hard descriptor limit of a container that was started without one.
+/// Returns the hard descriptor limit of a container that was started without one.
 async fn hard_limit(engine: &Engine, probe: Guarded) -> Result<u64, String> {
     let state = inspect(engine, probe.id()).await?;
     let limits = match container_stats::local_pid(probe.id(), state.pid) {
@@ -157,11 +159,11 @@ async fn hard_limit(engine: &Engine, probe: Guarded) -> Result<u64, String> {
     let line = limits.lines().find(|line| line.starts_with("Max open files"));
     line.and_then(|line| line.split_ascii_whitespace().nth(4)?.parse().ok())
         .ok_or_else(|| {
-            "the engine refused the descriptor limit and does not tell its own; lower Limits::descriptors".to_owned()
+            "the engine refused the descriptor limit and does not report its own; lower Limits::descriptors".to_owned()
         })
 }
 
-/// What the engine knows of a container's process.
+/// State of a container's first process as reported by the engine.
 struct State {
     pid: Option<i64>,
     running: bool,
@@ -217,7 +219,7 @@ impl DockerLaunch {
             } else {
                 format!("the server has {}", names.join(", "))
             };
-            let text = format!("there is no companion `{companion}`; {known}");
+            let text = format!("companion `{companion}` not found; {known}");
             return Err(io::Error::new(io::ErrorKind::NotFound, text));
         };
         found.container.exec(command).await.map_err(io::Error::other)
@@ -240,7 +242,7 @@ impl DockerLaunch {
         self.stats.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stops it and starts it again.
+    /// Stops the container and starts it again.
     pub(crate) async fn restart(&self) -> io::Result<()> {
         let options = RestartContainerOptionsBuilder::new().t(RESTART_GRACE).build();
         let restarted = self.engine.api.restart_container(self.server.id(), Some(options)).await;
@@ -259,13 +261,13 @@ impl DockerLaunch {
             Ok(())
         } else {
             Err(io::Error::other(format!(
-                "it came back at another address ({address} for {}), and the load does not find it",
+                "the server has another address after its restart ({address} for {}), so the load cannot reach it",
                 self.address
             )))
         }
     }
 
-    /// Kills it, writes what it printed to its log, removes it and its companions.
+    /// Kills the container, writes its output to its log, and removes it with its companions.
     pub(crate) async fn stop(self) -> io::Result<StopInfo> {
         let (info, output) = self.end().await;
         let written = write_log(&self.log, &output);
@@ -276,11 +278,11 @@ impl DockerLaunch {
         written.map(|()| info)
     }
 
-    /// Kills it; its ending and all that it printed.
+    /// Kills the container; returns how it ended and all its output.
     async fn end(&self) -> (StopInfo, Vec<u8>) {
         let oom_kills = self.usage().map_or(0, |usage| usage.oom_kills);
         let mut state = inspect(&self.engine, self.server.id()).await;
-        // The engine learns of an end a moment after the kernel does, on a busy machine a long moment.
+        // The engine notices an exit later than the kernel does, especially on a busy machine.
         for _ in 0..100 {
             if self.is_alive() || !state.as_ref().is_ok_and(|state| state.running) {
                 break;
@@ -299,7 +301,7 @@ impl DockerLaunch {
         (info, self.server.output().await)
     }
 
-    /// Ends a server that did not get ready, and tells why.
+    /// Removes a server that did not become ready, and returns the error with the reason.
     async fn explain(self, spec: &ServerSpec, why: NotReady) -> LaunchError {
         let (info, output) = self.end().await;
         let last_lines = last_lines(&output, SHOWN_LINES);
@@ -314,7 +316,7 @@ impl DockerLaunch {
             NotReady::Deadline(last) => LaunchError::NotReady {
                 server,
                 within: spec.ready_within,
-                last: last.with_remedy("does it listen on {host} (0.0.0.0; 127.0.0.1 is the container's own) and on the port of `Server::port`?"),
+                last: last.with_remedy("make it listen on {host} (0.0.0.0; 127.0.0.1 is not reachable from outside the container) and on the port of `Server::port`"),
                 last_lines,
             },
         }

@@ -1,8 +1,7 @@
 //! Servers in containers, started by testcontainers.
 //!
-//! What testcontainers leaves to its users is added here: an internal network, limits, readiness at the container's own address,
-//! and a clean-up that holds on every way out (it removes a container only when its handle is dropped inside a runtime, and leaks
-//! one whose start failed).
+//! Adds to testcontainers an internal network, limits, readiness at the container's own address, and cleanup on every exit path
+//! (testcontainers removes a container only if its handle is dropped inside a runtime, and leaks one whose start failed).
 
 mod base_image;
 mod blocking;
@@ -40,10 +39,10 @@ use self::{
 use super::{LaunchError, PrepareError, PreparedServer, SandboxError, context::SandboxContext, owner};
 use crate::declare::ServerSpec;
 
-/// Label of everything of one run.
+/// Label of all objects of one run.
 const RUN_LABEL: &str = "wsgibench.run";
 
-/// Labels of everything that this process makes in the engine.
+/// Labels of all objects that this process creates in the engine.
 fn labels(run_id: &str) -> [(String, String); 2] {
     [
         (owner::LABEL.to_owned(), owner::Owner::this().to_string()),
@@ -62,7 +61,7 @@ pub(crate) struct DockerSandbox {
 }
 
 impl DockerSandbox {
-    /// Connects, removes what dead runs left, finds a base image (`need_base`), makes the network.
+    /// Connects, removes objects left by dead runs, finds a base image (if `need_base`), and creates the network.
     pub(crate) async fn open(context: Arc<SandboxContext>) -> Result<Self, SandboxError> {
         let engine = Engine::connect().await?;
         orphan_cleanup::mark_used();
@@ -115,7 +114,7 @@ impl DockerSandbox {
         if let Err(error) = self.network.remove(&self.engine).await {
             self.context.say(
                 "sandbox",
-                &format!("the network {} could not be removed: {error}", self.network.name),
+                &format!("failed to remove the network {}: {error}", self.network.name),
             );
         }
     }

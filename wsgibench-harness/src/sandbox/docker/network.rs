@@ -1,4 +1,4 @@
-//! One network a run, internal: its containers reach each other and us, and nothing else.
+//! One internal network for each run: its containers reach each other and this machine, and nothing else.
 
 use std::{collections::HashMap, path::Path};
 
@@ -10,35 +10,35 @@ use testcontainers::bollard::{
 use super::{engine::Engine, engine::reason, labels};
 use crate::sandbox::{SandboxError, context::SandboxContext};
 
-/// How the load reaches a container.
+/// Path of the load to a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// At its own address.
+    /// The container's own address.
     Bridge,
-    /// Through the engine's port proxy.
+    /// The engine's port proxy.
     PublishedPort,
 }
 
-/// The run's network.
+/// The network of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     pub(crate) name: String,
     id: String,
     pub(crate) route: Route,
-    /// Addresses of its containers can be reached from here.
+    /// Whether addresses of its containers are reachable from here.
     pub(crate) has_route: bool,
 }
 
 impl Network {
-    /// Makes the network: internal where its addresses can be reached from here, else plain.
+    /// Creates the network: internal if its addresses are reachable from here, else an ordinary one.
     pub(crate) async fn create(engine: &Engine, context: &SandboxContext) -> Result<Self, SandboxError> {
-        // The engine takes the same name twice, and then finds neither by it.
+        // The engine accepts a second network of the same name, and then finds neither by name.
         let name = format!("wsgibench-{}-{:08x}", context.options.run_id, rand::random::<u32>());
         let internal = !context.options.published_port;
         let mut id = make(engine, context, &name, internal).await?;
         let has_route = has_route(&id);
         if internal && !has_route {
-            // No internal network publishes a port.
+            // An internal network publishes no ports.
             let _ = engine.api.remove_network(&id).await;
             id = make(engine, context, &name, false).await?;
         }
@@ -55,7 +55,7 @@ impl Network {
         })
     }
 
-    /// Removes it, and before that takes out a container whose handle lives longer than the sandbox.
+    /// Removes the network, after disconnecting containers whose handles outlive the sandbox.
     pub(crate) async fn remove(&self, engine: &Engine) -> Result<(), String> {
         let filters = HashMap::from([("network".to_owned(), vec![self.id.clone()])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
@@ -65,7 +65,7 @@ impl Network {
                 container,
                 force: Some(true),
             };
-            // The engine's refusal to remove the network tells more than this one would.
+            // If the network cannot be removed, the engine's error for that says more than this one.
             let _ = engine.api.disconnect_network(&self.id, request).await;
         }
         match engine.api.remove_network(&self.id).await {
@@ -92,8 +92,8 @@ async fn make(engine: &Engine, context: &SandboxContext, name: &str, internal: b
     Ok(answer.id)
 }
 
-/// The network's bridge is an interface of ours: its containers can be reached at their own addresses. Not so with an engine in a
-/// virtual machine (Docker Desktop), on another machine, or in another network namespace (rootless).
+/// Whether the network's bridge is an interface of this machine, so that containers are reachable at their own addresses. It is not with an
+/// engine in a virtual machine (Docker Desktop), on another machine, or in another network namespace (rootless).
 fn has_route(network_id: &str) -> bool {
     network_id
         .get(..12)

@@ -1,4 +1,4 @@
-//! Removing what dead runs left, and, in an emergency, what this run has.
+//! Removal of objects left by dead runs, and of this run's objects in an emergency.
 
 use std::{
     collections::HashMap,
@@ -19,9 +19,9 @@ use crate::sandbox::{
     owner::{LABEL, Owner},
 };
 
-/// Whether this process has used the engine at all.
+/// Whether this process has used the engine.
 static USED: AtomicBool = AtomicBool::new(false);
-/// Set by an emergency: nothing may be started any more.
+/// Set by an emergency cleanup: no container may be started afterwards.
 static CLOSING: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn mark_used() {
@@ -42,22 +42,22 @@ pub(super) async fn reap_dead(engine: &Engine, context: &SandboxContext) {
     if removed > 0 {
         context.say(
             "sandbox",
-            &format!("removed {removed} containers and networks that a killed run had left"),
+            &format!("removed {removed} containers and networks of killed runs"),
         );
     }
 }
 
-/// Does the same where no engine is needed otherwise; without one, nothing.
+/// Does the same for runs that do not use an engine; does nothing if none responds.
 pub(crate) async fn reap_quietly(context: &SandboxContext, patience: Duration) {
     if let Ok(Ok(engine)) = tokio::time::timeout(patience, Engine::connect()).await {
         reap_dead(&engine, context).await;
     }
 }
 
-/// Removes containers and networks with the label `name` whose value satisfies `belongs`; returns how many.
+/// Removes containers and networks whose label `name` has a value that satisfies `belongs`; returns their number.
 ///
 /// # Errors
-/// The engine did not list them: something may be left.
+/// If the engine could not list them; some may be left.
 pub(super) async fn sweep(engine: &Engine, name: &str, belongs: impl Fn(&str) -> bool) -> Result<usize, String> {
     let filters = HashMap::from([("label".to_owned(), vec![name.to_owned()])]);
     let belongs = |labels: Option<HashMap<String, String>>| {
@@ -91,14 +91,14 @@ pub(super) async fn sweep(engine: &Engine, name: &str, belongs: impl Fn(&str) ->
     Ok(removed)
 }
 
-/// Kills and removes a container with its volumes; `true` when it did.
+/// Kills and removes a container with its volumes; returns whether that succeeded.
 pub(super) async fn remove(engine: &Engine, id: &str) -> bool {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     engine.api.remove_container(id, Some(options)).await.is_ok()
 }
 
-/// Removes all containers and networks of this process. A start that is under way may still make one: so it looks again until
-/// nothing is left.
+/// Removes all containers and networks of this process. A start in progress may still create one, so it repeats until nothing is
+/// left.
 pub(crate) fn emergency_cleanup() {
     CLOSING.store(true, Ordering::SeqCst);
     if !USED.load(Ordering::SeqCst) {
@@ -110,7 +110,7 @@ pub(crate) fn emergency_cleanup() {
         let mut quiet = 0;
         while quiet < 2 {
             let removed = sweep(&engine, LABEL, |label| label == mine).await;
-            // A listing that failed does not show that nothing is left.
+            // A failed listing does not prove that nothing is left.
             quiet = if removed == Ok(0) { quiet + 1 } else { 0 };
             tokio::time::sleep(Duration::from_millis(150)).await;
         }

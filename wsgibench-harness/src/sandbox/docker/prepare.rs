@@ -1,4 +1,4 @@
-//! A server's image, and those of its companions: built, or found, or pulled.
+//! Images of a server and its companions: built, found or pulled.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,17 +20,17 @@ use crate::{
     sandbox::{PrepareError, PreparedServer, requirements::Requirements},
 };
 
-/// Repositories of our images are below this name.
+/// Repository prefix of the images built here.
 pub(super) const REPOSITORY: &str = "wsgibench";
-/// Label of a built image: the folder or server that it was built for.
+/// Label of a built image: the folder or server for which it was built.
 pub(crate) const IMAGE_LABEL: &str = "wsgibench.image";
 
-/// Tags that this run uses, which are never pruned, each with the lock of its build.
+/// Tags in use by this run, each with the lock of its build. They are never pruned.
 #[derive(Debug, Default)]
 pub(super) struct Tags(Mutex<HashMap<String, Arc<AsyncMutex<()>>>>);
 
 impl Tags {
-    /// Adds a tag; returns the lock that keeps servers of one folder from building the same image at once.
+    /// Adds a tag; returns the lock that keeps servers that share a folder from building the same image concurrently.
     fn add(&self, tag: &str) -> Arc<AsyncMutex<()>> {
         let mut tags = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(tags.entry(tag.to_owned()).or_default())
@@ -42,9 +42,9 @@ impl Tags {
     }
 }
 
-/// What an image is made of.
+/// Inputs of an image.
 struct Recipe<'a> {
-    /// What errors and lines are about.
+    /// Subject of errors and progress messages.
     name: &'a str,
     source: &'a Source,
     app: Option<&'a Path>,
@@ -68,19 +68,17 @@ pub(super) async fn prepare(sandbox: &DockerSandbox, spec: &ServerSpec) -> Resul
             python: None,
         };
         companions.push(self::image(sandbox, &recipe).await.map_err(|error| {
-            let of = |text| format!("its companion `{}`: {text}", companion.name);
+            let of = |text| format!("companion `{}`: {text}", companion.name);
             match error {
                 PrepareError::NotAvailable(text) => PrepareError::NotAvailable(of(text)),
                 PrepareError::Failed(text) => PrepareError::Failed(of(text)),
             }
         })?);
     }
-    let inspected = sandbox.engine.api.inspect_image(&image).await.map_err(|error| {
-        PrepareError::Failed(format!(
-            "the image {image} is not there: {}",
-            super::engine::reason(&error)
-        ))
-    })?;
+    let inspected =
+        sandbox.engine.api.inspect_image(&image).await.map_err(|error| {
+            PrepareError::Failed(format!("image {image} not found: {}", super::engine::reason(&error)))
+        })?;
     let versions = match &inspected.id {
         Some(id) => versions::of_image(sandbox, &image, id).await,
         None => BTreeMap::new(),
@@ -109,7 +107,7 @@ async fn image(sandbox: &DockerSandbox, recipe: &Recipe<'_>) -> Result<String, P
             Ok(reference.clone())
         }
         Source::Running(address) => Err(failed(format!(
-            "{address} is a server that runs already: no companion can be one"
+            "{address} is an external server, which is not supported as a companion"
         ))),
         Source::Folder(folder) => {
             let files = folder_context(folder, recipe.app).map_err(failed)?;
@@ -125,7 +123,7 @@ async fn image(sandbox: &DockerSandbox, recipe: &Recipe<'_>) -> Result<String, P
     }
 }
 
-/// The image of a context, built unless one of the same content is there.
+/// Returns the image of a context, built unless one with the same content exists.
 async fn built(
     sandbox: &DockerSandbox,
     recipe: &Recipe<'_>,
@@ -137,7 +135,7 @@ async fn built(
         .get(recipe.python)
         .await
         .map_err(PrepareError::NotAvailable)?;
-    // Those of each Python by themselves, or the images of one would push those of another out of the newest that are kept.
+    // One repository for each Python, or the images of one would push those of another out of the newest that are kept.
     let name = match recipe.python {
         Some(python) => repository_name(&format!("{name}-python{python}")),
         None => repository_name(name),
@@ -149,10 +147,11 @@ async fn built(
     if sandbox.engine.api.inspect_image(&tag).await.is_ok() {
         return Ok(tag);
     }
-    sandbox
-        .context
-        .say(recipe.name, &format!("builds its image {tag} from {}", base.reference));
-    let failed = |text: String| PrepareError::Failed(format!("the image of `{}` does not build: {text}", recipe.name));
+    sandbox.context.say(
+        recipe.name,
+        &format!("building its image {tag} from {}", base.reference),
+    );
+    let failed = |text: String| PrepareError::Failed(format!("failed to build the image of `{}`: {text}", recipe.name));
     let build = Build {
         tag: &tag,
         base: &base.reference,
@@ -172,11 +171,11 @@ async fn built(
     Ok(tag)
 }
 
-/// A folder with a Dockerfile, and the application.
+/// Returns the context of a folder with a Dockerfile and the application.
 fn folder_context(folder: &Path, app: Option<&Path>) -> Result<ContextFiles, String> {
     if !folder.is_dir() {
         return Err(format!(
-            "there is no folder {}; Server::dockerfile names one relative to the crate",
+            "folder {} not found; Server::dockerfile takes a path relative to the crate",
             folder.display()
         ));
     }
@@ -189,7 +188,7 @@ fn folder_context(folder: &Path, app: Option<&Path>) -> Result<ContextFiles, Str
         ));
     }
     add_app(&mut files, app, folder)?;
-    // The application is part of the context that this file is about.
+    // The application is part of the context to which this file applies.
     files.exclude(&Ignore::of_folder(folder)?);
     if app.is_some() && !files.has_folder("app") {
         return Err(format!(
@@ -200,7 +199,7 @@ fn folder_context(folder: &Path, app: Option<&Path>) -> Result<ContextFiles, Str
     Ok(files)
 }
 
-/// A generated Dockerfile for requirement lines.
+/// Returns the context of a generated Dockerfile for requirement lines.
 fn requirements_context(lines: &[String], app: Option<&Path>) -> Result<ContextFiles, String> {
     Requirements::of_lines(lines)?;
     let mut files = ContextFiles::default();
@@ -229,20 +228,20 @@ fn add_app(files: &mut ContextFiles, app: Option<&Path>, folder: &Path) -> Resul
     let Some(app) = app else { return Ok(()) };
     if !app.is_dir() {
         return Err(format!(
-            "there is no application folder {}; Server::app names one relative to the crate",
+            "application folder {} not found; Server::app takes a path relative to the crate",
             app.display()
         ));
     }
     if files.has_folder("app") {
         return Err(format!(
-            "{} has a folder `app` of its own, where Server::app is to be put",
+            "{} has a folder `app`, which conflicts with Server::app; rename it",
             folder.display()
         ));
     }
     files.add_folder(app, "app/")
 }
 
-/// A name as the engine allows it in a repository.
+/// Converts a name to one that is valid in a repository.
 fn repository_name(name: &str) -> String {
     let name: String = name
         .to_lowercase()
@@ -268,28 +267,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_the_engine_allows() {
+    fn names_are_converted_to_valid_repository_names() {
         assert_eq!(repository_name("mod_wsgi"), "mod-wsgi");
         assert_eq!(repository_name("--A..B--"), "a-b");
         assert_eq!(repository_name("é"), "server");
     }
 
     #[test]
-    fn a_users_slip_is_named_with_its_remedy() {
+    fn invalid_server_folders_are_reported_with_a_remedy() {
         let folder = tempfile::tempdir().unwrap();
         let error = folder_context(&folder.path().join("none"), None).unwrap_err();
         assert!(
-            error.contains("there is no folder") && error.contains("none"),
+            error.contains("not found; Server::dockerfile") && error.contains("none"),
             "{error}"
         );
         let error = folder_context(folder.path(), None).unwrap_err();
         assert!(error.contains("has no Dockerfile"), "{error}");
         std::fs::write(folder.path().join("Dockerfile"), "FROM x").unwrap();
         let error = folder_context(folder.path(), Some(&folder.path().join("app"))).unwrap_err();
-        assert!(error.contains("no application folder"), "{error}");
+        assert!(error.contains("application folder"), "{error}");
         std::fs::create_dir(folder.path().join("app")).unwrap();
         std::fs::write(folder.path().join("app/a.py"), "").unwrap();
         let error = folder_context(folder.path(), Some(&folder.path().join("app"))).unwrap_err();
-        assert!(error.contains("`app` of its own"), "{error}");
+        assert!(error.contains("conflicts with Server::app"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Pulling an image, with a time limit, and remembering a refusal for the run.
+//! Image pulls with a time limit; a failed pull is not repeated within the run.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,18 +12,18 @@ use super::{
     engine::{Engine, reason},
 };
 
-/// A registry that does not answer for so long, at the start or in between, is given up.
-const SILENCE: Duration = Duration::from_secs(20);
-/// The longest that a pull may take.
-const WHOLE: Duration = Duration::from_secs(600);
+/// Time limit for a registry's first response and between messages.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time limit for a pull.
+const PULL_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Stands for the registry of names without one.
-const OWN_REGISTRY: &str = "the engine's own registry";
+/// Key for the registry of names without one.
+const OWN_REGISTRY: &str = "the engine's default registry";
 
-/// Pulls images; what was refused once is not tried again.
+/// A puller that does not retry failed images.
 pub(crate) struct Pulls {
     engine: Engine,
-    /// Reasons by image, or by registry where the registry itself could not be reached.
+    /// Reasons by image, or by registry if the registry could not be reached.
     refused: Mutex<BTreeMap<String, String>>,
 }
 
@@ -35,7 +35,7 @@ impl Pulls {
         }
     }
 
-    /// Makes sure that an image is in the engine.
+    /// Makes an image available in the engine.
     pub(super) async fn find_or_pull(&self, reference: &str) -> Result<(), String> {
         if self.engine.api.inspect_image(reference).await.is_ok() {
             return Ok(());
@@ -50,14 +50,14 @@ impl Pulls {
         if let Some(why) = refused.get(reference).or_else(|| refused.get(registry)) {
             return Err(why.clone());
         }
-        let outcome = timeout(WHOLE, self.try_pull(reference)).await;
+        let outcome = timeout(PULL_TIMEOUT, self.try_pull(reference)).await;
         let (key, why) = match outcome {
             Ok(Ok(())) => return Ok(()),
             Ok(Err((Refusal::Image, why))) => (reference, why),
             Ok(Err((Refusal::Registry, why))) => (registry, why),
-            Err(_) => (registry, format!("it was not complete after {} s", WHOLE.as_secs())),
+            Err(_) => (registry, format!("timed out after {} s", PULL_TIMEOUT.as_secs())),
         };
-        let why = format!("{reference} cannot be pulled: {why}");
+        let why = format!("failed to pull {reference}: {why}");
         refused.insert(key.to_owned(), why.clone());
         Err(why)
     }
@@ -81,8 +81,13 @@ impl Pulls {
         };
         let mut messages = self.engine.api.create_image(Some(options), None, credentials);
         loop {
-            match timeout(SILENCE, messages.next()).await {
-                Err(_) => return Err((Refusal::Registry, format!("no answer within {} s", SILENCE.as_secs()))),
+            match timeout(MESSAGE_TIMEOUT, messages.next()).await {
+                Err(_) => {
+                    return Err((
+                        Refusal::Registry,
+                        format!("no response within {} s", MESSAGE_TIMEOUT.as_secs()),
+                    ));
+                }
                 Ok(None) => return Ok(()),
                 Ok(Some(Ok(_))) => {}
                 Ok(Some(Err(error))) => {
@@ -96,9 +101,9 @@ impl Pulls {
     }
 }
 
-/// What the user's docker configuration has for a registry.
+/// Returns the credentials for a registry from the user's docker configuration.
 async fn credentials(server: String) -> Option<DockerCredentials> {
-    // It may run a helper program.
+    // Blocking: it may run a credential helper.
     let found = {
         let server = server.clone();
         tokio::task::spawn_blocking(move || docker_credential::get_credential(&server).ok())
@@ -120,13 +125,13 @@ async fn credentials(server: String) -> Option<DockerCredentials> {
     })
 }
 
-/// What was refused.
+/// The scope of a refusal.
 enum Refusal {
     Image,
     Registry,
 }
 
-/// The registry of a reference: its first part, if that looks like a host; else the engine's own.
+/// Returns the registry of a reference: its first part if that is a host name, else the engine's default.
 fn registry(reference: &str) -> &str {
     match reference.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,

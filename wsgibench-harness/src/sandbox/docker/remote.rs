@@ -1,7 +1,7 @@
-//! A container whose processes cannot be seen from here (Docker Desktop, an engine elsewhere): the engine is asked.
+//! Resource usage from the engine's API, for containers whose processes are not visible here (Docker Desktop, a remote engine).
 //!
-//! The callers are not asynchronous and may sit on a runtime of their own, so a thread does the asking. An answer takes some
-//! milliseconds, where reading a control group takes some microseconds.
+//! The callers are synchronous and may run on a runtime of their own, so a thread makes the requests. A response takes milliseconds,
+//! whereas reading a control group takes microseconds.
 
 use std::{
     io,
@@ -18,14 +18,14 @@ use testcontainers::bollard::{
 use super::engine::{Engine, reason};
 use crate::sandbox::Usage;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 enum Question {
     Usage(SyncSender<io::Result<Usage>>),
     Running(SyncSender<bool>),
 }
 
-/// Asks the engine about one container.
+/// A client for the usage of one container.
 #[derive(Debug)]
 pub(crate) struct Remote {
     questions: mpsc::Sender<Question>,
@@ -41,7 +41,7 @@ impl Remote {
             .spawn(move || {
                 for question in inbox {
                     runtime.block_on(async {
-                        // A caller that has given up is no reason to stop.
+                        // A caller that stopped waiting does not end the thread.
                         let _ = match question {
                             Question::Usage(answer) => answer.send(usage(&engine, &id).await).is_ok(),
                             Question::Running(answer) => answer.send(is_running(&engine, &id).await).is_ok(),
@@ -56,13 +56,13 @@ impl Remote {
         let (answer, inbox) = mpsc::sync_channel(1);
         self.questions.send(Question::Usage(answer)).map_err(io::Error::other)?;
         inbox
-            .recv_timeout(PATIENCE)
+            .recv_timeout(TIMEOUT)
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
     pub(crate) fn is_running(&self) -> bool {
         let (answer, inbox) = mpsc::sync_channel(1);
-        self.questions.send(Question::Running(answer)).is_ok() && inbox.recv_timeout(PATIENCE).unwrap_or(true)
+        self.questions.send(Question::Running(answer)).is_ok() && inbox.recv_timeout(TIMEOUT).unwrap_or(true)
     }
 }
 
@@ -94,7 +94,7 @@ fn from_stats(stats: &ContainerStatsResponse) -> io::Result<Usage> {
     let memory = stats.memory_stats.clone().unwrap_or_default();
     let parts = memory.stats.unwrap_or_default();
     let part = |name: &str| parts.get(name).copied();
-    // `cache` with version 1, `file` with version 2; files in memory are the server's own.
+    // `cache` in version 1, `file` in version 2; files in memory belong to the server.
     let cache = part("total_cache").or_else(|| part("file")).unwrap_or(0);
     let own = part("total_shmem").or_else(|| part("shmem")).unwrap_or(0);
     Ok(Usage {
@@ -104,7 +104,7 @@ fn from_stats(stats: &ContainerStatsResponse) -> io::Result<Usage> {
         throttled_seconds: seconds(cpu.throttling_data.as_ref().and_then(|data| data.throttled_time)),
         memory_bytes: memory.usage.unwrap_or(0).saturating_sub(cache.saturating_sub(own)),
         memory_peak_bytes: memory.max_usage,
-        // The engine does not count them; `StopInfo` tells whether one ended the server.
+        // The API has no count; `StopInfo` reports whether the limit ended the server.
         oom_kills: 0,
         pids: stats.pids_stats.as_ref().and_then(|pids| pids.current).unwrap_or(0),
     })
@@ -121,7 +121,7 @@ mod tests {
         container::split_reference, container_stats::ContainerStats, guard::Guarded, orphan_cleanup,
     };
 
-    /// Any image with Python that the engine has.
+    /// Any image with Python in the engine.
     async fn image_with_python(engine: &Engine) -> Option<String> {
         let filters = HashMap::from([(
             "reference".to_owned(),

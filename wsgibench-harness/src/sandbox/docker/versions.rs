@@ -1,4 +1,4 @@
-//! What is in an image: the versions of Python and of its packages.
+//! Versions of Python and its packages in an image.
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
@@ -11,7 +11,7 @@ use testcontainers::{
 use super::{DockerSandbox, container::split_reference, guard::Guarded, labels};
 use crate::sandbox::versions::{SCRIPT, parse};
 
-/// Versions in an image, asked once for each image id and then kept under the target folder. An image without Python has none.
+/// Returns the versions in an image, cached by image id under the target folder. An image without Python has none.
 pub(super) async fn of_image(sandbox: &DockerSandbox, image: &str, id: &str) -> BTreeMap<String, String> {
     let name: String = id.chars().filter(char::is_ascii_alphanumeric).collect();
     let kept = sandbox.context.folder("images").join(format!("{name}.json"));
@@ -27,7 +27,7 @@ pub(super) async fn of_image(sandbox: &DockerSandbox, image: &str, id: &str) -> 
         && fs::create_dir_all(folder).is_ok()
         && let Ok(text) = serde_json::to_vec_pretty(&versions)
     {
-        // No more than a convenience: the next run can ask again.
+        // The cache is optional: the next run can query the versions again.
         let _ = fs::write(&kept, text);
     }
     versions

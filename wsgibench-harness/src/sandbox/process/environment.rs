@@ -25,15 +25,15 @@ use crate::{
     subprocess,
 };
 
-/// Written into an environment once it is complete. It holds the environment's own path: programs in it name their
-/// interpreter by that path, so an environment that was moved or restored elsewhere is made again.
+/// Marks a completed environment. It contains the environment's path: programs in it refer to their interpreter by that path, so an
+/// environment that was moved or restored elsewhere is made again.
 const COMPLETE: &str = "wsgibench-complete";
 /// Time limit for installing the packages of one server.
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(600);
 /// Lines of pip's output shown in an error.
 const SHOWN_LINES: usize = 20;
 
-/// A Python interpreter to make environments with.
+/// A Python interpreter that creates environments.
 #[derive(Clone, Debug)]
 pub(super) struct Python {
     program: String,
@@ -41,7 +41,7 @@ pub(super) struct Python {
     identity: String,
 }
 
-/// Finds an interpreter of the wanted version (`3.9`), or of any.
+/// Finds an interpreter of the wanted version (`3.9`), or of any version.
 pub(super) async fn python(wanted: Option<&str>) -> Result<Python, String> {
     let program = crate::variables::text("WSGIBENCH_PYTHON").unwrap_or_else(|| "python3".into());
     let named = wanted.map(|version| format!("python{version}"));
@@ -61,18 +61,18 @@ pub(super) async fn python(wanted: Option<&str>) -> Result<Python, String> {
     }
     Err(match named {
         None => "python3 not found; install Python 3 with its venv module, or set WSGIBENCH_PYTHON".into(),
-        Some(named) => format!("it needs {named}, which was not found; install it, or use --sandbox docker"),
+        Some(named) => format!("{named} not found; install it, or use --sandbox docker"),
     })
 }
 
-/// Packages of a server, and where they are written down.
+/// The source of a server's packages.
 struct Packages {
     requirements: Requirements,
     source: PackageSource,
 }
 
 enum PackageSource {
-    /// A file that pip reads where it is, so that it finds what the file includes.
+    /// A file, which pip reads in its place so that relative includes work.
     File(PathBuf),
     Lines(Vec<String>),
 }
@@ -103,7 +103,7 @@ impl Packages {
     }
 }
 
-/// Returns a server with its virtual environment, made unless there is one with the same packages.
+/// Returns a server with its virtual environment, made unless one with the same packages exists.
 pub(super) async fn prepare(context: &SandboxContext, spec: &ServerSpec) -> Result<PreparedServer, PrepareError> {
     let unavailable = |text: &str| Err(PrepareError::NotAvailable(text.to_owned()));
     let failed = |why: String| PrepareError::Failed(format!("failed to prepare server `{}`: {why}", spec.name));
@@ -137,10 +137,10 @@ pub(super) async fn prepare(context: &SandboxContext, spec: &ServerSpec) -> Resu
     let path = std::path::absolute(context.folder("venvs"))
         .map_err(io)?
         .join(folder_name(&name, &packages.requirements, &python));
-    // Two runs at once must not make the same environment; the second finds it complete.
+    // Concurrent runs must not make the same environment; the second finds it complete.
     let lock = lock(&path).await.map_err(io)?;
     if !is_complete(&path) {
-        context.say(&spec.name, "makes its virtual environment");
+        context.say(&spec.name, "making its virtual environment");
         make(&path, &packages, &python).await.map_err(failed)?;
     }
     drop(lock);
@@ -156,7 +156,7 @@ pub(super) async fn prepare(context: &SandboxContext, spec: &ServerSpec) -> Resu
     })
 }
 
-/// Whether the environment at `path` was finished, was made at this path, and still has its interpreter.
+/// Whether the environment at `path` is complete, was made at this path, and still has its interpreter.
 fn is_complete(path: &Path) -> bool {
     let made_at = fs::read(path.join(COMPLETE)).unwrap_or_default();
     made_at == path.as_os_str().as_encoded_bytes() && path.join("bin/python").is_file()
@@ -214,7 +214,7 @@ async fn make(path: &Path, packages: &Packages, python: &Python) -> Result<(), S
         let remedy = match &packages.source {
             PackageSource::File(file) => {
                 install.args(["install", "--requirement"]).arg(file);
-                // pip takes local projects relative to its working folder.
+                // pip resolves local projects relative to its working folder.
                 install.current_dir(file.parent().unwrap_or(Path::new(".")));
                 format!("fix {}", file.display())
             }
@@ -249,14 +249,14 @@ async fn run(mut command: Command, output: &fs::File) -> Result<(), String> {
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(match status.code() {
             Some(code) => format!("exited with status {code}"),
-            None => format!("was ended by a signal ({status})"),
+            None => format!("was killed by a signal ({status})"),
         }),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("timed out after {} s", INSTALL_TIMEOUT.as_secs())),
     }
 }
 
-/// The error of a failed step, with the telling lines of its output.
+/// Returns the error of a failed step, with the relevant lines of its output.
 fn explain(program: &str, why: &str, log: &Path, remedy: &str) -> String {
     let output = fs::read(log).unwrap_or_default();
     let reasons = reasons(&String::from_utf8_lossy(&output));
@@ -269,7 +269,7 @@ fn explain(program: &str, why: &str, log: &Path, remedy: &str) -> String {
     format!("{program} {why} (see {}); {remedy}:\n{quoted}", log.display())
 }
 
-/// Returns the lines that hold the cause. pip wraps a compiler's error in pages of its own.
+/// Returns the lines with the cause. pip wraps a compiler's error in pages of its own output.
 fn reasons(output: &str) -> String {
     const TELLING: [&str; 6] = [
         "fatal error:",
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_that_was_moved_is_not_complete() {
+    fn moved_environment_is_incomplete() {
         let folder = tempfile::tempdir().unwrap();
         let (here, there) = (folder.path().join("here"), folder.path().join("there"));
         fs::create_dir_all(here.join("bin")).unwrap();

@@ -1,4 +1,4 @@
-//! Starting a server as a process group, waiting until it answers, and its end.
+//! Start, readiness and stop of a server in a process group.
 
 use std::{
     ffi::OsString,
@@ -15,7 +15,7 @@ use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::{
     environment, limits,
-    process_cleanup::{LAUNCH_VARIABLE, Remains},
+    process_cleanup::{LAUNCH_VARIABLE, LaunchResources},
 };
 use crate::{
     declare::ServerSpec,
@@ -32,29 +32,29 @@ use crate::{
     },
 };
 
-/// Waits for a line before it becomes the server, so that limits hold from the server's first instruction on.
+/// Waits for a line before it executes the server, so that limits apply from the server's first instruction.
 const GATE: &str = "read -r _ && exec \"$@\" </dev/null";
 
-/// A server that runs as a process group and has answered.
+/// A server that runs as a process group and has responded.
 pub(crate) struct ProcessLaunch {
     child: Mutex<Child>,
     pid: u32,
     address: SocketAddr,
     start_up: Duration,
     meter: Meter,
-    remains: Arc<Remains>,
+    resources: Arc<LaunchResources>,
     environment: Vec<(OsString, OsString)>,
     directory: PathBuf,
     log: PathBuf,
-    /// Its home; removed after it.
+    /// Its home folder; removed after it.
     _home: TempFolder,
 }
 
-/// How its figures are had.
+/// The source of its resource usage.
 #[derive(Debug)]
 enum Meter {
     Cgroup(Cgroup),
-    /// The sum over the process tree.
+    /// Sums over the process tree.
     Tree,
 }
 
@@ -80,7 +80,7 @@ fn start(context: &SandboxContext, prepared: &PreparedServer, log: &Path) -> Res
     let venv = prepared
         .environment
         .as_deref()
-        .ok_or("it was prepared for another sandbox")?;
+        .ok_or("the server was prepared for another sandbox")?;
     let port = port(spec)?;
     let words: Vec<String> = spec
         .command
@@ -111,7 +111,7 @@ fn start(context: &SandboxContext, prepared: &PreparedServer, log: &Path) -> Res
         .spawn()
         .map_err(|error| error.to_string())?;
     let pid = child.id();
-    // From here on it goes whatever happens: the handle kills it.
+    // From here on the handle kills it on every exit path.
     let (meter, cgroups) = limit(context, spec, pid);
     let gate = child.stdin.take();
     let launch = ProcessLaunch {
@@ -120,7 +120,7 @@ fn start(context: &SandboxContext, prepared: &PreparedServer, log: &Path) -> Res
         address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
         start_up: Duration::ZERO,
         meter,
-        remains: Remains {
+        resources: LaunchResources {
             token,
             group: pid,
             cgroups,
@@ -138,11 +138,11 @@ fn start(context: &SandboxContext, prepared: &PreparedServer, log: &Path) -> Res
             use io::Write;
             gate.write_all(b"\n")
         });
-    opened.map_err(|error| format!("its shell ended at once: {error}"))?;
+    opened.map_err(|error| format!("its shell exited at once: {error}"))?;
     Ok(launch)
 }
 
-/// A free port for `{port}`; a literal one in the command must be free.
+/// Returns a free port for `{port}`; a fixed port in the command must be free.
 fn port(spec: &ServerSpec) -> Result<u16, String> {
     let chooses = spec
         .command
@@ -151,7 +151,7 @@ fn port(spec: &ServerSpec) -> Result<u16, String> {
         .any(|word| word.contains("{port}"));
     let wanted = if chooses { 0 } else { spec.port };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).map_err(|error| {
-        format!("port {wanted} is not free ({error}); write {{port}} in its command, and a free one is chosen")
+        format!("port {wanted} is not free ({error}); write {{port}} in its command to use a free one")
     })?;
     listener
         .local_addr()
@@ -159,7 +159,7 @@ fn port(spec: &ServerSpec) -> Result<u16, String> {
         .map_err(|error| error.to_string())
 }
 
-/// The environment that the images of the suite set up, with this machine's folders.
+/// Returns the environment variables that the suite's images set, with this machine's folders.
 fn variables(spec: &ServerSpec, venv: &Path, home: &Path, port: u16, token: &str) -> Vec<(OsString, OsString)> {
     let home = home.display().to_string();
     let own = [
@@ -196,7 +196,7 @@ fn directory(spec: &ServerSpec) -> PathBuf {
     }
 }
 
-/// Sets CPUs and limits; says what the machine does not grant.
+/// Sets CPUs and limits, and reports those that the machine does not grant.
 fn limit(context: &SandboxContext, spec: &ServerSpec, pid: u32) -> (Meter, Vec<PathBuf>) {
     let cpus = context.cpus(spec.limits.cpus);
     let Some(process) = group::pid(pid) else {
@@ -209,24 +209,27 @@ fn limit(context: &SandboxContext, spec: &ServerSpec, pid: u32) -> (Meter, Vec<P
             set.set(*cpu);
         }
         if let Err(error) = rustix::thread::sched_setaffinity(Some(process), &set) {
-            context.notice("", &format!("servers cannot be kept to their CPUs: {error}"));
+            context.notice("", &format!("failed to pin servers to their CPUs: {error}"));
         }
     }
     #[cfg(not(target_os = "linux"))]
     context.notice(
         "",
-        &format!("servers cannot be kept to their {} CPUs on this system", cpus.len()),
+        &format!(
+            "pinning servers to their {} CPUs is not supported on this system",
+            cpus.len()
+        ),
     );
     match limits::descriptors(process, spec.limits.descriptors) {
         Ok(got) if got < spec.limits.descriptors => context.notice(
             "",
             &format!(
-                "a server may have at most {got} descriptors here, {} were asked for: clamped (raise `ulimit -Hn`)",
+                "the descriptor limit of servers is clamped from {} to {got}, the hard limit here; raise `ulimit -Hn`",
                 spec.limits.descriptors
             ),
         ),
         Ok(_) => {}
-        Err(error) => context.notice("", &format!("the descriptor limit of servers cannot be set: {error}")),
+        Err(error) => context.notice("", &format!("failed to set the descriptor limit of servers: {error}")),
     }
     let backlog = fs::read_to_string("/proc/sys/net/core/somaxconn")
         .ok()
@@ -235,7 +238,7 @@ fn limit(context: &SandboxContext, spec: &ServerSpec, pid: u32) -> (Meter, Vec<P
         context.notice(
             "",
             &format!(
-                "a listen backlog is at most {backlog} here, {} was asked for (raise net.core.somaxconn)",
+                "the listen backlog of servers is clamped from {} to {backlog} here; raise net.core.somaxconn",
                 spec.limits.backlog
             ),
         );
@@ -247,9 +250,9 @@ fn limit(context: &SandboxContext, spec: &ServerSpec, pid: u32) -> (Meter, Vec<P
             context.notice(
                 "",
                 &format!(
-                    "no control group can be made for servers ({why}): their figures are sums over the process tree in clock ticks, \
+                    "failed to make a control group for servers ({why}): their usage is summed over the process tree in clock ticks, \
                      and memory is limited {}",
-                    if limited.is_ok() { "for each process alone" } else { "not at all" }
+                    if limited.is_ok() { "for each process separately" } else { "not at all" }
                 ),
             );
             (Meter::Tree, Vec::new())
@@ -284,7 +287,7 @@ impl ProcessLaunch {
         }
     }
 
-    /// How its first process ended, if it has. It is not reaped before its group is killed, so that the group's id stays its own.
+    /// Returns how its first process ended, if it has. It is not reaped before its group is killed, so that the group's id is not reused.
     fn ended(&self) -> rustix::io::Result<Option<WaitIdStatus>> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let leader = group::pid(self.pid).ok_or(rustix::io::Errno::CHILD)?;
@@ -314,13 +317,13 @@ impl ProcessLaunch {
     /// Sends a signal to its first process.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         if !self.is_alive() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the server has ended"));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the server has exited"));
         }
         let pid = group::pid(self.pid).ok_or(io::ErrorKind::NotFound)?;
         Ok(rustix::process::kill_process(pid, signal.unix())?)
     }
 
-    /// Kills all of it.
+    /// Kills all its processes.
     pub(crate) fn stop(self) -> StopInfo {
         self.end()
     }
@@ -331,7 +334,7 @@ impl ProcessLaunch {
             let code = status.exit_status();
             code.or_else(|| status.terminating_signal().map(|signal| 128 + signal))
         });
-        self.remains.clear();
+        self.resources.clear();
         let _ = self.lock().wait();
         StopInfo {
             exit: exit.map(i64::from),
@@ -339,7 +342,7 @@ impl ProcessLaunch {
         }
     }
 
-    /// Ends a server that did not get ready, and tells why.
+    /// Removes a server that did not become ready, and returns the error with the reason.
     fn explain(self, spec: &ServerSpec, why: NotReady) -> LaunchError {
         let info = self.end();
         let last_lines = last_lines(&fs::read(&self.log).unwrap_or_default(), SHOWN_LINES);
@@ -354,7 +357,7 @@ impl ProcessLaunch {
             NotReady::Deadline(last) => LaunchError::NotReady {
                 server,
                 within: spec.ready_within,
-                last: last.with_remedy("does its command tell it to listen on {host} and {port}?"),
+                last: last.with_remedy("make its command listen on {host} and {port}"),
                 last_lines,
             },
         }
@@ -367,12 +370,12 @@ impl ProcessLaunch {
 
 impl Drop for ProcessLaunch {
     fn drop(&mut self) {
-        self.remains.clear();
+        self.resources.clear();
         let _ = self.lock().wait();
     }
 }
 
-/// Exit status; 128 + n for signal n.
+/// Returns the exit status; 128 + n for signal n.
 fn status(status: ExitStatus) -> Option<i64> {
     status
         .code()

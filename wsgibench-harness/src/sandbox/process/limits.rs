@@ -1,4 +1,4 @@
-//! Limits of a launch: a control group of its own where one can be made, resource limits where not.
+//! Limits of a launch: a control group if one can be made, otherwise resource limits of the process.
 
 use std::{
     fs, io,
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Names of our groups begin so.
+/// Prefix of the names of wsgibench's groups.
 const PREFIX: &str = "wsgibench-";
 /// Length of a quota's period, microseconds.
 const PERIOD_US: f64 = 100_000.0;
@@ -30,9 +30,9 @@ pub(super) struct Group {
 }
 
 /// Makes a control group with these limits and puts `pid` into it.
-///
 /// # Errors
-/// No group can be made here: the reason.
+/// # Errors
+/// If no group can be made here; returns the reason.
 pub(super) fn group(pid: u32, limits: &Limits) -> Result<Group, String> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = format!(
@@ -43,7 +43,7 @@ pub(super) fn group(pid: u32, limits: &Limits) -> Result<Group, String> {
     match own() {
         Some(Cgroup::V1(own)) => v1(&own, &name, pid, limits),
         Some(Cgroup::V2(own)) => {
-            // A group with processes of its own can have no child with controllers, so a sibling of ours is tried first.
+            // A group with processes cannot have child groups with controllers, so a sibling of this process's group is tried first.
             let parents = own.parent().into_iter().chain([own.as_path()]);
             let mut last = String::new();
             for parent in parents {
@@ -54,11 +54,11 @@ pub(super) fn group(pid: u32, limits: &Limits) -> Result<Group, String> {
             }
             Err(last)
         }
-        None => Err("there are no control groups here".into()),
+        None => Err("this machine has no writable control groups".into()),
     }
 }
 
-/// Folders that our groups may be in.
+/// Returns the folders that may contain wsgibench's groups.
 pub(super) fn parents() -> Vec<PathBuf> {
     match own() {
         Some(Cgroup::V1(V1Folders {
@@ -81,14 +81,14 @@ pub(super) fn parents() -> Vec<PathBuf> {
     }
 }
 
-/// The owner that a group's name tells.
+/// Returns the owner encoded in a group's name.
 pub(super) fn owner_of(name: &str) -> Option<Owner> {
     let mut parts = name.strip_prefix(PREFIX)?.split('-');
     let (pid, start) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     Some(Owner::here(pid, start, parts.next()?))
 }
 
-/// Processes of a group.
+/// Returns the processes of a group.
 pub(super) fn members(folder: &Path) -> Vec<u32> {
     let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
     text.lines().filter_map(|line| line.trim().parse().ok()).collect()
@@ -110,7 +110,7 @@ fn own() -> Option<Cgroup> {
     cgroup::locate(&memberships, &mountinfo)
 }
 
-/// A folder that is removed again unless the group comes about.
+/// New folders of a group, removed again unless the group is completed.
 struct Made(Vec<PathBuf>);
 
 impl Made {
@@ -145,15 +145,15 @@ fn write(folder: &Path, file: &str, value: &str) -> Result<(), String> {
 fn v1(own: &V1Folders, name: &str, pid: u32, limits: &Limits) -> Result<Group, String> {
     let mut made = Made(Vec::new());
     let (Some(cpuacct), Some(memory)) = (&own.cpuacct, &own.memory) else {
-        return Err("the controllers `cpuacct` and `memory` are not both there".into());
+        return Err("the controllers `cpuacct` and `memory` are not both available".into());
     };
     let cpuacct = made.make(cpuacct, name)?;
     let memory = made.make(memory, name)?;
-    // The other two are good to have.
+    // The other two limits are optional.
     let pids = own.pids.as_ref().and_then(|parent| made.make(parent, name).ok());
     let cpu = own.cpu.as_ref().and_then(|parent| made.make(parent, name).ok());
     write(&memory, "memory.limit_in_bytes", &limits.memory.to_string())?;
-    // With swap; a kernel may be without swap accounting.
+    // Includes swap; a kernel may lack swap accounting.
     let _ = write(&memory, "memory.memsw.limit_in_bytes", &limits.memory.to_string());
     if let Some(pids) = &pids {
         write(pids, "pids.max", &limits.pids.to_string())?;
@@ -178,7 +178,7 @@ fn v1(own: &V1Folders, name: &str, pid: u32, limits: &Limits) -> Result<Group, S
 fn v2(parent: &Path, name: &str, pid: u32, limits: &Limits) -> Result<Group, String> {
     let mut made = Made(Vec::new());
     for controller in ["+cpu", "+memory", "+pids"] {
-        // On already, or not ours to give: what is missing shows below.
+        // Already enabled, or not permitted: a missing controller is reported below.
         let _ = write(parent, "cgroup.subtree_control", controller);
     }
     let folder = made.make(parent, name)?;
@@ -192,7 +192,7 @@ fn v2(parent: &Path, name: &str, pid: u32, limits: &Limits) -> Result<Group, Str
     Ok(made.done(Cgroup::V2(folder)))
 }
 
-/// Sets the descriptor limit of a process; what it got, where the system grants less.
+/// Sets the descriptor limit of a process; returns the limit set, which may be lower than requested.
 pub(super) fn descriptors(pid: Pid, wanted: u64) -> io::Result<u64> {
     if set(pid, Resource::Nofile, wanted).is_ok() {
         return Ok(wanted);
@@ -205,7 +205,7 @@ pub(super) fn descriptors(pid: Pid, wanted: u64) -> io::Result<u64> {
     Ok(hard)
 }
 
-/// Limits the data of one process, where no control group limits all of a server's together.
+/// Limits the data segment of one process, for machines without a control group that limits the whole server.
 pub(super) fn data(pid: Pid, bytes: u64) -> io::Result<()> {
     set(pid, Resource::Data, bytes)
 }
@@ -224,7 +224,7 @@ fn set(pid: Pid, resource: Resource, most: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Other systems let a process set its own limits only.
+/// Other systems let a process set only its own limits.
 #[cfg(not(target_os = "linux"))]
 fn set(_: Pid, _: Resource, _: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_groups_name_tells_its_owner() {
+    fn group_name_contains_its_owner() {
         let name = format!("{PREFIX}{}-7", Owner::this().short());
         assert_eq!(owner_of(&name).as_ref(), Some(Owner::this()));
         for other in ["docker", "wsgibench-", "wsgibench-x-1-n-0"] {
@@ -243,7 +243,7 @@ mod tests {
         }
     }
 
-    /// What is written into a group's files, which in a plain folder are made by the writing.
+    /// Returns the text written into a group's file; in an ordinary folder the write creates the file.
     fn written(folder: &Path, file: &str) -> String {
         fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
     }
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_group_a_process_has_limits_of_its_own() {
+    fn limits_without_a_group_are_set_on_the_process() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = crate::sandbox::group::pid(child.id()).unwrap();
         let got = descriptors(pid, 1 << 40).unwrap();

@@ -1,7 +1,7 @@
 //! Servers as local processes, for machines without a container engine.
 //!
-//! Each server has a virtual environment; each launch a process group, CPUs, and limits as far as the machine lets us set them.
-//! Nothing is isolated: a server runs as the user does, on the machine's own network.
+//! Each server has a virtual environment; each launch has a process group, CPUs, and the limits that the machine grants. There is no
+//! isolation: a server runs as the current user, on the machine's own network.
 
 mod environment;
 mod launch;
@@ -16,13 +16,13 @@ pub(crate) use process_cleanup::emergency_cleanup;
 use super::{LaunchError, PrepareError, PreparedServer, SandboxError, context::SandboxContext};
 use crate::declare::ServerSpec;
 
-/// Local processes.
+/// The process sandbox.
 pub(crate) struct ProcessSandbox {
     context: Arc<SandboxContext>,
 }
 
 impl ProcessSandbox {
-    /// Finds a Python and removes what dead runs left.
+    /// Finds a Python and removes objects left by dead runs.
     pub(crate) async fn open(context: Arc<SandboxContext>) -> Result<Self, SandboxError> {
         if !cfg!(unix) {
             return Err(SandboxError::NoProcesses("it needs Linux or another Unix".into()));
@@ -51,7 +51,7 @@ pub(crate) fn reap_dead(context: &SandboxContext) {
     if removed > 0 {
         context.say(
             "sandbox",
-            &format!("removed {removed} processes, control groups and folders that a killed run had left"),
+            &format!("removed {removed} processes, control groups and folders of killed runs"),
         );
     }
 }

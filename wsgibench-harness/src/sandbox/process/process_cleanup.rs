@@ -1,4 +1,4 @@
-//! What a launch leaves on the machine, and its removal: by the launch itself, in an emergency, or by the next start.
+//! Removal of a launch's processes and control group: by the launch itself, in an emergency, or by the next start.
 
 use std::{
     fs,
@@ -14,36 +14,36 @@ use crate::sandbox::{
     proc, temp,
 };
 
-/// Variable that tells a launch's processes apart, wherever they have gone.
+/// Environment variable that identifies a launch's processes, even if they leave its group.
 pub(super) const LAUNCH_VARIABLE: &str = "WSGIBENCH_LAUNCH";
 
-/// Launches that run, for an emergency.
-static LIVE: Mutex<Vec<Arc<Remains>>> = Mutex::new(Vec::new());
+/// Running launches, for an emergency cleanup.
+static LIVE: Mutex<Vec<Arc<LaunchResources>>> = Mutex::new(Vec::new());
 
-/// What one launch has on the machine.
+/// The processes and control group of one launch.
 #[derive(Debug)]
-pub(super) struct Remains {
+pub(super) struct LaunchResources {
     /// Value of [`LAUNCH_VARIABLE`].
     pub(super) token: String,
     /// Process group.
     pub(super) group: u32,
     /// Folders of its control group.
     pub(super) cgroups: Vec<PathBuf>,
-    /// Set once its processes are killed: the leader is reaped after that, and its id may be another group's.
+    /// Set once its processes are killed: the leader is reaped afterwards, and its id may then be reused for another group.
     pub(super) cleared: Mutex<bool>,
 }
 
-impl Remains {
-    /// Registers them.
+impl LaunchResources {
+    /// Registers the launch for an emergency cleanup.
     pub(super) fn keep(self) -> Arc<Self> {
-        let remains = Arc::new(self);
+        let resources = Arc::new(self);
         LIVE.lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(remains.clone());
-        remains
+            .push(resources.clone());
+        resources
     }
 
-    /// Kills all its processes, those that have left its group or its session too, and removes its control group.
+    /// Kills all its processes, including those that have left its group or session, and removes its control group.
     pub(super) fn clear(&self) {
         let mut cleared = self.cleared.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::replace(&mut *cleared, true) {
@@ -75,7 +75,7 @@ impl Remains {
                 found.push(pid);
             }
         }
-        // A zombie is dead; it waits for its parent to take notice.
+        // A zombie is dead and waits for its parent to reap it.
         found.retain(|pid| proc::stat(*pid).is_some_and(|stat| stat.is_running()));
         found.sort_unstable();
         found.dedup();
@@ -83,7 +83,7 @@ impl Remains {
     }
 }
 
-/// Removes processes, control groups and folders whose owner satisfies `belongs`; returns how many.
+/// Removes processes, control groups and folders whose owner satisfies `belongs`; returns their number.
 pub(super) fn sweep(folders: &Path, belongs: impl Fn(&Owner) -> bool) -> usize {
     let mut removed = 0;
     for pid in proc::all().into_keys().filter(|pid| *pid != std::process::id()) {
@@ -109,10 +109,10 @@ pub(super) fn sweep(folders: &Path, belongs: impl Fn(&Owner) -> bool) -> usize {
     removed + temp::sweep(folders, belongs)
 }
 
-/// Ends all launches of this process.
+/// Kills all launches of this process.
 pub(crate) fn emergency_cleanup() {
     let live: Vec<_> = LIVE.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    for remains in live {
-        remains.clear();
+    for resources in live {
+        resources.clear();
     }
 }

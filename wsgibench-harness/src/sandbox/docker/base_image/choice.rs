@@ -1,31 +1,31 @@
-//! Which images can be the base for a Python. Pure.
+//! Candidates for the base image of a Python version. Pure.
 
 use crate::declare::python;
 
-/// Repository of the base images that are made here.
+/// Repository of the base images made by wsgibench.
 pub(crate) const BASE_REPOSITORY: &str = "wsgibench-base";
 
-/// What to look for.
+/// Candidates for a base image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
-    /// Environment variable that names an image outright.
+    /// Environment variable that overrides the image.
     pub(super) variable: String,
     /// The official image.
     pub(super) official: String,
-    /// Our own, made with debootstrap.
+    /// The image made with debootstrap.
     pub(super) own: String,
-    /// Debian release that has this Python; `None` where none has.
+    /// Debian release with this Python; `None` if there is none.
     pub(super) release: Option<&'static str>,
 }
 
 impl Wanted {
-    /// For a Python `3.x`, or any.
+    /// Returns the candidates for a Python `3.x`, or for any version.
     pub(super) fn new(python: Option<&str>) -> Result<Self, String> {
         let Some(python) = python else {
             return Ok(Self::with("WSGIBENCH_BASE_IMAGE", "3.12", "bookworm", Some("bookworm")));
         };
         let known = python::find(python)?;
-        // An image that somebody names for all servers need not have this Python: it has a variable of its own.
+        // An image named for all servers may not have this Python, so each version has a variable of its own.
         let variable = format!("WSGIBENCH_BASE_IMAGE_{}", python.replace('.', "_"));
         let release = known.packaged.then_some(known.release);
         Ok(Self::with(&variable, python, known.release, release))
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_python_and_a_named_one() {
+    fn base_image_candidates_for_any_python_and_for_a_version() {
         let any = Wanted::new(None).unwrap();
         assert_eq!(
             (any.official.as_str(), any.own.as_str()),

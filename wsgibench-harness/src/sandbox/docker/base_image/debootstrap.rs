@@ -1,4 +1,4 @@
-//! A base image from Debian's packages, where no image registry can be reached.
+//! Base images from Debian packages, for machines without access to an image registry.
 
 use std::{
     fs, io,
@@ -25,14 +25,14 @@ use crate::sandbox::{
     temp::TempFolder,
 };
 
-/// The longest that a step may take.
-const PATIENCE: Duration = Duration::from_secs(900);
-/// Held while debootstrap is installed: base images of two releases may be made at once, and apt has one lock.
+/// Time limit of a step.
+const STEP_TIMEOUT: Duration = Duration::from_secs(900);
+/// Held while debootstrap is installed: base images of two releases may be made concurrently, and apt has one lock.
 static INSTALLATION: Mutex<()> = Mutex::const_new(());
-/// Programs of the administrator are not on every user's path.
+/// Folders of administrative programs, which are not on every user's `PATH`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// What images need but nobody reads.
-const DISPENSABLE: [&str; 6] = [
+/// Documentation and caches that an image does not need.
+const UNNEEDED: [&str; 6] = [
     "var/cache/apt/archives",
     "usr/share/doc",
     "usr/share/man",
@@ -40,8 +40,8 @@ const DISPENSABLE: [&str; 6] = [
     "usr/share/locale",
     "var/lib/apt/lists",
 ];
-/// Files of the machine that made it, or of the making.
-const LEFT_OVERS: [&str; 6] = [
+/// Files specific to this machine or to the installation.
+const MACHINE_FILES: [&str; 6] = [
     "etc/resolv.conf",
     "etc/hostname",
     "var/log/bootstrap.log",
@@ -62,7 +62,9 @@ pub(super) async fn make(
     say: impl Fn(&str),
 ) -> Result<(), String> {
     if !cfg!(target_os = "linux") {
-        return Err("debootstrap, which can make one, needs Linux: name an image with WSGIBENCH_BASE_IMAGE".into());
+        return Err(
+            "making one with debootstrap is supported on Linux only; name an image with WSGIBENCH_BASE_IMAGE".into(),
+        );
     }
     if !rustix::process::geteuid().is_root() {
         return Err(
@@ -73,7 +75,7 @@ pub(super) async fn make(
     }
     let installing = INSTALLATION.lock().await;
     if find("debootstrap").is_none() {
-        say("installs debootstrap with apt");
+        say("installing debootstrap with apt");
         run(&["apt-get", "update"]).await?;
         run(&[
             "apt-get",
@@ -89,7 +91,7 @@ pub(super) async fn make(
     let folder = TempFolder::create(temporary, "base").map_err(|error| format!("temporary folder: {error}"))?;
     let root = folder.root();
     say(&format!(
-        "makes {reference} from Debian {release} with debootstrap: about a minute"
+        "making {reference} from Debian {release} with debootstrap: about a minute"
     ));
     let root_text = root.display().to_string();
     let mirror = host::mirror(&read("/etc/os-release"), &apt_sources());
@@ -110,7 +112,7 @@ pub(super) async fn make(
     Ok(())
 }
 
-/// Carries this machine's certificates and its ways to packages over, and removes what an image does not need.
+/// Copies this machine's certificates and package sources into the root, and removes files that an image does not need.
 async fn configure(root: &Path) -> Result<(), String> {
     let io = |error: io::Error| format!("the new root: {error}");
     let own = root.join("usr/local/share/ca-certificates");
@@ -124,7 +126,7 @@ async fn configure(root: &Path) -> Result<(), String> {
             fs::copy(file.path(), own.join(file.file_name())).map_err(io)?;
         }
     }
-    // Both: the single files outlast an update of the bundle, the bundle has what this machine has nowhere else.
+    // Both are needed: the single files survive an update of the bundle, and the bundle has certificates that are in no single file.
     run(&["chroot", &root.display().to_string(), "update-ca-certificates"]).await?;
     if let Some(bundle) = bundle() {
         fs::copy(bundle, root.join(host::BUNDLE.trim_start_matches('/'))).map_err(io)?;
@@ -138,7 +140,7 @@ async fn configure(root: &Path) -> Result<(), String> {
         "etc/pip.conf",
         &host::pip_configuration(&output(&["python3", "-m", "pip", "config", "list"]).await),
     )?;
-    // As official images have it: installing a server's package does not start the server.
+    // Installing a server's package must not start the server; the official images have the same file.
     put("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n")?;
     #[cfg(unix)]
     {
@@ -147,7 +149,7 @@ async fn configure(root: &Path) -> Result<(), String> {
         fs::set_permissions(root.join("usr/sbin/policy-rc.d"), executable).map_err(io)?;
     }
     put("etc/machine-id", "")?;
-    for folder in DISPENSABLE {
+    for folder in UNNEEDED {
         for entry in fs::read_dir(root.join(folder))
             .into_iter()
             .flatten()
@@ -161,13 +163,13 @@ async fn configure(root: &Path) -> Result<(), String> {
             };
         }
     }
-    for file in LEFT_OVERS {
+    for file in MACHINE_FILES {
         let _ = fs::remove_file(root.join(file));
     }
     Ok(())
 }
 
-/// Hands the root to the engine as an image.
+/// Imports the root into the engine as an image.
 async fn import(engine: &Engine, root: &Path, reference: &str) -> Result<(), String> {
     let mut tar = Command::new("tar");
     tar.arg("-C").arg(root).args([
@@ -185,7 +187,7 @@ async fn import(engine: &Engine, root: &Path, reference: &str) -> Result<(), Str
     let mut tar = tar.spawn().map_err(|error| format!("tar: {error}"))?;
     let bytes = tar.stdout.take().ok_or("tar has no output")?;
     let (name, tag) = reference.split_once(':').unwrap_or((reference, "latest"));
-    // An imported image has no environment at all. One instruction: the engine is given one.
+    // An imported image has no environment variables. The API accepts a single instruction, so all variables are set by one `ENV`.
     let environment = format!("ENV PATH={PATH} LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive");
     let options = CreateImageOptionsBuilder::new()
         .from_src("-")
@@ -197,13 +199,13 @@ async fn import(engine: &Engine, root: &Path, reference: &str) -> Result<(), Str
         .api
         .create_image(Some(options), Some(body_try_stream(pieces(bytes))), None);
     while let Some(message) = messages.next().await {
-        message.map_err(|error| format!("the engine does not import {reference}: {}", reason(&error)))?;
+        message.map_err(|error| format!("the engine failed to import {reference}: {}", reason(&error)))?;
     }
     let status = tar.wait().await.map_err(|error| format!("tar: {error}"))?;
     if status.success() {
         Ok(())
     } else {
-        Err(format!("tar failed ({status}): {reference} is not whole"))
+        Err(format!("tar failed ({status}): {reference} is incomplete"))
     }
 }
 
@@ -235,14 +237,14 @@ fn command(words: &[&str]) -> Command {
     command
 }
 
-/// Runs to the end, in a process group that does not outlive this call.
+/// Runs a command to its end in a process group that is killed with this call.
 async fn run(words: &[&str]) -> Result<(), String> {
     let told = |why: String| format!("`{}` {why}", words[..words.len().min(3)].join(" "));
     let child = command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let child = child.map_err(|error| told(format!("could not be started: {error}")))?;
+    let child = child.map_err(|error| told(format!("failed to start: {error}")))?;
     let _group = child.id().map(Group::new);
-    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
-    let output = output.map_err(|_| told(format!("was not done after {} s", PATIENCE.as_secs())))?;
+    let output = tokio::time::timeout(STEP_TIMEOUT, child.wait_with_output()).await;
+    let output = output.map_err(|_| told(format!("timed out after {} s", STEP_TIMEOUT.as_secs())))?;
     let output = output.map_err(|error| told(error.to_string()))?;
     if output.status.success() {
         return Ok(());
@@ -251,7 +253,7 @@ async fn run(words: &[&str]) -> Result<(), String> {
     Err(told(format!("failed ({}):\n{}", output.status, last_lines(&said, 10))))
 }
 
-/// What a program prints; nothing where there is no such program.
+/// Returns a program's output, empty if the program is not installed.
 async fn output(words: &[&str]) -> String {
     let mut command = Command::new(words[0]);
     let output = command.args(&words[1..]).stdin(Stdio::null()).output().await;
@@ -285,7 +287,7 @@ fn apt_sources() -> Vec<String> {
         .collect()
 }
 
-/// This machine's certificates in one file.
+/// Returns this machine's certificates in one file.
 fn bundle() -> Option<PathBuf> {
     let named = ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "PIP_CERT"]
         .into_iter()

@@ -1,8 +1,8 @@
-//! What of this machine's configuration a base image needs, so that apt and pip work in a build as they do here. Pure.
+//! Configuration of this machine that a base image needs for apt and pip to work inside a build. Pure.
 
 use std::fmt::Write;
 
-/// apt's options that are carried over: how it reaches its servers, not what it does with packages.
+/// apt options that are copied: network access only.
 const APT_OPTIONS: [&str; 4] = [
     "Acquire::Check-Valid-Until",
     "Acquire::Check-Date",
@@ -11,7 +11,7 @@ const APT_OPTIONS: [&str; 4] = [
 ];
 /// The same, below `Acquire::http` and `Acquire::https`, for all servers or one.
 const APT_PROTOCOL_OPTIONS: [&str; 3] = ["Proxy", "Verify-Peer", "Verify-Host"];
-/// pip's options that are carried over. `find-links` and the like name folders of this machine.
+/// pip options that are copied. Excludes `find-links` and other options that name folders of this machine.
 const PIP_OPTIONS: [&str; 6] = [
     "index-url",
     "extra-index-url",
@@ -23,7 +23,7 @@ const PIP_OPTIONS: [&str; 6] = [
 /// Certificates in the image.
 pub(super) const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// apt's configuration for the image, from what `apt-config dump` prints.
+/// Returns apt's configuration for the image, from the output of `apt-config dump`.
 pub(super) fn apt_configuration(dump: &str) -> String {
     let mut text = String::from("Acquire::Languages \"none\";\n");
     for line in dump.lines() {
@@ -39,7 +39,7 @@ pub(super) fn apt_configuration(dump: &str) -> String {
                     .iter()
                     .any(|option| rest.rsplit("::").next() == Some(option))
             });
-        // Lists end in `::`, and an empty value says nothing.
+        // Lists end in `::`, and an empty value sets nothing.
         if carried && !name.ends_with("::") && value != "\"\";" {
             let _ = writeln!(text, "{line}");
         }
@@ -47,7 +47,7 @@ pub(super) fn apt_configuration(dump: &str) -> String {
     text
 }
 
-/// pip's configuration for the image, from what `pip config list` prints. Its own environment stands above its files.
+/// Returns pip's configuration for the image, from the output of `pip config list`. Environment variables override pip's files.
 pub(super) fn pip_configuration(list: &str) -> String {
     let mut text = format!("[global]\ncert = {BUNDLE}\ndisable-pip-version-check = true\n");
     for option in PIP_OPTIONS {
@@ -65,7 +65,7 @@ pub(super) fn pip_configuration(list: &str) -> String {
     text
 }
 
-/// The Debian mirror that this machine uses, from the texts of its apt sources; `None` unless it is a Debian.
+/// Returns the Debian mirror of this machine from the texts of its apt sources; `None` if it does not run Debian.
 pub(super) fn mirror(os_release: &str, sources: &[String]) -> Option<String> {
     let field = |name: &str| {
         os_release
@@ -79,7 +79,7 @@ pub(super) fn mirror(os_release: &str, sources: &[String]) -> Option<String> {
         .find_map(|text| one_line_mirror(text, codename).or_else(|| stanza_mirror(text, codename)))
 }
 
-/// `deb [options] URI suite components`.
+/// Parses a line `deb [options] URI suite components`.
 fn one_line_mirror(text: &str, codename: &str) -> Option<String> {
     text.lines().find_map(|line| {
         let rest = line.trim().strip_prefix("deb ")?.trim_start();
@@ -94,7 +94,7 @@ fn one_line_mirror(text: &str, codename: &str) -> Option<String> {
     })
 }
 
-/// `URIs:`, `Suites:`, `Components:` in one stanza.
+/// Parses a stanza with `URIs:`, `Suites:` and `Components:`.
 fn stanza_mirror(text: &str, codename: &str) -> Option<String> {
     text.split("\n\n").find_map(|stanza| {
         let field = |name: &str| {
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn apt_gets_the_way_out_and_nothing_else() {
+    fn apt_configuration_keeps_only_network_options() {
         let dump = "APT::Architecture \"amd64\";\nAcquire::Check-Date \"false\";\nAcquire::http \"\";\n\
             Acquire::http::Proxy \"http://proxy.example:3128\";\nAcquire::http::Proxy::mirror.example \"DIRECT\";\n\
             Acquire::https::Verify-Peer \"true\";\nAcquire::https::CaInfo \"/host/only.pem\";\nDPkg::Path \"/x\";\n";
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn pip_gets_its_index_but_no_folder_of_this_machine() {
+    fn pip_configuration_keeps_the_index_but_no_local_folders() {
         let list = ":env:.find-links='/host/wheels'\n:env:.index-url='https://env.example/simple'\nglobal.cert='/host/only.pem'\n\
             global.index-url='https://file.example/simple'\nglobal.trusted-host='a.example\\nb.example'\n";
         assert_eq!(
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mirror_of_a_debian_in_both_forms() {
+    fn debian_mirror_is_read_from_both_source_formats() {
         let debian = "ID=debian\nVERSION_CODENAME=bookworm\n";
         let stanzas = "Types: deb\nURIs: http://m.example/debian-security\nSuites: bookworm-security\nComponents: main\n\n\
             Types: deb deb-src\n# a comment\nURIs: http://m.example/debian http://n.example\nSuites: bookworm bookworm-updates\nComponents: main\n";

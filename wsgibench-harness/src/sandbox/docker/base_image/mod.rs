@@ -1,4 +1,4 @@
-//! The base image of the servers, in this order: `WSGIBENCH_BASE_IMAGE`; a local image; a pull; one made with debootstrap.
+//! Base image of the servers: `WSGIBENCH_BASE_IMAGE`, else a local image, else a pulled one, else one made with debootstrap.
 
 mod choice;
 mod debootstrap;
@@ -13,7 +13,7 @@ use self::choice::Wanted;
 use super::{engine::Engine, pull::Pulls};
 use crate::sandbox::context::SandboxContext;
 
-/// A base image that the engine has.
+/// A base image in the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Base {
     /// Name to build from.
@@ -22,7 +22,7 @@ pub(super) struct Base {
     pub(super) id: String,
 }
 
-/// The names that are looked for where any Python will do: what `WSGIBENCH_BASE_IMAGE` says, or the official image and our own.
+/// Returns the image names to try where any Python will do: `WSGIBENCH_BASE_IMAGE`, or the official image and the one made here.
 pub(crate) fn looked_for() -> Vec<String> {
     let Ok(wanted) = Wanted::new(None) else {
         return Vec::new();
@@ -30,15 +30,15 @@ pub(crate) fn looked_for() -> Vec<String> {
     crate::variables::text(&wanted.variable).map_or_else(|| vec![wanted.official, wanted.own], |named| vec![named])
 }
 
-/// The outcome of a search that runs once.
+/// The result of a search that runs once.
 type Found = OnceCell<Result<Base, String>>;
 
-/// Finds base images, each once in a run.
+/// A finder of base images that searches once a run for each Python version.
 pub(super) struct BaseImages {
     engine: Engine,
     context: Arc<SandboxContext>,
     pulls: Pulls,
-    /// What was found, or why nothing was, by wanted Python.
+    /// The image, or why none was found, by requested Python.
     known: Mutex<BTreeMap<Option<String>, Arc<Found>>>,
 }
 
@@ -56,7 +56,7 @@ impl BaseImages {
         &self.pulls
     }
 
-    /// The base image for a Python (`3.9`), or for any.
+    /// Returns the base image for a Python (`3.9`), or for any version.
     pub(super) async fn get(&self, python: Option<&str>) -> Result<Base, String> {
         let cell = Arc::clone(self.known.lock().await.entry(python.map(str::to_owned)).or_default());
         cell.get_or_init(|| self.find(python)).await.clone()
@@ -79,7 +79,7 @@ impl BaseImages {
                 return Ok(base);
             }
         }
-        say(&format!("no local image; pulls {}", wanted.official));
+        say(&format!("no local image; pulling {}", wanted.official));
         match self.pulls.pull(&wanted.official).await {
             Ok(()) => {
                 say(&format!("{}, pulled", wanted.official));
@@ -111,7 +111,7 @@ impl BaseImages {
             .map_err(|error| super::engine::reason(&error))?;
         let id = image
             .id
-            .ok_or_else(|| format!("the engine tells no id of {reference}"))?;
+            .ok_or_else(|| format!("the engine reports no id of {reference}"))?;
         Ok(Base {
             reference: reference.to_owned(),
             id,
