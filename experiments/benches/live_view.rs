@@ -35,13 +35,13 @@ use wsgibench_harness::{
     stats::{estimate::t_interval, sample::mean},
 };
 
-/// Names the file to which the child process writes its figures.
+/// Environment variable with the file to which the child process writes its results.
 const RUN: &str = "WSGIBENCH_LIVE_VIEW_FILE";
 
 /// Interval between two updates, as in a run.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Compares a load that is watched with the same load that is not.
+/// Compare a load with and without the live view
 #[derive(Debug, Parser)]
 #[command(name = "live_view")]
 struct Options {
@@ -66,7 +66,7 @@ struct Options {
     /// CPU of the load.
     #[arg(long, default_value_t = 1)]
     client_cpu: usize,
-    /// Given by cargo.
+    /// Passed by cargo
     #[arg(long, hide = true)]
     bench: bool,
 }

@@ -1,6 +1,6 @@
 //! Measures the variation between launches of the same server under several treatments (hash seed, malloc arenas, rate).
 //!
-//!     cargo bench -p wsgibench-experiments --bench spread                          16 launches of each, a round of 1 s: some seven minutes
+//!     cargo bench -p wsgibench-experiments --bench spread                          16 launches of each, a round of 1 s: about seven minutes
 //!     cargo bench -p wsgibench-experiments --bench spread -- --list
 //!
 //! Results: `--output-format json`, the report, or `--export csv=PATH`. The findings are in `docs/statistics.md`.
@@ -27,7 +27,7 @@ fn bjoern() -> Server {
         .command(command.split_whitespace())
 }
 
-/// Gunicorn's threads, as the suite runs them: hash seed fixed.
+/// Gunicorn's threads as in the suite: hash seed fixed.
 #[server]
 fn gthread_fixed_hash() -> Server {
     gthread()
@@ -45,7 +45,7 @@ fn gthread_one_arena() -> Server {
     gthread().env("MALLOC_ARENA_MAX", "1")
 }
 
-/// bjoern, as the suite runs it: hash seed fixed.
+/// bjoern as in the suite: hash seed fixed.
 #[server]
 fn bjoern_fixed_hash() -> Server {
     bjoern()

@@ -19,11 +19,11 @@ use wsgibench_harness::{
 fn main() -> ExitCode {
     let engine = Need::engine();
     let mut tests = Vec::from(
-        trials!(engine, async; servers_of_one_folder_build_one_image, a_server_from_start_to_end, it_is_restarted_at_its_address, it_is_shut_in_and_limited, one_that_does_not_start_dies_or_never_answers_is_told_and_leaves_nothing, a_build_that_fails_shows_the_failing_steps_output, the_tag_follows_the_content_and_old_images_go, a_kill_from_outside_is_seen_and_told, the_published_port_is_the_other_way_in, a_companion_is_there_first_and_found_by_name, dropped_cancelled_or_in_a_panic_it_leaves_nothing, what_a_killed_run_left_goes_at_the_next_start_and_a_live_run_stays, an_emergency_leaves_nothing, requirement_lines_alone_make_an_image),
+        trials!(engine, async; servers_with_the_same_folder_share_an_image, server_runs_from_start_to_stop, restarted_server_keeps_its_address, container_is_confined_and_limited, failed_start_is_reported_and_removes_the_container, failed_build_shows_the_output_of_the_failing_step, tag_depends_on_content_and_old_images_are_pruned, external_kill_is_detected_and_reported, published_port_is_used_if_requested, companion_starts_first_and_is_found_by_name, container_is_removed_on_drop_cancellation_and_panic, next_start_removes_objects_of_killed_runs_only, emergency_cleanup_removes_everything, requirement_lines_are_enough_for_an_image),
     );
     // Started by other tests, or takes a minute, root and the network.
     let ignored =
-        trials!(engine, async; helper_that_ends_badly, a_base_image_comes_from_debian_where_no_registry_answers);
+        trials!(engine, async; helper_that_ends_badly, base_image_is_made_from_debian_packages_without_a_registry);
     tests.extend(ignored.map(|test| test.with_ignored_flag(true)));
     needs::run(tests)
 }
@@ -59,13 +59,13 @@ async fn launch(sandbox: &Sandbox, bench: &Bench) -> Launch {
     sandbox.launch(&prepared, &bench.path("log")).await.unwrap()
 }
 
-/// What a command prints in the server's container.
+/// Returns the output of a command in the server's container.
 async fn printed(launch: &Launch, command: &str) -> String {
     let output = launch.exec(&["sh", "-c", command]).await.unwrap();
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
-async fn servers_of_one_folder_build_one_image() {
+async fn servers_with_the_same_folder_share_an_image() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     bench.file("app/marker.txt", &bench.run_id);
@@ -79,7 +79,7 @@ async fn servers_of_one_folder_build_one_image() {
     remove_image(&images[0]).await;
 }
 
-async fn a_server_from_start_to_end() {
+async fn server_runs_from_start_to_stop() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     assert_eq!(sandbox.kind(), SandboxKind::Docker);
@@ -108,7 +108,7 @@ async fn a_server_from_start_to_end() {
     assert_eq!(left_of(&bench.run_id).await, [] as [String; 0]);
 }
 
-async fn it_is_restarted_at_its_address() {
+async fn restarted_server_keeps_its_address() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let launch = launch(&sandbox, &bench).await;
@@ -130,7 +130,7 @@ async fn it_is_restarted_at_its_address() {
     assert_eq!(left_of(&bench.run_id).await, [] as [String; 0]);
 }
 
-async fn it_is_shut_in_and_limited() {
+async fn container_is_confined_and_limited() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let mut spec = bench.container_spec("fixture");
@@ -164,7 +164,7 @@ async fn it_is_shut_in_and_limited() {
         printed(&launch, "cat /proc/sys/net/core/somaxconn").await.trim(),
         spec.limits.backlog.to_string()
     );
-    // Its network has no way out.
+    // Its network has no route to the outside.
     let docker = bollard::Docker::connect_with_defaults().unwrap();
     let networks = left_of(&bench.run_id).await;
     let network = networks.iter().find(|name| name.starts_with("wsgibench-")).unwrap();
@@ -181,7 +181,7 @@ async fn it_is_shut_in_and_limited() {
         "{notices}"
     );
 
-    // Its memory is limited: a quarter of a gigabyte is too much.
+    // Above its memory limit: a quarter of a gigabyte.
     get(launch.address(), "/eat");
     eventually("its memory limit ends it", || !launch.is_alive()).await;
     let info = launch.stop().await.unwrap();
@@ -190,7 +190,7 @@ async fn it_is_shut_in_and_limited() {
     sandbox.close().await;
 }
 
-async fn one_that_does_not_start_dies_or_never_answers_is_told_and_leaves_nothing() {
+async fn failed_start_is_reported_and_removes_the_container() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let try_command = async |command: &[&str], within: u64| {
@@ -220,7 +220,7 @@ async fn one_that_does_not_start_dies_or_never_answers_is_told_and_leaves_nothin
     assert_eq!(left_of(&bench.run_id).await, [] as [String; 0]);
 }
 
-async fn a_build_that_fails_shows_the_failing_steps_output() {
+async fn failed_build_shows_the_output_of_the_failing_step() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let dockerfile = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN echo all is well\nRUN echo the reason is here; exit 9\n";
@@ -241,7 +241,7 @@ async fn a_build_that_fails_shows_the_failing_steps_output() {
     assert!(text.contains("has no Dockerfile"), "{text}");
 }
 
-async fn the_tag_follows_the_content_and_old_images_go() {
+async fn tag_depends_on_content_and_old_images_are_pruned() {
     let bench = Bench::new();
     let first = open(&bench).await;
     // A repository of this test's own.
@@ -252,7 +252,7 @@ async fn the_tag_follows_the_content_and_old_images_go() {
     let mut images = Vec::new();
     for generation in 0..5 {
         bench.file("app/marker.txt", &generation.to_string());
-        // Another run each time: what a run uses it keeps.
+        // A new run each time: the images of a run are in use and kept.
         let sandbox = open(&bench).await;
         let image = sandbox.prepare(&spec).await.unwrap().image;
         assert_eq!(
@@ -261,7 +261,7 @@ async fn the_tag_follows_the_content_and_old_images_go() {
             "the same content, the same image"
         );
         images.push(image);
-        // Dates are what tells generations apart, to the second.
+        // Generations are distinguished by their dates, in seconds.
         tokio::time::sleep(Duration::from_millis(1100)).await;
     }
     images.dedup();
@@ -278,7 +278,7 @@ async fn the_tag_follows_the_content_and_old_images_go() {
     first.close().await;
 }
 
-async fn a_kill_from_outside_is_seen_and_told() {
+async fn external_kill_is_detected_and_reported() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let launch = launch(&sandbox, &bench).await;
@@ -287,7 +287,7 @@ async fn a_kill_from_outside_is_seen_and_told() {
     assert_eq!(launch.stop().await.unwrap().exit, Some(128 + 9));
 }
 
-async fn the_published_port_is_the_other_way_in() {
+async fn published_port_is_used_if_requested() {
     let bench = Bench::new();
     let mut options = bench.options(SandboxChoice::Docker);
     options.published_port = true;
@@ -299,10 +299,10 @@ async fn the_published_port_is_the_other_way_in() {
     launch.stop().await.unwrap();
 }
 
-async fn a_companion_is_there_first_and_found_by_name() {
+async fn companion_starts_first_and_is_found_by_name() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
-    // The companion's image is one that exists: the fixture's.
+    // The companion uses an existing image, the fixture's.
     let image = sandbox.prepare(&bench.container_spec("fixture")).await.unwrap().image;
     let mut spec = bench.container_spec("with-companion");
     let companion = |name: &str, port: u16| {
@@ -318,7 +318,7 @@ async fn a_companion_is_there_first_and_found_by_name() {
     let output = launch.exec(&["python3", "-c", script]).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "[b'OK', b'OK']\n");
     assert_eq!(left_of(&bench.run_id).await.len(), 4);
-    // The one is its image's own master, the other is shut in as the server is.
+    // The first has its image's own settings, the second is confined like the server.
     let touch = ["sh", "-c", "touch /here /tmp/here; grep CapEff /proc/self/status"];
     let free = launch.exec_in("store", &touch).await.unwrap();
     let shut_in = launch.exec_in("cache", &touch).await.unwrap();
@@ -329,7 +329,7 @@ async fn a_companion_is_there_first_and_found_by_name() {
         "{error}"
     );
     assert_eq!(shut_in.stdout, b"CapEff:\t0000000000000000\n");
-    // Each has an account of its own, and commands run in it.
+    // Each has its own usage, and accepts commands.
     let used = || -> Vec<(String, f64)> {
         let all = launch.companion_usage().into_iter();
         all.map(|(name, usage)| (name, usage.cpu_total_seconds)).collect()
@@ -364,7 +364,7 @@ async fn a_companion_is_there_first_and_found_by_name() {
     assert_eq!(left_of(&bench.run_id).await, [] as [String; 0]);
 }
 
-async fn dropped_cancelled_or_in_a_panic_it_leaves_nothing() {
+async fn container_is_removed_on_drop_cancellation_and_panic() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let prepared = sandbox.prepare(&bench.container_spec("fixture")).await.unwrap();
@@ -373,7 +373,7 @@ async fn dropped_cancelled_or_in_a_panic_it_leaves_nothing() {
     assert!(read(&log).contains("serving on port"), "what it printed is kept");
     assert_eq!(left_of(&bench.run_id).await.len(), 1, "the network alone");
 
-    // Cancelled at any point of its start.
+    // Cancelled at several points of its start.
     for after in [1, 20, 60, 150, 300] {
         let _ = tokio::time::timeout(Duration::from_millis(after), sandbox.launch(&prepared, &log)).await;
         assert_eq!(left_of(&bench.run_id).await.len(), 1, "cancelled after {after} ms");
@@ -389,7 +389,7 @@ async fn dropped_cancelled_or_in_a_panic_it_leaves_nothing() {
             .unwrap();
         let sandbox = runtime.block_on(Sandbox::open(options)).unwrap();
         let prepared = runtime.block_on(sandbox.prepare(&spec)).unwrap();
-        // Unwound outside the runtime, where testcontainers alone would panic again, and abort.
+        // Unwound outside of the runtime, where testcontainers alone would panic again and abort.
         let _launch = runtime
             .block_on(sandbox.launch(&prepared, "/dev/null".as_ref()))
             .unwrap();
@@ -400,7 +400,7 @@ async fn dropped_cancelled_or_in_a_panic_it_leaves_nothing() {
     assert_eq!(left_of(&other.run_id).await, [] as [String; 0]);
 }
 
-/// Launches a server and waits: to be killed, or to be told to clean up.
+/// Launches a server and waits to be killed or to run the emergency cleanup.
 /// Ignored: started by other tests.
 async fn helper_that_ends_badly() {
     let bench = Bench::new();
@@ -418,7 +418,7 @@ async fn helper_that_ends_badly() {
     told.join().unwrap();
 }
 
-async fn what_a_killed_run_left_goes_at_the_next_start_and_a_live_run_stays() {
+async fn next_start_removes_objects_of_killed_runs_only() {
     let (bench, dead) = (Bench::new(), Bench::new());
     let sandbox = open(&bench).await;
     let alive = launch(&sandbox, &bench).await;
@@ -435,7 +435,7 @@ async fn what_a_killed_run_left_goes_at_the_next_start_and_a_live_run_stays() {
     alive.stop().await.unwrap();
 }
 
-async fn an_emergency_leaves_nothing() {
+async fn emergency_cleanup_removes_everything() {
     let theirs = Bench::new();
     let mut helper = helper("helper_that_ends_badly", &theirs);
     assert_eq!(left_of(&theirs.run_id).await.len(), 2);
@@ -444,9 +444,9 @@ async fn an_emergency_leaves_nothing() {
     assert_eq!(left_of(&theirs.run_id).await, [] as [String; 0]);
 }
 
-/// Makes a base image where none can be pulled; a minute and 300 MB of downloads, as root.
+/// Makes a base image if none can be pulled; needs a minute, 300 MB of downloads, and root.
 /// Ignored: takes a minute, root and the network.
-async fn a_base_image_comes_from_debian_where_no_registry_answers() {
+async fn base_image_is_made_from_debian_packages_without_a_registry() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let mut spec = bench.container_spec("trixie");
@@ -464,7 +464,7 @@ async fn a_base_image_comes_from_debian_where_no_registry_answers() {
     remove_image(&prepared.image).await;
 }
 
-async fn requirement_lines_alone_make_an_image() {
+async fn requirement_lines_are_enough_for_an_image() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let prepared = match sandbox.prepare(&gunicorn_spec(&bench)).await {
@@ -475,7 +475,7 @@ async fn requirement_lines_alone_make_an_image() {
     assert_eq!(prepared.versions["gunicorn"], "27.0.1");
     let launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
     assert!(get(launch.address(), "/").ends_with("OK"));
-    // It answers as soon as its first worker does; in a virtual machine they cannot be seen.
+    // It responds as soon as its first worker does; in a virtual machine its workers are not visible.
     eventually("a master and two workers run", || matches!(launch.pids().len(), 0 | 3)).await;
     launch.stop().await.unwrap();
     remove_image(&prepared.image).await;

@@ -14,7 +14,7 @@ async fn open(bench: &Bench) -> Sandbox {
 }
 
 #[tokio::test]
-async fn a_server_from_start_to_end() {
+async fn server_runs_from_start_to_stop() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     assert_eq!((sandbox.kind(), sandbox.path()), (SandboxKind::Process, "loopback"));
@@ -71,18 +71,18 @@ async fn a_server_from_start_to_end() {
 
 fn assert_gone(pids: &[u32]) {
     for pid in pids {
-        // A zombie is dead: it waits for whoever inherited it to take notice.
+        // A zombie is dead and waits for its new parent to reap it.
         let stat = read(format!("/proc/{pid}/stat").as_ref());
         assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
     }
 }
 
 #[tokio::test]
-async fn dropped_it_takes_its_children_with_it_wherever_they_went() {
+async fn dropped_launch_kills_children_in_other_sessions() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let mut spec = bench.process_spec("forks");
-    // A child in a session of its own, as a server that makes itself a daemon has it.
+    // A child in a session of its own, like a daemonized server.
     let script = format!(
         "setsid sleep 300 & exec python {} {{port}}",
         bench.path("image/serve.py").display()
@@ -95,7 +95,7 @@ async fn dropped_it_takes_its_children_with_it_wherever_they_went() {
     drop(launch);
     assert_gone(&pids);
 
-    // And when its start is cancelled half-way.
+    // Also when its start is cancelled.
     spec.command = vec!["sleep".into(), "300".into()];
     let prepared = sandbox.prepare(&spec).await.unwrap();
     let soon = std::time::Duration::from_millis(100);
@@ -109,7 +109,7 @@ async fn dropped_it_takes_its_children_with_it_wherever_they_went() {
 }
 
 #[tokio::test]
-async fn a_kill_from_outside_is_seen_and_told() {
+async fn external_kill_is_detected_and_reported() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let prepared = sandbox.prepare(&bench.process_spec("killed")).await.unwrap();
@@ -120,7 +120,7 @@ async fn a_kill_from_outside_is_seen_and_told() {
 }
 
 #[tokio::test]
-async fn one_that_dies_at_start_or_never_answers_is_told_with_what_it_printed() {
+async fn failed_start_is_reported_with_the_servers_output() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let mut spec = bench.process_spec("dies");
@@ -164,7 +164,7 @@ fn free_port() -> u16 {
 }
 
 #[tokio::test]
-async fn a_literal_port_that_is_taken_is_told() {
+async fn occupied_fixed_port_is_reported() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -191,7 +191,7 @@ async fn helper_with_pip_settings() {
     let prepared = sandbox.prepare(&spec).await.unwrap();
     assert_eq!(prepared.versions["fixture"], "1.0");
 
-    // Moved with its target folder, as a CI cache does: it is made again at the new place.
+    // Moved with its target folder, as by a CI cache: it is made again at the new place.
     std::fs::rename(bench.path("target"), bench.path("moved")).unwrap();
     let mut options = bench.options(SandboxChoice::Process);
     options.target_dir = bench.path("moved");
@@ -219,7 +219,7 @@ fn write_wheel(path: &std::path::Path) {
 }
 
 #[tokio::test]
-async fn the_users_pip_and_python_settings_do_not_reach_an_environment() {
+async fn user_settings_of_pip_and_python_do_not_affect_environments() {
     let folder = tempfile::tempdir().unwrap();
     let elsewhere = folder.path().join("elsewhere");
     let config = folder.path().join("pip.conf");
@@ -262,7 +262,7 @@ async fn helper_with_an_index() {
 }
 
 #[tokio::test]
-async fn index_settings_of_the_configuration_file_reach_pip() {
+async fn index_settings_of_the_configuration_file_are_passed_to_pip() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("pip.conf");
     std::fs::write(
@@ -330,10 +330,10 @@ async fn servers_that_cannot_be_prepared_are_reported_by_cause() {
     );
 }
 
-/// Launches a server, says so, and waits to be killed.
+/// Launches a server, prints `READY`, and waits to be killed.
 #[tokio::test]
 #[ignore = "started by another test"]
-async fn helper_that_is_killed() {
+async fn helper_that_waits_to_be_killed() {
     let bench = Bench::new();
     let sandbox = Sandbox::open(of_helper(bench.options(SandboxChoice::Process)))
         .await
@@ -345,13 +345,13 @@ async fn helper_that_is_killed() {
 }
 
 #[tokio::test]
-async fn what_a_killed_run_left_goes_at_the_next_start_and_a_live_run_stays() {
+async fn next_start_removes_objects_of_killed_runs_only() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let prepared = sandbox.prepare(&bench.process_spec("alive")).await.unwrap();
     let alive = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
 
-    let mut helper = helper("helper_that_is_killed", &bench);
+    let mut helper = helper("helper_that_waits_to_be_killed", &bench);
     let folders = || std::fs::read_dir(bench.path("target/wsgibench/tmp")).unwrap().count();
     assert_eq!(folders(), 2);
     let mine = |name: &str| processes_with(name, &bench.path("target").display().to_string());
@@ -369,7 +369,7 @@ async fn what_a_killed_run_left_goes_at_the_next_start_and_a_live_run_stays() {
     alive.stop().await.unwrap();
 }
 
-/// Opens both sandboxes with the engine that the parent named, and prints what came of it.
+/// Opens both sandboxes with the engine named by the parent, and prints the results.
 #[tokio::test]
 #[ignore = "started by another test"]
 async fn helper_with_a_named_engine() {
@@ -395,7 +395,7 @@ fn with_engine(variables: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn an_engine_that_was_named_is_never_replaced_by_processes() {
+async fn named_engine_is_never_replaced_by_processes() {
     for (variables, wanted) in [
         (
             &[("DOCKER_HOST", "unix:///nowhere/docker.sock")][..],
@@ -421,10 +421,10 @@ async fn an_engine_that_was_named_is_never_replaced_by_processes() {
     }
 }
 
-/// Launches a server, and cleans up when it is told to.
+/// Launches a server, and runs the emergency cleanup on request.
 #[tokio::test]
 #[ignore = "started by another test"]
-async fn helper_with_an_emergency() {
+async fn helper_with_an_emergency_cleanup() {
     let bench = Bench::new();
     let sandbox = Sandbox::open(of_helper(bench.options(SandboxChoice::Process)))
         .await
@@ -442,9 +442,9 @@ async fn helper_with_an_emergency() {
 }
 
 #[tokio::test]
-async fn an_emergency_leaves_nothing() {
+async fn emergency_cleanup_removes_everything() {
     let bench = Bench::new();
-    let mut helper = helper("helper_with_an_emergency", &bench);
+    let mut helper = helper("helper_with_an_emergency_cleanup", &bench);
     let target = bench.path("target").display().to_string();
     assert_eq!(processes_with("WSGIBENCH_LAUNCH", &target).len(), 1);
     drop(helper.stdin.take());
@@ -457,7 +457,7 @@ async fn an_emergency_leaves_nothing() {
     );
 }
 
-/// Processes whose environment has a variable with `text` in its value.
+/// Returns the processes whose environment has a variable with `text` in its value.
 fn processes_with(variable: &str, text: &str) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -472,7 +472,7 @@ fn processes_with(variable: &str, text: &str) -> Vec<u32> {
 }
 
 #[tokio::test]
-async fn gunicorn_comes_from_the_package_index_once() {
+async fn gunicorn_is_installed_from_the_index_once() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let spec = gunicorn_spec(&bench);
@@ -485,7 +485,7 @@ async fn gunicorn_comes_from_the_package_index_once() {
     assert_eq!(bench.said().matches("making its virtual environment").count(), 1);
     let launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
     assert!(get(launch.address(), "/").ends_with("OK"));
-    // It answers as soon as its first worker does.
+    // It responds as soon as its first worker does.
     eventually("a master and two workers run", || launch.pids().len() == 3).await;
     let pids = launch.pids();
     launch.stop().await.unwrap();

@@ -121,7 +121,7 @@ fn stored_runs_are_listed_and_compared() {
 }
 
 #[test]
-fn a_run_is_exported_to_a_file_or_printed() {
+fn run_is_exported_to_a_file_or_printed() {
     let folder = tempfile::tempdir().unwrap();
     store(folder.path(), "r1", 1_000.0);
     let (status, text, _) = output(wsgibench(folder.path()).args(["export", "csv", "latest", "-"]));

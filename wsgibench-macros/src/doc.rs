@@ -1,8 +1,8 @@
-//! Doc comments become descriptions.
+//! Extraction of descriptions from doc comments.
 
 use syn::{Attribute, Expr, ExprLit, Lit, Meta};
 
-/// The doc comment as plain text: the indentation that `///` leaves is gone, empty lines stay.
+/// Returns the doc comment as plain text, without the indentation after `///` and with empty lines kept.
 pub(crate) fn description(attributes: &[Attribute]) -> String {
     let lines = attributes.iter().filter_map(line).flat_map(|text| {
         text.lines()
@@ -12,7 +12,7 @@ pub(crate) fn description(attributes: &[Attribute]) -> String {
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
-/// The attributes that must stand on everything made for the item: where the function is configured away, so is the rest.
+/// Returns the attributes that all items generated for the function need: if the function is configured out, so are they.
 pub(crate) fn conditions(attributes: &[Attribute]) -> Vec<&Attribute> {
     attributes.iter().filter(|a| a.path().is_ident("cfg")).collect()
 }
@@ -23,7 +23,7 @@ fn line(attribute: &Attribute) -> Option<String> {
             Expr::Lit(ExprLit {
                 lit: Lit::Str(text), ..
             }) => {
-                // An empty `///` is a paragraph break, and `lines` of an empty text gives none.
+                // An empty `///` is a paragraph break, but `lines` of an empty text yields nothing.
                 let text = text.value();
                 Some(if text.is_empty() { "\n".into() } else { text })
             }
@@ -38,7 +38,7 @@ mod tests {
     use super::description;
 
     #[test]
-    fn doc_comments_lose_their_indentation_only() {
+    fn doc_comments_lose_only_their_indentation() {
         let item: syn::ItemFn = syn::parse_quote! {
             /// First line,
             /// second line.
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn no_comment_is_an_empty_description() {
+    fn missing_comment_is_an_empty_description() {
         let item: syn::ItemFn = syn::parse_quote!(
             fn f() {}
         );

@@ -1,9 +1,9 @@
-//! Several errors at once, each on the user's own token.
+//! Collection of several errors, each on the user's own token.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 
-/// Collects errors so that one compile shows them all.
+/// A collection of errors, so that one compilation reports them all.
 #[derive(Default)]
 pub(crate) struct Errors(Option<syn::Error>);
 
@@ -21,18 +21,18 @@ impl Errors {
         }
     }
 
-    /// Whether nothing went wrong so far.
+    /// Whether there are no errors so far.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The `compile_error!` invocations, or nothing.
+    /// Returns the `compile_error!` invocations, empty without errors.
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.0.map(syn::Error::into_compile_error).unwrap_or_default()
     }
 }
 
-/// The choice that `word` was probably meant to be.
+/// Returns the choice most similar to `word`, if one is similar enough.
 pub(crate) fn nearest<'a>(word: &str, choices: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     choices
         .into_iter()
@@ -42,7 +42,7 @@ pub(crate) fn nearest<'a>(word: &str, choices: impl IntoIterator<Item = &'a str>
         .map(|(_, choice)| choice)
 }
 
-/// `` `a`, `b` and `c` ``.
+/// Formats a list: `` `a`, `b` and `c` ``.
 pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<_> = words.into_iter().map(|word| format!("`{word}`")).collect();
     match words.split_last() {
@@ -57,7 +57,7 @@ mod tests {
     use super::{list, nearest};
 
     #[test]
-    fn a_slip_of_the_fingers_is_understood() {
+    fn similar_word_is_suggested() {
         let choices = ["connections", "servers", "baseline"];
         assert_eq!(nearest("conections", choices), Some("connections"));
         assert_eq!(nearest("sevrers", choices), Some("servers"));
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_read_as_people_write_them() {
+    fn lists_are_joined_with_and() {
         assert_eq!(list([]), "none");
         assert_eq!(list(["a"]), "`a`");
         assert_eq!(list(["a", "b", "c"]), "`a`, `b` and `c`");

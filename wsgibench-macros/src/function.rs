@@ -1,4 +1,4 @@
-//! What both attributes ask of the function they stand on.
+//! Requirements of both attributes on the function.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -6,16 +6,18 @@ use syn::{GenericParam, ItemFn, ReturnType, Safety, Signature, Type, parse2};
 
 use crate::errors::Errors;
 
-/// Parses the item; anything but a function with a body is refused on the word that tells what it is instead.
+/// Parses the item. Anything except a function with a body is an error on the keyword of the item.
 pub(crate) fn parse(attribute: &str, shape: &str, item: &TokenStream) -> Result<ItemFn, syn::Error> {
     if let Ok(function) = parse2::<ItemFn>(item.clone()) {
         return Ok(function);
     }
-    // The keyword (`struct`, `mod`) is the token to point at: doc comments and visibility say nothing of the mistake.
+    // The keyword (`struct`, `mod`) is the token to point at, not the doc comment or the visibility.
     let keyword = parse2::<syn::Item>(item.clone()).ok().map(|item| keyword(&item));
     let text = match &keyword {
-        Some((_, word)) => format!("`#[{attribute}]` stands on a function, and this is {word}; write `{shape}`"),
-        None => format!("`#[{attribute}]` stands on a function with a body; write `{shape}`"),
+        Some((_, word)) => {
+            format!("`#[{attribute}]` is only supported on functions, but this is {word}; write `{shape}`")
+        }
+        None => format!("`#[{attribute}]` needs a function with a body; write `{shape}`"),
     };
     Err(match keyword {
         Some((Some(tokens), _)) => syn::Error::new_spanned(tokens, text),
@@ -40,7 +42,7 @@ fn keyword(item: &syn::Item) -> (Option<TokenStream>, &'static str) {
     }
 }
 
-/// Refuses what neither attribute can call: generics, `self`, `unsafe`, `extern`, variadics.
+/// Rejects functions that neither attribute can call: generics, `self`, `unsafe`, `extern`, variadics.
 pub(crate) fn check(attribute: &str, signature: &Signature, errors: &mut Errors) {
     if let Safety::Unsafe(token) = &signature.safety {
         errors.at(
@@ -55,22 +57,22 @@ pub(crate) fn check(attribute: &str, signature: &Signature, errors: &mut Errors)
         );
     }
     if let Some(dots) = &signature.variadic {
-        errors.at(dots, format!("`#[{attribute}]` functions take no `...`"));
+        errors.at(dots, format!("`#[{attribute}]` functions cannot be variadic"));
     }
     if let Some(receiver) = signature.receiver() {
         errors.at(
             receiver,
-            format!("`#[{attribute}]` stands on a free function; move it out of the `impl` block and remove `self`"),
+            format!("`#[{attribute}]` is not supported on methods; move it out of the `impl` block and remove `self`"),
         );
     }
     for parameter in &signature.generics.params {
         match parameter {
-            // `async fn f<'a>(user: &'a mut User)` says nothing but what the elided form says.
+            // `async fn f<'a>(user: &'a mut User)` is equivalent to the elided form.
             GenericParam::Lifetime(lifetime) if lifetime.bounds.is_empty() && signature.asyncness.is_some() => {}
             other => errors.at(
                 other,
                 format!(
-                    "`#[{attribute}]` functions cannot be generic: the harness would not know what to call them with"
+                    "`#[{attribute}]` functions cannot be generic, since the harness calls them without type arguments"
                 ),
             ),
         }
@@ -83,7 +85,7 @@ pub(crate) fn check(attribute: &str, signature: &Signature, errors: &mut Errors)
     }
 }
 
-/// Whether the type is written as a path that ends with `name`.
+/// Whether the type is a path that ends with `name`.
 pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
     match ty {
         Type::Path(path) => path.path.segments.last().is_some_and(|last| last.ident == name),
@@ -92,7 +94,7 @@ pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
     }
 }
 
-/// The return type as written, if any.
+/// Returns the return type as written, if any.
 pub(crate) fn returned(signature: &Signature) -> Option<&Type> {
     match &signature.output {
         ReturnType::Default => None,
@@ -100,7 +102,7 @@ pub(crate) fn returned(signature: &Signature) -> Option<&Type> {
     }
 }
 
-/// The tokens to point at for a wrong return type: the type itself, or the name of the function that has none.
+/// Returns the tokens to point at for a wrong return type: the type, or the name of a function without one.
 pub(crate) fn return_tokens(signature: &Signature) -> TokenStream {
     returned(signature).map_or_else(|| signature.ident.to_token_stream(), ToTokens::to_token_stream)
 }

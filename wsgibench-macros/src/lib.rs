@@ -15,7 +15,7 @@ mod server;
 /// Declares a server: a function `fn name() -> Server` without parameters.
 ///
 /// The function's name is the server's name in case ids, its doc comment the description in reports. Folders in the
-/// returned `Server` are relative to the crate in which the function stands.
+/// returned `Server` are relative to the crate of the function.
 ///
 /// ```ignore
 /// /// Gunicorn, two sync workers.
@@ -32,7 +32,7 @@ mod server;
 /// - `crate = path`: the path of `wsgibench_harness`, for a crate that re-exports it.
 ///
 /// # Generated items
-/// The attribute adds a hidden type with the name of the function, by which the compiler checks `#[scenario(servers = [name])]`
+/// The attribute adds a hidden type with the name of the function, with which the compiler checks `#[scenario(servers = [name])]`
 /// ("expected type, found function" means that the function has no `#[server]`). `use` imports both. A module of the same name
 /// cannot be in the same scope: `mod gunicorn; use gunicorn::gunicorn;` does not compile, `servers = [gunicorn::gunicorn]` does.
 #[proc_macro_attribute]
@@ -40,11 +40,11 @@ pub fn server(options: TokenStream, item: TokenStream) -> TokenStream {
     server::expand(options.into(), &item.into()).into()
 }
 
-/// Declares a scenario: the load that is offered to the servers.
+/// Declares a scenario: the load on the servers.
 ///
 /// A scenario has one of two forms:
 /// - `fn name(parameters...) -> Load`: a declared load;
-/// - `async fn name(user: &mut User, parameters...) -> Result<()>`: a scripted user, run under the load model that the attribute names.
+/// - `async fn name(user: &mut User, parameters...) -> Result<()>`: a scripted user, run under the load model of the attribute.
 ///
 /// ```ignore
 /// /// Ping-pong, as in both studies.
@@ -63,7 +63,7 @@ pub fn server(options: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 ///
 /// # Parameters
-/// Each parameter of the function gets its values by an option of its name: a list or any expression that can be iterated.
+/// Each parameter of the function gets its values from an option of its name: a list or any expression that can be iterated.
 /// Several lists are crossed. A value must be `Clone` and implement `declare::ParamValue` (numbers, strings, `bool`, `Duration` do).
 ///
 /// ```ignore
@@ -88,15 +88,15 @@ pub fn server(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Options
 /// - `servers = [path, ...]`: the `#[server]` functions to measure, all by default;
-/// - `baseline = path`: the server that the others are compared with;
+/// - `baseline = path`: the server with which the others are compared;
 /// - `tags = ["text", ...]`: selected by `--tag`;
 /// - `ignore = "reason"`: skipped unless `--include-ignored` is given;
 /// - `setup = path`, `teardown = path`: `async fn(ctx: &mut SetupContext) -> Result<()>`, run once per launch, before the first and after the last request;
 /// - `crate = path`: the path of `wsgibench_harness`, for a crate that re-exports it.
 ///
 /// A scripted user takes exactly one load model:
-/// - `users = [10, 100]`: this many users at once; each starts again when it is done;
-/// - `rate = [5, 50]`: this many users arrive every second, whatever the server does;
+/// - `users = [10, 100]`: this many concurrent users, each of which starts again when it is done;
+/// - `rate = [5, 50]`: this many users arrive every second, regardless of the server's responses;
 /// - `load = expression`: a load without requests, e.g. `Load::users(5).every(secs(1))`. It can use the function's parameters.
 ///
 /// and hooks that each user runs before its first run of the script and after its last:

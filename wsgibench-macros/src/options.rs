@@ -18,7 +18,7 @@ pub(crate) struct Opt {
     pub(crate) value: Value,
 }
 
-/// What stands after an option's name.
+/// The part after an option's name.
 pub(crate) enum Value {
     /// Nothing.
     Flag,
@@ -34,13 +34,13 @@ impl ToTokens for Opt {
         tokens.extend(match &self.value {
             Value::Flag => quote!(#name),
             Value::Expr(value) => quote!(#name = #value),
-            // Without the parentheses: these tokens are only pointed at, and new ones would point at the whole attribute.
+            // Without the parentheses: these tokens are only pointed at, and new tokens would point at the whole attribute.
             Value::List(inner) => quote!(#name #inner),
         });
     }
 }
 
-/// The options in order. What cannot be parsed is reported and left out; what follows it is still read.
+/// Returns the options in order. Invalid ones are reported and skipped; the options after them are still read.
 pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Vec<Opt> {
     let parser = |input: ParseStream<'_>| {
         let mut options = Vec::new();
@@ -83,7 +83,7 @@ fn one(input: ParseStream<'_>) -> syn::Result<Opt> {
     } else if input.peek(Token![=]) {
         input.parse::<Token![=]>()?;
         if input.is_empty() || input.peek(Token![,]) {
-            return Err(syn::Error::new(name.span(), format!("`{name} =` lacks its value")));
+            return Err(syn::Error::new(name.span(), format!("`{name} =` is missing its value")));
         }
         Value::Expr(input.parse()?)
     } else {
@@ -99,7 +99,7 @@ fn skip_to_comma(input: ParseStream<'_>) -> syn::Result<()> {
     Ok(())
 }
 
-/// Where the harness is when nobody says otherwise.
+/// Returns the path of the harness, by default `::wsgibench_harness`.
 pub(crate) fn default_crate() -> syn::Path {
     syn::parse_quote!(::wsgibench_harness)
 }
@@ -111,7 +111,7 @@ mod tests {
     use super::{Errors, parse};
 
     #[test]
-    fn all_three_forms_are_read() {
+    fn all_three_forms_are_parsed() {
         let mut errors = Errors::default();
         let options = parse(quote!(a, b = [1, 2], c(d = 1), crate = x::y,), &mut errors);
         assert!(errors.is_empty());
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_does_not_hide_what_follows() {
+    fn options_after_a_mistake_are_parsed() {
         let mut errors = Errors::default();
         let options = parse(quote!("x" = 3, b =, c = [1] oops, d = 1), &mut errors);
         assert_eq!(

@@ -37,11 +37,11 @@ fn crate_path(tokens: TokenStream, errors: &mut Errors) -> syn::Path {
     for option in options::parse(tokens, errors) {
         match (option.name.unraw().to_string().as_str(), &option.value) {
             ("crate", Value::Expr(syn::Expr::Path(path))) => krate = path.path.clone(),
-            ("crate", _) => errors.at(&option, "`crate` wants the path of the harness, e.g. `crate = my_crate::wsgibench_harness`"),
+            ("crate", _) => errors.at(&option, "`crate` needs the path of the harness, e.g. `crate = my_crate::wsgibench_harness`"),
             (name, _) => errors.at(
                 &option.name,
                 format!(
-                    "`#[server]` has no option `{name}` (only `crate = path`); command, limits, tags and all else are methods of `Server`"
+                    "`#[server]` has no option `{name}` (only `crate = path`); command, limits, tags and other settings are methods of `Server`"
                 ),
             ),
         }
@@ -55,7 +55,7 @@ fn check(function: &ItemFn, errors: &mut Errors) {
     if let Some(token) = &signature.asyncness {
         errors.at(
             token,
-            format!("a server is declared at once, not awaited; write `{SHAPE}`"),
+            format!("a `#[server]` function cannot be `async`; write `{SHAPE}`"),
         );
     }
     for input in &signature.inputs {
@@ -81,8 +81,8 @@ fn entry(function: &ItemFn, krate: &syn::Path) -> TokenStream {
     let description = doc::description(&function.attrs);
     let conditions = doc::conditions(&function.attrs);
     quote! {
-        // The type namespace is free where a function stands, and a `use` of the function brings this along: so
-        // `servers = [...]` can ask the compiler whether a path is a server.
+        // The type namespace is free for the name of a function, and a `use` of the function imports the type too, so that in
+        // `servers = [...]` the compiler can check whether a path is a server.
         #(#conditions)*
         #[doc(hidden)]
         #[allow(non_camel_case_types, dead_code, unreachable_pub, clippy::all, clippy::pedantic)]

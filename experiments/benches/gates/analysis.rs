@@ -1,4 +1,4 @@
-//! What the outcomes say: false alarms, power, time to a decision, and what the other metrics could see.
+//! Analysis of the outcomes: false alarms, power, time to a decision, and the sensitivity of the other metrics.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use wsgibench_harness::stats::{
 
 use crate::book::{Book, Entry};
 
-/// Each bound at 97.5 %, so that two of them are a 95 % interval (Clopper and Pearson).
+/// Each bound at 97.5 %, so that both together are a 95 % interval (Clopper and Pearson).
 const SIDE: f64 = 0.975;
 
 pub(crate) fn print(book: &Book) {
@@ -31,7 +31,7 @@ pub(crate) fn print(book: &Book) {
     }
 }
 
-/// How often each size was caught, with the size as it was measured.
+/// Prints the detection rate of each size, with the size as measured.
 fn caught(groups: &BTreeMap<(u32, &str), Vec<&Entry>>) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED).set_header([
@@ -85,7 +85,7 @@ fn count(n: usize) -> f64 {
     n as f64
 }
 
-/// The false alarms of the gates on identical arms, whether these arms differ, and what a gate can see.
+/// Prints the false alarms of the gates on identical arms, whether these arms differ, and the smallest change that a gate can detect.
 fn identical(book: &Book) {
     let decided: Vec<&Entry> = book.gates().filter(|e| e.size == 0 && e.decided()).collect();
     if decided.is_empty() {
@@ -119,7 +119,7 @@ fn identical(book: &Book) {
     }
 }
 
-/// The blocks of all identical gates by case: one recording a case, one series a metric.
+/// Returns the blocks of all identical gates by case: one recording a case, one series a metric.
 fn recordings(entries: &[&Entry]) -> BTreeMap<String, Vec<Series>> {
     let mut all: BTreeMap<String, Vec<Series>> = BTreeMap::new();
     for series in entries.iter().flat_map(|entry| &entry.series) {
@@ -132,7 +132,7 @@ fn recordings(entries: &[&Entry]) -> BTreeMap<String, Vec<Series>> {
     all
 }
 
-/// Gates that came to no decision, with the reason.
+/// Prints the gates without a decision, with the reason.
 fn undecided(book: &Book) -> Vec<String> {
     book.gates()
         .filter(|entry| !entry.decided())

@@ -1,4 +1,4 @@
-//! The outcomes, one JSON line a gate: what makes the experiment resumable.
+//! Outcomes of the gates, one JSON line each, from which the experiment resumes.
 
 use std::{
     fs::{self, OpenOptions},
@@ -14,9 +14,9 @@ use wsgibench_harness::stats::{Metric, Outcome, Series, sample::median};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Line {
-    /// A gate that came to its end.
+    /// A completed gate.
     Gate(Entry),
-    /// What one round of planted work costs.
+    /// The measured cost of one round of planted work.
     Calibration {
         /// Server.
         server: String,
@@ -40,30 +40,30 @@ impl Line {
     }
 }
 
-/// A gate that came to its end.
+/// A completed gate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// Server.
     pub(crate) server: String,
-    /// What was meant to be planted, percent; 0 for identical arms.
+    /// Intended planted work, percent; 0 for identical arms.
     pub(crate) size: u32,
     /// Rounds of planted work.
     pub(crate) rounds: u32,
-    /// Of `verdict.json`.
+    /// Verdict in `verdict.json`.
     pub(crate) verdict: String,
     /// Exit status of the command.
     pub(crate) exit_status: i32,
     /// Wall time of the command.
     pub(crate) seconds: f64,
-    /// Blocks launched, repeated ones among them.
+    /// Blocks launched, including repeated ones.
     pub(crate) blocks: usize,
     /// Blocks repeated because the reference load moved.
     pub(crate) repeated: usize,
-    /// What was missing or invalid.
+    /// Missing or invalid measurements.
     pub(crate) missing: Vec<String>,
     /// Judgements.
     pub(crate) outcomes: Vec<Outcome>,
-    /// The launches' figures, (base, candidate) a block.
+    /// Results of the launches, (base, candidate) per block.
     pub(crate) series: Vec<Series>,
 }
 
@@ -82,14 +82,14 @@ impl Entry {
         self.verdict == "regression"
     }
 
-    /// Whether the gate came to a decision at all: a machine too unsteady to measure on, or an invalid measurement, is no
-    /// alarm and no silence.
+    /// Whether the gate came to a decision. Without one (the machine was too unsteady, or a measurement invalid), it counts neither as
+    /// an alarm nor as a pass.
     pub(crate) fn decided(&self) -> bool {
         matches!(self.verdict.as_str(), "pass" | "regression")
     }
 }
 
-/// All lines so far.
+/// Returns all lines so far.
 #[derive(Debug)]
 pub(crate) struct Book {
     path: PathBuf,
@@ -128,8 +128,8 @@ impl Book {
         })
     }
 
-    /// What a round of planted work adds on `server`, as a share of its CPU per request: the median of its calibrations and of
-    /// what its planted gates measured since. One calibration alone was seen to err by a third on a shared machine.
+    /// Returns the CPU time per request that a round of planted work adds on `server`, as a share: the median of its calibrations and of
+    /// the changes measured in its planted gates since. A single calibration was off by a third on a shared machine.
     pub(crate) fn change_per_round(&self, server: &str) -> Option<f64> {
         let measured: Vec<f64> = self
             .lines
@@ -150,7 +150,7 @@ impl Book {
         })
     }
 
-    /// Appends one line in one write, so that a kill leaves whole lines.
+    /// Appends one line in one write, so that a killed process leaves whole lines.
     fn write(&mut self, line: Line) -> Result<()> {
         let mut text = serde_json::to_string(&line)?;
         text.push('\n');

@@ -1,4 +1,4 @@
-//! One gate, by the user's own command: this program once more, as the bench `wsgi`.
+//! Runs one gate with the user's own command: this program again, as the bench `wsgi`.
 
 use std::{
     collections::BTreeMap,
@@ -19,15 +19,15 @@ use wsgibench_suites as _;
 
 use crate::{Options, book::Entry};
 
-/// Tells the program that it is one of the gates.
+/// Environment variable that marks this program as one of the gates.
 const RUN: &str = "WSGIBENCH_GATES_RUN";
 
-/// Does the work if this process was started to be the bench.
+/// Runs the bench if this process was started as one.
 pub(crate) fn maybe_run() -> Option<ExitCode> {
     std::env::var_os(RUN).map(|_| wsgibench_harness::cli::run_main(main_job(), "wsgibench", "wsgi"))
 }
 
-/// The folder of the package whose bench `wsgi` the gates run: the one above this package's.
+/// Returns the folder of the package whose bench `wsgi` the gates run: the parent of this package's folder.
 fn main_job() -> &'static str {
     let package = env!("CARGO_MANIFEST_DIR");
     package.rsplit_once(['/', '\\']).map_or(package, |(parent, _)| parent)
@@ -41,7 +41,7 @@ pub(crate) struct Wanted {
     pub(crate) size: u32,
 }
 
-/// The bench, and what every gate is told.
+/// The bench, and the options of all gates.
 #[derive(Debug)]
 pub(crate) struct Bench {
     program: PathBuf,
@@ -94,7 +94,7 @@ impl Bench {
         })
     }
 
-    /// The change of CPU time per request that `rounds` of planted work make.
+    /// Returns the change of CPU time per request caused by `rounds` of planted work.
     pub(crate) fn calibrate(&self, server: &str, rounds: u32) -> Result<f64> {
         let (_, file) = self.run(server, rounds, &[])?;
         let outcome: Option<&Outcome> = file.outcomes.iter().find(|o| o.metric == Metric::CpuPerRequest);
@@ -108,7 +108,7 @@ impl Bench {
 
     fn run(&self, server: &str, rounds: u32, more: &[&str]) -> Result<(i32, VerdictFile)> {
         let path = self.store.root().join("verdict.json");
-        // What an earlier run left must not be taken for this one's.
+        // The files of an earlier run must not be mistaken for this one's.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).with_context(|| path.display().to_string());
@@ -127,13 +127,13 @@ impl Bench {
                 .arg("--candidate-env")
                 .arg(format!("WSGIBENCH_PLANTED_WORK={rounds}"));
         }
-        let output = command.output().context("the bench cannot be started")?;
+        let output = command.output().context("failed to start the bench")?;
         let Some(status) = output.status.code().filter(|&status| status != 130) else {
             bail!("the gate on {server} was interrupted");
         };
         let text = fs::read(&path).with_context(|| {
             format!(
-                "the gate on {server} ended with status {status} and left no verdict: {}",
+                "the gate on {server} exited with status {status} without a verdict: {}",
                 String::from_utf8_lossy(&output.stderr).trim()
             )
         })?;
@@ -142,7 +142,7 @@ impl Bench {
     }
 }
 
-/// Where the bench keeps what it measures.
+/// Returns the folder in which the bench stores its measurements.
 pub(crate) fn store() -> Store {
     Store::new(&wsgibench_harness::cli::target_dir(main_job().as_ref()))
 }

@@ -1,14 +1,14 @@
-//! Real gates on real servers: how often does the gate alarm on identical code here, and how large a change does it see?
+//! Measures the false alarm rate of real gates on identical code, and the size of the changes that they detect.
 //!
-//!     cargo bench -p wsgibench-experiments --bench gates                           the whole experiment; goes on where it stopped
+//!     cargo bench -p wsgibench-experiments --bench gates                           the whole experiment; resumes where it stopped
 //!     cargo bench -p wsgibench-experiments --bench gates -- --only 5               five gates more, then the figures so far
 //!     cargo bench -p wsgibench-experiments --bench gates -- --only 0               the figures so far
 //!     cargo bench -p wsgibench-experiments --bench gates -- --servers bjoern       one server
 //!
-//! Each gate is the user's own command, `cargo bench -- --against REF --gate --server NAME`, run on an unchanged tree. What is
-//! planted is a loop in the application of the candidate arm (`--candidate-env WSGIBENCH_PLANTED_WORK=N`), calibrated first
+//! Each gate is the user's own command, `cargo bench -- --against REF --gate --server NAME`, run on an unchanged tree. The planted
+//! work is a loop in the application of the candidate arm (`--candidate-env WSGIBENCH_PLANTED_WORK=N`), calibrated first
 //! for each server and measured again in every gate. Each gate's outcome is one line of `target/wsgibench/gates.jsonl` (or of
-//! `--book`), written when the gate is over: what was interrupted is done again, what is in the book is not.
+//! `--book`), written when the gate is completed; an interrupted gate is run again.
 
 mod analysis;
 mod book;
@@ -23,57 +23,57 @@ use clap::Parser;
 use book::Book;
 use gate::Bench;
 
-/// Runs real gates on identical and on slowed-down servers, and says how often each was called a regression.
+/// Run real gates on identical and on slowed-down servers, and report how often each was called a regression
 #[derive(Debug, Parser)]
 #[command(name = "gates")]
 struct Options {
-    /// Servers to gate.
+    /// Servers to gate
     #[arg(long, value_delimiter = ',', default_values_t = ["gunicorn_gthread", "bjoern", "gevent"].map(String::from))]
     servers: Vec<String>,
-    /// Gates on identical arms, of all servers together.
+    /// Number of gates on identical arms, over all servers
     #[arg(long, default_value_t = 30)]
     identical: usize,
-    /// Gates of each planted size, of all servers together but for those of `--certain`.
+    /// Number of gates of each planted size, over all servers except that of `--certain`
     #[arg(long, default_value_t = 20)]
     planted: usize,
-    /// Planted server CPU time per request, percent.
+    /// Planted server CPU time per request, percent
     #[arg(long, value_delimiter = ',', default_values_t = [5, 10])]
     sizes: Vec<u32>,
-    /// The server that each planted size is tried on `--planted` times; the others share as many again.
+    /// The server on which each planted size is tried `--planted` times; the others share the same number
     #[arg(long, default_value = "gunicorn_gthread")]
     certain: String,
-    /// The commit of the base arm.
+    /// The commit of the base arm
     #[arg(long, default_value = "HEAD")]
     against: String,
-    /// Warm-up of a launch, seconds.
+    /// Warm-up of a launch, seconds
     #[arg(long, default_value_t = 0.3)]
     warm_up_time: f64,
-    /// Length of a launch's one round, seconds.
+    /// Length of a launch's single round, seconds
     #[arg(long, default_value_t = 1.0)]
     measurement_time: f64,
-    /// Longest time of one gate, seconds; it decides how many blocks are planned.
+    /// Time limit of one gate, seconds; it determines the number of planned blocks
     #[arg(long, default_value_t = 120)]
     budget: u32,
-    /// Gates to run now, at most; all that are missing by default.
+    /// Maximum number of gates to run now [default: all that are missing]
     #[arg(long)]
     only: Option<usize>,
-    /// Where the outcomes are kept.
+    /// File with the outcomes
     #[arg(long)]
     book: Option<PathBuf>,
-    /// Given by cargo.
+    /// Passed by cargo
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 fn main() -> ExitCode {
-    // The reference load's server is this program, too.
+    // This program is also the server of the reference load.
     wsgibench_harness::null_server::maybe_serve();
     if let Some(status) = gate::maybe_run() {
         return status;
     }
     let options = Options::parse();
     if !options.bench {
-        // `cargo test` starts bench targets, too; a measurement has no place among tests.
+        // `cargo test` also starts bench targets, and must not measure.
         println!("gates measures only under `cargo bench -p wsgibench-experiments --bench gates`");
         return ExitCode::SUCCESS;
     }

@@ -1,4 +1,4 @@
-//! Which gates are still to be run, and how much work is planted in them.
+//! Plans the remaining gates and the amount of work planted in them.
 
 use anyhow::{Result, ensure};
 
@@ -8,10 +8,10 @@ use crate::{
     gate::{Bench, Wanted},
 };
 
-/// Rounds of planted work in a calibration: large against the noise, on the fastest server too.
+/// Rounds of planted work in a calibration: large relative to the noise, even on the fastest server.
 const CALIBRATION_ROUNDS: u32 = 400;
 
-/// The gates that the book lacks, servers and sizes in turn, so that a part of the experiment is a part of each.
+/// Returns the gates that the book lacks, alternating between servers and sizes, so that a partial experiment covers all of them.
 pub(crate) fn missing(options: &Options, book: &Book) -> Vec<Wanted> {
     let share = |all: usize, index: usize, of: usize| all / of + usize::from(index < all % of);
     let mut queues: Vec<Vec<Wanted>> = Vec::new();
@@ -42,7 +42,7 @@ pub(crate) fn missing(options: &Options, book: &Book) -> Vec<Wanted> {
             queues.push(vec![one; wanted.saturating_sub(there)]);
         }
     }
-    // The longest queue is always next: all end together.
+    // The longest queue is next, so that all end together.
     let mut order = Vec::new();
     while let Some(longest) = queues
         .iter_mut()
@@ -54,7 +54,7 @@ pub(crate) fn missing(options: &Options, book: &Book) -> Vec<Wanted> {
     order
 }
 
-/// Rounds that make `size` percent more CPU time per request on `server`, by all that was measured of it so far.
+/// Returns the rounds that add `size` percent of CPU time per request on `server`, from all its measurements so far.
 pub(crate) fn rounds(bench: &Bench, book: &mut Book, server: &str, size: u32) -> Result<u32> {
     let change = if let Some(change) = book.change_per_round(server) {
         change

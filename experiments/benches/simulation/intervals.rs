@@ -1,4 +1,4 @@
-//! How often the intervals hold the truth, at the numbers of launches and blocks that runs have.
+//! Coverage of the intervals at the numbers of launches and blocks that runs have.
 
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
@@ -12,7 +12,7 @@ use wsgibench_harness::stats::{
 /// Around ten, where an earlier version changed to the bootstrap, and the numbers of the looks.
 const NUMBERS: [usize; 5] = [9, 10, 11, 16, 26];
 
-/// The log of a launch's figure: normal with this spread; with spikes one launch in twenty is 10 % slower or (half-normal,
+/// The log of a launch's result: normal with this standard deviation; with spikes, one launch in twenty is 10 % slower or (half-normal,
 /// 30 %) more.
 fn launch(spread: f64, spikes: bool, rng: &mut Xoshiro256PlusPlus) -> f64 {
     let noise: f64 = StandardNormal.sample(rng);
@@ -29,7 +29,7 @@ fn share(held: u32, trials: u32) -> f64 {
     100.0 * f64::from(held) / f64::from(trials)
 }
 
-/// Prints how often each interval holds the truth.
+/// Prints the coverage of each interval.
 pub(crate) fn coverage(families: usize, seed: u64) {
     let trials = u32::try_from(families).unwrap_or(u32::MAX).max(1);
     println!("\nCoverage of the 90 % interval of the mean log ratio (truth 0), {trials} trials");
@@ -81,7 +81,7 @@ pub(crate) fn coverage(families: usize, seed: u64) {
     }
 }
 
-/// Geometric mean, median and mean of the population, from a million launches.
+/// Returns geometric mean, median and mean of the population, from a million launches.
 fn truths(spread: f64, spikes: bool) -> [f64; 3] {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(0);
     let logs: Vec<f64> = (0..1_000_000).map(|_| launch(spread, spikes, &mut rng)).collect();

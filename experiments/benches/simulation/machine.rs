@@ -1,31 +1,31 @@
-//! A machine that behaves as badly as real ones do, and a family of cases measured on it.
+//! Simulation of a machine with realistic disturbances, and of a family of cases measured on it.
 
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, Poisson, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use wsgibench_harness::stats::{Family, Metric, Series};
 
-/// What disturbs the machine, besides the spread between launches.
+/// Disturbances of the machine in addition to the variation between launches.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Trouble {
     /// One launch in twenty is 10 % slower or (half-normal, 30 %) more.
     pub(crate) spikes: bool,
-    /// 20 % over the run, and a swing of 5 % that takes about three blocks.
+    /// A drift of 20 % over the run, and a swing of 5 % with a period of about three blocks.
     pub(crate) drift: bool,
     /// The machine changes between two speeds, a factor of 2.9 apart, every 33 launches on average.
     pub(crate) switches: bool,
 }
 
-/// What the candidate of the first case changes; the other cases are unchanged.
+/// Effects of the candidate on the first case; the other cases are unchanged.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Change {
-    /// Log of candidate / base of CPU time per request. Nothing else changes with it.
+    /// Log of candidate / base of CPU time per request alone.
     pub(crate) cpu: f64,
-    /// Log of candidate / base of the latencies, and of the throughput with the other sign: a wait that takes no CPU time.
+    /// Log of candidate / base of the latencies, and of the throughput with the opposite sign: a wait without CPU time.
     pub(crate) wait: f64,
     /// Log of base / candidate of the throughput alone.
     pub(crate) throughput: f64,
-    /// Rise of the error share (0 to 1).
+    /// Increase of the error share (0 to 1).
     pub(crate) failing: f64,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Cases {
 const REQUESTS: f64 = 20_000.0;
 const FAILED: f64 = 4.0;
 
-/// The logs of a launch's figures, relative to the case's own.
+/// The logs of a launch's results, relative to the case's own.
 #[derive(Clone, Copy)]
 struct Launch {
     cpu: f64,
@@ -52,7 +52,7 @@ struct Launch {
     memory: f64,
 }
 
-/// The state of the machine as launches follow each other.
+/// The state of the machine over successive launches.
 pub(crate) struct Machine<'a> {
     cases: &'a Cases,
     launches: f64,
@@ -71,7 +71,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// One launch. Its speed shows in CPU time, throughput and latencies; each has noise of its own besides. The spreads relate
+    /// Simulates one launch. Its speed affects CPU time, throughput and latencies; each has additional noise. The standard deviations relate
     /// as measured on a server: throughput 1, p50 1.5, p99 2.6, memory 0.4 times that of CPU time per request.
     fn launch(&mut self, rng: &mut Xoshiro256PlusPlus) -> Launch {
         let Trouble {
@@ -134,7 +134,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// A share of failed requests: a few always, and a burst of up to 2 % in one launch of fifty.
+/// Returns a share of failed requests: always a few, and a burst of up to 2 % in one launch of fifty.
 fn errors(rng: &mut Xoshiro256PlusPlus) -> f64 {
     let few = Poisson::new(FAILED).map_or(FAILED, |poisson| poisson.sample(rng)) / REQUESTS;
     if rng.random_bool(0.02) {
@@ -148,7 +148,7 @@ fn normal(rng: &mut impl Rng) -> f64 {
     StandardNormal.sample(rng)
 }
 
-/// The empty series of a number of cases: the metrics of the default gate.
+/// Returns the empty series of a number of cases: the metrics of the default gate.
 pub(crate) fn empty_series(cases: usize) -> Vec<Series> {
     let family = Family::standard(cases);
     let series = |case: usize, metric: Metric| Series {

@@ -1,4 +1,4 @@
-//! The experiment behind `docs/statistics.md`: does the gate alarm as seldom as it claims, and does it see what it must?
+//! The experiment behind `docs/statistics.md`: checks the gate's false alarm rate and its power against their documented bounds.
 //!
 //!     cargo bench -p wsgibench-experiments --bench simulation                      the full experiment, a few minutes on one core
 //!     cargo bench -p wsgibench-experiments --bench simulation -- --families 2000   a shorter one
@@ -64,7 +64,7 @@ const TROUBLES: [(&str, Trouble); 5] = [
     ),
 ];
 
-/// How one family's run ended.
+/// The result of one family's run.
 struct Run {
     blocks: usize,
     verdicts: Vec<Verdict>,
@@ -79,7 +79,7 @@ impl Run {
     }
 }
 
-/// Measures a family as the conductor does: block by block, asking at the looks whether to go on.
+/// Measures a family like the runner: block by block, deciding at the looks whether to continue.
 fn measure(family: &Cases, decision: &Decision, series: &mut [Series], rng: &mut Xoshiro256PlusPlus) -> Run {
     for one in series.iter_mut() {
         one.blocks.clear();
@@ -164,7 +164,7 @@ fn designs() -> [(&'static str, Decision); 2] {
     [("10/16/26", decision(26)), ("10/16", decision(16))]
 }
 
-/// Identical arms: how often does a family alarm, at most?
+/// Prints the largest false alarm rate of a family with identical arms.
 fn false_alarms(options: &Options) -> bool {
     println!("\nFalse alarms of the family, identical arms (95 % upper bound, Clopper-Pearson; must be at most 1 %)");
     println!(
@@ -211,7 +211,7 @@ fn false_alarms(options: &Options) -> bool {
     good
 }
 
-/// How often the gate finds the one changed case among the family's, and after how many blocks.
+/// Returns how often the gate detects the one changed case of a family, and after how many blocks.
 struct Found {
     caught: usize,
     caught_by_16: usize,
@@ -246,7 +246,7 @@ fn quiet(number: usize, spread: f64, change: Change) -> Cases {
     }
 }
 
-/// One case of the family is slower: how often is it caught?
+/// Prints the detection rate for one slower case in a family.
 fn power(options: &Options) -> bool {
     let runs = (options.families / 2).max(1);
     println!("\nPower: one case of {CASES} costs more CPU per request, quiet machine, {runs} families");
@@ -293,7 +293,7 @@ fn power(options: &Options) -> bool {
     good
 }
 
-/// One case of the family waits longer, at the same CPU time: how often is that caught?
+/// Prints the detection rate for one case that waits longer at the same CPU time.
 fn waiting_power(runs: usize, seed: u64) {
     println!("\nPower: one case waits longer at the same CPU time per request (throughput, p50 or p99 fails)");
     for (looks, decision) in designs() {
@@ -323,7 +323,7 @@ fn waiting_power(runs: usize, seed: u64) {
     }
 }
 
-/// One case of the family fails more requests: how often is that caught?
+/// Prints the detection rate for one case with more failed requests.
 fn failing_power(runs: usize, seed: u64) {
     println!("\nPower: one case fails more requests");
     for (looks, decision) in designs() {
@@ -349,7 +349,7 @@ fn failing_power(runs: usize, seed: u64) {
     }
 }
 
-/// The printed MDE is found with a probability of about 0.8, as it says.
+/// Checks that the printed MDE is detected with a probability of about 0.8.
 fn minimum_detectable_effect(options: &Options) {
     let runs = (options.families / 4).max(1);
     println!(
@@ -401,7 +401,7 @@ fn minimum_detectable_effect(options: &Options) {
     }
 }
 
-/// How often the gate calls a case equivalent that changed by nothing, half the margin, or the whole margin.
+/// Prints how often the gate calls a case equivalent whose change is zero, half the margin, or the whole margin.
 fn equivalence(options: &Options) {
     let runs = (options.families / 4).max(1);
     println!("\nCPU per request equivalent within 2 % (a change of 2 % may be called so in at most 5 %)");

@@ -15,7 +15,7 @@ pub(crate) enum Client {
     Wsgibench,
     /// wsgibench, scripted users.
     WsgibenchScript,
-    /// A minimal closed loop on hyper's client, which scripted users are built on.
+    /// A minimal closed loop on hyper's client, on which scripted users are built.
     Hyper,
     /// <https://github.com/wg/wrk>
     Wrk,

@@ -40,7 +40,7 @@ pub(crate) fn plan(address: SocketAddr, load: Load, length: Duration, cpu: usize
     }
 }
 
-/// A closed loop of GETs.
+/// Returns a closed loop of GETs.
 pub(crate) fn closed(address: SocketAddr, connections: usize, seconds: u32, cpu: usize) -> LoadPlan {
     let load = Load::closed(connections).request(get("/").expect_status(200));
     plan(address, load, Duration::from_secs(seconds.into()), cpu)

@@ -1,4 +1,4 @@
-//! A closed loop of GETs on hyper's client and nothing else, as a process of its own: the floor under scripted users.
+//! A closed loop of GETs with hyper's client in a separate process: the lower bound for scripted users.
 
 use std::{
     cell::Cell,
@@ -19,7 +19,7 @@ use crate::engine::Report;
 /// Marks the command line of this process.
 const FLAG: &str = "--versus-hyper";
 
-/// The command of such a process.
+/// Returns the command of such a process.
 pub(crate) fn command(address: SocketAddr, connections: usize, seconds: u32) -> Result<(String, Vec<String>)> {
     let program = std::env::current_exe()?;
     let program = program.to_str().context("this program's path is not UTF-8")?.to_owned();
@@ -32,7 +32,7 @@ pub(crate) fn command(address: SocketAddr, connections: usize, seconds: u32) -> 
     Ok((program, words.into()))
 }
 
-/// Does the work if this process was started for it.
+/// Runs the loop if this process was started for it.
 pub(crate) fn maybe_run() -> Option<Result<()>> {
     let mut arguments = std::env::args().skip(1);
     (arguments.next()? == FLAG).then(|| {

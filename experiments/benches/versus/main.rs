@@ -68,7 +68,7 @@ struct Options {
     /// The servers of --parity.
     #[arg(long, requires = "parity", value_delimiter = ',', default_values_t = ["bjoern", "gunicorn_gthread"].map(String::from))]
     servers: Vec<String>,
-    /// Given by cargo.
+    /// Passed by cargo
     #[arg(long, hide = true)]
     bench: bool,
 }

@@ -15,7 +15,7 @@ parser.add_argument("application", help="module:callable")
 parser.add_argument("--workers", type=int, default=1)
 parser.add_argument("--backlog", type=int, default=fastwsgi.server.backlog)
 parser.add_argument("--no-delay", action="store_true", help="TCP_NODELAY on every connection")
-parser.add_argument("--read-buffer", type=int, help="bytes, held for every connection; 64 KiB when not said")
+parser.add_argument("--read-buffer", type=int, help="bytes, held for every connection; 64 KiB by default")
 parser.add_argument("--port", type=int, default=8000)
 options = parser.parse_args()
 

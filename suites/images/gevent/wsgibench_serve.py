@@ -1,7 +1,7 @@
 """gevent's pywsgi: a greenlet a connection on one thread, so one process a core.
 
     python -m wsgibench_serve --workers 2 --backlog 4096 --no-delay application:application
-    python -m wsgibench_serve --access-log application:application        (as it is when nothing is said)
+    python -m wsgibench_serve --access-log application:application        (default settings)
 """
 
 import argparse
@@ -11,7 +11,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("application", help="module:callable")
 parser.add_argument("--workers", type=int, default=1)
 parser.add_argument("--backlog", type=int, default=128, help="gevent's own default is 128")
-parser.add_argument("--access-log", action="store_true", help="gevent writes one unless told not to")
+parser.add_argument("--access-log", action="store_true", help="gevent writes one by default")
 # It sends the head and the body of an answer apart: with Nagle's algorithm on, the body waits for the client's delayed
 # acknowledgement of the head, some 40 ms. Accepted connections inherit the option from the listening socket.
 parser.add_argument("--no-delay", action="store_true", help="TCP_NODELAY on every connection")

@@ -32,7 +32,7 @@ behind = subprocess.Popen(
     + ["--bind", f"unix:{listening}", "--backlog", "4096"]
     + ["--no-control-socket", "--worker-tmp-dir", "/dev/shm", options.application]
 )
-# Without this, nginx would answer 502 until there is something to ask.
+# Otherwise nginx would respond with 502 until the server listens.
 while not os.path.exists(listening):
     if behind.poll() is not None:
         sys.exit(behind.returncode or 1)

@@ -1,7 +1,7 @@
 """meinheld: single-threaded by design, so one process a core, each with a socket of its own on the same port.
 
     python -m wsgibench_serve --workers 2 --keep-alive 75 --max-fd 16384 application:application
-    python -m wsgibench_serve --access-log application:application        (as it is when nothing is said)
+    python -m wsgibench_serve --access-log application:application        (default settings)
 """
 
 import argparse
@@ -17,7 +17,7 @@ parser.add_argument("--workers", type=int, default=1)
 parser.add_argument("--keep-alive", type=int, default=0, help="seconds; 0 is meinheld's own default: off")
 parser.add_argument("--max-fd", type=int, default=4096, help="its event loop takes no descriptor above this")
 parser.add_argument("--backlog", type=int, default=4096)
-parser.add_argument("--access-log", action="store_true", help="meinheld writes one unless told not to")
+parser.add_argument("--access-log", action="store_true", help="meinheld writes one by default")
 parser.add_argument("--port", type=int, default=8000)
 options = parser.parse_args()
 

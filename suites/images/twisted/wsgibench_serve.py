@@ -1,7 +1,7 @@
 """Twisted's WSGI resource: a reactor that hands requests to a pool of threads, one process a core.
 
     python -m wsgibench_serve --workers 2 --threads 4 --backlog 4096 --keep-alive 75 application:application
-    python -m wsgibench_serve --access-log application:application        (as it is when nothing is said)
+    python -m wsgibench_serve --access-log application:application        (default settings)
 """
 
 import argparse
@@ -15,7 +15,7 @@ parser.add_argument("--workers", type=int, default=1)
 parser.add_argument("--threads", type=int, default=10, help="Twisted's pool grows to ten threads by default")
 parser.add_argument("--backlog", type=int, default=50)
 parser.add_argument("--keep-alive", type=int, default=60, help="seconds; Twisted's own default is 60")
-parser.add_argument("--access-log", action="store_true", help="Twisted hands a line a request to its log unless told not to")
+parser.add_argument("--access-log", action="store_true", help="Twisted logs each request by default")
 parser.add_argument("--port", type=int, default=8000)
 options = parser.parse_args()
 

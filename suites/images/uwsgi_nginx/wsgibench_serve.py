@@ -32,7 +32,7 @@ behind = subprocess.Popen(
     + ["--threads", "4", "--listen", "4096", "--buffer-size", "65535", "--disable-logging", "--die-on-term"]
     + ["--need-app", "--module", options.application]
 )
-# Without this, nginx would answer 502 until there is something to ask.
+# Otherwise nginx would respond with 502 until the server listens.
 while not os.path.exists(listening):
     if behind.poll() is not None:
         sys.exit(behind.returncode or 1)

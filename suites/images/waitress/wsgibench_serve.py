@@ -23,7 +23,7 @@ options = parser.parse_args()
 module, _, name = options.application.partition(":")
 application = getattr(importlib.import_module(module), name)
 
-# It logs a line for each request that has to wait for a thread: an access log in disguise under load.
+# waitress logs a line for each request that waits for a thread, which under load amounts to an access log.
 logging.basicConfig(level=logging.INFO)
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 

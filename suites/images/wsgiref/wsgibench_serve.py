@@ -1,7 +1,7 @@
 """The standard library's server: HTTP/1.0, one process, one request at a time, on however many cores. A baseline.
 
     python -m wsgibench_serve --backlog 4096 application:application
-    python -m wsgibench_serve --access-log application:application        (as it is when nothing is said)
+    python -m wsgibench_serve --access-log application:application        (default settings)
 """
 
 import argparse
@@ -13,7 +13,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 parser = argparse.ArgumentParser()
 parser.add_argument("application", help="module:callable")
 parser.add_argument("--backlog", type=int, default=WSGIServer.request_queue_size)
-parser.add_argument("--access-log", action="store_true", help="it writes one unless told not to")
+parser.add_argument("--access-log", action="store_true", help="wsgiref writes one by default")
 parser.add_argument("--port", type=int, default=8000)
 options = parser.parse_args()
 

@@ -15,20 +15,21 @@ use crate::{
     subprocess::{Metadata, Toolchain, last_lines, remove_local_variables},
 };
 
-/// Asks a bench for its declarations instead of running it: names the file to which it writes them.
+/// Environment variable with the file to which a bench writes its declarations in place of running.
 ///
-/// A file, since a `#[server]` function may print.
+/// A file and not standard output, since a `#[server]` function may print.
 pub const DECLARATIONS_VARIABLE: &str = "WSGIBENCH_WRITE_DECLARATIONS";
 
-/// Names the crate in a checkout whose declarations a bench writes, where it was not built there but from the same files.
+/// Environment variable with the crate in a checkout for which a bench writes declarations, if it was built elsewhere from the same
+/// files.
 pub const CHECKOUT_VARIABLE: &str = "WSGIBENCH_DECLARATIONS_OF";
 
 /// The servers and cases of a bench, resolved for this machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Declared {
-    /// Raised when the form changes.
+    /// Version of the form, raised when it changes.
     pub version: u32,
-    /// The crate that the bench was built in.
+    /// Folder of the crate in which the bench was built.
     pub manifest_dir: PathBuf,
     /// Servers.
     pub servers: Vec<ServerSpec>,
@@ -43,42 +44,42 @@ pub struct DeclaredCase {
     pub id: String,
     /// Its server's name.
     pub server: String,
-    /// Its load. Of a scripted scenario: the load without its script, which is the working tree's in both arms.
+    /// Its load. For a scripted scenario, the load without its script: both arms run the working tree's script.
     pub load: Load,
 }
 
 impl Declared {
-    /// Version of the form that this harness writes and reads.
+    /// The version that this harness writes and reads.
     pub const VERSION: u32 = 2;
 }
 
-/// A bench to ask.
+/// A bench that can write its declarations.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// Name of the bench target's crate.
     pub bench: &'a str,
     /// Cargo's target folder for builds of the base.
     pub target: &'a Path,
-    /// Arguments that decide how servers are resolved.
+    /// Arguments that affect how servers are resolved.
     pub arguments: &'a [String],
-    /// Variables of the command line that are not passed on.
+    /// Environment variables of the command line that are not passed on.
     pub hidden: &'a [String],
 }
 
 /// The bench that writes the base's declarations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The running bench, called in the checkout: it was built from the same files.
+    /// The running bench, started in the checkout: it was built from the same files.
     Running,
-    /// A bench that is built from the commit, for this reason.
+    /// A bench built from the commit, with the reason.
     Built(String),
 }
 
-/// Decides whether the commit's bench has to be built: only where something that the running one was built from differs between the commit
-/// and the working tree of the crate `manifest_dir`.
+/// Decides whether the commit's bench has to be built. It has to be if any file from which the running bench was built differs between the
+/// commit and the working tree of the crate `manifest_dir`.
 ///
 /// # Errors
-/// When git cannot compare the two.
+/// If git cannot compare the two.
 pub fn source(checkout: &Checkout, manifest_dir: &Path) -> Result<Source, AgainstError> {
     let workspace = Metadata::read(manifest_dir, Toolchain::Current).map(|metadata| metadata.workspace_root);
     let inputs = workspace.and_then(|workspace| {
@@ -99,11 +100,11 @@ pub fn source(checkout: &Checkout, manifest_dir: &Path) -> Result<Source, Agains
         .map_or(Source::Running, Source::Built))
 }
 
-/// Asks the commit's bench for its declarations. What a reader should know of its build is added to `notes`.
+/// Reads the declarations of the commit's bench. Adds remarks on its build to `notes`.
 ///
 /// # Errors
-/// When the commit lacks the crate or the bench, when the bench does not build, does not answer in a form that this harness
-/// reads, or declares folders of the working tree.
+/// If the commit lacks the crate or the bench, or if the bench fails to build, writes declarations in another version,
+/// or declares folders of the working tree.
 pub fn declarations(
     checkout: &Checkout,
     source: &Source,
@@ -144,7 +145,7 @@ fn ask(
         reference: checkout.reference.clone(),
         reason,
     };
-    // A folder that this run writes to anyway: the one for temporary files may be read-only.
+    // A folder to which this run writes anyway: the folder for temporary files may be read-only.
     let file = fs::create_dir_all(request.target)
         .and_then(|()| tempfile::NamedTempFile::new_in(request.target))
         .map_err(|source| AgainstError::Io {
@@ -181,7 +182,7 @@ fn ask(
     if written.is_empty() {
         return Err(failed("its bench wrote none".to_owned()));
     }
-    // The version first: another one has another form.
+    // The version is checked first, since another version has another form.
     let value: serde_json::Value = serde_json::from_slice(&written).map_err(|e| failed(e.to_string()))?;
     if value["version"] != Declared::VERSION {
         return Err(failed(format!(
@@ -193,7 +194,7 @@ fn ask(
     serde_json::from_value(value).map_err(|e| failed(e.to_string()))
 }
 
-/// A folder of the working tree in the base's declarations would make both arms the same.
+/// Rejects folders of the working tree in the base's declarations, which would make both arms the same.
 fn refuse_working_tree(declared: &Declared, checkout: &Checkout) -> Result<(), AgainstError> {
     for spec in &declared.servers {
         let found = folders(spec)
@@ -214,7 +215,7 @@ fn refuse_working_tree(declared: &Declared, checkout: &Checkout) -> Result<(), A
     Ok(())
 }
 
-/// The folders that a server and its companions are made from.
+/// Returns the folders from which a server and its companions are built.
 #[must_use]
 pub fn folders(spec: &ServerSpec) -> Vec<&Path> {
     let sources = std::iter::once(&spec.source).chain(spec.companions.iter().map(|companion| &companion.source));

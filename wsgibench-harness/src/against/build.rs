@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{AgainstError, Checkout};
 use crate::subprocess::{self, Invocation, Metadata, Toolchain, last_lines};
 
-/// Builds the bench whose crate is `name`. Returns the executable.
+/// Builds the bench of the crate `name`. Returns the executable.
 pub(super) fn build(
     checkout: &Checkout,
     name: &str,
@@ -63,7 +63,7 @@ pub(super) fn build(
     let mut output = run(&options).map_err(|e| failed(e.to_string()))?;
     let own = without_features_of_dependencies(&options);
     if !output.status.success() && own != options {
-        // A dependency may have been older then.
+        // The commit may use an older dependency without the feature.
         let again = run(&own).map_err(|e| failed(e.to_string()))?;
         if again.status.success() {
             notes.push(format!(
@@ -102,8 +102,8 @@ fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// The commit's own toolchain where its toolchain files differ from the working tree's. (Elsewhere the running one: it may have been chosen on the
-/// command line.)
+/// Returns the commit's own toolchain if its toolchain files differ from the working tree's. Otherwise the running toolchain is used, which
+/// may have been chosen on the command line.
 fn toolchain(checkout: &Checkout, notes: &mut Vec<String>) -> Toolchain {
     let inside = checkout
         .manifest_dir
@@ -125,7 +125,7 @@ fn toolchain(checkout: &Checkout, notes: &mut Vec<String>) -> Toolchain {
     Toolchain::OfFolder
 }
 
-/// Copies the working tree's `Cargo.lock` where the commit has none (git ignores it), so that both benches have the same
+/// Copies the working tree's `Cargo.lock` if the commit has none (git ignores it), so that both benches have the same
 /// dependencies.
 fn lend_lock(checkout: &Checkout, workspace: &Path, notes: &mut Vec<String>) -> std::io::Result<()> {
     let lock = workspace.join("Cargo.lock");
@@ -144,7 +144,7 @@ fn lend_lock(checkout: &Checkout, workspace: &Path, notes: &mut Vec<String>) -> 
         .map(|folder| checkout.top.join(folder).join("Cargo.lock"))
         .find(|file| file.is_file());
     if let Some(lent) = lent {
-        // The same content keeps its time, or cargo would resolve anew.
+        // A file with equal content keeps its time, or cargo would resolve again.
         if fs::read(&lent)? != fs::read(&lock).unwrap_or_default() {
             fs::copy(lent, lock)?;
         }
@@ -156,7 +156,7 @@ fn lend_lock(checkout: &Checkout, workspace: &Path, notes: &mut Vec<String>) -> 
     Ok(())
 }
 
-/// The configuration files of cargo above the repository, outermost first: they apply to the working tree, and the checkout lies elsewhere.
+/// Returns cargo's configuration files above the repository, outermost first: they apply to the working tree, and the checkout is elsewhere.
 fn configuration_above(top: &Path) -> Vec<PathBuf> {
     let home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -175,7 +175,7 @@ fn configuration_above(top: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The features and other options with which the running bench was built, as far as the commit has them.
+/// Returns the features and other options with which the running bench was built, without features that the commit lacks.
 fn options(checkout: &Checkout, base: &Metadata, notes: &mut Vec<String>) -> Vec<String> {
     let given = Invocation::of_parent().and_then(|invocation| invocation.options);
     let given = given.unwrap_or_else(|| of_running_bench(checkout));
@@ -214,7 +214,7 @@ fn existing(options: Vec<String>, features: Option<&BTreeMap<String, Vec<String>
             let (known, unknown): (Vec<&str>, Vec<&str>) = list
                 .split([',', ' '])
                 .filter(|name| !name.is_empty())
-                // `dependency/feature` and `package/feature` are cargo's to judge.
+                // cargo validates `dependency/feature` and `package/feature`.
                 .partition(|name| name.contains('/') || features.contains_key(*name));
             missing.extend(unknown.into_iter().map(str::to_owned));
             (!known.is_empty()).then(|| format!("--features={}", known.join(",")))
@@ -235,7 +235,7 @@ fn without_features_of_dependencies(options: &[String]) -> Vec<String> {
     options.iter().filter_map(own).collect()
 }
 
-/// The features of the running bench as cargo noted them, for calls whose command line does not show them (an alias).
+/// Returns the features of the running bench from cargo's fingerprint, for command lines that do not show them (an alias).
 fn of_running_bench(checkout: &Checkout) -> Vec<String> {
     let inside = checkout
         .manifest_dir
@@ -269,11 +269,11 @@ fn noted_features(executable: &Path) -> Option<Vec<String>> {
     let mut files = fs::read_dir(folder.path()).ok()?.flatten().map(|entry| entry.path());
     let file = files.find(|file| file.extension().is_some_and(|extension| extension == "json"))?;
     let fingerprint: Fingerprint = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
-    // A list, written as Rust prints one: a JSON list as well.
+    // A list in the format of Rust's `Debug`, which is valid JSON.
     serde_json::from_str(&fingerprint.features).ok()
 }
 
-/// The options that enable these features of a package. The default ones are left to each commit's own manifest.
+/// Returns the options that enable these features of a package. Default features are those of each commit's own manifest.
 fn as_options(enabled: &[String], features: &BTreeMap<String, Vec<String>>) -> Vec<String> {
     let mut by_default: BTreeSet<&str> = BTreeSet::new();
     let mut options = Vec::new();
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn features_that_the_commit_lacks_are_left_out_and_named() {
+    fn missing_features_are_removed_and_reported() {
         let known = features(&[("a", &[]), ("b", &[])]);
         let given = strings(&["--features=a,new dep/x", "--all-features", "--features=new"]);
         let (options, missing) = existing(given.clone(), Some(&known));
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn the_features_of_this_test_are_read_from_cargos_fingerprint() {
+    fn features_of_this_test_are_read_from_its_fingerprint() {
         let noted = noted_features(&env::current_exe().unwrap()).unwrap();
         assert_eq!(noted.iter().any(|name| name == "docker"), cfg!(feature = "docker"));
         assert_eq!(noted.iter().any(|name| name == "html"), cfg!(feature = "html"));

@@ -1,4 +1,4 @@
-//! The base commit: which one it is, and its tree in a folder of its own.
+//! The base commit, and its tree in a separate folder.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -14,21 +14,21 @@ use crate::subprocess;
 /// First bytes of a Git LFS pointer file.
 const LARGE_FILE_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// Settings under which a tree is written and compared whole, whatever the user's configuration.
+/// Settings for writing and comparing whole trees, which override the user's configuration.
 const WHOLE_TREE: &[&str] = &[
     "core.sparseCheckout=false",
     "core.splitIndex=false",
     "core.fsmonitor=false",
     "core.untrackedCache=false",
     "submodule.recurse=false",
-    // git runs a hook of the user's when it has written an index.
+    // git runs a user hook after it has written an index.
     "core.hooksPath=/dev/null",
 ];
 
-/// The commit to compare with, as the command line names it.
+/// The commit to compare with, from the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base<'a> {
-    /// The merge base of `HEAD` and a reference; the reference itself where they have none (`--against`).
+    /// The merge base of `HEAD` and a reference; the reference itself if they have no common commit (`--against`).
     MergeBase(&'a str),
     /// The reference itself (`--against-tip`).
     Tip(&'a str),
@@ -51,7 +51,7 @@ pub struct Checkout {
     pub reference: String,
     /// Full hash of the commit compared with.
     pub commit: String,
-    /// The reason for the commit, where it is not the tip of the reference.
+    /// Why this commit was chosen, if it is not the tip of the reference.
     pub choice: Option<String>,
     /// Root of the written tree.
     pub root: PathBuf,
@@ -63,16 +63,16 @@ pub struct Checkout {
     index: PathBuf,
 }
 
-/// Writes the tree of the base commit to `<folder>/<commit>`, which replaces the tree of any other commit there. A tree that
-/// is there already and unchanged is used again.
+/// Writes the tree of the base commit to `<folder>/<commit>` and removes the tree of any other commit there. An unchanged tree
+/// is reused.
 ///
 /// The tree is what `git checkout` would write: line endings and filters (Git LFS, git-crypt) as in the working tree;
 /// attributes for archives have no effect. Submodules that are initialised in the working tree are written too, at the commit that
 /// the base names. A private index is used and git's own state is not touched.
 ///
 /// # Errors
-/// No repository, no such commit, a commit without the crate, no merge base in a shallow clone, a submodule at a commit that was
-/// not fetched, unresolved Git LFS pointers, a write error.
+/// If there is no repository, no such commit, a commit without the crate, no merge base in a shallow clone, a submodule at a commit
+/// that was not fetched, an unresolved Git LFS pointer, or a write error.
 pub fn check_out(base: Base<'_>, manifest_dir: &Path, folder: &Path) -> Result<Checkout, AgainstError> {
     let repository = Repository::discover(manifest_dir)?;
     let reference = base.reference();
@@ -92,7 +92,7 @@ pub fn check_out(base: Base<'_>, manifest_dir: &Path, folder: &Path) -> Result<C
         commit,
         choice,
     };
-    // Whether a submodule's tree is complete depends on the working tree too, so it is always written again.
+    // A submodule's tree also depends on the working tree, so it is always written again.
     if !submodules.is_empty() || !checkout.is_unchanged() {
         checkout.write(folder, &submodules)?;
     }
@@ -108,9 +108,9 @@ pub fn check_out(base: Base<'_>, manifest_dir: &Path, folder: &Path) -> Result<C
 }
 
 struct Repository {
-    /// Root of the working tree.
+    /// Returns the root of the working tree.
     top: PathBuf,
-    /// Git's folder of this working tree.
+    /// Returns git's folder of this working tree.
     git_dir: PathBuf,
 }
 
@@ -135,7 +135,7 @@ impl Repository {
 
     fn commit(&self, reference: &str) -> Result<String, AgainstError> {
         let spec = format!("{reference}^{{commit}}");
-        // `--end-of-options`: a reference that begins with a dash stays a reference.
+        // `--end-of-options` keeps a reference that begins with a dash from being an option.
         run(subprocess::git(&self.top).args(["rev-parse", "--verify", "--end-of-options", &spec]))
             .map(|output| text(&output))
             .map_err(|reason| AgainstError::UnknownReference {
@@ -145,7 +145,7 @@ impl Repository {
             })
     }
 
-    /// The merge base of `HEAD` and the tip, and how it was chosen where it is not the tip.
+    /// Returns the merge base of `HEAD` and the tip, and how it was chosen if it is not the tip.
     fn merge_base(&self, reference: &str, tip: String) -> Result<(String, Option<String>), AgainstError> {
         let output = subprocess::git(&self.top)
             .args(["merge-base", "HEAD", &tip])
@@ -164,7 +164,7 @@ impl Repository {
             });
             return Ok((commit, choice));
         }
-        // Status 1 without a word: there is none. All else is an error of git's.
+        // Status 1 without output means that there is none; anything else is an error.
         if output.status.code() != Some(1) || !output.stderr.is_empty() {
             return Err(AgainstError::Git {
                 action: format!("find the merge base of HEAD and {reference}"),
@@ -208,11 +208,11 @@ impl Repository {
 }
 
 impl Checkout {
-    /// The working-tree files under `paths` (relative to the root, empty: all) that differ from the commit: changed, removed, or new
-    /// and not ignored by git.
+    /// Returns the working-tree files under `paths` (relative to the root, empty: all) that differ from the commit: changed, removed,
+    /// or new and not ignored by git.
     ///
     /// # Errors
-    /// git's own message.
+    /// git's error message.
     pub fn changed_files(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>, AgainstError> {
         let diff = [
             "diff",
@@ -229,7 +229,7 @@ impl Checkout {
         Ok(changed)
     }
 
-    /// Whether the commit has a file; a file may also have been added to its tree on disk.
+    /// Whether the commit has a file, even if the file was also added to its tree on disk.
     #[must_use]
     pub fn has(&self, file: &Path) -> bool {
         let mut command = self.git(&self.root);
@@ -237,10 +237,10 @@ impl Checkout {
         run(command.env("GIT_LITERAL_PATHSPECS", "1")).is_ok()
     }
 
-    /// The working-tree files under `paths` that git ignores.
+    /// Returns the working-tree files under `paths` that git ignores.
     ///
     /// # Errors
-    /// git's own message.
+    /// git's error message.
     pub fn ignored_files(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>, AgainstError> {
         self.list(
             &["ls-files", "--others", "--ignored", "--exclude-standard", "-z"],
@@ -263,7 +263,7 @@ impl Checkout {
         Ok(names.map(|name| PathBuf::from(OsStr::from_bytes(name))).collect())
     }
 
-    /// git with the commit's private index, for a working tree at `tree`.
+    /// Returns a git command with the commit's private index and the working tree `tree`.
     fn git(&self, tree: &Path) -> Command {
         git_with_index(&self.git_dir, &self.index, tree)
     }
@@ -280,8 +280,8 @@ impl Checkout {
             source,
         };
         fs::create_dir_all(folder).map_err(io)?;
-        // Other commits, and what a killed run left: files that are written now are newer than whatever was built from those,
-        // so that cargo never takes another commit's bench for this one's.
+        // Removes trees of other commits and remains of killed runs. Files written now are then newer than anything built from those,
+        // so that cargo never reuses another commit's bench.
         for entry in fs::read_dir(folder).map_err(io)? {
             let entry = entry.map_err(io)?;
             if !is_ours(&entry.file_name()) {
@@ -304,8 +304,8 @@ impl Checkout {
         fs::rename(&fresh, &self.root).map_err(io)
     }
 
-    /// Writes the trees of initialised submodules of the repository at `working` into `tree`, recursively. One that is not
-    /// initialised stays empty, as it is in the working tree.
+    /// Writes the trees of initialised submodules of the repository at `working` into `tree`, recursively. Other submodules
+    /// stay empty, as in the working tree.
     fn write_submodules(
         &self,
         folder: &Path,
@@ -326,7 +326,7 @@ impl Checkout {
                     let mut git = git_with_index(&path(&git_dir), &index, &target);
                     run(git.args(["read-tree", "--reset", "-u", &submodule.commit]))
                 });
-            // The index of a submodule is not needed any more. It exists unless git failed.
+            // The index of a submodule is no longer needed. It is missing only if git failed.
             let _ = fs::remove_file(&index);
             written.map_err(|output| AgainstError::Submodule {
                 path: source.strip_prefix(&self.top).unwrap_or(&source).display().to_string(),
@@ -339,10 +339,10 @@ impl Checkout {
         Ok(())
     }
 
-    /// A pointer whose working-tree file is the same pointer is content like any other.
+    /// Rejects unresolved LFS pointers. A pointer that is the same in the working tree counts as ordinary content.
     fn refuse_pointers(&self) -> Result<(), AgainstError> {
         for entry in walkdir::WalkDir::new(&self.root).into_iter().flatten() {
-            // Pointer files are a few lines.
+            // Pointer files have a few lines.
             if !entry.metadata().is_ok_and(|m| m.is_file() && m.len() < 1_024) {
                 continue;
             }
@@ -391,10 +391,10 @@ fn submodules(working: &Path, commit: &str, reference: &str) -> Result<Vec<Submo
     Ok(tree.split(|byte| *byte == 0).filter_map(submodule).collect())
 }
 
-/// Ends the name of a tree that is being written.
+/// Suffix of a tree that is being written.
 const TEMPORARY: &str = ".tmp";
 
-/// Whether a file name is one that [`Checkout::write`] makes: `<hash>`, `<hash>.tmp`, `<hash>.index`, `<hash>.index.lock`.
+/// Whether a file name is one that [`Checkout::write`] creates: `<hash>`, `<hash>.tmp`, `<hash>.index`, `<hash>.index.lock`.
 fn is_ours(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| {
         let (hash, rest) = name.split_once('.').unwrap_or((name, ""));
@@ -414,7 +414,7 @@ fn git_with_index(git_dir: &Path, index: &Path, tree: &Path) -> Command {
     command
 }
 
-/// The manifest's folder inside the repository, whatever links lead to it.
+/// Returns the manifest's folder inside the repository, with links resolved.
 fn relative(manifest_dir: &Path, top: &Path) -> PathBuf {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     real(manifest_dir)
@@ -423,15 +423,15 @@ fn relative(manifest_dir: &Path, top: &Path) -> PathBuf {
         .unwrap_or_default()
 }
 
-/// Runs git to its end: its output, or its words on standard error.
+/// Runs git to its end; returns its output, or its standard error.
 fn run(command: &mut Command) -> Result<Vec<u8>, String> {
-    let output = command.output().map_err(|e| format!("git cannot be started: {e}"))?;
+    let output = command.output().map_err(|e| format!("failed to start git: {e}"))?;
     if output.status.success() {
         return Ok(output.stdout);
     }
     let words = text(&output.stderr);
     Err(if words.is_empty() {
-        format!("git ended with {}", output.status)
+        format!("git exited with {}", output.status)
     } else {
         words
     })
@@ -441,7 +441,7 @@ fn text(output: &[u8]) -> String {
     String::from_utf8_lossy(output).trim().to_owned()
 }
 
-/// A path as git prints it on a line.
+/// Decodes a path from a line of git's output.
 fn path(output: &[u8]) -> PathBuf {
     let line = output.strip_suffix(b"\n").unwrap_or(output);
     PathBuf::from(OsString::from_vec(line.to_owned()))

@@ -35,7 +35,7 @@ fn tip(repo: &Path, reference: &str, folder: &Path) -> Result<Checkout, AgainstE
     check_out(Base::Tip(reference), repo, folder)
 }
 
-/// Every file below a folder but git's own, with its content.
+/// Returns every file below a folder except git's own, with its content.
 fn snapshot(folder: &Path) -> String {
     let mut listing = String::new();
     for entry in walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().flatten() {
@@ -47,7 +47,7 @@ fn snapshot(folder: &Path) -> String {
 }
 
 #[test]
-fn a_commit_is_written_out_and_the_repository_is_left_alone() {
+fn checkout_writes_the_commit_and_keeps_the_repository_unchanged() {
     let repo = repository();
     let folder = tempfile::tempdir().unwrap();
     let hook = repo.path().join(".git/hooks/post-index-change");
@@ -76,14 +76,14 @@ fn a_commit_is_written_out_and_the_repository_is_left_alone() {
 }
 
 #[test]
-fn a_changed_or_half_written_tree_is_written_anew_and_another_commits_goes() {
+fn changed_or_partial_tree_is_replaced_and_other_commits_removed() {
     let repo = repository();
     let folder = tempfile::tempdir().unwrap();
     let first = tip(repo.path(), "HEAD", folder.path()).unwrap();
     write(first.root.join("crate/file"), "touched by a build");
     let again = tip(repo.path(), "HEAD", folder.path()).unwrap();
     assert_eq!(fs::read_to_string(again.root.join("crate/file")).unwrap(), "old");
-    // What a kill leaves, and a file that is none of ours.
+    // Remains of a killed run, and an unrelated file.
     write(folder.path().join(format!("{}.tmp/half", first.commit)), "");
     write(folder.path().join(format!("{}.index.lock", first.commit)), "");
     write(folder.path().join("target/keep"), "");
@@ -100,7 +100,7 @@ fn a_changed_or_half_written_tree_is_written_anew_and_another_commits_goes() {
 }
 
 #[test]
-fn the_tree_is_whole_whatever_attributes_and_sparse_patterns_say() {
+fn checkout_ignores_attributes_and_sparse_patterns() {
     let repo = repository();
     let root = repo.path();
     write(
@@ -113,7 +113,7 @@ fn the_tree_is_whole_whatever_attributes_and_sparse_patterns_say() {
     write(root.join("crate/naïve ファイル.py"), "name");
     std::os::unix::fs::symlink("file", root.join("crate/link")).unwrap();
     let full = commit(root, "attributes");
-    // Attributes of the working tree do not count, nor does what a sparse checkout leaves out.
+    // Neither attributes of the working tree nor a sparse checkout affect the tree.
     write(root.join(".gitattributes"), "* text eol=lf\n");
     run_git(root, &["sparse-checkout", "set", "--no-cone", "/.gitattributes"]);
     let folder = tempfile::tempdir().unwrap();
@@ -130,7 +130,7 @@ fn the_tree_is_whole_whatever_attributes_and_sparse_patterns_say() {
 }
 
 #[test]
-fn changed_new_and_ignored_files_are_told_apart() {
+fn changed_new_and_ignored_files_are_distinguished() {
     let repo = repository();
     let root = repo.path();
     write(root.join(".gitignore"), "_version.py\n");
@@ -143,7 +143,7 @@ fn changed_new_and_ignored_files_are_told_apart() {
     write(root.join("other/file"), "");
     write(root.join("crate/_version.py"), "");
     fs::remove_file(root.join("crate/gone")).unwrap();
-    // Staged or not, and whatever the user's index hides.
+    // Staged or not, and with entries that the user's index hides.
     write(root.join("crate/file"), "newer");
     run_git(root, &["update-index", "--assume-unchanged", "crate/file"]);
     let changed = ["crate/[new] *", "crate/file", "crate/gone"].map(PathBuf::from);
@@ -156,7 +156,7 @@ fn changed_new_and_ignored_files_are_told_apart() {
 }
 
 #[test]
-fn the_base_is_the_merge_base_unless_the_tip_is_asked_for() {
+fn base_is_the_merge_base_unless_the_tip_is_requested() {
     let repo = repository();
     let root = repo.path();
     let fork = run_git(root, &["rev-parse", "HEAD"]);
@@ -180,7 +180,7 @@ fn the_base_is_the_merge_base_unless_the_tip_is_asked_for() {
         (head.commit, head.choice),
         (run_git(root, &["rev-parse", "HEAD"]), None)
     );
-    // Without a common commit there is only the tip.
+    // Without a common commit only the tip is left.
     run_git(root, &["checkout", "-q", "--orphan", "alone"]);
     commit(root, "alone");
     let unrelated = check_out(Base::MergeBase("main"), root, folder.path()).unwrap();
@@ -189,7 +189,7 @@ fn the_base_is_the_merge_base_unless_the_tip_is_asked_for() {
 }
 
 #[test]
-fn a_commit_without_the_crate_is_refused() {
+fn commit_without_the_crate_is_rejected() {
     let repo = repository();
     write(repo.path().join("new/Cargo.toml"), "");
     let folder = tempfile::tempdir().unwrap();
@@ -198,7 +198,7 @@ fn a_commit_without_the_crate_is_refused() {
 }
 
 #[test]
-fn a_shallow_clone_is_told_with_the_remedy() {
+fn shallow_clone_is_reported_with_a_remedy() {
     let repo = repository();
     run_git(repo.path(), &["checkout", "-qb", "topic"]);
     commit(repo.path(), "on the branch");
@@ -235,7 +235,7 @@ fn a_shallow_clone_is_told_with_the_remedy() {
 }
 
 #[test]
-fn an_unknown_reference_and_no_repository_are_named() {
+fn unknown_reference_and_missing_repository_are_reported() {
     let repo = repository();
     let folder = tempfile::tempdir().unwrap();
     let error = tip(repo.path(), "nowhere", folder.path()).unwrap_err().to_string();
@@ -250,7 +250,7 @@ fn an_unknown_reference_and_no_repository_are_named() {
 }
 
 #[test]
-fn git_failures_carry_gits_own_words() {
+fn git_failures_include_its_error_message() {
     let repo = repository();
     write(repo.path().join(".gitattributes"), "*.secret filter=locked\n");
     write(repo.path().join("a.secret"), "x");
@@ -266,7 +266,7 @@ fn git_failures_carry_gits_own_words() {
 }
 
 #[test]
-fn pointers_are_refused_only_where_the_working_tree_has_the_content() {
+fn lfs_pointers_are_rejected_if_the_working_tree_has_the_content() {
     let repo = repository();
     let folder = tempfile::tempdir().unwrap();
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
@@ -282,7 +282,7 @@ fn pointers_are_refused_only_where_the_working_tree_has_the_content() {
 }
 
 #[test]
-fn submodules_are_written_at_the_commit_that_the_base_names() {
+fn submodules_are_checked_out_at_the_bases_commit() {
     let (repo, other) = (repository(), repository());
     let folder = tempfile::tempdir().unwrap();
     let url = other.path().to_str().unwrap();
@@ -299,7 +299,7 @@ fn submodules_are_written_at_the_commit_that_the_base_names() {
     commit(repo.path(), "submodule");
     let first = tip(repo.path(), "HEAD", folder.path()).unwrap();
     assert_eq!(fs::read_to_string(first.root.join("lib/crate/file")).unwrap(), "old");
-    // The submodule moves on; the base still names its first commit.
+    // The submodule advances; the base still names its first commit.
     let module = repo.path().join("lib");
     write(module.join("crate/file"), "moved on");
     run_git(
@@ -322,14 +322,14 @@ fn submodules_are_written_at_the_commit_that_the_base_names() {
         fs::read_to_string(moved.root.join("lib/crate/file")).unwrap(),
         "moved on"
     );
-    // Not initialised here, so neither arm has it.
+    // Not initialised here, so it is in neither arm.
     fs::remove_dir_all(&module).unwrap();
     let without = tip(repo.path(), "HEAD", folder.path()).unwrap();
     assert!(!without.root.join("lib/crate").exists());
 }
 
 #[test]
-fn a_linked_worktree_and_a_subfolder_are_found() {
+fn linked_worktree_and_subfolder_are_supported() {
     let repo = repository();
     let (place, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let linked = place.path().join("linked");

@@ -1,4 +1,4 @@
-//! The files that the running bench was built from, and whether two checkouts have the same ones.
+//! The files from which the running bench was built, and whether they are equal in two checkouts.
 
 use std::{
     collections::BTreeSet,
@@ -17,28 +17,28 @@ const SETTINGS: &[&str] = &[
     "rust-toolchain",
 ];
 
-/// The files of one checkout from which a bench was built. Paths are relative to the checkout's root.
+/// The files of a checkout from which a bench was built. Paths are relative to the checkout's root.
 ///
-/// The files are those in the dependency files (`.d`) that rustc wrote beside the executable, for all crates in that folder: more than
+/// They are read from the dependency files (`.d`) that rustc wrote next to the executable, for all crates in that folder: possibly more than
 /// this bench needs, never fewer. Dependencies from a registry are fixed by `Cargo.lock`.
 #[derive(Debug, Default)]
 pub struct BuildInputs {
-    /// Files; one that is absent in both checkouts is the same in both.
+    /// Files; a file absent in both checkouts is equal in both.
     files: BTreeSet<PathBuf>,
-    /// Whole folders: packages with a build script that names no files, and folders that a build script names.
+    /// Whole folders: packages whose build script names no files, and folders that a build script names.
     folders: BTreeSet<PathBuf>,
-    /// An input that no checkout has, such as git's own files.
+    /// An input outside of every checkout, such as git's own files.
     outside: Option<String>,
     /// Cargo's folder of built files, where it is inside the checkout.
     built: Option<PathBuf>,
 }
 
 impl BuildInputs {
-    /// Reads what `executable` (`<profile>/deps/<name>-<hash>`) was built from. `workspace` is the root of the workspace, from which
-    /// rustc names files; `roots` are the names of the checkout's root, the first of them the present one.
+    /// Reads the inputs of `executable` (`<profile>/deps/<name>-<hash>`). `workspace` is the root of the workspace, to which rustc's
+    /// paths are relative; `roots` are the names of the checkout's root, the current one first.
     ///
     /// # Errors
-    /// Why the inputs are unknown: another layout of the target folder, or no dependency file.
+    /// If the inputs are unknown: the target folder has another layout, or there is no dependency file. Returns the reason.
     pub fn read(executable: &Path, workspace: &Path, manifest_dir: &Path, roots: &[&Path]) -> Result<Self, String> {
         let deps = executable
             .parent()
@@ -56,7 +56,7 @@ impl BuildInputs {
             target: profile.parent().unwrap_or(profile),
             inputs: Self::default(),
         };
-        // With `--target` the crates that run while compiling are built one folder further up.
+        // With `--target`, crates that run at compile time are built one folder higher.
         let name = profile.file_name().unwrap_or_default();
         let host = profile.parent().and_then(Path::parent).map(|folder| folder.join(name));
         for profile in std::iter::once(profile.to_owned()).chain(host) {
@@ -73,8 +73,8 @@ impl BuildInputs {
         Ok(inputs)
     }
 
-    /// The first difference between the checkout that the bench was built in and another one in what it was built from, as a phrase.
-    /// `changed` are files that were added, removed or changed between them.
+    /// Returns a phrase for the first difference in the inputs between the checkout in which the bench was built and another one.
+    /// `changed` are the files that were added, removed or changed between them.
     #[must_use]
     pub fn difference(&self, one: &Path, other: &Path, changed: &[PathBuf]) -> Option<String> {
         if let Some(outside) = &self.outside {
@@ -82,7 +82,7 @@ impl BuildInputs {
         }
         let differs = |file: &&PathBuf| {
             let content = fs::read(other.join(file)).ok();
-            // A lock file that git ignores goes with the build.
+            // A lock file that git ignores is copied for the build.
             let lent = content.is_none() && file.ends_with("Cargo.lock");
             !lent && fs::read(one.join(file)).ok() != content
         };
@@ -94,7 +94,7 @@ impl BuildInputs {
                 return Some(format!("{} differs, which a build script may read", file.display()));
             }
         }
-        // Macros that read a whole folder leave only the files in the dependency files that are still there.
+        // A macro that reads a whole folder leaves only files that still exist in the dependency files.
         let moved = changed.iter().find(|file| {
             let in_one_only = one.join(file).exists() != other.join(file).exists();
             file.parent().filter(|_| in_one_only).is_some_and(|folder| {
@@ -105,7 +105,7 @@ impl BuildInputs {
                         .any(|known| known.parent() == Some(folder) && is_source(known))
             })
         });
-        moved.map(|file| format!("{} was added or removed beside its sources", file.display()))
+        moved.map(|file| format!("{} was added or removed next to its sources", file.display()))
     }
 
     fn differs_within(&self, folder: &Path, one: &Path, other: &Path) -> Option<PathBuf> {
@@ -130,7 +130,7 @@ impl BuildInputs {
     }
 }
 
-/// Settings stand in many folders that are not sources.
+/// Settings are also in many folders without sources.
 fn is_source(file: &Path) -> bool {
     !SETTINGS.iter().any(|setting| file.ends_with(setting))
 }
@@ -150,10 +150,10 @@ impl Reader<'_> {
         }
     }
 
-    /// The path inside the checkout. Cargo names files by links that lead to them, too.
+    /// Returns the path inside the checkout. Cargo may name a file by a link to it.
     fn inside(&self, path: &Path) -> Option<PathBuf> {
         let inside = |path: &Path| {
-            // Generated files follow from the build script, which is an input itself.
+            // Generated files depend on the build script, which is an input itself.
             let path = (!path.starts_with(self.target)).then_some(path)?;
             relative_to(path, self.roots)
         };
@@ -169,7 +169,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Settings of cargo and rustup that apply to the bench's package, and build scripts that either checkout may have.
+    /// Adds settings of cargo and rustup that apply to the bench's package, and build scripts that either checkout may have.
     fn settings(&mut self, manifest_dir: &Path) {
         let Some(inside) = self.inside(manifest_dir) else {
             return;
@@ -191,7 +191,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `build/<package>-<hash>` holds a build script with its dependency file, or what one printed.
+    /// Adds a folder `build/<package>-<hash>`, which has a build script with its dependency file, or a script's output.
     fn build_scripts(&mut self, build: &Path) {
         let folders = entries(build);
         let package = |folder: &Path| {
@@ -205,7 +205,7 @@ impl Reader<'_> {
                 .flat_map(|file| dependencies(&fs::read_to_string(file).unwrap_or_default()))
                 .map(|path| normal(&self.workspace.join(path)));
             let sources: Vec<PathBuf> = sources.filter(|path| self.inside(path).is_some()).collect();
-            // Of a registry's package, or no script.
+            // From a package of a registry, or not a script.
             let Some(first) = sources.first() else { continue };
             let Some(root) = first
                 .ancestors()
@@ -232,8 +232,8 @@ impl Reader<'_> {
             .filter_map(|line| line.strip_prefix("cargo::").or_else(|| line.strip_prefix("cargo:")))
             .filter_map(|line| line.strip_prefix("rerun-if-changed="))
             .collect();
-        // Without a name, cargo runs it again when any file of its package has changed. A script that names only variables reads no
-        // file, but that it cannot be held to.
+        // A script that names no inputs runs again when any file of its package has changed. A script that names only variables is assumed
+        // to read no files, which cannot be verified.
         if named.is_empty() {
             self.inputs.folders.extend(self.inside(package));
         }
@@ -255,7 +255,7 @@ impl Reader<'_> {
     }
 }
 
-/// The paths behind the colons of a dependency file, as rustc writes it: one rule a line, blanks in names escaped.
+/// Returns the paths after the colons of a dependency file in rustc's format: one rule a line, spaces in names escaped.
 fn dependencies(text: &str) -> Vec<PathBuf> {
     let rules = text
         .lines()
@@ -284,7 +284,7 @@ fn dependencies(text: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// A path without `.` and `..`, by name.
+/// Normalizes `.` and `..` without following links.
 fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {

@@ -4,7 +4,7 @@ use crate::subprocess::{self, Metadata, Toolchain};
 const MANIFEST: &str = "[package]\nname = \"job\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[features]\nfast = []\n\n\
     [dependencies]\nlibrary = { path = \"library\" }\n\n[[bench]]\nname = \"job\"\nharness = false\n\n[workspace]\n";
 
-/// A project with an input of every kind, and files that are none.
+/// A project with every kind of input, and unrelated files.
 const PROJECT: &[(&str, &str)] = &[
     ("Cargo.toml", MANIFEST),
     (
@@ -66,7 +66,7 @@ fn built(root: &Path) -> PathBuf {
 }
 
 #[test]
-fn every_kind_of_input_is_noticed_and_nothing_else() {
+fn only_changed_inputs_are_differences() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().canonicalize().unwrap();
     let (one, other) = (root.join("one"), root.join("other"));
@@ -124,20 +124,20 @@ fn every_kind_of_input_is_noticed_and_nothing_else() {
     }
     assert_eq!(inputs.difference(&one, &other, &[]), None);
 
-    // Gone in one of them.
+    // Missing in one of them.
     fs::remove_file(other.join("benches/job/the text")).unwrap();
     assert!(inputs.difference(&one, &other, &[]).is_some());
     write(&other, "benches/job/the text", "text");
     // A macro may have read the folder.
     write(&other, "benches/job/new.sql", "");
-    let beside = inputs
+    let added = inputs
         .difference(&one, &other, &["benches/job/new.sql".into()])
         .unwrap();
-    assert!(beside.contains("benches/job/new.sql was added or removed"), "{beside}");
+    assert!(added.contains("benches/job/new.sql was added or removed"), "{added}");
 }
 
 #[test]
-fn a_build_script_that_reads_gits_files_differs_always() {
+fn build_script_that_reads_git_files_always_differs() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let deps = root.join("target/release/deps");
@@ -158,7 +158,7 @@ fn a_build_script_that_reads_gits_files_differs_always() {
 }
 
 #[test]
-fn inputs_that_are_not_known_are_an_error() {
+fn unknown_inputs_are_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let of = |executable: &str| BuildInputs::read(&root.join(executable), root, root, &[root]).map(drop);
@@ -167,7 +167,7 @@ fn inputs_that_are_not_known_are_an_error() {
 }
 
 #[test]
-fn dependency_files_are_read_with_blanks_in_names() {
+fn dependency_files_with_spaces_in_names_are_parsed() {
     let text = "/t/job-1.d: a.rs b\\ c.txt /d/é.rs\n\n/t/job-1: a.rs\n\na.rs:\nb\\ c.txt:\n# env-dep:X=a: b\n";
     let paths: Vec<PathBuf> = ["a.rs", "b c.txt", "/d/é.rs", "a.rs"].map(PathBuf::from).into();
     assert_eq!(dependencies(text), paths);

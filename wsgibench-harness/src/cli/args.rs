@@ -447,7 +447,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         use clap::CommandFactory as _;
         Args::command().debug_assert();
     }
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gate_takes_its_word_and_no_filter() {
+    fn gate_option_takes_strict_but_no_filter() {
         let gate = |args: &[&str]| {
             let args = Args::parse_from_os(args.iter().map(OsString::from)).unwrap();
             (args.gate, args.filters)
@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn one_commit_is_compared_with_at_most() {
+    fn only_one_base_commit_is_accepted() {
         let parse = |args: &[&str]| Args::try_parse_from([&["x"], args].concat());
         assert_eq!(
             parse(&["--against", "main"]).unwrap().base(),
@@ -507,7 +507,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_option_has_a_variable_that_may_be_empty() {
+    fn every_option_has_a_variable_and_accepts_it_empty() {
         use clap::CommandFactory as _;
         let command = Args::command();
         for arg in command.get_arguments() {
@@ -528,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn every_switch_is_off_by_word_and_then_conflicts_with_nothing() {
+    fn disabled_switch_variables_conflict_with_nothing() {
         use clap::CommandFactory as _;
         let command = Args::command();
         let is_switch = |arg: &&clap::Arg| {
@@ -577,7 +577,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_split_at_the_first_equals_sign() {
+    fn candidate_variables_are_split_at_the_first_equals_sign() {
         assert_eq!(variable("A=b=c").unwrap(), ("A".to_owned(), "b=c".to_owned()));
         assert_eq!(variable("A=").unwrap(), ("A".to_owned(), String::new()));
         assert!(variable("A").unwrap_err().contains("NAME=VALUE"));

@@ -112,7 +112,7 @@ pub(super) fn leave_out_faults(run: &Run, plan: &mut Plan) {
     }
 }
 
-/// Returns which cases are compared with which, the gated metrics and the margins.
+/// Returns the pairs of compared cases, the gated metrics and the margins.
 pub(super) fn judged(args: &Args, profile: &Profile) -> Result<Judged, Failure> {
     let mut margins: BTreeMap<Metric, Margin> = BTreeMap::new();
     for text in &args.margin {
@@ -140,7 +140,7 @@ fn gated(args: &Args, profile: &Profile) -> Result<Vec<Metric>, Failure> {
             "{both} is given to both --gate-metric and --ungate; remove it from one of them"
         )));
     }
-    // What the command line names outranks the profile.
+    // The command line takes precedence over the profile.
     ungated.extend(profile.ungated.iter().filter(|metric| !named.contains(metric)));
     let mut gated = if named.is_empty() { Metric::gated() } else { named };
     gated.retain(|metric| !ungated.contains(metric));
@@ -301,7 +301,7 @@ mod tests {
             gated_by(&["--ungate", "peak-memory", "--ungate", "p99"], &profile),
             Ok(without(&[Metric::PeakMemory, Metric::P99]))
         );
-        // The command line outranks the profile.
+        // The command line takes precedence over the profile.
         assert_eq!(
             gated_by(&["--gate-metric", "peak_memory"], &profile),
             Ok(vec![Metric::PeakMemory])

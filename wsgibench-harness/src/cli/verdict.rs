@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_status_of_a_gate() {
+    fn gate_status_follows_the_verdict() {
         let (same, slower, unclear) = (
             outcomes("a", 26, 1.0),
             outcomes("a", 26, 1.1),

@@ -99,7 +99,7 @@ pub(crate) fn server(server: &Server, manifest_dir: &Path) -> Vec<String> {
     problems
 }
 
-/// The image reference, where it is the path of an existing folder: the caller meant `dockerfile`.
+/// Returns the image reference if it is the path of an existing folder, for which `dockerfile` was meant.
 fn folder_as_image<'a>(manifest_dir: &Path, source: &'a Source) -> Option<&'a str> {
     match source {
         Source::Image(name) if !name.trim().is_empty() && manifest_dir.join(name).is_dir() => Some(name),
@@ -197,12 +197,12 @@ pub(crate) fn work(work: &Work) -> Vec<String> {
                 );
             }
             if load.of_capacity {
-                problems.push("the rates of a script cannot be shares of a capacity, which is found with declared requests; give requests per second".into());
+                problems.push("`of_capacity` is not supported for scripts, since the capacity is measured with declared requests; give rates in requests per second".into());
             }
             problems.extend(faults(load));
             if load.idle_connections > 0 {
                 problems.push(
-                    "idle connections are not supported beside scripted users; leave out `.idle_connections(n)`".into(),
+                    "idle connections are not supported with scripted users; leave out `.idle_connections(n)`".into(),
                 );
             }
             problems
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_is_a_folder_of_the_crate_is_refused() {
+    fn image_that_is_a_folder_of_the_crate_is_rejected() {
         let told = problems(&Server::image("src")).join("");
         assert!(told.contains("write `Server::dockerfile(\"src\")`"), "{told}");
         let companion = Server::image("x:1").with_companion(Companion::image("db", "src").port(1));
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn usual_declarations_pass() {
+    fn valid_declarations_have_no_problems() {
         assert!(limits(&Limits::default()).is_empty());
         assert!(problems(&Server::dockerfile("images/x")).is_empty());
         assert!(problems(&Server::running("[::1]:8000")).is_empty());
@@ -375,7 +375,7 @@ mod tests {
         );
         let told = problems(&Server::dockerfile("x").python_version("3.91")).join("");
         assert!(
-            told.contains("`3.91` is no Python") && told.contains("did you mean `3.9`?"),
+            told.contains("Python `3.91` is not supported") && told.contains("did you mean `3.9`?"),
             "{told}"
         );
         let told = problems(&Server::image("x").python_version("3.9")).join("");

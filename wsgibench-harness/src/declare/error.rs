@@ -9,7 +9,7 @@ use super::Location;
 pub enum DeclareError {
     /// No server, or no scenario, is registered.
     #[error(
-        "no {what} is registered: an unused crate is not linked; add `use my_suite as _;` to the bench target, and `#[{what}]` to the functions"
+        "no {what} is registered; add `#[{what}]` to the functions, and `use my_suite as _;` to the bench target, since an unused crate is not linked"
     )]
     Nothing {
         /// `server` or `scenario`.

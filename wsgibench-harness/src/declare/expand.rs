@@ -1,4 +1,4 @@
-//! From registered functions to cases.
+//! Expansion of registered functions into cases.
 
 use std::{
     collections::HashMap,
@@ -58,7 +58,7 @@ pub struct Case {
     pub tags: Vec<String>,
     /// Reason for skipping it by default.
     pub ignored: Option<String>,
-    /// Server that the others of the scenario are compared with.
+    /// Server with which the others of the scenario are compared.
     pub baseline: Option<String>,
     /// Hook before the first request of a launch.
     pub setup: Option<Hook>,
@@ -79,7 +79,7 @@ impl Declarations {
         )
     }
 
-    /// As [`collect`](Self::collect), for these entries.
+    /// Does the same for these entries.
     ///
     /// # Errors
     /// As [`collect`](Self::collect).
@@ -323,7 +323,7 @@ fn unique_params(scenario: &Scenario, errors: &mut Vec<DeclareError>) {
         };
         if other == set.values {
             errors.push(invalid("scenario", &scenario.name, scenario.location)(format!(
-                "its lists give {} twice",
+                "its lists contain {} twice",
                 written(&set.values)
             )));
         } else {

@@ -45,7 +45,7 @@ fn set(name: &str, value: &str, load: Load) -> ParamSet {
 }
 
 #[test]
-fn a_server_for_one_question_is_only_where_it_is_named() {
+fn opt_in_server_is_only_in_scenarios_that_name_it() {
     let mut special = server("special", 2);
     special.build = || Server::dockerfile("images/x").opt_in();
     let usual = server("usual", 1);
@@ -66,7 +66,7 @@ fn errors(servers: &[&ServerEntry], scenarios: &[&ScenarioEntry], profiles: &[&P
 }
 
 #[test]
-fn cases_come_in_order_of_declaration_whatever_the_linker_did() {
+fn cases_are_in_order_of_declaration() {
     let (a, b) = (server("b_second", 20), server("z_first", 10));
     let (one, two) = (scenario("one", 1), scenario("two", 2));
     let declared = Declarations::from_entries(&[&a, &b], &[&two, &one], &[]).unwrap();
@@ -91,7 +91,7 @@ fn cases_come_in_order_of_declaration_whatever_the_linker_did() {
 }
 
 #[test]
-fn a_scenario_can_be_for_some_servers_only() {
+fn scenario_is_limited_to_its_servers() {
     let (a, b) = (server("a", 1), server("b", 2));
     let only = ScenarioEntry {
         servers: &["b"],
@@ -107,7 +107,7 @@ fn a_scenario_can_be_for_some_servers_only() {
 }
 
 #[test]
-fn nothing_registered_is_told_with_the_remedy() {
+fn missing_registrations_are_reported_with_a_remedy() {
     let text = errors(&[], &[], &[]);
     assert!(
         text.contains("no server is registered") && text.contains("no scenario is registered"),
@@ -117,7 +117,7 @@ fn nothing_registered_is_told_with_the_remedy() {
 }
 
 #[test]
-fn duplicates_name_both_places() {
+fn duplicate_names_are_reported_with_both_places() {
     let text = errors(
         &[&server("a", 1), &server("a", 7)],
         &[&scenario("s", 1), &scenario("s", 9)],
@@ -134,7 +134,7 @@ fn duplicates_name_both_places() {
 }
 
 #[test]
-fn names_that_collide_as_files_name_both_places() {
+fn colliding_file_names_are_reported_with_both_places() {
     let text = errors(
         &[&server("Gunicorn", 1), &server("gunicorn", 7)],
         &[&scenario("s", 1)],
@@ -147,7 +147,7 @@ fn names_that_collide_as_files_name_both_places() {
 }
 
 #[test]
-fn parameter_values_that_collide_are_refused() {
+fn colliding_parameter_values_are_rejected() {
     let odd = ScenarioEntry {
         params: || {
             ["a/b", "a:b"]
@@ -169,11 +169,11 @@ fn parameter_values_that_collide_are_refused() {
         },
         ..scenario("s", 3)
     };
-    assert!(errors(&[&server("a", 1)], &[&twice], &[]).contains("give connections = 64 twice"));
+    assert!(errors(&[&server("a", 1)], &[&twice], &[]).contains("contain connections = 64 twice"));
 }
 
 #[test]
-fn wrong_loads_and_unknown_servers_name_the_scenario_and_its_place() {
+fn invalid_scenarios_are_reported_with_their_place() {
     let odd = ScenarioEntry {
         servers: &["gunicron"],
         params: || vec![ParamSet::new(None, vec![], Work::Load(Load::closed(0).for_script()))],
@@ -197,7 +197,7 @@ fn wrong_loads_and_unknown_servers_name_the_scenario_and_its_place() {
 }
 
 #[test]
-fn a_panic_in_a_users_function_is_an_error_like_any_other() {
+fn panic_in_a_declared_function_is_an_error() {
     let bad = ServerEntry {
         build: || panic!("no {} here", "luck"),
         ..server("a", 4)
@@ -210,7 +210,7 @@ fn a_panic_in_a_users_function_is_an_error_like_any_other() {
 }
 
 #[test]
-fn profiles_are_checked_and_unique() {
+fn profiles_are_validated_and_unique() {
     let profile = |line, build| ProfileEntry {
         location: at("src/profiles.rs", line),
         build,

@@ -138,7 +138,7 @@ fn succeeded(line: &str, output: CommandOutput) -> anyhow::Result<CommandOutput>
     let status = output
         .status
         .map_or_else(|| "a signal".into(), |s| format!("status {s}"));
-    anyhow::bail!("`{line}` ended with {status}: {}{}", output.stderr, output.stdout)
+    anyhow::bail!("`{line}` failed with {status}: {}{}", output.stderr, output.stdout)
 }
 
 impl fmt::Debug for SetupContext {
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hooks_user_sends_the_declared_host() {
+    fn hook_user_sends_the_declared_host() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let target = Target {
             address: listener.local_addr().unwrap(),

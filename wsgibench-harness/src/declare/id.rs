@@ -30,7 +30,7 @@ pub fn safe(text: &str) -> String {
             let _ = write!(safe, "{byte:02x}");
         }
     }
-    // `.`, `..` and a dot at the end mean something else to file systems.
+    // `.`, `..` and a trailing dot have a special meaning in file systems.
     while safe.ends_with('.') {
         safe.pop();
         safe.push('_');
@@ -97,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn a_named_case_stands_for_what_it_gives() {
+    fn named_case_replaces_its_parameters_in_the_id() {
         let values = values(&[("size", "1"), ("connections", "10")]);
         assert_eq!(param_id(Some(("small", &["size"])), &values), "small-c10");
         assert_eq!(param_id(Some(("small", &["size", "connections"])), &values), "small");
     }
 
     #[test]
-    fn nothing_leaves_its_folder() {
+    fn id_is_safe_as_a_file_name() {
         for text in ["..", ".", "", "a/../b", "x.", "C:\\x", "a\0b", "..."] {
             let safe = safe(text);
             assert!(
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_cut_and_stay_apart() {
+    fn long_texts_are_cut_and_remain_distinct() {
         let (a, b) = (safe(&("x".repeat(500) + "a")), safe(&("x".repeat(500) + "b")));
         assert_ne!(a, b);
         assert_eq!(a.chars().count(), super::LONGEST);

@@ -1,8 +1,7 @@
 //! Servers, scenarios and profiles, and their expansion into cases.
 //!
-//! [`Declarations::collect`] reads what the attributes registered and checks it as a whole; [`Declarations::cases`] expands
-//! it; [`Selector::select`] chooses; [`resolve()`] turns a server into what the sandbox is told on this machine. All but
-//! reading a profile's file is pure.
+//! [`Declarations::collect`] validates the registered declarations as a whole; [`Declarations::cases`] expands them;
+//! [`Selector::select`] selects cases; [`resolve()`] adapts a server to this machine. Everything except reading a profile's file is pure.
 
 pub mod check;
 pub mod error;

@@ -1,4 +1,4 @@
-//! Profiles: a choice of cases, and the number and length of measurements.
+//! Profiles: a selection of cases, and the number and length of measurements.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ impl Profile {
     pub fn quick() -> Self {
         Self {
             name: "quick".into(),
-            description: "2 launches of 0.5 s warm-up and one round of 1.5 s: a look, no evidence".into(),
+            description: "2 launches of 0.5 s warm-up and one round of 1.5 s: a quick look, not evidence".into(),
             launches: 2,
             rounds: 1,
             warm_up_time: Duration::from_millis(500),

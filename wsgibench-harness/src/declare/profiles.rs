@@ -7,7 +7,7 @@ use std::{
 
 use super::{Profile, check, suggest};
 
-/// Folder beside Cargo.toml with the file `NAME.toml` of `--profile NAME`.
+/// Folder next to Cargo.toml with the file `NAME.toml` of `--profile NAME`.
 pub const FOLDER: &str = "wsgibench-profiles";
 
 /// An error in finding or reading a profile.
@@ -15,7 +15,7 @@ pub const FOLDER: &str = "wsgibench-profiles";
 pub enum ProfileError {
     /// No profile has this name.
     #[error(
-        "there is no profile `{name}`{}\nprofiles: {}; a file `{FOLDER}/{name}.toml` beside Cargo.toml or the path of a TOML file would do too",
+        "profile `{name}` not found{}\nprofiles: {}; a file `{FOLDER}/{name}.toml` next to Cargo.toml or the path of a TOML file works too",
         suggest::did_you_mean(.meant.as_deref()),
         .known.join(", ")
     )]
@@ -35,16 +35,16 @@ pub enum ProfileError {
         /// The file.
         file: PathBuf,
     },
-    /// A file that cannot be read.
-    #[error("the profile file {} cannot be read: {source}", .file.display())]
+    /// A file could not be read.
+    #[error("failed to read the profile file {}: {source}", .file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// A file with invalid content.
-    #[error("the profile file {} is not right: {problem}", .file.display())]
+    /// A file has invalid content.
+    #[error("the profile file {} is invalid: {problem}", .file.display())]
     Wrong {
         /// The file.
         file: PathBuf,
@@ -202,7 +202,7 @@ mod tests {
     "#;
 
     #[test]
-    fn a_file_says_what_differs_from_the_default() {
+    fn profile_file_overrides_the_default() {
         let profile = parse(NIGHTLY, "nightly").unwrap();
         assert_eq!(
             (profile.name.as_str(), profile.launches, profile.rounds),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_in_a_file_are_named() {
+    fn mistakes_in_a_profile_file_are_reported() {
         let text = parse("lauches = 3", "x").unwrap_err();
         assert!(
             text.contains("unknown field `lauches`") && text.contains("line 1"),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_looked_up_in_code_then_files_then_built_in() {
+    fn profiles_are_found_in_code_then_files_then_built_in() {
         let project = tempfile::tempdir().unwrap();
         let folder = project.path().join(FOLDER);
         fs::create_dir(&folder).unwrap();
@@ -266,13 +266,13 @@ mod tests {
             text.contains("did you mean `nightly`?") && text.contains("profiles: default, quick, nightly"),
             "{text}"
         );
-        assert!(find("missing.toml").unwrap_err().to_string().contains("cannot be read"));
+        assert!(find("missing.toml").unwrap_err().to_string().contains("failed to read"));
         fs::write(folder.join("default.toml"), "launches = 3").unwrap();
         assert!(find("default").unwrap_err().to_string().contains("both registered"));
     }
 
     #[test]
-    fn the_built_in_ones_are_there_without_anything() {
+    fn built_in_profiles_need_no_declaration() {
         let nowhere = Path::new("/nonexistent");
         assert_eq!(find("quick", &[], nowhere).unwrap(), Profile::quick());
         assert_eq!(find("default", &[], nowhere).unwrap(), Profile::default());

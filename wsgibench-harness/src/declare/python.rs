@@ -45,7 +45,7 @@ pub(crate) fn find(version: &str) -> Result<&'static Python, String> {
             .find(|known| *known == written)
             .or_else(|| suggest::nearest(&written, known()));
         format!(
-            "`{version}` is no Python that a base image is known for; write one of {}{}",
+            "Python `{version}` is not supported; write one of {}{}",
             known().collect::<Vec<_>>().join(", "),
             suggest::did_you_mean(meant)
         )
@@ -69,14 +69,14 @@ mod tests {
     use super::find;
 
     #[test]
-    fn versions_are_found_by_what_they_are_called() {
+    fn python_versions_are_found_in_common_spellings() {
         let found = find("3.13").unwrap();
         assert_eq!((found.release, found.packaged), ("trixie", true));
         assert!(!find("3.12").unwrap().packaged);
     }
 
     #[test]
-    fn a_slip_is_told_with_what_was_meant() {
+    fn unsupported_python_has_a_suggestion() {
         for (wrong, meant) in [
             ("python3.13", "3.13"),
             ("3.9.18", "3.9"),
@@ -86,7 +86,10 @@ mod tests {
             ("3.113", "3.11"),
         ] {
             let told = find(wrong).unwrap_err();
-            assert!(told.starts_with(&format!("`{wrong}` is no Python")), "{told}");
+            assert!(
+                told.starts_with(&format!("Python `{wrong}` is not supported")),
+                "{told}"
+            );
             assert!(told.contains("3.8, 3.9, 3.10, 3.11, 3.12, 3.13, 3.14, 3.15"), "{told}");
             assert_eq!(
                 told.contains(&format!("did you mean `{meant}`?")),

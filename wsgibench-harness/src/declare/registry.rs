@@ -53,7 +53,7 @@ pub struct ScenarioEntry {
     pub description: &'static str,
     /// Names of the servers to measure, which the compiler has checked to be `#[server]` functions; empty: all.
     pub servers: &'static [&'static str],
-    /// Server that the others are compared with; empty: none.
+    /// Server with which the others are compared; empty: none.
     pub baseline: &'static str,
     /// Tags.
     pub tags: &'static [&'static str],

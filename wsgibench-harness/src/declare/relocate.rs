@@ -1,4 +1,4 @@
-//! Declarations of a bench that was built in another checkout.
+//! Relocation of declarations to another checkout than that in which the bench was built.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,7 +8,7 @@ use std::{
 use super::{Command, Declarations, Server, Source};
 
 impl Declarations {
-    /// Replaces the folder `from` by `to` wherever servers name it: as the folder of their crate, and in paths in folders, commands
+    /// Replaces the folder `from` by `to` in all places of servers: the folder of their crate, and paths in folders, commands
     /// and environments.
     pub fn relocate(&mut self, from: &Path, to: &Path) {
         for declared in &mut self.servers {
@@ -54,7 +54,7 @@ fn in_path(path: &Path, from: &Path, to: &Path) -> PathBuf {
         .map_or_else(|_| path.to_owned(), |rest| to.join(rest))
 }
 
-/// Replaces whole paths only: `/w/one` is not in `/w/one-more`.
+/// Replaces whole paths only: `/w/one` does not match `/w/one-more`.
 pub(crate) fn in_text(text: &str, from: &Path, to: &Path) -> String {
     let (Some(from), Some(to)) = (from.to_str(), to.to_str()) else {
         return text.to_owned();
@@ -77,7 +77,7 @@ mod tests {
     use crate::declare::{DeclaredServer, Location, server::Companion};
 
     #[test]
-    fn every_path_of_a_server_follows_its_checkout() {
+    fn every_path_of_a_server_is_relocated() {
         let companion = Companion::new("store", Source::Folder("/w/one/store".into())).command(["/w/one/store/run"]);
         let server = Server::dockerfile("/w/one/image")
             .app("app")

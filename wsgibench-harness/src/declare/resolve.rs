@@ -8,7 +8,7 @@ use std::{
 use super::{Command, DeclaredServer, Limits, Notice, ServerSpec, Source, server::Companion};
 use crate::load::Target;
 
-/// The resources of the machine. The sandbox clamps what the container engine or shell limits besides (descriptors, backlog,
+/// The resources of the machine. The sandbox also clamps to limits of the container engine or shell (descriptors, backlog,
 /// processes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {
@@ -18,7 +18,7 @@ pub struct Machine {
     pub memory: u64,
 }
 
-/// Resolves a server for this machine; returns it with remarks on clamped limits. `limits` (of a profile) replaces the server's
+/// Resolves a server for this machine; returns it with notices on clamped limits. `limits` (of a profile) replaces the server's
 /// own.
 #[must_use]
 pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Machine) -> (ServerSpec, Vec<Notice>) {
@@ -66,7 +66,7 @@ pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Mac
     (spec, notices.collect())
 }
 
-/// Returns an address as it stands in `Host`: without the default port and without the zone of an IPv6 address.
+/// Returns an address in the form of a `Host` header: without the default port and without the zone of an IPv6 address.
 fn authority(address: SocketAddr) -> String {
     let host = match address {
         SocketAddr::V4(address) => address.ip().to_string(),
@@ -78,7 +78,7 @@ fn authority(address: SocketAddr) -> String {
     }
 }
 
-/// The limits as far as the machine can give them, and a sentence for each that it cannot.
+/// Returns the limits reduced to the machine's resources, and a sentence for each reduction.
 #[must_use]
 pub fn clamp(asked: &Limits, machine: &Machine) -> (Limits, Vec<String>) {
     let mut limits = asked.clone();
@@ -87,7 +87,7 @@ pub fn clamp(asked: &Limits, machine: &Machine) -> (Limits, Vec<String>) {
     if limits.cpus > cpus {
         limits.cpus = cpus;
         texts.push(format!(
-            "{} CPUs asked for, {cpus} given: the machine has no more for servers",
+            "CPUs clamped from {} to {cpus}: the machine has no more for servers",
             asked.cpus
         ));
     }
@@ -96,13 +96,13 @@ pub fn clamp(asked: &Limits, machine: &Machine) -> (Limits, Vec<String>) {
     if let Some(quota) = asked.cpu_quota.filter(|quota| *quota > most) {
         limits.cpu_quota = Some(most);
         texts.push(format!(
-            "a quota of {quota} cores asked for, {most} given: the set of CPUs holds no more"
+            "CPU quota clamped from {quota} to {most} cores, the size of the CPU set"
         ));
     }
     if limits.memory > machine.memory {
         limits.memory = machine.memory;
         texts.push(format!(
-            "{} MiB of memory asked for, {} MiB given: the machine has no more",
+            "memory clamped from {} to {} MiB: the machine has no more",
             asked.memory >> 20,
             machine.memory >> 20
         ));
@@ -116,14 +116,14 @@ impl ServerSpec {
     pub fn target(&self, address: SocketAddr) -> Target {
         let host = match (&self.host, &self.source) {
             (Some(host), _) => host.clone(),
-            // The name that it was given is the one that it knows itself by.
+            // An external server expects the name by which it was given.
             (None, Source::Running(name)) => name.strip_suffix(":80").unwrap_or(name).to_owned(),
             (None, _) => authority(address),
         };
         Target { address, host }
     }
 
-    /// What is missing of the files that the server is built from, with the remedy. Looks at the file system.
+    /// Checks that the folders and the Dockerfile of the server exist. Reads the file system.
     ///
     /// # Errors
     /// The first missing folder or Dockerfile, with the remedy.
@@ -131,14 +131,14 @@ impl ServerSpec {
         if let Source::Folder(folder) = &self.source {
             if !folder.is_dir() {
                 return Err(format!(
-                    "server `{}`: there is no folder {}; make it or correct `Server::dockerfile(...)` (relative to the declaring crate)",
+                    "server `{}`: folder {} not found; create it, or correct `Server::dockerfile(...)` (relative to the declaring crate)",
                     self.name,
                     folder.display()
                 ));
             }
             if !folder.join("Dockerfile").is_file() {
                 return Err(format!(
-                    "server `{}`: there is no Dockerfile in {}",
+                    "server `{}`: no Dockerfile in {}; write one, or use `Server::python(...)`",
                     self.name,
                     folder.display()
                 ));
@@ -146,7 +146,7 @@ impl ServerSpec {
         }
         match &self.app {
             Some(app) if !app.is_dir() => Err(format!(
-                "server `{}`: there is no application folder {}; make it or correct `.app(...)` (relative to the declaring crate)",
+                "server `{}`: application folder {} not found; create it, or correct `.app(...)` (relative to the declaring crate)",
                 self.name,
                 app.display()
             )),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_start_at_the_declaring_crate() {
+    fn folders_are_relative_to_the_declaring_crate() {
         let server = Server::dockerfile("images/gunicorn").app("../app");
         let (spec, notices) = resolve(&declared(server), None, &LARGE);
         assert_eq!(spec.source, Source::Folder("/project/suites/images/gunicorn".into()));
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_is_made_for_the_cpus_it_gets() {
+    fn command_is_computed_for_the_clamped_cpus() {
         let server = Server::dockerfile("x")
             .command_for_cpus(|cpus| ["gunicorn".to_owned(), format!("--workers={}", cpus + 1)])
             .limits(Limits {
@@ -232,7 +232,7 @@ mod tests {
         );
         assert_eq!(spec.command, ["gunicorn", "--workers=2"]);
         assert_eq!(notices[0].about, "gunicorn");
-        assert!(notices[0].text.contains("3 CPUs asked for, 1 given"), "{notices:?}");
+        assert!(notices[0].text.contains("CPUs clamped from 3 to 1"), "{notices:?}");
         let profile = Limits {
             cpus: 2,
             ..Limits::default()
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn every_limit_is_clamped_and_said() {
+    fn every_limit_is_clamped_with_a_notice() {
         let asked = Limits {
             cpus: 4,
             cpu_quota: Some(3.0),
@@ -280,7 +280,11 @@ mod tests {
             None,
             &LARGE,
         );
-        assert!(spec.check_files().unwrap_err().contains("there is no folder"));
+        assert!(
+            spec.check_files()
+                .unwrap_err()
+                .contains("not found; create it, or correct `Server::dockerfile")
+        );
         std::fs::create_dir(&image).unwrap();
         assert!(spec.check_files().unwrap_err().contains("no Dockerfile"));
         std::fs::write(image.join("Dockerfile"), "FROM scratch").unwrap();
@@ -290,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_port_and_an_address_zone_are_left_out_of_host() {
+    fn host_omits_default_port_and_address_zone() {
         for (address, host) in [
             ("127.0.0.1:80", "127.0.0.1"),
             ("127.0.0.1:8080", "127.0.0.1:8080"),

@@ -1,13 +1,13 @@
-//! `--server-url`: a server that runs already, named on the command line.
+//! `--server-url`: external servers, named on the command line.
 
 use std::{path::Path, time::Duration};
 
 use super::{Declarations, DeclaredServer, Location, Server, Source, check};
 
-/// How long one that is said to run may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit for the first response of an external server.
+const READY_WITHIN: Duration = Duration::from_secs(5);
 
-/// Name of a server of which only the address is given.
+/// Name of a server without a name on the command line.
 const UNNAMED: &str = "url";
 
 /// A server on the command line: `[NAME=]URL`.
@@ -30,22 +30,22 @@ impl std::str::FromStr for RunningServer {
         let example = "write `http://127.0.0.1:8000` or `NAME=http://127.0.0.1:8000`";
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
             return Err(format!(
-                "`{name}` cannot name a server: use letters, digits, `_` and `-`; {example}"
+                "`{name}` is not a valid server name: use letters, digits, `_` and `-`; {example}"
             ));
         }
         if url.starts_with("https://") {
             return Err(format!(
-                "`{url}`: a server that runs already is asked without TLS; give the address behind what ends TLS, {example}"
+                "`{url}`: external servers are loaded without TLS; give the address behind the TLS proxy, {example}"
             ));
         }
         let rest = url.strip_prefix("http://").unwrap_or(url);
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         if !path.is_empty() {
             return Err(format!(
-                "`{url}`: a path has no place in it, since scenarios say what is asked for; {example}"
+                "`{url}`: a path is not supported, since scenarios set the requests; {example}"
             ));
         }
-        // The colons of an IPv6 address stand in brackets.
+        // The colons of an IPv6 address are in brackets.
         let behind = host.rsplit_once(']').map_or(host, |(_, behind)| behind);
         let address = if behind.contains(':') {
             host.to_owned()
@@ -53,7 +53,7 @@ impl std::str::FromStr for RunningServer {
             format!("{host}:80")
         };
         if host.is_empty() || !check::is_address(&address) {
-            return Err(format!("`{url}` is no address of a server; {example}"));
+            return Err(format!("`{url}` is not a server address; {example}"));
         }
         Ok(Self {
             name: name.to_owned(),
@@ -63,26 +63,26 @@ impl std::str::FromStr for RunningServer {
 }
 
 impl Declarations {
-    /// Adds a server that runs already. One that is declared by this name keeps its description and readiness path, and
-    /// is asked there in place of being started.
+    /// Adds an external server. If a server of this name is declared, its description and readiness path are kept, and
+    /// it is probed there and not started.
     pub fn add_running(&mut self, running: &RunningServer, manifest_dir: &Path) {
         let source = Source::Running(running.address.clone());
         if let Some(declared) = self.servers.iter_mut().find(|server| server.name == running.name) {
             declared.server.source = source;
             declared.server.companions.clear();
-            declared.server.ready_within = declared.server.ready_within.min(PATIENCE);
+            declared.server.ready_within = declared.server.ready_within.min(READY_WITHIN);
             return;
         }
         self.servers.push(DeclaredServer {
             name: running.name.clone(),
-            description: format!("Ran already at {}.", running.address),
+            description: format!("External server at {}.", running.address),
             location: Location {
                 file: "the command line",
                 line: 1,
                 column: 1,
             },
             manifest_dir: manifest_dir.to_owned(),
-            server: Server::running(running.address.clone()).readiness("/", PATIENCE),
+            server: Server::running(running.address.clone()).readiness("/", READY_WITHIN),
         });
     }
 }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_with_and_without_a_name() {
+    fn server_url_is_parsed_with_and_without_a_name() {
         for (text, name, address) in [
             ("http://127.0.0.1:8000", "url", "127.0.0.1:8000"),
             ("127.0.0.1:8000", "url", "127.0.0.1:8000"),
@@ -110,15 +110,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_told_with_the_remedy() {
+    fn invalid_server_url_is_reported_with_a_remedy() {
         for (text, told) in [
             ("https://127.0.0.1:8443", "without TLS"),
-            ("http://127.0.0.1:8000/login", "a path has no place"),
-            ("http://", "no address"),
-            ("http://:8000", "no address"),
-            ("a b=127.0.0.1:1", "cannot name a server"),
-            ("=127.0.0.1:1", "cannot name a server"),
-            ("127.0.0.1:99999", "no address"),
+            ("http://127.0.0.1:8000/login", "a path is not supported"),
+            ("http://", "not a server address"),
+            ("http://:8000", "not a server address"),
+            ("a b=127.0.0.1:1", "not a valid server name"),
+            ("=127.0.0.1:1", "not a valid server name"),
+            ("127.0.0.1:99999", "not a server address"),
         ] {
             let error = read(text).unwrap_err();
             assert!(

@@ -80,7 +80,7 @@ pub struct Scenario {
     pub description: String,
     /// Names of the servers to measure; `None`: all.
     pub servers: Option<Vec<String>>,
-    /// Server that the others are compared with.
+    /// Server with which the others are compared.
     pub baseline: Option<String>,
     /// Tags.
     pub tags: Vec<String>,

@@ -19,7 +19,7 @@ pub struct Selector {
     pub scenarios: Vec<String>,
     /// Tags; a case with any of them is selected. Empty: all.
     pub tags: Vec<String>,
-    /// Whether a profile was named; its choice of cases then applies besides filters.
+    /// Whether a profile was named; its selection of cases then applies in addition to filters.
     pub profile_named: bool,
     /// Handling of ignored cases.
     pub ignored: Ignored,
@@ -52,7 +52,7 @@ fn listed(known: &[String]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
     /// An unknown server, scenario or tag.
-    #[error("there is no {what} `{name}`{}\n{what}s: {}", suggest::did_you_mean(.meant.as_deref()), listed(.known))]
+    #[error("{what} `{name}` not found{}\n{what}s: {}", suggest::did_you_mean(.meant.as_deref()), listed(.known))]
     Unknown {
         /// `server`, `scenario` or `tag`.
         what: &'static str,
@@ -63,16 +63,16 @@ pub enum SelectError {
         /// All names.
         known: Vec<String>,
     },
-    /// Not a regular expression.
-    #[error("`{pattern}` is no regular expression: {reason}")]
+    /// The text is not a regular expression.
+    #[error("`{pattern}` is not a regular expression: {reason}")]
     Pattern {
         /// The text.
         pattern: String,
         /// Why.
         reason: String,
     },
-    /// A filter that matches no case.
-    #[error("the filter `{filter}` matches no case{}", near_text(.near))]
+    /// A filter matches no case.
+    #[error("filter `{filter}` matches no case{}", near_text(.near))]
     NoMatch {
         /// The filter.
         filter: String,
@@ -80,7 +80,7 @@ pub enum SelectError {
         near: Vec<String>,
     },
     /// Each criterion matches cases, but no case matches all of them.
-    #[error("no case is left: {reason}")]
+    #[error("no case is selected: {reason}")]
     Nothing {
         /// The criteria, and the one to leave out.
         reason: String,
@@ -98,7 +98,7 @@ fn near_text(ids: &[String]) -> String {
 impl Selector {
     /// Returns the selected cases, in their order.
     ///
-    /// The profile's choice applies if the profile is named, or if there are neither filters nor scenarios; servers, tags and
+    /// The profile's selection applies if the profile is named, or if there are neither filters nor scenarios; servers, tags and
     /// `skip` only narrow it.
     ///
     /// # Errors
@@ -212,12 +212,12 @@ impl Selector {
             ));
         }
         let remedy = match (parts.is_empty(), chosen_by_profile && !self.profile_named) {
-            (true, _) => return "every scenario names servers that are not there".into(),
-            (_, true) => "name a scenario or a filter to go beyond the profile",
+            (true, _) => return "every scenario names servers that are not declared".into(),
+            (_, true) => "name a scenario or a filter to select cases outside of the profile",
             (_, false) => "leave one of them out",
         };
         format!(
-            "no case is in all of: {}; {remedy} (`--list .` shows all)",
+            "no case matches all of: {}; {remedy} (`--list .` shows all)",
             parts.join("; ")
         )
     }

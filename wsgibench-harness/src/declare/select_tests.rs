@@ -65,7 +65,7 @@ fn error(selector: &Selector, profile: &Profile) -> String {
 }
 
 #[test]
-fn without_arguments_the_profile_chooses() {
+fn profile_selects_the_cases_without_arguments() {
     let none = Selector::default();
     assert_eq!(ids(&none, &profile(&[])).len(), 8);
     assert_eq!(
@@ -75,7 +75,7 @@ fn without_arguments_the_profile_chooses() {
 }
 
 #[test]
-fn filters_and_scenarios_go_beyond_the_default_profile() {
+fn filters_and_scenarios_override_the_default_profile() {
     let default = profile(&["^ping/.*/c64$"]);
     let filters = Selector {
         filters: strings(&["soak/bjoern", "c1000"]),
@@ -99,7 +99,7 @@ fn filters_and_scenarios_go_beyond_the_default_profile() {
 }
 
 #[test]
-fn a_named_profile_still_chooses_and_servers_only_narrow() {
+fn named_profile_applies_and_servers_only_narrow() {
     let study = profile(&["^ping/"]);
     let named = Selector {
         filters: strings(&["c64"]),
@@ -121,7 +121,7 @@ fn a_named_profile_still_chooses_and_servers_only_narrow() {
 }
 
 #[test]
-fn exact_is_the_whole_id_and_no_regex() {
+fn exact_filter_is_the_whole_id() {
     let exact = |filter: &str| Selector {
         filters: strings(&[filter]),
         exact: true,
@@ -142,7 +142,7 @@ fn exact_is_the_whole_id_and_no_regex() {
 }
 
 #[test]
-fn ignored_cases_are_marked_or_alone() {
+fn ignored_cases_are_marked_included_or_selected_alone() {
     let only = Selector {
         ignored: Ignored::Only,
         ..Selector::default()
@@ -159,7 +159,7 @@ fn ignored_cases_are_marked_or_alone() {
 }
 
 #[test]
-fn unknown_names_are_told_with_what_there_is() {
+fn unknown_name_is_reported_with_the_valid_names() {
     let text = error(
         &Selector {
             servers: strings(&["gunicron_sync"]),
@@ -169,7 +169,7 @@ fn unknown_names_are_told_with_what_there_is() {
     );
     assert_eq!(
         text,
-        "there is no server `gunicron_sync`; did you mean `gunicorn_sync`?\nservers: bjoern, gunicorn_sync"
+        "server `gunicron_sync` not found; did you mean `gunicorn_sync`?\nservers: bjoern, gunicorn_sync"
     );
     let text = error(
         &Selector {
@@ -178,7 +178,7 @@ fn unknown_names_are_told_with_what_there_is() {
         },
         &profile(&[]),
     );
-    assert_eq!(text, "there is no scenario `xyz`\nscenarios: ping, soak");
+    assert_eq!(text, "scenario `xyz` not found\nscenarios: ping, soak");
     let text = error(
         &Selector {
             tags: strings(&["pyton"]),
@@ -190,7 +190,7 @@ fn unknown_names_are_told_with_what_there_is() {
 }
 
 #[test]
-fn each_filter_must_match_something() {
+fn filter_without_a_match_is_an_error() {
     let text = error(
         &Selector {
             filters: strings(&["ping", "bjorn"]),
@@ -199,7 +199,7 @@ fn each_filter_must_match_something() {
         &profile(&[]),
     );
     assert!(
-        text.starts_with("the filter `bjorn` matches no case; near it: ping/bjoern/c1000"),
+        text.starts_with("filter `bjorn` matches no case; near it: ping/bjoern/c1000"),
         "{text}"
     );
     let text = error(
@@ -209,11 +209,11 @@ fn each_filter_must_match_something() {
         },
         &profile(&[]),
     );
-    assert!(text.starts_with("`(` is no regular expression"), "{text}");
+    assert!(text.starts_with("`(` is not a regular expression"), "{text}");
 }
 
 #[test]
-fn an_empty_combination_says_what_was_combined() {
+fn empty_selection_names_the_combined_criteria() {
     let selector = Selector {
         servers: strings(&["bjoern"]),
         ..Selector::default()

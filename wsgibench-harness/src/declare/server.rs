@@ -104,7 +104,7 @@ pub struct Server {
     pub opt_in: bool,
 }
 
-/// A container beside a server, e.g. a database; started before the server, on the same network.
+/// A container that runs with a server, e.g. a database; started before the server, on the same network.
 ///
 /// ```
 /// use wsgibench_harness::prelude::*;
@@ -339,8 +339,8 @@ impl Server {
         self
     }
 
-    /// Name sent as `Host` by every request, readiness included, and the site of cookies and redirects; its address unless set.
-    /// A server that is loaded on a port of its own but answers for `shop.test` needs `.host("shop.test")`.
+    /// Sets the name sent as `Host` by every request, including readiness probes, and used for cookies and redirects; the address by default.
+    /// A server that is loaded by its address but serves `shop.test` needs `.host("shop.test")`.
     #[must_use]
     pub fn host(mut self, name: impl Into<String>) -> Self {
         self.host = Some(name.into());
@@ -361,32 +361,32 @@ impl Server {
         self
     }
 
-    /// Leaves its root writable.
+    /// Makes its root file system writable.
     #[must_use]
     pub fn writable_root(mut self) -> Self {
         self.writable_root = true;
         self
     }
 
-    /// User (and group) it runs as.
+    /// Sets the user (and group) as which it runs.
     #[must_use]
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = user.into();
         self
     }
 
-    /// The Python it runs on: `3.8` to `3.15`. Without it, that of the base image.
+    /// Sets the Python version, `3.8` to `3.15`; the base image's by default.
     ///
-    /// In a container this chooses the base that its folder or its requirements are built on: the official image of this Python, or, where
-    /// none can be pulled, one made from the packages of the Debian release whose Python it is (3.9, 3.11, 3.13). As a process the server
-    /// needs a `python3.x` of this version on the path. Elsewhere it is not available, and says why.
+    /// In a container it selects the base image for the folder or the requirements: the official image of this Python, or, if it cannot be
+    /// pulled, one made from the packages of the Debian release with this Python (3.9, 3.11, 3.13). As a process, the server needs a
+    /// `python3.x` of this version on the path. Otherwise the server is not available, and the reason is reported.
     #[must_use]
     pub fn python_version(mut self, version: impl Into<String>) -> Self {
         self.python = Some(version.into());
         self
     }
 
-    /// Marks it as set up as it comes; never ranked with tuned ones.
+    /// Marks it as configured with its default settings; never ranked with tuned servers.
     #[must_use]
     pub fn untuned(mut self) -> Self {
         self.variant = Variant::Default;
@@ -400,29 +400,29 @@ impl Server {
         self
     }
 
-    /// A remark that every table shows with its figures.
+    /// Adds a remark, which every table shows with the server's results.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
     }
 
-    /// The signal that makes its first process reload gracefully: `SIGHUP`, `SIGUSR1` or `SIGUSR2`. Without it, scenarios that
-    /// reload are unsupported by this server.
+    /// Sets the signal that makes its first process reload gracefully: `SIGHUP`, `SIGUSR1` or `SIGUSR2`. Without it, scenarios with a
+    /// reload are not supported by this server.
     #[must_use]
     pub fn reloads_on(mut self, signal: impl Into<String>) -> Self {
         self.reload = Some(signal.into());
         self
     }
 
-    /// A companion on the same network, started and awaited first.
+    /// Adds a companion on the same network, which is started and ready before the server.
     #[must_use]
     pub fn with_companion(mut self, companion: Companion) -> Self {
         self.companions.push(companion);
         self
     }
 
-    /// Takes part only in scenarios that name it in their `servers = [...]`: for one that was set up for a single question.
+    /// Limits it to scenarios that name it in their `servers = [...]`, for servers set up for a specific comparison.
     #[must_use]
     pub fn opt_in(mut self) -> Self {
         self.opt_in = true;

@@ -41,7 +41,7 @@ mod tests {
     use super::{did_you_mean, near_ids, nearest};
 
     #[test]
-    fn near_names_are_found_and_far_ones_are_not() {
+    fn similar_names_are_suggested() {
         assert_eq!(
             nearest("gunicron_sync", ["gunicorn_sync", "uwsgi"]),
             Some("gunicorn_sync")

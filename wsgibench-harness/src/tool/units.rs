@@ -29,7 +29,7 @@ mod tests {
     use crate::stats::Unit;
 
     #[test]
-    fn figures_have_a_fitting_unit() {
+    fn metrics_are_formatted_with_fitting_units() {
         assert_eq!(value(Unit::RequestsPerSecond, 12_345.6), "12,346/s");
         assert!(value(Unit::Microseconds, 1_500.0).ends_with("ms"));
         assert!(value(Unit::Seconds, 0.25).starts_with("250"));

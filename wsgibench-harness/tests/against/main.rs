@@ -1,4 +1,4 @@
-//! `--against` in real git repositories, with a bench that builds nothing: this program is the bench, and a script stands for
+//! `--against` in real git repositories, with a bench that does not need building: this program is the bench, and a script replaces
 //! `cargo bench`.
 
 mod project;
@@ -13,7 +13,7 @@ use std::{
 use project::{BAKED, Project, SERVE};
 use wsgibench_harness::prelude::*;
 
-/// Prints, as a careless declaration does.
+/// Prints, like a declaration with a leftover debug line.
 #[server]
 fn printing() -> Server {
     println!("printed by a declaration");
@@ -97,7 +97,7 @@ fn only_the_application() {
     let ended = project.compare("HEAD", &[]);
     assert!(ended.err.contains("so no build is needed"), "{}", ended.err);
     assert_eq!(project.builds(), "");
-    // What the bench declares for a checkout is in that checkout.
+    // Folders declared for a checkout are in that checkout.
     let checkout = project.checkout();
     let declared = project.declarations(&checkout);
     assert_eq!(declared["manifest_dir"], checkout.to_str().unwrap());
@@ -120,7 +120,7 @@ fn changed_source() {
     assert!(builds.contains(&manifest), "{builds}");
     assert!(builds.contains(&format!("in {}", checkout.display())), "{builds}");
     assert!(!checkout.starts_with(project.root()));
-    // git ignores it, and the build needs it.
+    // git ignores it, but the build needs it.
     assert!(ended.err.contains("HEAD has no Cargo.lock"), "{}", ended.err);
     assert!(checkout.join("Cargo.lock").is_file());
 }
@@ -146,7 +146,7 @@ fn real_cargo() {
         "{}",
         ended.err
     );
-    // Two commits that are built in turn, in one target folder.
+    // Two commits are built in turn in one target folder.
     let first = project.git(&["rev-parse", "HEAD"]);
     project.write("benches/against.rs", "fn main() { std::process::exit(7) }");
     project.git(&["commit", "-qam", "fails"]);
@@ -159,7 +159,7 @@ fn real_cargo() {
         let ended = project.compare(reference, &[("CARGO", &cargo)]);
         assert!(ended.err.contains(told), "{reference}: {}", ended.err);
     }
-    // What does not compile is told in cargo's words.
+    // A compile error is reported with cargo's output.
     project.write("benches/against.rs", "fn main() { missing() }");
     project.git(&["commit", "-qam", "broken"]);
     project.write("benches/against.rs", "fn main() {}");
@@ -171,7 +171,7 @@ fn real_cargo() {
 fn own_settings() {
     let project = Project::new();
     let manifest = fs::read_to_string(project.root().join("Cargo.toml")).unwrap();
-    // The commit is a package; the working tree made it a workspace, with another toolchain and configuration.
+    // The commit is a package; the working tree turned it into a workspace with another toolchain and configuration.
     project.write("Cargo.toml", &manifest.replace("\n[workspace]\n", ""));
     project.write("rust-toolchain.toml", "[toolchain]\nchannel = \"1.90\"\n");
     project.git(&["add", "-A"]);
@@ -183,7 +183,7 @@ fn own_settings() {
     assert!(ended.err.contains("building its bench"), "{}", ended.err);
     let builds = project.builds();
     assert!(builds.contains("toolchain of the folder"), "{builds}");
-    // Another lock the next time.
+    // Another lock file the next time.
     let lock = project.checkout().join("Cargo.lock");
     assert_eq!(fs::read_to_string(&lock).unwrap(), "version = 4\n");
     project.write("Cargo.lock", "version = 3\n");
@@ -257,7 +257,7 @@ fn hook_variables() {
             ended.err
         );
         assert!(ended.err.contains("so no build is needed"), "{}", ended.err);
-        // A run that could not begin is no killed one.
+        // A run that could not start is not reported as a killed run.
         assert!(!ended.err.contains("was killed"), "{}", ended.err);
     }
 }
@@ -284,7 +284,7 @@ fn without_benchmark() {
 fn working_tree_in_base() {
     let project = Project::new();
     project.write("benches/against.rs", "fn main() { changed() }");
-    // A build that gives the working tree's bench.
+    // A build that returns the working tree's bench.
     let ended = project.compare("HEAD", &[("BUILT_IN", project.root().to_str().unwrap())]);
     assert_eq!(ended.status, Some(2));
     assert!(
@@ -306,7 +306,7 @@ fn two_checkouts() {
     fs::remove_dir_all(called.root().join("app")).unwrap();
     let ended = built.run(&["--bench", "--quick", "--sandbox", "process"], &called_in);
     let missing = called.root().join("app").display().to_string();
-    // Messages are wrapped, and where depends on the length of the path.
+    // Messages are wrapped, at positions that depend on the length of the path.
     let text = (ended.err + &ended.out)
         .split_whitespace()
         .collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! A project in a repository of its own, with this program as its built bench.
+//! A project in its own repository, with this program as its built bench.
 
 use std::{
     env, fs,
@@ -10,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-/// Makes this program the bench that was built in the named folder.
+/// Environment variable that makes this program the bench built in the named folder.
 pub(crate) const BAKED: &str = "WSGIBENCH_TEST_BAKED_FOLDER";
 
-/// A server on the standard library alone.
+/// A server that needs only the standard library.
 pub(crate) const SERVE: &str = include_str!("../whole_bench/app/serve.py");
 
 const FILES: &[(&str, &str)] = &[
@@ -28,10 +28,10 @@ const FILES: &[(&str, &str)] = &[
     (".gitignore", "/target\nCargo.lock\n"),
 ];
 
-/// Where no engine answers.
+/// An address without an engine.
 const NO_ENGINE: &str = "unix:///nonexistent/docker.sock";
 
-/// Stands for cargo: `bench` builds nothing and notes how it was called.
+/// Replaces cargo: `bench` builds nothing and records its command line.
 const CARGO: &str = r#"#!/bin/sh
 for word in "$@"; do
     case "$previous" in --manifest-path) manifest=$word;; esac
@@ -62,7 +62,7 @@ pub(crate) struct Ended {
 pub(crate) struct Project {
     root: PathBuf,
     folder: Rc<tempfile::TempDir>,
-    /// Where the base is checked out: not below this crate, whose settings of cargo would apply.
+    /// Folder of the base's checkout: not below this crate, whose cargo settings would apply.
     outside: Rc<tempfile::TempDir>,
 }
 
@@ -94,7 +94,7 @@ impl Project {
         project
     }
 
-    /// Another checkout of the same repository, in which nothing was built.
+    /// Makes another checkout of the same repository, in which nothing was built.
     pub(crate) fn clone_beside(&self) -> Self {
         let root = self.folder.path().canonicalize().unwrap().join("clone");
         self.git(&["clone", "-q", ".", root.to_str().unwrap()]);
@@ -166,7 +166,7 @@ impl Project {
         command
     }
 
-    /// Compares with a commit as far as nothing is measured: no engine answers.
+    /// Compares with a commit up to the start of the measurement: no engine responds.
     pub(crate) fn compare(&self, reference: &str, variables: &[(&str, &str)]) -> Ended {
         let nowhere = ("DOCKER_HOST", NO_ENGINE);
         self.run(
@@ -175,8 +175,8 @@ impl Project {
         )
     }
 
-    /// As [`compare`](Self::compare) with `HEAD`, below a process that looks like this call of cargo: a shell of that name that runs a
-    /// file called like the subcommand.
+    /// Does the same as [`compare`](Self::compare) with `HEAD`, below a process that looks like this cargo command: a shell of that name that runs
+    /// a file named like the subcommand.
     pub(crate) fn compare_called_by_cargo(&self, words: &[&str], variables: &[(&str, &str)]) -> Ended {
         let folder = self.called_in();
         fs::create_dir_all(&folder).unwrap();
@@ -195,12 +195,12 @@ impl Project {
         ended(command.envs(variables.iter().copied()), words)
     }
 
-    /// The folder of that call.
+    /// Returns the folder of that command.
     pub(crate) fn called_in(&self) -> PathBuf {
         self.folder.path().join("called")
     }
 
-    /// Asks the running bench for the declarations of a checkout.
+    /// Requests the declarations of a checkout from the running bench.
     pub(crate) fn declarations(&self, checkout: &Path) -> serde_json::Value {
         let file = self.folder.path().join("declarations");
         let mut command = self.command();
@@ -212,7 +212,7 @@ impl Project {
         serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
     }
 
-    /// Runs the bench, ends it by Ctrl-C in its first block, and returns its status.
+    /// Runs the bench, interrupts it with Ctrl-C in its first block, and returns its status.
     pub(crate) fn interrupted(&self, arguments: &[&str]) -> Option<i32> {
         let mut running = self.command().args(arguments).spawn().unwrap();
         for _ in 0..1_200 {
@@ -247,7 +247,7 @@ impl Project {
         fs::read_to_string(self.folder.path().join("builds")).unwrap_or_default()
     }
 
-    /// The checkout of the base.
+    /// Returns the checkout of the base.
     pub(crate) fn checkout(&self) -> PathBuf {
         let commit = self.git(&["rev-parse", "HEAD"]);
         let found = walkdir::WalkDir::new(self.outside.path()).into_iter().flatten();

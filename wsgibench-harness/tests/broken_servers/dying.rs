@@ -1,4 +1,4 @@
-//! Servers that are not there, or not for long.
+//! Servers that are not available, or not for long.
 
 use std::{
     io::Write,
@@ -18,14 +18,14 @@ use super::server::{Server, assert_idle, assert_only, count, read_request, reset
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK";
 
-/// An address at which nobody listens.
+/// An address without a listener.
 fn nobody() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap()
 }
 
 #[test]
-fn a_refusing_server() {
+fn refused_connections_are_counted_without_spinning() {
     let closed = round(nobody(), Load::closed(8).request(get("/")), 0.6);
     assert_only(&closed, ErrorKind::Refused);
     assert_idle(&closed);
@@ -50,12 +50,12 @@ fn a_refusing_server() {
 }
 
 #[test]
-fn a_full_backlog_is_a_connect_timeout() {
+fn full_backlog_is_a_connect_timeout() {
     let listener = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     bind(&listener, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
     listen(&listener, 0).unwrap();
     let address = SocketAddr::try_from(getsockname(&listener).unwrap()).unwrap();
-    // Fills the queue; nobody ever accepts.
+    // Fills the queue, from which no connection is accepted.
     let fillers: Vec<_> = (0..4)
         .filter_map(|_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok())
         .collect();
@@ -68,7 +68,7 @@ fn a_full_backlog_is_a_connect_timeout() {
     drop(fillers);
 }
 
-/// A server that answers until it is told to die; then its connections are reset.
+/// A server that responds until it is stopped, which resets its connections.
 struct Mortal {
     server: Server,
     dead: Arc<AtomicBool>,
@@ -83,7 +83,7 @@ impl Mortal {
         let server = Server::on(address, move |mut stream| {
             kept.lock().unwrap().push(stream.try_clone()?);
             while !is_dead.load(Ordering::Relaxed) && read_request(&mut stream)? {
-                // Slowly enough for the engine to have little to do.
+                // Slow enough to leave the engine idle most of the time.
                 thread::sleep(Duration::from_millis(2));
                 stream.write_all(OK)?;
             }
@@ -107,7 +107,7 @@ impl Mortal {
 }
 
 #[test]
-fn a_server_that_dies_for_good() {
+fn server_that_dies_is_reported_to_the_end_of_the_round() {
     for open in [false, true] {
         let server = Mortal::on((Ipv4Addr::LOCALHOST, 0).into());
         let address = server.address();
@@ -129,7 +129,7 @@ fn a_server_that_dies_for_good() {
 }
 
 #[test]
-fn a_server_that_comes_back_after_two_seconds() {
+fn server_that_returns_after_two_seconds_is_loaded_again() {
     for open in [false, true] {
         let server = Mortal::on((Ipv4Addr::LOCALHOST, 0).into());
         let address = server.address();
@@ -151,7 +151,7 @@ fn a_server_that_comes_back_after_two_seconds() {
         assert!(count(&round, ErrorKind::Refused) > 0, "{:?}", round.errors);
         let done: Vec<u64> = round.series.iter().map(|second| second.done).collect();
         assert!(done[0] > 0 && done[3] > 0, "{done:?}");
-        // Dead from 0.5 s to 2.5 s: the second from 1 s to 2 s has no answer (a slow machine may shift a few).
+        // Dead from 0.5 s to 2.5 s: no response in the second from 1 s to 2 s (a slow machine may shift a few).
         assert!(done[1] < done[0].max(10), "{done:?}");
         assert_idle(&round);
     }

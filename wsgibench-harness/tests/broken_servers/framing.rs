@@ -1,4 +1,4 @@
-//! Answers in every right form and in the wrong ones.
+//! Responses in every valid form and in invalid ones.
 
 use std::{io::Write, thread, time::Duration};
 
@@ -23,7 +23,7 @@ fn keep_alive_opens_each_connection_once() {
 }
 
 #[test]
-fn answers_in_every_right_form() {
+fn responses_in_every_valid_form_are_accepted() {
     let answers: [(&str, &[u8], bool); 8] = [
         ("close-delimited", b"HTTP/1.1 200 OK\r\n\r\nOK", true),
         ("HTTP/1.0", b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nOK", true),
@@ -39,14 +39,14 @@ fn answers_in_every_right_form() {
         let round = round(server.address, checked(4), 0.4);
         assert!(round.counts.done > 0, "{name}: {:?} {:?}", round.counts, round.errors);
         assert_fine(&round);
-        // A server that says that it will close, and closes, costs no retry.
+        // A server that announces a close and closes causes no retry.
         assert_eq!(round.counts.retried, 0, "{name}");
         assert_eq!(round.connections.opened > 0, close, "{name}: {:?}", round.connections);
     }
 }
 
 #[test]
-fn answers_without_a_body() {
+fn responses_without_a_body_are_accepted() {
     for (status, method) in [(204, "GET"), (304, "GET"), (200, "HEAD")] {
         let length = if status == 204 { "" } else { "Content-Length: 1234\r\n" };
         let server = Server::start(answering(format!("HTTP/1.1 {status} x\r\n{length}\r\n"), false));
@@ -59,11 +59,11 @@ fn answers_without_a_body() {
 }
 
 #[test]
-fn a_silent_close_after_each_answer_costs_a_retry_not_a_failure() {
+fn silent_close_after_each_response_is_retried() {
     let server = Server::start(|mut stream| {
         read_request(&mut stream)?;
         stream.write_all(OK)?;
-        // The next request is on its way by the time this closes.
+        // The next request is already sent when this closes.
         thread::sleep(Duration::from_millis(3));
         Ok(())
     });
@@ -75,7 +75,7 @@ fn a_silent_close_after_each_answer_costs_a_retry_not_a_failure() {
 }
 
 #[test]
-fn a_close_without_an_answer_is_a_failure() {
+fn close_without_a_response_is_a_failure() {
     let server = Server::start(|mut stream| read_request(&mut stream).map(drop));
     let round = round(server.address, checked(4), 0.5);
     assert_only(&round, ErrorKind::PrematureEnd);
@@ -84,7 +84,7 @@ fn a_close_without_an_answer_is_a_failure() {
 }
 
 #[test]
-fn a_reset_in_the_middle_of_a_body() {
+fn reset_within_a_body_is_a_failure() {
     let server = Server::start(|mut stream| {
         read_request(&mut stream)?;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")?;
@@ -98,7 +98,7 @@ fn a_reset_in_the_middle_of_a_body() {
 }
 
 #[test]
-fn answers_that_are_not_what_they_say() {
+fn malformed_responses_are_classified() {
     let mut long_head = b"HTTP/1.1 200 OK\r\n".to_vec();
     while long_head.len() < 1024 * 1024 {
         long_head.extend_from_slice(b"X-Filler: 0123456789012345678901234567890123456789\r\n");
@@ -145,7 +145,7 @@ fn answers_that_are_not_what_they_say() {
 }
 
 #[test]
-fn a_wrong_answer_is_told_from_a_broken_one() {
+fn wrong_response_is_distinguished_from_a_malformed_one() {
     let server = Server::start(answering(
         &b"HTTP/1.1 500 Oh\r\nContent-Length: 4\r\n\r\nboom"[..],
         false,
@@ -167,8 +167,8 @@ fn a_wrong_answer_is_told_from_a_broken_one() {
 }
 
 #[test]
-fn connections_that_are_not_kept_are_closed_by_the_server() {
-    // A right server: closes after `Connection: close`, and only then.
+fn connections_without_keep_alive_are_closed_by_the_server() {
+    // A conforming server: closes after `Connection: close`, and only then.
     let server = Server::start(|mut stream| {
         use std::io::Read;
         let mut buffer = [0; 2048];
@@ -185,7 +185,7 @@ fn connections_that_are_not_kept_are_closed_by_the_server() {
             stream.write_all(OK)?;
         }
     });
-    // What an earlier server at this port was left with is not this one's.
+    // Sockets left by an earlier server at this port are not counted.
     let before = time_wait_towards(server.address.port());
     for (keep_alive, per_connection) in [(KeepAlive::Never, 1), (KeepAlive::Requests(3), 3)] {
         for load in [checked(4), Load::rate(200).request(get("/").expect_body("OK"))] {
@@ -207,7 +207,7 @@ fn connections_that_are_not_kept_are_closed_by_the_server() {
             );
         }
     }
-    // Passive close everywhere: nothing of ours (the side whose peer is the server's port) is left waiting.
+    // The server closes first, so no socket on the client's side (whose peer is the server's port) is in TIME_WAIT.
     let waiting = time_wait_towards(server.address.port());
     assert!(
         waiting <= before,
@@ -215,7 +215,7 @@ fn connections_that_are_not_kept_are_closed_by_the_server() {
     );
 }
 
-/// Sockets in `TIME_WAIT` whose remote port is this one.
+/// Returns the sockets in `TIME_WAIT` whose remote port is this one.
 fn time_wait_towards(port: u16) -> usize {
     let wanted = format!(":{port:04X}");
     std::fs::read_to_string("/proc/net/tcp")
@@ -229,7 +229,7 @@ fn time_wait_towards(port: u16) -> usize {
 }
 
 #[test]
-fn kept_connections_leave_nothing_behind() {
+fn kept_alive_connections_leave_no_time_wait_sockets() {
     let server = Server::start(answering(OK, false));
     let before = time_wait_towards(server.address.port());
     let round = round(server.address, checked(50), 0.3);

@@ -1,4 +1,4 @@
-//! Servers that do not answer, or not in time.
+//! Servers that do not respond, or not in time.
 
 use std::{io::Write, net::TcpStream, thread, time::Duration};
 
@@ -6,13 +6,13 @@ use wsgibench_harness::load::{Load, get};
 
 use super::server::{Server, assert_fine, assert_idle, read_request, round};
 
-/// Keeps a connection for longer than any test takes, and reads nothing.
+/// Keeps a connection open for longer than any test and reads nothing.
 fn hold(stream: TcpStream) {
     thread::sleep(Duration::from_secs(20));
     drop(stream);
 }
 
-/// The four ways to hang: before reading, and before, inside and after the head.
+/// The four ways to hang: before reading, and before, within and after the head.
 fn hanging_servers() -> Vec<(&'static str, Server)> {
     let after = |begin: &'static [u8]| {
         move |mut stream: TcpStream| {
@@ -43,7 +43,7 @@ fn hanging_servers() -> Vec<(&'static str, Server)> {
 }
 
 #[test]
-fn a_hang_is_censored_at_the_timeout() {
+fn hang_is_censored_at_the_timeout() {
     for (name, server) in hanging_servers() {
         let load = Load::closed(4).request(get("/")).timeout(Duration::from_millis(150));
         let round = round(server.address, load, 1.0);
@@ -63,7 +63,7 @@ fn a_hang_is_censored_at_the_timeout() {
 }
 
 #[test]
-fn what_is_in_flight_at_the_end_is_censored() {
+fn requests_in_flight_at_the_end_are_censored() {
     for (name, server) in hanging_servers() {
         let round = round(server.address, Load::closed(3).request(get("/")), 0.5);
         assert_eq!(
@@ -79,11 +79,11 @@ fn what_is_in_flight_at_the_end_is_censored() {
 }
 
 #[test]
-fn a_hang_shows_under_an_open_load() {
+fn hang_under_an_open_load_leaves_requests_unsent() {
     for (name, server) in hanging_servers() {
         let load = Load::rate(100).max_connections(10).request(get("/"));
         let round = round(server.address, load, 1.0);
-        // 100 were due, 10 could be sent.
+        // 100 requests were due, 10 could be sent.
         assert_eq!(
             (round.counts.offered, round.counts.done, round.counts.failed),
             (100, 0, 0),
@@ -98,7 +98,7 @@ fn a_hang_shows_under_an_open_load() {
 }
 
 #[test]
-fn users_of_a_hanging_server_are_all_accounted_for() {
+fn all_users_of_a_hanging_server_are_counted() {
     for (name, server) in hanging_servers() {
         let load = Load::users(2)
             .every(Duration::from_millis(100))
@@ -115,7 +115,7 @@ fn users_of_a_hanging_server_are_all_accounted_for() {
 }
 
 #[test]
-fn an_answer_a_byte_at_a_time_is_an_answer() {
+fn response_sent_byte_by_byte_is_accepted() {
     let server = Server::start(|mut stream| {
         stream.set_nodelay(true)?;
         while read_request(&mut stream)? {

@@ -1,4 +1,4 @@
-//! Requests that a server received and never answered: each is an error, and none is hidden by sending it again.
+//! Requests that a server received and never answered: each is an error, and none is hidden by a retry.
 
 use std::{
     collections::BTreeMap,
@@ -58,7 +58,7 @@ impl Prefork {
         Self { parent, address, log }
     }
 
-    /// Requests begun and answered, by worker.
+    /// Requests begun and completed, by worker.
     fn counts(&self) -> BTreeMap<i32, (u64, u64)> {
         let mut counts = BTreeMap::<i32, (u64, u64)>::new();
         for line in std::fs::read_to_string(self.log.path()).unwrap().lines() {
@@ -72,7 +72,7 @@ impl Prefork {
         counts
     }
 
-    /// Waits until so many requests are under way, kills the worker with the most of them, and returns its pid.
+    /// Waits for this many requests in progress, kills the worker with the most of them, and returns its pid.
     fn kill_a_busy_worker(&self, requests: u64) -> i32 {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
@@ -92,14 +92,14 @@ impl Prefork {
 
 impl Drop for Prefork {
     fn drop(&mut self) {
-        // The parent ends, and takes its workers along, when its standard input does.
+        // The parent exits, with its workers, when its standard input is closed.
         let _ = self.parent.kill();
         let _ = self.parent.wait();
     }
 }
 
 #[test]
-fn killed_worker_loses_the_requests_that_its_log_says() {
+fn killed_worker_loses_the_requests_in_its_log() {
     for by_script in [false, true] {
         let server = Prefork::start();
         let address = server.address;
@@ -135,10 +135,10 @@ fn killed_worker_loses_the_requests_that_its_log_says() {
     }
 }
 
-/// How often each path was asked for.
+/// Number of requests by path.
 type Works = Arc<Mutex<BTreeMap<String, u64>>>;
 
-/// A server that does the work of each POST and drops the answer of one in twenty.
+/// A server that handles each POST and drops one response in twenty.
 fn forgetful(by_reset: bool) -> (Server, Works, Arc<AtomicU64>) {
     let works = Arc::new(Mutex::new(BTreeMap::new()));
     let dropped = Arc::new(AtomicU64::new(0));
@@ -169,7 +169,7 @@ fn forgetful(by_reset: bool) -> (Server, Works, Arc<AtomicU64>) {
 }
 
 #[test]
-fn post_whose_answer_was_dropped_is_an_error_and_is_not_sent_again() {
+fn post_with_a_dropped_response_is_an_error_without_a_retry() {
     for (by_script, by_reset) in [(false, false), (false, true), (true, false), (true, true)] {
         let (server, works, dropped) = forgetful(by_reset);
         let round = if by_script {
@@ -195,7 +195,7 @@ fn post_whose_answer_was_dropped_is_an_error_and_is_not_sent_again() {
             "some work was done twice; {about}"
         );
         assert_eq!(round.counts.retried, 0, "{about}");
-        // What was dropped before the round began or after it ended is not in its counts.
+        // Responses dropped before the round began or after it ended are not in its counts.
         assert!(
             round.counts.failed > 0 && round.counts.failed <= dropped,
             "{dropped} dropped; {about}"
@@ -204,7 +204,7 @@ fn post_whose_answer_was_dropped_is_an_error_and_is_not_sent_again() {
 }
 
 #[test]
-fn get_that_was_read_and_not_answered_is_lost() {
+fn unanswered_get_is_lost() {
     let server = Server::start(|mut stream| {
         read_request(&mut stream)?;
         stream.write_all(OK)?;

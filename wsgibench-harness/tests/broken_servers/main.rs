@@ -1,5 +1,5 @@
-//! Servers that do everything wrong, and the load engine against them: each is classified rightly, and the engine
-//! never hangs, panics or spins. Real sockets; no expectation depends on how fast this machine is.
+//! Tests of the load engine against faulty servers: each fault is classified correctly, and the engine
+//! never hangs, panics or spins. Real sockets; no expectation depends on the speed of the machine.
 
 mod dying;
 mod framing;

@@ -1,4 +1,4 @@
-//! A scripted server, and a load against it.
+//! A scripted server, and a load for it.
 
 use std::{
     io::{Read, Write},
@@ -13,10 +13,10 @@ use std::{
 
 use wsgibench_harness::load::{self, ErrorKind, Load, LoadPlan, RoundResult, Target};
 
-/// What a server does with one connection.
+/// The handler of one connection.
 pub(crate) type Script = dyn Fn(TcpStream) -> std::io::Result<()> + Send + Sync;
 
-/// A server that plays a script on each connection, each in a thread of its own.
+/// A server that runs a script on each connection, each in its own thread.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     stop: Arc<AtomicBool>,
@@ -43,7 +43,7 @@ impl Server {
                     break;
                 }
                 let script = Arc::clone(&script);
-                // What the client does to the script is not the server's concern here.
+                // Errors caused by the client are not relevant here.
                 thread::spawn(move || drop(script(stream)));
             }
         });
@@ -65,7 +65,7 @@ impl Drop for Server {
     }
 }
 
-/// Reads one request without a body; false at the end of the stream.
+/// Reads one request without a body; returns false at the end of the stream.
 pub(crate) fn read_request(stream: &mut TcpStream) -> std::io::Result<bool> {
     let mut seen = Vec::new();
     let mut byte = [0; 512];
@@ -79,7 +79,7 @@ pub(crate) fn read_request(stream: &mut TcpStream) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// Answers every request on a connection with these bytes, then closes if told to.
+/// Sends these bytes in response to every request on a connection, then closes it if requested.
 pub(crate) fn answering(answer: impl Into<Vec<u8>>, close: bool) -> impl Fn(TcpStream) -> std::io::Result<()> {
     let answer = answer.into();
     move |mut stream| {
@@ -93,7 +93,7 @@ pub(crate) fn answering(answer: impl Into<Vec<u8>>, close: bool) -> impl Fn(TcpS
     }
 }
 
-/// Ends a connection with a reset.
+/// Resets a connection.
 pub(crate) fn reset(stream: TcpStream) {
     rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
     drop(stream);
@@ -111,11 +111,11 @@ pub(crate) fn plan(address: SocketAddr, load: Load, seconds: f64) -> LoadPlan {
     plan
 }
 
-/// One round; checks what holds for every server: it ends in time, adds up, and did not spin.
+/// Runs one round and checks the invariants: it ends in time, its counts add up, and it did not spin.
 pub(crate) fn round(address: SocketAddr, load: Load, seconds: f64) -> RoundResult {
     let begun = Instant::now();
     let round = load::run(&plan(address, load, seconds)).unwrap().rounds.remove(0);
-    // Opening takes 5 s at the most; the rest is for a busy machine.
+    // Opening takes at most 5 s; the rest is for a busy machine.
     assert!(begun.elapsed().as_secs_f64() < seconds + 15.0, "the engine hung");
     assert!(round.counts.adds_up(), "{:?}", round.counts);
     assert_eq!(round.errors.iter().map(|(_, n)| n).sum::<u64>(), round.counts.failed);
@@ -133,7 +133,7 @@ pub(crate) fn count(round: &RoundResult, kind: ErrorKind) -> u64 {
     round.errors.iter().find(|(k, _)| *k == kind).map_or(0, |(_, n)| *n)
 }
 
-/// All that failed, failed in this way.
+/// Checks that all failures are of this kind.
 pub(crate) fn assert_only(round: &RoundResult, kind: ErrorKind) {
     assert!(
         count(round, kind) > 0,
@@ -145,7 +145,7 @@ pub(crate) fn assert_only(round: &RoundResult, kind: ErrorKind) {
     assert_eq!(round.counts.done, 0, "{:?}", round.counts);
 }
 
-/// Everything was answered, but for what was in flight at the end.
+/// Checks that every request was completed, except those in flight at the end.
 pub(crate) fn assert_fine(round: &RoundResult) {
     assert!(round.counts.done > 0, "{:?} {:?}", round.counts, round.errors);
     assert_eq!(round.counts.failed, 0, "{:?} {:?}", round.errors, round.failed_checks);

@@ -1,4 +1,4 @@
-//! Bodies that are streamed, both ways, and servers that do not want them.
+//! Streamed bodies in both directions, and servers that reject them.
 
 use std::{
     io::{Read, Write},
@@ -17,7 +17,7 @@ fn upload(length: u64) -> Request {
     post("/upload").streamed_body(length)
 }
 
-/// Reads a head; gives what came after it.
+/// Reads a head; returns the bytes after it.
 fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<(String, Vec<u8>)>> {
     let mut seen = Vec::new();
     let mut buffer = [0; 4096];
@@ -34,7 +34,7 @@ fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<(String, Vec<u8>)
     }
 }
 
-/// Reads requests whole and answers with the number of body bytes as they were on the wire.
+/// Reads requests whole and responds with the number of body bytes on the wire.
 fn count_body(mut stream: TcpStream) -> std::io::Result<()> {
     let mut buffer = vec![0; 256 * 1024];
     while let Some((head, rest)) = read_head(&mut stream)? {
@@ -61,7 +61,7 @@ fn count_body(mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 #[test]
-fn large_uploads_arrive_whole() {
+fn large_uploads_are_complete() {
     let server = Server::start(count_body);
     let checked = upload(MEGABYTES).expect_status(201).expect_body(MEGABYTES.to_string());
     let plain = round(server.address, Load::closed(2).request(checked), 1.0);
@@ -78,7 +78,7 @@ fn large_uploads_arrive_whole() {
 }
 
 #[test]
-fn large_downloads_are_counted_not_held() {
+fn large_downloads_are_counted_without_buffering() {
     let server = Server::start(|mut stream| {
         let piece = vec![b'x'; 64 * 1024];
         while read_head(&mut stream)?.is_some() {
@@ -96,13 +96,13 @@ fn large_downloads_are_counted_not_held() {
 }
 
 #[test]
-fn an_upload_that_nobody_reads_times_out() {
+fn unread_upload_times_out() {
     let server = Server::start(|stream| {
         thread::sleep(Duration::from_secs(20));
         drop(stream);
         Ok(())
     });
-    // Its own timeout, in place of the load's 30 s.
+    // Its own timeout overrides the load's 30 s.
     let load = Load::closed(2).request(upload(64 * MEGABYTES).timeout(Duration::from_millis(200)));
     let round = round(server.address, load, 0.8);
     assert_eq!((round.counts.done, round.counts.failed), (0, 0), "{:?}", round.errors);
@@ -111,11 +111,11 @@ fn an_upload_that_nobody_reads_times_out() {
 }
 
 #[test]
-fn an_answer_before_the_end_of_the_upload_is_taken() {
+fn response_before_the_end_of_the_upload_is_accepted() {
     let server = Server::start(|mut stream| {
         read_head(&mut stream)?;
         stream.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
-        // As nginx does: gives the client a moment to read it.
+        // Like nginx, gives the client a moment to read it.
         thread::sleep(Duration::from_millis(20));
         Ok(())
     });
@@ -125,7 +125,7 @@ fn an_answer_before_the_end_of_the_upload_is_taken() {
 }
 
 #[test]
-fn a_reset_during_an_upload() {
+fn reset_during_an_upload_is_a_failure() {
     let server = Server::start(|mut stream| {
         read_head(&mut stream)?;
         reset(stream);
@@ -133,7 +133,7 @@ fn a_reset_during_an_upload() {
     });
     let round = round(server.address, Load::closed(2).request(upload(64 * MEGABYTES)), 0.6);
     assert!(round.counts.failed > 0, "{:?}", round.counts);
-    // Which of the two sees the reset first is the kernel's choice.
+    // The kernel determines which of the two sees the reset first.
     if round.errors.len() == 1 {
         assert!(
             matches!(round.errors[0].0, ErrorKind::WriteReset | ErrorKind::ReadReset),
@@ -153,7 +153,7 @@ fn a_reset_during_an_upload() {
 }
 
 #[test]
-fn a_close_during_an_upload_is_not_mistaken_for_an_answer() {
+fn close_during_an_upload_is_not_a_response() {
     let server = Server::start(|mut stream| {
         read_head(&mut stream)?;
         stream.write_all(b"HTTP/1.1 200")?;

@@ -1,21 +1,21 @@
-//! Tests that need a program which a machine may lack: where it is missing they are reported as ignored, and fail where an environment
-//! variable requires it.
+//! Tests that need a program that may be missing on the machine. They are then reported as ignored, or fail if an environment
+//! variable requires the program.
 #![allow(dead_code, unused_macros, unused_imports, reason = "each test program uses a part")]
 
 use std::process::{Command, ExitCode, Stdio};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// What a machine may lack.
+/// A requirement of tests.
 #[derive(Clone, Debug)]
 pub(crate) struct Need {
-    /// Why it cannot be used; `None` where it can.
+    /// Why it is not available; `None` if it is.
     missing: Option<String>,
     required: bool,
 }
 
 impl Need {
-    /// `missing` is why it cannot be used; the switch `variable` in the environment requires it.
+    /// `missing` is the reason why it is not available; the switch `variable` in the environment requires it.
     pub(crate) fn new(missing: Option<&str>, variable: &str) -> Self {
         Self {
             missing: missing.map(str::to_owned),
@@ -29,13 +29,13 @@ impl Need {
         Self::new(missing, "WSGIBENCH_REQUIRE_DOCKER")
     }
 
-    /// Python 3; nothing requires it.
+    /// Python 3, which is never required.
     pub(crate) fn python() -> Self {
         let missing = (!succeeds("python3", "--version")).then_some("python3 is not installed");
         Self::new(missing, "WSGIBENCH_REQUIRE_PYTHON")
     }
 
-    /// A test of that name.
+    /// Returns a test of that name.
     pub(crate) fn trial(&self, name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
         let missing = self.missing.clone();
         let ignored = missing.is_some() && !self.required;
@@ -59,12 +59,12 @@ fn succeeds(program: &str, argument: &str) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Runs the tests as libtest does, with its arguments.
+/// Runs the tests as libtest does, with libtest's arguments.
 pub(crate) fn run(trials: Vec<Trial>) -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// The same, one test at a time.
+/// Does the same, one test at a time.
 pub(crate) fn run_serially(trials: Vec<Trial>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
@@ -80,7 +80,7 @@ pub(crate) fn block_on(test: impl Future<Output = ()>) {
         .block_on(test);
 }
 
-/// Tests by the names of their functions: `trials!(need; a, module::b)`, `trials!(need, async; c)`.
+/// Returns tests named by their functions: `trials!(need; a, module::b)`, `trials!(need, async; c)`.
 macro_rules! trials {
     ($need:expr, async; $($($test:ident)::+),* $(,)?) => {
         [$($need.trial($crate::needs::last(stringify!($($test)::+)), || $crate::needs::block_on($($test)::+()))),*]
@@ -91,7 +91,7 @@ macro_rules! trials {
 }
 pub(crate) use trials;
 
-/// The last name of a path.
+/// Returns the last component of a path.
 pub(crate) fn last(path: &'static str) -> &'static str {
     path.rsplit("::").next().unwrap_or(path).trim()
 }

@@ -1,4 +1,4 @@
-//! What the sandbox's tests share: a server of the standard library alone, and the options of a sandbox.
+//! Fixtures of the sandbox tests: a server that needs only the standard library, and the options of a sandbox.
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use std::{
@@ -36,24 +36,24 @@ print("serving on port", sys.argv[1], flush=True)
 make_server("0.0.0.0", int(sys.argv[1]), application).serve_forever()
 "#;
 
-/// No package index can be reached: that is told as it should be, and no more can be tried. Fails where one is required.
+/// Reports that a test is skipped because no package index is reachable. Fails if an index is required.
 pub(crate) fn without_index(error: &PrepareError) {
     let required = wsgibench_harness::__private::switch("WSGIBENCH_REQUIRE_INDEX").unwrap();
     assert!(!required, "{error}");
     println!("skipped, no package index: {error}");
 }
 
-/// A folder for one test, with lines that were said.
+/// A folder for one test, with its progress messages.
 pub(crate) struct Bench {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) said: Arc<Mutex<Vec<String>>>,
-    /// Its own, so that tests that run at once can tell what is theirs.
+    /// Unique, so that concurrent tests can tell their objects apart.
     pub(crate) run_id: String,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        // Beside the programs: a virtual environment does not work where nothing may be executed.
+        // Next to the test programs: a virtual environment needs a folder without `noexec`.
         let folder = tempfile::Builder::new()
             .prefix("sandbox-")
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
@@ -102,7 +102,7 @@ impl Bench {
         self.said.lock().unwrap().join("\n")
     }
 
-    /// The fixture's server in a container.
+    /// Returns the fixture's server for a container.
     pub(crate) fn container_spec(&self, name: &str) -> ServerSpec {
         let mut spec = spec(
             name,
@@ -113,7 +113,7 @@ impl Bench {
         spec
     }
 
-    /// The fixture's server as a process.
+    /// Returns the fixture's server for a process.
     pub(crate) fn process_spec(&self, name: &str) -> ServerSpec {
         let mut spec = self.container_spec(name);
         let script = self.path("image/serve.py").display().to_string();
@@ -173,14 +173,14 @@ pub(crate) fn helper(name: &str, bench: &Bench) -> std::process::Child {
     panic!("the helper ended: {:?}", child.wait());
 }
 
-/// In a helper: the folder and the run of the test that started it.
+/// Returns, in a helper, the folder and run of the test that started it.
 pub(crate) fn of_helper(mut options: SandboxOptions) -> SandboxOptions {
     options.run_id = std::env::var("HELPER_RUN").unwrap();
     options.target_dir = PathBuf::from(std::env::var("HELPER_FOLDER").unwrap()).join("target");
     options
 }
 
-/// The whole answer to a request; what came until the connection ended.
+/// Returns the whole response to a request, or the part received until the connection ended.
 pub(crate) fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(10)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -190,7 +190,7 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Waits until `done`, for at most 30 seconds.
+/// Waits for `done`, for at most 30 seconds.
 pub(crate) async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..600 {
         if done() {
@@ -205,7 +205,7 @@ pub(crate) fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// A server from requirement lines alone: pip must reach a package index.
+/// Returns a server from requirement lines; pip must reach a package index.
 pub(crate) fn gunicorn_spec(bench: &Bench) -> ServerSpec {
     bench.file(
         "app/application.py",

@@ -1,4 +1,4 @@
-//! What is not measured cannot be compared with.
+//! A baseline outside of `servers` is an error.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

@@ -1,4 +1,4 @@
-//! Set-up and tear-down of another shape.
+//! Set-up and tear-down functions with a wrong signature.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

@@ -1,4 +1,4 @@
-//! A setting on the wrong kind of load, on the wrong side of the first request, or on the load in place of the request.
+//! Settings on the wrong kind of load, before the first request, or on the load in place of the request.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

@@ -1,4 +1,4 @@
-//! Each option once.
+//! Options that are given twice.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

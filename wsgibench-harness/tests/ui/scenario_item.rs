@@ -1,4 +1,4 @@
-//! `#[scenario]` stands on a function.
+//! `#[scenario]` on items that are not functions.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

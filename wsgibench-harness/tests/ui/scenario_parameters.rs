@@ -1,4 +1,4 @@
-//! Lists and parameters belong together.
+//! Parameters without a list, and lists without a parameter.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

@@ -1,4 +1,4 @@
-//! Shapes of declared scenarios.
+//! Invalid signatures of declared scenarios.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

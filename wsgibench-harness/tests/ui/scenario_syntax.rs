@@ -1,4 +1,4 @@
-//! What is no option at all; what follows a mistake is still read.
+//! Tokens that are not options; the options after a mistake are still parsed.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

@@ -1,4 +1,4 @@
-//! Unknown options name the choices and what was probably meant.
+//! Errors on unknown options list the choices and suggest a similar one.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

@@ -1,4 +1,4 @@
-//! Values of another type than the parameter's: the compiler points at the value.
+//! Values of a wrong type: the error points at the value.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

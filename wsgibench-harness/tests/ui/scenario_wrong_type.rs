@@ -1,4 +1,4 @@
-//! Another type called `Load` is not ours.
+//! Another type called `Load` is rejected.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 struct Load;

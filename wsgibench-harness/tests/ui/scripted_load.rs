@@ -1,4 +1,4 @@
-//! A scripted scenario has exactly one load model.
+//! Scripted scenarios without a load model or with several.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

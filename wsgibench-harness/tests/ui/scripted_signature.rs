@@ -1,4 +1,4 @@
-//! Shapes of scripted scenarios.
+//! Invalid signatures of scripted scenarios.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

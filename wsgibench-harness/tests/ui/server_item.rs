@@ -1,4 +1,4 @@
-//! `#[server]` stands on a function.
+//! `#[server]` on items that are not functions.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

@@ -1,4 +1,4 @@
-//! `#[server]` stands on a free function.
+//! `#[server]` on a method.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

@@ -1,4 +1,4 @@
-//! `#[server]` has no options but `crate`.
+//! `#[server]` with options other than `crate`.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

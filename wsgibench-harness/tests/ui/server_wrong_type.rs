@@ -1,4 +1,4 @@
-//! Another type called `Server` is not ours.
+//! Another type called `Server` is rejected.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 struct Server;

@@ -1,4 +1,4 @@
-//! Paths of what is no server.
+//! Server paths of other items.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

@@ -1,4 +1,4 @@
-//! A server path that does not exist: the compiler knows what is near.
+//! A server path that does not exist: the compiler suggests similar names.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

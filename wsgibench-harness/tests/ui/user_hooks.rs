@@ -1,4 +1,4 @@
-//! What each user does before and after, of another shape.
+//! User hooks with a wrong signature.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

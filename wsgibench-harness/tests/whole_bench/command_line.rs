@@ -19,7 +19,7 @@ pub(crate) fn baseline() {
     let strict = run("coming", "--baseline");
     let before = strict.err.find("baseline `main` has no figures of coming/");
     assert!(before.is_some_and(|at| strict.err[at..].contains("--baseline-lenient main")));
-    // Figures spoilt by a busy machine would not have been compared either.
+    // Results disturbed by a busy machine would not have been compared either.
     let record = bench.record();
     let believed = case(&record, "coming").validity.level < ValidityLevel::Invalid;
     assert_eq!(strict.status, Some(if believed { 2 } else { 0 }));
@@ -172,7 +172,7 @@ pub(crate) fn server_url() {
     assert_eq!(run.cases[0].id, "anywhere/url/u1");
     for (wrong, told) in [
         ("https://127.0.0.1:1", "without TLS"),
-        ("http://127.0.0.1:1/x", "a path has no place"),
+        ("http://127.0.0.1:1/x", "a path is not supported"),
     ] {
         let refused = bench.quick_with("fine", &["--server-url", wrong]);
         assert!(

@@ -10,7 +10,7 @@ fn threads() -> Server {
         .command(["python", "serve.py", "{port}"])
 }
 
-/// The same in a container, with a companion that keeps what it answers.
+/// The same in a container, with a companion that stores its requests.
 #[server]
 fn with_store() -> Server {
     let command = ["python3", "/serve.py", "{port}"];
@@ -29,14 +29,14 @@ async fn fill_store(ctx: &mut SetupContext) -> Result<()> {
     Ok(())
 }
 
-/// What the companion keeps.
+/// The companion's storage.
 #[scenario(servers = [with_store], users = [2], setup = fill_store, tags = ["companion"])]
 async fn from_store(user: &mut User) -> Result<()> {
     user.get("/store").await?.expect_status(200)?.expect_body("kept")?;
     Ok(())
 }
 
-/// For whatever server there is.
+/// For any server.
 #[scenario(users = [1], tags = ["anywhere"])]
 async fn anywhere(user: &mut User) -> Result<()> {
     let answer = user.get("/address").await?.expect_status(200)?;
@@ -77,7 +77,7 @@ async fn at_a_rate(user: &mut User) -> Result<()> {
     visit(user).await
 }
 
-/// Users who come and go.
+/// Users who arrive and leave.
 #[scenario(
     servers = [threads], load = Load::users(2).every(millis(100)).arriving_for(millis(500)).requests_per_user(2).duration(millis(900)),
     tags = ["fine"]
@@ -105,14 +105,14 @@ async fn hangs(user: &mut User) -> Result<()> {
     std::future::pending().await
 }
 
-/// Not run unless asked for.
+/// Runs only if requested.
 #[scenario(servers = [threads], users = [1], ignore = "for show")]
 async fn later(user: &mut User) -> Result<()> {
     user.get("/").await?;
     Ok(())
 }
 
-/// Goes wrong only once it is timed.
+/// Fails only in the measurement.
 #[scenario(servers = [threads], users = [2], tags = ["later"])]
 async fn fails_now_and_then(user: &mut User) -> Result<()> {
     user.get("/").await?.expect_status(200)?;
@@ -145,7 +145,7 @@ async fn clear(ctx: &mut SetupContext) -> Result<()> {
     Ok(())
 }
 
-/// Finds what its set-up left, once, whichever launch it is.
+/// Finds the data of its set-up, once, in any launch.
 #[scenario(servers = [threads], connections = [1], amount = [3], setup = seed, teardown = clear, tags = ["hooks"])]
 fn seeded(connections: usize, amount: u32) -> Load {
     Load::closed(connections).request(get("/seeds").expect_body(format!("amount {amount} from a command")))
@@ -162,7 +162,7 @@ async fn sign_out(user: &mut User) -> Result<()> {
     Ok(())
 }
 
-/// Signs in once for each user, not for each run.
+/// Signs in once for each user and not for each run.
 #[scenario(servers = [threads], users = [3], user_setup = sign_in, user_teardown = sign_out, tags = ["hooks"])]
 async fn signed_in(user: &mut User) -> Result<()> {
     user.get("/me").await?.expect_status(200)?.expect_body("ada")?;
@@ -173,7 +173,7 @@ async fn fails(ctx: &mut SetupContext) -> Result<()> {
     ctx.run([
         "python",
         "-c",
-        "import sys; print('no room', file=sys.stderr); sys.exit(3)",
+        "import sys; print('disk full', file=sys.stderr); sys.exit(3)",
     ])
     .await?;
     Ok(())

@@ -134,7 +134,7 @@ pub(crate) fn bad_hooks() {
     for (scenario, told) in [
         (
             "setup_fails",
-            ["set-up failed: `python -c", "ended with status 3: no room"],
+            ["set-up failed: `python -c", "failed with status 3: disk full"],
         ),
         (
             "teardown_panics",

@@ -13,17 +13,17 @@ use crate::{
     options::{self, Opt, Value},
 };
 
-/// Options that every scenario has.
+/// Options of every scenario.
 const OPTIONS: [&str; 8] = [
     "servers", "baseline", "tags", "ignore", "setup", "teardown", "cases", "crate",
 ];
-/// Load models of a scripted user, of which it has exactly one.
+/// Load models of a scripted user, which has exactly one.
 const MODELS: [&str; 3] = ["users", "rate", "load"];
 
-/// What only a scripted user has beside its load model.
+/// Further options of a scripted user.
 const OF_USERS: [&str; 2] = ["user_setup", "user_teardown"];
 
-/// The attribute, checked.
+/// The validated attribute.
 pub(crate) struct Attribute {
     pub(crate) krate: Path,
     pub(crate) servers: Vec<Path>,
@@ -45,7 +45,7 @@ pub(crate) struct Axis {
     pub(crate) values: Expr,
 }
 
-/// The load model of a script; `users` and `rate` are an [`Axis`] too.
+/// The load model of a script; `users` and `rate` are each an [`Axis`] too.
 #[derive(Clone)]
 pub(crate) enum Model {
     Users,
@@ -53,7 +53,7 @@ pub(crate) enum Model {
     Load(Expr),
 }
 
-/// Reads and checks the options against the function.
+/// Parses the options and checks them against the function.
 pub(crate) fn read(options: Vec<Opt>, form: &Form, errors: &mut Errors) -> Attribute {
     let mut attribute = Attribute {
         krate: options::default_crate(),
@@ -75,7 +75,7 @@ pub(crate) fn read(options: Vec<Opt>, form: &Form, errors: &mut Errors) -> Attri
         if OPTIONS.contains(&name.as_str()) || (form.scripted && of_users) {
             errors.at(
                 &param.ident,
-                format!("a parameter cannot be called `{name}`, `#[scenario]` has an option of that name"),
+                format!("parameter `{name}` has the name of an option of `#[scenario]`; rename it"),
             );
         }
     }
@@ -94,7 +94,7 @@ pub(crate) fn read(options: Vec<Opt>, form: &Form, errors: &mut Errors) -> Attri
     if form.scripted && attribute.model.is_none() && !MODELS.iter().any(named) {
         errors.at(
             &form.ident,
-            "a scripted scenario needs a load model: `users = [10, 100]` (so many at once), `rate = [50]` (so many arrive \
+            "a scripted scenario needs a load model: `users = [10, 100]` (that many users at once), `rate = [50]` (that many arrive \
              every second) or `load = <a Load without requests>`",
         );
     }
@@ -174,19 +174,19 @@ impl Attribute {
                 );
             }
             Value::Expr(value @ (Expr::Lit(_) | Expr::Tuple(_))) => {
-                errors.at(value, format!("`{name}` wants a list of values; write `{example}`"));
+                errors.at(value, format!("`{name}` needs a list of values; write `{example}`"));
             }
             Value::Expr(value) => self.axes.push(Axis {
                 name: name.to_owned(),
                 values: value.clone(),
             }),
             Value::Flag | Value::List(_) => {
-                errors.at(option, format!("`{name}` wants a list of values; write `{example}`"));
+                errors.at(option, format!("`{name}` needs a list of values; write `{example}`"));
             }
         }
     }
 
-    /// Each parameter has its values from exactly one place, and all cases give the same parameters.
+    /// Checks that each parameter has its values from exactly one place, and that all cases have the same parameters.
     fn check_parameters(&self, form: &Form, seen: &[String], errors: &mut Errors) {
         for param in &form.params {
             let name = param.name();
@@ -194,17 +194,17 @@ impl Attribute {
             match (seen.contains(&name), giving) {
                 (true, Some(case)) => errors.at(
                     &case.name,
-                    format!("`{name}` has a list of its own already; leave it out of the cases or remove the list"),
+                    format!("`{name}` already has a list; leave it out of the cases or remove the list"),
                 ),
                 (false, Some(_)) => {
                     for case in self.cases.iter().filter(|case| case.value(&name).is_none()) {
                         errors.at(
                             &case.name,
-                            format!("the case `{}` gives no `{name}`, as others do", case.name),
+                            format!("case `{}` has no value for `{name}`, but others do", case.name),
                         );
                     }
                 }
-                // A mistake in `cases`, or in the name of the option, is told already.
+                // A mistake in `cases`, or in the name of the option, is already reported.
                 (false, None)
                     if (seen.iter().any(|s| s == "cases") && self.cases.is_empty()) || meant(&name, seen, form) => {}
                 (false, None) if form.scripted && matches!(name.as_str(), "users" | "rate") => errors.at(
@@ -230,7 +230,7 @@ fn meant(name: &str, seen: &[String], form: &Form) -> bool {
         .any(|s| !choices.contains(s) && nearest(s, choices.iter().map(String::as_str)) == Some(name))
 }
 
-/// All that can stand before a `=`.
+/// Returns all names that are valid before a `=`.
 fn choices(form: &Form) -> Vec<String> {
     let (models, of_users): (&[&str], &[&str]) = if form.scripted {
         (&MODELS, &OF_USERS)
@@ -253,16 +253,16 @@ fn unknown(name: &str, form: &Form) -> String {
     let hint = match nearest(name, choices.iter().map(String::as_str)) {
         Some(meant) => format!("; did you mean `{meant}`?"),
         None if !form.scripted && MODELS.contains(&name) => {
-            "; it is the load model of a scripted user, while a declared scenario says it in the `Load` that it returns"
+            "; it is the load model of a scripted user; a declared scenario sets it in the `Load` that it returns"
                 .into()
         }
         None if !form.scripted && OF_USERS.contains(&name) => {
-            "; only a scripted user has it, while `setup` and `teardown` are for each launch".into()
+            "; it is for scripted users only; `setup` and `teardown` run once per launch".into()
         }
         None => String::new(),
     };
     format!(
-        "neither a parameter of `{}` nor an option of `#[scenario]` is called `{name}`{hint}\nparameters: {}\noptions: {}",
+        "`{name}` is neither a parameter of `{}` nor an option of `#[scenario]`{hint}\nparameters: {}\noptions: {}",
         form.ident,
         list(params.iter().map(String::as_str)),
         list(options.iter().map(String::as_str))
@@ -277,18 +277,18 @@ fn array<'a>(option: &'a Opt, wanted: &str, errors: &mut Errors) -> Option<&'a E
         }
         Value::Expr(Expr::Array(array)) => Some(array),
         Value::Expr(other) => {
-            errors.at(other, format!("`{}` wants a list: {wanted}", option.name));
+            errors.at(other, format!("`{}` needs a list: {wanted}", option.name));
             None
         }
         Value::Flag | Value::List(_) => {
-            errors.at(option, format!("`{}` wants a list: {wanted}", option.name));
+            errors.at(option, format!("`{}` needs a list: {wanted}", option.name));
             None
         }
     }
 }
 
 fn paths(option: &Opt, errors: &mut Errors) -> Vec<Path> {
-    const WANTED: &str = "paths of `#[server]` functions, e.g. `servers = [gunicorn, other::uwsgi]`; without it the scenario is for all servers";
+    const WANTED: &str = "paths of `#[server]` functions, e.g. `servers = [gunicorn, other::uwsgi]`; without it the scenario runs on all servers";
     let mut paths: Vec<Path> = Vec::new();
     let Some(array) = array(option, WANTED, errors) else {
         return paths;
@@ -326,22 +326,22 @@ fn path(option: &Opt, wanted: &str, errors: &mut Errors) -> Option<Path> {
     match &option.value {
         Value::Expr(Expr::Path(path)) if path.qself.is_none() => Some(path.path.clone()),
         Value::Expr(Expr::Array(array)) => {
-            errors.at(array, format!("`{}` wants one path and no list: {wanted}", option.name));
+            errors.at(array, format!("`{}` needs one path, not a list: {wanted}", option.name));
             None
         }
         Value::Expr(other) => {
-            errors.at(other, format!("`{}` wants {wanted}", option.name));
+            errors.at(other, format!("`{}` needs {wanted}", option.name));
             None
         }
         Value::Flag | Value::List(_) => {
-            errors.at(option, format!("`{}` wants {wanted}", option.name));
+            errors.at(option, format!("`{}` needs {wanted}", option.name));
             None
         }
     }
 }
 
 fn tags(option: &Opt, errors: &mut Errors) -> Vec<String> {
-    const WANTED: &str = "texts, e.g. `tags = [\"study\", \"fast\"]`";
+    const WANTED: &str = "strings, e.g. `tags = [\"study\", \"fast\"]`";
     let mut tags: Vec<String> = Vec::new();
     let Some(array) = array(option, WANTED, errors) else {
         return tags;
@@ -359,16 +359,16 @@ fn tags(option: &Opt, errors: &mut Errors) -> Vec<String> {
             }) => tags.push(text.value()),
             Expr::Path(_) => errors.at(
                 element,
-                format!("a tag is a text; write `\"{}\"`", element.to_token_stream()),
+                format!("a tag is a string; write `\"{}\"`", element.to_token_stream()),
             ),
-            _ => errors.at(element, format!("`tags` wants {WANTED}")),
+            _ => errors.at(element, format!("`tags` needs {WANTED}")),
         }
     }
     tags
 }
 
 fn reason(option: &Opt, errors: &mut Errors) -> String {
-    const WANTED: &str = "`ignore` wants the reason as a text, e.g. `ignore = \"needs an hour\"`";
+    const WANTED: &str = "`ignore` needs the reason as a string, e.g. `ignore = \"needs an hour\"`";
     match &option.value {
         Value::Expr(Expr::Lit(ExprLit {
             lit: Lit::Str(text), ..
@@ -379,7 +379,7 @@ fn reason(option: &Opt, errors: &mut Errors) -> String {
     String::new()
 }
 
-/// The span of the call that makes the options known to the compiler.
+/// Returns the span of the call that makes the options known to the compiler.
 pub(crate) fn span_of(path: &Path) -> Span {
     syn::spanned::Spanned::span(path)
 }

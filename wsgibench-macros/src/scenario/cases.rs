@@ -19,7 +19,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// What it gives for a parameter.
+    /// Returns its value for a parameter.
     pub(crate) fn value(&self, name: &str) -> Option<&Expr> {
         self.values
             .iter()
@@ -27,22 +27,22 @@ impl Case {
             .map(|(_, value)| value)
     }
 
-    /// Its name, as it stands in ids.
+    /// Returns its name in ids.
     pub(crate) fn id(&self) -> String {
         self.name.unraw().to_string()
     }
 }
 
-/// Reads the cases; every mistake in them is reported.
+/// Parses the cases and reports every mistake in them.
 pub(crate) fn read(option: &Opt, form: &Form, errors: &mut Errors) -> Vec<Case> {
     let Value::List(tokens) = &option.value else {
-        errors.at(option, format!("`cases` wants {WANTED}"));
+        errors.at(option, format!("`cases` needs {WANTED}"));
         return Vec::new();
     };
     let mut cases: Vec<Case> = Vec::new();
     let inner = options::parse(tokens.clone(), errors);
     if inner.is_empty() && tokens.is_empty() {
-        errors.at(option, format!("`cases` is empty; it wants {WANTED}"));
+        errors.at(option, format!("`cases` is empty; it needs {WANTED}"));
     }
     for case in inner {
         let Value::List(values) = &case.value else {
@@ -50,7 +50,7 @@ pub(crate) fn read(option: &Opt, form: &Form, errors: &mut Errors) -> Vec<Case> 
             continue;
         };
         if cases.iter().any(|other| other.name == case.name) {
-            errors.at(&case.name, format!("there are two cases `{}`", case.name));
+            errors.at(&case.name, format!("case `{}` is defined twice", case.name));
             continue;
         }
         let mut read = Case {
@@ -59,7 +59,7 @@ pub(crate) fn read(option: &Opt, form: &Form, errors: &mut Errors) -> Vec<Case> 
         };
         let given = options::parse(values.clone(), errors);
         if given.is_empty() && values.is_empty() {
-            errors.at(&case, format!("the case `{}` gives no values", case.name));
+            errors.at(&case, format!("case `{}` has no values", case.name));
         }
         for pair in given {
             value(&mut read, &pair, form, errors);
@@ -86,18 +86,15 @@ fn value(case: &mut Case, pair: &Opt, form: &Form, errors: &mut Errors) {
         return;
     }
     if case.value(&name).is_some() {
-        errors.at(
-            &pair.name,
-            format!("`{name}` is given twice in the case `{}`", case.name),
-        );
+        errors.at(&pair.name, format!("`{name}` is given twice in case `{}`", case.name));
         return;
     }
     match &pair.value {
         Value::Expr(Expr::Array(array)) => {
-            // A parameter may well be an array; then the compiler has nothing against it.
+            // A parameter may be an array, which the compiler accepts.
             case.values.push((name, Expr::Array(array.clone())));
         }
         Value::Expr(value) => case.values.push((name, value.clone())),
-        Value::Flag | Value::List(_) => errors.at(pair, format!("`{name}` wants a value: `{name} = value`")),
+        Value::Flag | Value::List(_) => errors.at(pair, format!("`{name}` needs a value: `{name} = value`")),
     }
 }

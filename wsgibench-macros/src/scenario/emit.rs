@@ -1,4 +1,4 @@
-//! The registration that stands beside the function.
+//! Generation of the registration.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{doc, function};
 
-/// Writes the registration as a struct literal, so that the compiler checks it against the harness in use.
+/// Generates the registration as a struct literal, so that the compiler checks it against the harness in use.
 pub(crate) fn registration(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
     let krate = &attribute.krate;
     let name = form.ident.unraw().to_string();
@@ -77,7 +77,7 @@ fn baseline_check(attribute: &Attribute) -> TokenStream {
         return TokenStream::new();
     };
     let krate = &attribute.krate;
-    let text = "`baseline` must be one of `servers`: a server that is not measured cannot be compared with";
+    let text = "`baseline` must be one of `servers`, since only measured servers can be compared";
     quote_spanned!(span_of(baseline)=> const _: () = ::core::assert!(#krate::__private::contains(__WSGIBENCH_SERVERS, __WSGIBENCH_BASELINE), #text);)
 }
 
@@ -96,7 +96,7 @@ fn hook(krate: &Path, path: Option<&Path>) -> TokenStream {
     }
 }
 
-/// The nested loops over cases and lists, each value evaluated once.
+/// Generates the nested loops over cases and lists, in which each value is evaluated once.
 fn sets(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
     let krate = &attribute.krate;
     let ident = &form.ident;
@@ -110,7 +110,7 @@ fn sets(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
     let (case_list, case_open, case_name) = cases(form, attribute);
     let values = values(form, attribute);
     let work = work(item, form, attribute);
-    // Read from the inside: the innermost body, wrapped by one loop for each list, in the order of the options.
+    // Built from the inside out: the innermost body, wrapped in one loop for each list, in the order of the options.
     let body = quote! {
         let __values: ::std::vec::Vec<(::std::string::String, ::std::string::String)> = ::std::vec![#(#values),*];
         __sets.push(#krate::declare::ParamSet::new(#case_name, __values, #work));
@@ -124,7 +124,7 @@ fn sets(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
         None => looped,
     };
     quote! {
-        // Under a name of our own: a parameter may be called as the function is.
+        // Under a private name, since a parameter may have the name of the function.
         let __function = #ident;
         let mut __sets = ::std::vec::Vec::new();
         #(#lists)*
@@ -134,7 +134,7 @@ fn sets(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
     }
 }
 
-/// A list as the body of the generated function sees it.
+/// A list in the body of the generated function.
 struct AxisCode {
     /// Name of the vector.
     name: syn::Ident,
@@ -173,7 +173,7 @@ impl AxisCode {
     }
 }
 
-/// The list of named cases, the pattern of its loop, and the name with the parameters that it stands for in the id.
+/// Returns the list of named cases, the pattern of its loop, and the name with the parameters that it replaces in the id.
 fn cases(form: &Form, attribute: &Attribute) -> (TokenStream, Option<TokenStream>, TokenStream) {
     let Some(first) = attribute.cases.first() else {
         return (TokenStream::new(), None, quote!(::core::option::Option::None));
@@ -198,7 +198,7 @@ fn cases(form: &Form, attribute: &Attribute) -> (TokenStream, Option<TokenStream
     )
 }
 
-/// The texts of all values: a script's load model first, then the parameters as the function has them.
+/// Returns the texts of all values: a script's load model first, then the parameters in the function's order.
 fn values(form: &Form, attribute: &Attribute) -> Vec<TokenStream> {
     let krate = &attribute.krate;
     let model = attribute.axes.iter().filter(|axis| form.param(&axis.name).is_none());
@@ -214,7 +214,7 @@ fn values(form: &Form, attribute: &Attribute) -> Vec<TokenStream> {
         .collect()
 }
 
-/// What a set of values asks for.
+/// Generates the work of one set of values.
 fn work(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
     let krate = &attribute.krate;
     let arguments: Vec<_> = form.params.iter().map(|param| &param.ident).collect();
@@ -223,7 +223,7 @@ fn work(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
             .map(|ident| quote!(::core::clone::Clone::clone(&#ident)))
             .collect()
     };
-    // Spanned on the return type: where it is another `Load` or `Result`, that is the token to look at.
+    // With the span of the return type, so that the error for another `Load` or `Result` points at it.
     let span = function::returned(&item.sig).map_or_else(Span::call_site, Spanned::span);
     if !form.scripted {
         let copies = copies(&arguments);
@@ -233,7 +233,7 @@ fn work(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
     let load = match &attribute.model {
         Some(Model::Users) => quote!(#krate::load::Load::closed(users).for_script()),
         Some(Model::Rate) => quote!(#krate::load::Load::rate(rate).for_script()),
-        // On copies: the expression may use up what the script still needs.
+        // On copies, since the expression may consume values that the script needs.
         Some(Model::Load(load)) => {
             let copies = copies(&arguments);
             let converted = quote_spanned!(load.span()=> #krate::__private::script_load(#load));
@@ -263,7 +263,7 @@ fn work(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
     }
 }
 
-/// What each user does before its first run of the script, and after its last.
+/// Generates the hooks that each user runs before its first run of the script and after its last.
 fn user_hooks(attribute: &Attribute) -> TokenStream {
     let hook = |method: &str, path: &Option<Path>| {
         path.as_ref().map(|path| {

@@ -1,4 +1,4 @@
-//! The function: declared or scripted, and its parameters.
+//! Parsing of the function: declared or scripted, and its parameters.
 
 use quote::ToTokens;
 use syn::{FnArg, Ident, Pat, PatType, Signature, Type, ext::IdentExt};
@@ -8,11 +8,11 @@ use crate::{errors::Errors, function};
 pub(crate) const DECLARED_SHAPE: &str = "fn name(parameters...) -> Load { ... }";
 pub(crate) const SCRIPTED_SHAPE: &str = "async fn name(user: &mut User, parameters...) -> Result<()> { ... }";
 
-/// What the signature says.
+/// The parsed signature.
 pub(crate) struct Form {
-    /// Name of the function, to point at.
+    /// Name of the function, as a token to point at.
     pub(crate) ident: Ident,
-    /// `async fn` with a `User`.
+    /// Whether it is an `async fn` with a `User`.
     pub(crate) scripted: bool,
     /// Its parameters without the user.
     pub(crate) params: Vec<Param>,
@@ -36,7 +36,7 @@ impl Form {
     }
 }
 
-/// Reads and checks the signature.
+/// Parses and checks the signature.
 pub(crate) fn read(signature: &Signature, errors: &mut Errors) -> Form {
     function::check("scenario", signature, errors);
     let scripted = signature.asyncness.is_some();
@@ -71,9 +71,7 @@ fn check_return(signature: &Signature, scripted: bool, errors: &mut Errors) {
         (true, false, true) | (false, true, false) => {}
         (true, true, _) => errors.at(
             signature.asyncness,
-            format!(
-                "a declared load is a value and nothing to await; remove `async`, or script a user: `{SCRIPTED_SHAPE}`"
-            ),
+            format!("a declared load cannot be `async`; remove `async`, or script a user: `{SCRIPTED_SHAPE}`"),
         ),
         (true, false, false) => errors.at(
             tokens(),
@@ -88,13 +86,13 @@ fn check_return(signature: &Signature, scripted: bool, errors: &mut Errors) {
     }
 }
 
-/// Whether the first parameter is the user, rightly written or not: then it is no parameter that wants a list.
+/// Whether the first parameter is the user, even with a wrong type: it then needs no list.
 fn check_user(signature: &Signature, typed: &[&PatType], errors: &mut Errors) -> bool {
     let Some(first) = typed.first() else {
         if signature.receiver().is_none() {
             errors.at(
                 &signature.ident,
-                format!("an `async` scenario scripts a user and takes it first: `{SCRIPTED_SHAPE}`"),
+                format!("an `async` scenario needs the user as its first parameter: `{SCRIPTED_SHAPE}`"),
             );
         }
         return false;
@@ -107,7 +105,7 @@ fn check_user(signature: &Signature, typed: &[&PatType], errors: &mut Errors) ->
         other => function::is_named(other, "User"),
     };
     if meant {
-        errors.at(&first.ty, "the user is taken as `&mut User`");
+        errors.at(&first.ty, "the user must have the type `&mut User`");
     } else {
         errors.at(
             first,
@@ -131,7 +129,7 @@ fn mentions_user(ty: &Type) -> bool {
 fn param(parameter: &PatType, scripted: bool, errors: &mut Errors) -> Option<Param> {
     if mentions_user(&parameter.ty) {
         let text = if scripted {
-            "the user is the first parameter, and there is one only".to_owned()
+            "the user must be the first parameter, and the only `User`".to_owned()
         } else {
             format!("only a scripted scenario has a user; make it `async`: `{SCRIPTED_SHAPE}`")
         };
@@ -141,7 +139,7 @@ fn param(parameter: &PatType, scripted: bool, errors: &mut Errors) -> Option<Par
     if matches!(&*parameter.ty, Type::ImplTrait(_)) {
         errors.at(
             &parameter.ty,
-            "a parameter needs a type of its own, its values are made from the attribute's list",
+            "a parameter needs a concrete type, since its values come from the attribute's list",
         );
     }
     match &*parameter.pat {
@@ -152,7 +150,7 @@ fn param(parameter: &PatType, scripted: bool, errors: &mut Errors) -> Option<Par
         other => {
             errors.at(
                 other.to_token_stream(),
-                "a parameter needs a plain name: the attribute gives its values under that name",
+                "a parameter needs a plain name, under which the attribute gives its values",
             );
             None
         }

@@ -218,7 +218,7 @@ fn normalize(host: &str, tls: bool, source: &str) -> Result<String, String> {
             };
             if port.parse::<u16>().is_err() {
                 return Err(format!(
-                    "the port in {source} (`{host}`) is not a number; write tcp://HOST:PORT"
+                    "{source} is `{host}`, but its port is not a number; write tcp://HOST:PORT"
                 ));
             }
             Ok(format!("tcp://{name}:{port}"))

@@ -30,8 +30,8 @@ impl ProcessSandbox {
         environment::python(None).await.map_err(SandboxError::NoProcesses)?;
         context.notice(
             "",
-            "the process sandbox isolates nothing: servers run as you do, beside all else, and loopback is not a network; \
-             compare its figures only with each other",
+            "the process sandbox provides no isolation: servers run as the current user, next to all other processes, over \
+             loopback; compare its results only with each other",
         );
         Ok(Self { context })
     }

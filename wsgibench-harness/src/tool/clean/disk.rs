@@ -41,7 +41,7 @@ pub(super) fn environments(store: &Store) -> Vec<Item> {
         .into_iter()
         .filter(|path| path.is_dir())
         .map(|path| {
-            let beside = ["lock", "log"].map(|end| path.with_extension(end));
+            let siblings = ["lock", "log"].map(|end| path.with_extension(end));
             Item {
                 kind: Kind::Environment,
                 name: name(&path),
@@ -49,7 +49,7 @@ pub(super) fn environments(store: &Store) -> Vec<Item> {
                 stays: stays.clone(),
                 place: Place::Disk(
                     std::iter::once(path)
-                        .chain(beside.into_iter().filter(|p| p.exists()))
+                        .chain(siblings.into_iter().filter(|p| p.exists()))
                         .collect(),
                 ),
             }

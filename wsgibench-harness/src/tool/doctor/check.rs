@@ -49,7 +49,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Line> {
     lines.extend(processors(facts));
     lines.extend(quiet(facts));
     lines.extend(limits(facts));
-    lines.extend(room(facts));
+    lines.extend(disk_space(facts));
     lines
 }
 
@@ -253,7 +253,7 @@ fn limits(facts: &Facts) -> Vec<Line> {
     lines
 }
 
-fn room(facts: &Facts) -> Vec<Line> {
+fn disk_space(facts: &Facts) -> Vec<Line> {
     const MIB: u64 = 1 << 20;
     let mut lines = Vec::new();
     lines.extend(facts.memory.map(|bytes| {

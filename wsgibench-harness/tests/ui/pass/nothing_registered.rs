@@ -1,4 +1,4 @@
-//! Nothing registered is an error that says why.
+//! Without registrations the error names the remedy.
 
 fn main() {
     let error = wsgibench_harness::declare::Declarations::collect()

@@ -1,4 +1,4 @@
-//! Scripted users under every load model, with parameters, beside declared scenarios.
+//! Scripted users under every load model, with parameters, together with declared scenarios.
 
 use wsgibench_harness::{
     declare::{Declarations, Work},
