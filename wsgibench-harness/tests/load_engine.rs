@@ -3,7 +3,9 @@
 use std::{thread, time::Duration};
 
 use wsgibench_harness::{
-    load::{self, Edge, KeepAlive, Load, LoadError, LoadPlan, LoadResult, Session, Stage, Stripe, Target, get, slices},
+    load::{
+        self, Edge, KeepAlive, Load, LoadError, LoadPlan, LoadResult, Session, Stage, Stripe, Target, get, post, slices,
+    },
     null_server::{Delays, NullServer},
 };
 
@@ -284,6 +286,73 @@ fn workers_and_stripes_form_one_load() {
         connections += load::run(&part).unwrap().rounds[0].connections.established;
     }
     assert_eq!((offered, connections), (400, 10));
+}
+
+/// Every request of a mix, one by one, adds up to the round under every load model, whatever the responses are.
+#[test]
+fn requests_of_a_mix_add_up_to_the_round() {
+    let server = server();
+    let mix = || {
+        [
+            get("/").weight(3),
+            get("/wrong").expect_status(404),
+            // Two requests with one name, and one that is never sent.
+            post("/").body("a"),
+            post("/").body("b"),
+            get("/never").weight(0),
+        ]
+    };
+    let users = Load::users(3).every(ms(20)).arriving_for(ms(300)).requests_per_user(40);
+    let loads = [
+        Load::closed(7).requests(mix()),
+        Load::rate(3_000).requests(mix()),
+        users.requests(mix()),
+    ];
+    for load in loads {
+        let mut plan = plan(&server, load);
+        plan.cpus = vec![0, 0];
+        let round = load::run(&plan).unwrap().rounds.remove(0);
+        let names: Vec<&str> = round.requests.iter().map(|request| request.name.as_str()).collect();
+        assert_eq!(names, ["GET /", "GET /wrong", "POST /", "POST / (2)", "GET /never"]);
+        let sum = |of: fn(&load::RequestResult) -> u64| round.requests.iter().map(of).sum::<u64>();
+        assert_eq!(sum(|r| r.done), round.counts.done);
+        assert_eq!(sum(|r| r.failed), round.counts.failed);
+        assert_eq!(sum(|r| r.latency.censored), round.counts.censored);
+        let [first, second, third, fourth, never] = &round.requests[..] else {
+            panic!("{names:?}")
+        };
+        assert!(first.done > third.done && third.done > 0 && fourth.done > 0);
+        assert!(second.done == 0 && second.failed > 0, "only its check fails");
+        assert_eq!((first.failed, never.done, never.latency.histogram.len()), (0, 0, 0));
+    }
+}
+
+#[test]
+fn a_single_request_is_recorded_once() {
+    let server = server();
+    let round = load::run(&plan(&server, Load::closed(2).request(get("/"))))
+        .unwrap()
+        .rounds
+        .remove(0);
+    assert!(round.requests.is_empty());
+    let text = serde_json::to_value(&round).unwrap();
+    assert_eq!(text.get("requests"), None);
+}
+
+#[test]
+fn requests_of_a_mix_add_up_where_nobody_listens() {
+    let server = server();
+    for load in [
+        Load::closed(3).request(get("/a")).request(get("/b")),
+        Load::rate(400).request(get("/a")).request(get("/b")),
+    ] {
+        let mut plan = plan(&server, load);
+        plan.target.address = ([127, 0, 0, 1], 1).into();
+        let round = load::run(&plan).unwrap().rounds.remove(0);
+        assert!(round.counts.failed > 0 && round.counts.done == 0, "{:?}", round.counts);
+        let failed: u64 = round.requests.iter().map(|request| request.failed).sum();
+        assert_eq!(failed, round.counts.failed);
+    }
 }
 
 #[test]

@@ -66,6 +66,28 @@ fn scripted_case_shows_steps_and_failures() {
 }
 
 #[test]
+fn a_mix_shows_each_of_its_requests() {
+    let mut run = fixture::mixed();
+    run.cases.truncate(1);
+    let few = page(&run);
+    assert_fits(&few);
+    insta::assert_snapshot!(few);
+    for round in run.cases[0].launches.iter_mut().flat_map(|launch| &mut launch.rounds) {
+        let request = round.load.requests[0].clone();
+        round.load.requests = (0..20)
+            .map(|n| wsgibench_harness::load::RequestResult {
+                name: format!("GET /{n}"),
+                ..request.clone()
+            })
+            .collect();
+    }
+    let many = page(&run);
+    assert_fits(&many);
+    assert!(many.contains("GET /7") && !many.contains("GET /8"), "{many}");
+    assert!(many.contains("12 more requests: see the report"), "{many}");
+}
+
+#[test]
 fn comparison_shows_case_metric_change_and_interval() {
     console::set_colors_enabled(false);
     let page = run_text(&fixture::compared());

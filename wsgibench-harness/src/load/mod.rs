@@ -39,7 +39,8 @@ pub(crate) use preflight::raise_descriptors;
 pub use preflight::{Notice, Topic, preflight};
 pub use request::{Body, Check, Request, Values, delete, get, post, put, request};
 pub use result::{
-    Connections, Counts, ErrorKind, FailedCheck, Latency, LoadResult, Quantile, RoundResult, Second, Step, Users,
+    Connections, Counts, ErrorKind, FailedCheck, Latency, LoadResult, Quantile, RequestResult, RoundResult, Second,
+    Step, Users,
 };
 pub use schedule::Schedule;
 pub use session::{Edge, Session};

@@ -28,6 +28,10 @@ pub struct RoundResult {
     pub error_samples: Vec<(ErrorKind, String)>,
     /// Failed checks by name, each with a sample response; sums to the `check_failed` and `status` errors.
     pub failed_checks: Vec<FailedCheck>,
+    /// Each request of a declared mix, in order of declaration; empty for a single request, for a mix of more than
+    /// [`MOST_RECORDED`](Self::MOST_RECORDED) requests and for scripts, which have [`steps`](Self::steps).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<RequestResult>,
     /// Time from the intended start to the last byte of successful requests; in a closed loop it exceeds the service time only
     /// by the time of a new connection. Includes censored and unsent requests as lower bounds.
     pub response_time: Latency,
@@ -67,6 +71,41 @@ pub struct RoundResult {
     pub run_queue_delay_seconds: f64,
     /// Named steps of scripted users, in order of first use.
     pub steps: Vec<Step>,
+}
+
+impl RoundResult {
+    /// Maximum number of requests of a mix that are recorded individually: each needs a histogram per worker and round.
+    pub const MOST_RECORDED: usize = 32;
+}
+
+/// One request of a declared mix in a round. Over the mix, `done`, `failed` and the censored samples sum to the
+/// [`Counts`] of the round; requests that were never sent are not assigned to a request of the mix.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RequestResult {
+    /// Method and path as declared, such as `GET /item/{id}`; numbered (`POST /graphql (2)`) where requests share both.
+    pub name: String,
+    /// Requests with a response that passed its checks.
+    pub done: u64,
+    /// Requests that ended with an error.
+    pub failed: u64,
+    /// Response times of successful requests. Includes censored requests as lower bounds.
+    pub latency: Latency,
+}
+
+impl RequestResult {
+    /// Adds the figures of another worker, slice or round to a list that has each name once.
+    pub fn join(list: &mut Vec<Self>, others: &[Self]) {
+        for other in others {
+            match list.iter_mut().find(|known| known.name == other.name) {
+                Some(known) => {
+                    known.done += other.done;
+                    known.failed += other.failed;
+                    known.latency.merge(&other.latency);
+                }
+                None => list.push(other.clone()),
+            }
+        }
+    }
 }
 
 /// Counts of requests of a round. `offered == done + failed + censored + unsent`, asserted in every round.

@@ -317,6 +317,7 @@ impl Session {
             tallies,
             Circumstances {
                 check_names: self.mix.check_names(),
+                request_names: self.mix.request_names(),
                 open: matches!(self.plan.load.model, Model::Open { .. }),
                 users: matches!(self.plan.load.model, Model::Users { .. }),
             },

@@ -1,6 +1,6 @@
 //! Joins the slices of a round, between which another server was loaded.
 
-use super::result::{Connections, Latency, RoundResult, Second};
+use super::result::{Connections, Latency, RequestResult, RoundResult, Second};
 
 /// Joins the slices of one round of closed loops; `None` without slices. Time between slices is excluded from all figures,
 /// including the series.
@@ -37,6 +37,7 @@ fn add(round: &mut RoundResult, slice: &RoundResult) {
     for check in &slice.failed_checks {
         check.clone().join(&mut round.failed_checks);
     }
+    RequestResult::join(&mut round.requests, &slice.requests);
     round.response_time.merge(&slice.response_time);
     round.service_time.merge(&slice.service_time);
     round.connect_time.merge(&slice.connect_time);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::units::float;
 use crate::{
-    load::{Counts, ErrorKind, Latency, Model, Step},
+    load::{Counts, ErrorKind, Latency, Model, RequestResult, Step},
     measure::validity::of_case,
     stats::{Metric, Summary, summarise},
     store::{
@@ -39,6 +39,8 @@ pub struct Figures {
     pub failed_checks: BTreeMap<String, (u64, String)>,
     /// Steps of scripted users, all rounds together, in order of first use.
     pub steps: Vec<Step>,
+    /// Requests of a declared mix that were sent, in order of declaration; empty for a single request.
+    pub requests: Vec<RequestFigures>,
     /// Number of rounds in these figures.
     pub rounds: usize,
     /// Number of rounds left out as invalid.
@@ -53,6 +55,17 @@ pub struct Figures {
     pub memory_mean: Option<f64>,
     /// Companions of the server, in order of declaration.
     pub companions: Vec<CompanionFigures>,
+}
+
+/// One request of a mix.
+#[derive(Clone, Debug)]
+pub struct RequestFigures {
+    /// Its counts and response times, all rounds together.
+    pub result: RequestResult,
+    /// Median latency over launches, ns.
+    pub p50: Option<Summary>,
+    /// 99th percentile of latency over launches, ns.
+    pub p99: Option<Summary>,
 }
 
 /// Resource usage of a companion, excluded from the server's figures.
@@ -94,6 +107,7 @@ impl Figures {
             errors: BTreeMap::new(),
             failed_checks: BTreeMap::new(),
             steps: Vec::new(),
+            requests: Vec::new(),
             rounds: every().filter(chosen).count(),
             rounds_left_out: every().filter(|r| sound && !believable(r)).count(),
             failed_launches: launches
@@ -112,6 +126,22 @@ impl Figures {
         };
         let rounds: Vec<&RoundRecord> = every().filter(chosen).collect();
         figures.companions = companions(&rounds);
+        let quantile = |name: &str, q: f64| {
+            let of_round = |round: &RoundRecord| {
+                let request = round.load.requests.iter().find(|request| request.name == name)?;
+                let latency = &request.latency;
+                (!latency.histogram.is_empty()).then(|| float(latency.quantile(q).ns))
+            };
+            over_launches(&launches, &chosen, of_round).map(|(summary, _)| summary)
+        };
+        figures.requests = requests(&rounds)
+            .into_iter()
+            .map(|result| RequestFigures {
+                p50: quantile(&result.name, 0.50),
+                p99: quantile(&result.name, 0.99),
+                result,
+            })
+            .collect();
         if figures.rounds == 0 || !sound {
             figures.level = ValidityLevel::Invalid;
         }
@@ -183,6 +213,15 @@ impl Figures {
             }
         }
     }
+}
+
+fn requests(rounds: &[&RoundRecord]) -> Vec<RequestResult> {
+    let mut requests = Vec::new();
+    for round in rounds {
+        RequestResult::join(&mut requests, &round.load.requests);
+    }
+    requests.retain(|request| request.failed > 0 || !request.latency.histogram.is_empty());
+    requests
 }
 
 fn companions(rounds: &[&RoundRecord]) -> Vec<CompanionFigures> {

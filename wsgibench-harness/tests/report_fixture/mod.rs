@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::json;
 use wsgibench_harness::{
     declare::{Limits, Profile, ServerSpec, Source, Variant},
-    load::{ErrorKind, FailedCheck, Latency, Load, RoundResult, Step, get, script::WHOLE_SCRIPT},
+    load::{ErrorKind, FailedCheck, Latency, Load, RequestResult, RoundResult, Step, get, post, script::WHOLE_SCRIPT},
     store::record::{
         CaseOutcome, CaseRecord, Ceiling, CompanionUsage, Environment, Finding, LaunchRecord, Notice, RoundRecord,
         RunRecord, SCHEMA_VERSION, ServerRecord, ServerSecond, Validity, ValidityLevel,
@@ -395,6 +395,43 @@ pub(crate) fn scripted() -> RunRecord {
         engine_cpu_us_per_request: 9.8,
     });
     run
+}
+
+/// Returns a run of one scenario whose requests are a mix, on four servers, two of which cannot be told apart.
+pub(crate) fn mixed() -> RunRecord {
+    let rates = [
+        ("granian", 9_000.0),
+        ("gunicorn_gthread", 6_400.0),
+        ("waitress", 6_350.0),
+        ("uwsgi", 2_100.0),
+    ];
+    let cases = rates.map(|(server, rate)| {
+        let mut case = case("shop", server, 32, shape(rate));
+        case.description = "Visitors of a shop: most of them browse, a few buy.".into();
+        case.load = Load::closed(32)
+            .request(get("/").weight(6))
+            .request(get("/books/{id}").weight(3))
+            .request(post("/orders").body("{}"));
+        for (index, round) in case.launches.iter_mut().flat_map(|l| &mut l.rounds).enumerate() {
+            let load = &mut round.load;
+            let mean = 32.0 / rate * 1e9 * (1.0 + index as f64 / 200.0);
+            let all = load.counts.done;
+            let request = |name: &str, done: u64, times: f64| RequestResult {
+                name: name.into(),
+                done,
+                failed: 0,
+                latency: latency(mean * times, done, 0),
+            };
+            let (pages, books) = (all * 6 / 10, all * 3 / 10);
+            load.requests = vec![
+                request("GET /", pages, 0.7),
+                request("GET /books/{id}", books, 1.1),
+                request("POST /orders", all - pages - books, 2.5),
+            ];
+        }
+        case
+    });
+    run(cases.into())
 }
 
 /// Returns the run with a comparison, as written by `--against`.

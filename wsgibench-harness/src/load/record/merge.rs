@@ -4,9 +4,9 @@ use super::{
     super::{
         clock::seconds,
         error::LoadError,
-        result::{Connections, ErrorKind, FailedCheck, RoundResult, Second, Users},
+        result::{Connections, ErrorKind, FailedCheck, RequestResult, RoundResult, Second, Users},
     },
-    Tally,
+    RequestTally, Tally,
 };
 
 /// Properties of the load that the figures do not contain.
@@ -14,6 +14,8 @@ use super::{
 pub(crate) struct Circumstances<'a> {
     /// Failures by index of the check.
     pub(crate) check_names: &'a [String],
+    /// Names of the requests that are recorded one by one, by index in the mix.
+    pub(crate) request_names: &'a [String],
     /// The load is an arrival schedule of requests.
     pub(crate) open: bool,
     /// The load is users who arrive on a schedule.
@@ -51,6 +53,7 @@ pub(crate) fn merge(tallies: Vec<Tally>, about: Circumstances<'_>) -> Result<Rou
         errors,
         error_samples: sum.error_samples.clone(),
         failed_checks: failed_checks(&sum, about.check_names),
+        requests: requests(sum.requests, about.request_names),
         response_time: sum.response,
         service_time: sum.service,
         connect_time: sum.connect,
@@ -146,6 +149,24 @@ fn add(sum: &mut Tally, other: Tally) {
     sum.cpu_ns += other.cpu_ns;
     sum.spin_ns += other.spin_ns;
     sum.delay_ns += other.delay_ns;
+    for (a, b) in sum.requests.iter_mut().zip(other.requests) {
+        a.done += b.done;
+        a.failed += b.failed;
+        a.response.merge(&b.response);
+    }
+}
+
+fn requests(tallies: Vec<RequestTally>, names: &[String]) -> Vec<RequestResult> {
+    names
+        .iter()
+        .zip(tallies)
+        .map(|(name, tally)| RequestResult {
+            name: name.clone(),
+            done: tally.done,
+            failed: tally.failed,
+            latency: tally.response,
+        })
+        .collect()
 }
 
 fn failed_checks(sum: &Tally, names: &[String]) -> Vec<FailedCheck> {
@@ -183,6 +204,25 @@ fn verify(sum: &Tally) -> Result<(), LoadError> {
         return Err(LoadError::Accounting(format!(
             "{} response times for {counts:?}",
             sum.response.histogram.len()
+        )));
+    }
+    // Requests that were never sent are not assigned to a request of the mix.
+    let of = |count: fn(&RequestTally) -> u64| sum.requests.iter().map(count).sum::<u64>();
+    let by_request = (
+        of(|r| r.done),
+        of(|r| r.failed),
+        of(|r| r.response.histogram.len()),
+        of(|r| r.response.censored),
+    );
+    let in_all = (
+        counts.done,
+        counts.failed,
+        counts.done + counts.censored,
+        counts.censored,
+    );
+    if !sum.requests.is_empty() && by_request != in_all {
+        return Err(LoadError::Accounting(format!(
+            "{by_request:?} done, failed, timed and censored by request, {in_all:?} in all"
         )));
     }
     Ok(())

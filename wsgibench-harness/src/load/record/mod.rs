@@ -45,6 +45,16 @@ pub(crate) struct Tally {
     pub(crate) cpu_ns: u64,
     pub(crate) spin_ns: u64,
     pub(crate) delay_ns: u64,
+    /// By index in the mix; empty where requests are not recorded one by one.
+    pub(crate) requests: Vec<RequestTally>,
+}
+
+/// Figures of one request of the mix.
+#[derive(Debug, Default)]
+pub(crate) struct RequestTally {
+    pub(crate) done: u64,
+    pub(crate) failed: u64,
+    pub(crate) response: Latency,
 }
 
 /// Sums for Jain's index over the responses of each connection (or user).
@@ -87,7 +97,7 @@ impl Fairness {
 }
 
 impl Tally {
-    pub(crate) fn new(checks: usize) -> Self {
+    pub(crate) fn new(checks: usize, requests: usize) -> Self {
         Self {
             counts: Counts::default(),
             errors: [0; ErrorKind::ALL.len()],
@@ -115,6 +125,7 @@ impl Tally {
             cpu_ns: 0,
             spin_ns: 0,
             delay_ns: 0,
+            requests: std::iter::repeat_with(RequestTally::default).take(requests).collect(),
         }
     }
 }
@@ -133,9 +144,10 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(checks: usize) -> Self {
+    /// Creates a recorder for so many checks, and so many requests recorded one by one.
+    pub(crate) fn new(checks: usize, requests: usize) -> Self {
         Self {
-            tally: Tally::new(checks),
+            tally: Tally::new(checks, requests),
             second: Latency::new().histogram,
             second_done: 0,
             second_errors: 0,
@@ -150,6 +162,29 @@ impl Recorder {
         self.second_done += 1;
         self.second.saturating_record(response_ns);
         self.tally.service.histogram.saturating_record(service_ns);
+    }
+
+    /// Records that a response of [`done`](Self::done) was to this request of the mix.
+    #[inline]
+    pub(crate) fn done_of(&mut self, request: u32, response_ns: u64) {
+        if let Some(of) = self.tally.requests.get_mut(request as usize) {
+            of.done += 1;
+            of.response.histogram.saturating_record(response_ns);
+        }
+    }
+
+    /// Records that a failure was of this request of the mix.
+    pub(crate) fn failed_of(&mut self, request: u32) {
+        if let Some(of) = self.tally.requests.get_mut(request as usize) {
+            of.failed += 1;
+        }
+    }
+
+    /// Records that a censored request was this one of the mix.
+    pub(crate) fn censored_of(&mut self, request: u32, response_ns: u64) {
+        if let Some(of) = self.tally.requests.get_mut(request as usize) {
+            of.response.record_censored_ns(response_ns);
+        }
     }
 
     pub(crate) fn failed(&mut self, kind: ErrorKind) {
@@ -222,8 +257,8 @@ impl Recorder {
         self.second.reset();
         self.second_done = 0;
         self.second_errors = 0;
-        let checks = self.tally.failed_checks.len();
-        std::mem::replace(&mut self.tally, Tally::new(checks))
+        let next = Tally::new(self.tally.failed_checks.len(), self.tally.requests.len());
+        std::mem::replace(&mut self.tally, next)
     }
 }
 

@@ -1,13 +1,16 @@
-use super::*;
+use proptest::prelude::*;
+
+use super::{super::result::RequestResult, *};
 
 const ABOUT: Circumstances<'_> = Circumstances {
     check_names: &[],
+    request_names: &[],
     open: true,
     users: false,
 };
 
 fn tally(done: u64, offered: u64) -> Tally {
-    let mut recorder = Recorder::new(0);
+    let mut recorder = Recorder::new(0, 0);
     recorder.tally.counts.offered = offered;
     recorder.tally.scheduled = offered;
     for k in 0..done {
@@ -24,7 +27,7 @@ fn tally(done: u64, offered: u64) -> Tally {
 
 #[test]
 fn figures_of_workers_are_merged() {
-    let mut third = Recorder::new(0);
+    let mut third = Recorder::new(0, 0);
     third.tally.counts.offered = 4;
     third.failed(ErrorKind::Refused);
     third.censored(7_000, Some(6_000));
@@ -78,4 +81,85 @@ fn jain_of_known_shares() {
     assert!((one.jain() - 0.1).abs() < 1e-12);
     assert!(Fairness::default().jain().abs() < 1e-12);
     assert_eq!((one.members, one.served), (10, 1));
+}
+
+/// How a request of the mix ended.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Done,
+    Failed,
+    Censored,
+    TimedOut,
+}
+
+proptest! {
+    #[test]
+    fn requests_of_a_mix_sum_to_the_round(
+        ends in prop::collection::vec(
+            (0..3_usize, 0..4_u32, prop::sample::select(vec![End::Done, End::Failed, End::Censored, End::TimedOut]), 1..9_000_000_u64),
+            0..200,
+        ),
+        unsent in 0..5_u64,
+    ) {
+        let mut workers: Vec<Recorder> = (0..3).map(|_| Recorder::new(0, 4)).collect();
+        for &(worker, request, end, ns) in &ends {
+            let recorder = &mut workers[worker];
+            recorder.tally.counts.offered += 1;
+            match end {
+                End::Done => {
+                    recorder.done(ns, ns);
+                    recorder.done_of(request, ns);
+                }
+                End::Failed => {
+                    recorder.failed(ErrorKind::Refused);
+                    recorder.failed_of(request);
+                }
+                End::Censored => {
+                    recorder.censored(ns, None);
+                    recorder.censored_of(request, ns);
+                }
+                End::TimedOut => {
+                    recorder.timed_out(ns, ns);
+                    recorder.censored_of(request, ns);
+                }
+            }
+        }
+        for _ in 0..unsent {
+            workers[0].tally.counts.offered += 1;
+            workers[0].unsent(5);
+        }
+        let names = ["a", "b", "c", "d"].map(String::from);
+        let about = Circumstances { request_names: &names, ..ABOUT };
+        let tallies = workers.iter_mut().map(|recorder| {
+            recorder.end_second(0, 1);
+            recorder.take()
+        });
+        let round = merge(tallies.collect(), about).unwrap();
+        for (index, request) in (0..).zip(&round.requests) {
+            let count = |wanted: fn(End) -> bool| ends.iter().filter(|(_, of, end, _)| *of == index && wanted(*end)).count() as u64;
+            prop_assert_eq!(request.done, count(|end| matches!(end, End::Done)));
+            prop_assert_eq!(request.failed, count(|end| matches!(end, End::Failed)));
+            prop_assert_eq!(request.latency.censored, count(|end| matches!(end, End::Censored | End::TimedOut)));
+            prop_assert_eq!(request.latency.histogram.len(), request.done + request.latency.censored);
+        }
+        let sum = |of: fn(&RequestResult) -> u64| round.requests.iter().map(of).sum::<u64>();
+        prop_assert_eq!(round.requests.len(), 4);
+        prop_assert_eq!(sum(|r| r.done), round.counts.done);
+        prop_assert_eq!(sum(|r| r.failed), round.counts.failed);
+        prop_assert_eq!(sum(|r| r.latency.histogram.len()) + round.counts.unsent, round.response_time.histogram.len());
+    }
+}
+
+#[test]
+fn a_request_counted_for_no_request_of_the_mix_is_an_error() {
+    let names = ["a", "b"].map(String::from);
+    let about = Circumstances {
+        request_names: &names,
+        ..ABOUT
+    };
+    let mut recorder = Recorder::new(0, 2);
+    recorder.tally.counts.offered = 1;
+    recorder.done(1_000, 1_000);
+    recorder.end_second(0, 1);
+    assert!(merge(vec![recorder.take()], about).is_err());
 }

@@ -121,7 +121,7 @@ pub(super) struct Round {
 impl Accounting {
     pub(super) fn new(agenda: Option<Agenda>, visits: bool) -> Self {
         Self {
-            recorder: Recorder::new(0),
+            recorder: Recorder::new(0, 0),
             phase: None,
             until: 0,
             agenda,

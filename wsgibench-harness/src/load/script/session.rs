@@ -408,6 +408,7 @@ impl ScriptSession {
         }
         let about = Circumstances {
             check_names: &[],
+            request_names: &[],
             open: matches!(self.plan.load.model, Model::Open { .. }),
             users: matches!(self.plan.load.model, Model::Users { .. }),
         };

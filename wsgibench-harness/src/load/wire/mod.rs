@@ -18,6 +18,7 @@ use super::{
     plan::Target,
     random::{self, Stream as RandomStream},
     request::{Body, Check, Request},
+    result::RoundResult,
     retry,
 };
 
@@ -36,6 +37,8 @@ pub(crate) struct Mix {
     choice_seed: u64,
     value_seed: u64,
     check_names: Vec<String>,
+    /// Empty where requests are not recorded one by one.
+    request_names: Vec<String>,
 }
 
 /// One request of the mix.
@@ -94,6 +97,7 @@ impl Mix {
             choice_seed: random::stream(seed, RandomStream::Choice),
             value_seed: random::stream(seed, RandomStream::Values),
             check_names,
+            request_names: request_names(&load.requests),
         })
     }
 
@@ -120,6 +124,11 @@ impl Mix {
 
     pub(crate) fn check_names(&self) -> &[String] {
         &self.check_names
+    }
+
+    /// Returns the names of the requests that are recorded one by one, by index in the mix.
+    pub(crate) fn request_names(&self) -> &[String] {
+        &self.request_names
     }
 
     /// Renders request number `sequence` into `scratch` if it has placeholders.
@@ -304,6 +313,27 @@ fn pattern(length: usize) -> Vec<u8> {
 
 fn invalid(text: String) -> LoadError {
     LoadError::InvalidPlan(text)
+}
+
+/// Names the requests of a mix: method and path, numbered where requests share both. Returns none for a single request,
+/// whose figures are those of the round, and for a mix too large to record each.
+fn request_names(requests: &[Request]) -> Vec<String> {
+    let sent = requests.iter().filter(|request| request.weight > 0).count();
+    if sent < 2 || requests.len() > RoundResult::MOST_RECORDED {
+        return Vec::new();
+    }
+    let mut names: Vec<String> = Vec::new();
+    for request in requests {
+        let name = format!("{} {}", request.method, request.path);
+        let mut free = name.clone();
+        let mut number = 1;
+        while names.contains(&free) {
+            number += 1;
+            free = format!("{name} ({number})");
+        }
+        names.push(free);
+    }
+    names
 }
 
 fn shown(request: &Request) -> String {

@@ -243,11 +243,14 @@ impl Worker {
         }
     }
 
-    /// Fails a queued request whose connection could not be opened.
+    /// Fails a queued request whose connection could not be opened: the next one of the mix.
     pub(super) fn queued_has_failed(&mut self, kind: ErrorKind) {
         let Driver::Open(open) = &mut self.driver else { return };
         if open.queue.pop_front().is_some() {
+            let request = self.mix.choose(self.next_sequence);
+            self.next_sequence += self.sequence_step;
             self.recorder.failed(kind);
+            self.recorder.failed_of(request);
         }
     }
 

@@ -150,11 +150,17 @@ impl Worker {
         .end();
         if conn.counted {
             if failed == NO_CHECK {
-                self.recorder.done(now - conn.intended, now - conn.sent);
-            } else if request.checks.is_status(failed) {
-                self.recorder.failed_check(failed, ErrorKind::Status);
+                let response = now - conn.intended;
+                self.recorder.done(response, now - conn.sent);
+                self.recorder.done_of(conn.request, response);
             } else {
-                self.recorder.failed_check(failed, ErrorKind::CheckFailed);
+                let kind = if request.checks.is_status(failed) {
+                    ErrorKind::Status
+                } else {
+                    ErrorKind::CheckFailed
+                };
+                self.recorder.failed_check(failed, kind);
+                self.recorder.failed_of(conn.request);
             }
             conn.agent.answers += 1;
         }
@@ -259,6 +265,7 @@ impl Worker {
         let Some(conn) = self.conns.get_mut(idx) else { return };
         if conn.counted {
             self.recorder.failed(kind);
+            self.recorder.failed_of(conn.request);
         }
         conn.begun = false;
         conn.counted = false;
@@ -428,7 +435,9 @@ impl Worker {
             State::Lingering => self.dismiss(idx, CloseMode::Reset),
             State::Busy => {
                 if conn.counted {
-                    self.recorder.timed_out(now - conn.intended, now - conn.sent);
+                    let response = now - conn.intended;
+                    self.recorder.timed_out(response, now - conn.sent);
+                    self.recorder.censored_of(conn.request, response);
                 }
                 conn.begun = false;
                 conn.counted = false;

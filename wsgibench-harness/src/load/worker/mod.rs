@@ -225,7 +225,7 @@ impl Worker {
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
             scratch: Scratch::default(),
             heads,
-            recorder: Recorder::new(mix.check_names().len()),
+            recorder: Recorder::new(mix.check_names().len(), mix.request_names().len()),
             driver,
             phase: Phase::Off,
             edge: NEVER,

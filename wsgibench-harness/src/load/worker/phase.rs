@@ -150,7 +150,9 @@ impl Worker {
         for (_, conn) in &mut self.conns {
             if conn.begun && conn.counted {
                 let service = (conn.sent != NEVER).then(|| end.saturating_sub(conn.sent));
-                self.recorder.censored(end.saturating_sub(conn.intended), service);
+                let response = end.saturating_sub(conn.intended);
+                self.recorder.censored(response, service);
+                self.recorder.censored_of(conn.request, response);
             }
             conn.counted = false;
         }

@@ -1,6 +1,7 @@
 //! The table of rounds for spreadsheets, one row per round.
 
 use crate::{
+    load::RequestResult,
     report::{display, faults, units::float},
     store::record::{CaseRecord, FaultRecord, LaunchRecord, RoundRecord, RunRecord},
 };
@@ -93,6 +94,17 @@ pub(super) const COLUMNS: &[Column] = &[
     }),
     ("engine_cpu_s", |r| Cell::Number(r.round.load.engine_cpu_seconds)),
     ("engine_busy_share", |r| Cell::Number(r.round.load.engine_busy_share)),
+    ("requests", |r| each_request(r, |request| request.name.clone())),
+    ("requests_done", |r| each_request(r, |request| request.done.to_string())),
+    ("requests_failed", |r| {
+        each_request(r, |request| request.failed.to_string())
+    }),
+    ("requests_p50_us", |r| {
+        each_request(r, |request| request_quantile(request, 0.50))
+    }),
+    ("requests_p99_us", |r| {
+        each_request(r, |request| request_quantile(request, 0.99))
+    }),
     ("faults", |r| each_fault(r, |fault| fault.action.clone())),
     ("requests_lost", |r| {
         each_fault(r, |fault| of_done(fault, fault.recovery.requests_lost.to_string()))
@@ -113,12 +125,29 @@ pub(super) const COLUMNS: &[Column] = &[
 
 /// Joins one value per fault, in their order.
 fn each_fault(row: &Row, value: fn(&FaultRecord) -> String) -> Cell {
-    let values: Vec<String> = row.round.faults.iter().map(value).collect();
+    joined(row.round.faults.iter().map(value))
+}
+
+/// Joins one value per request of the mix, in their order.
+fn each_request(row: &Row, value: fn(&RequestResult) -> String) -> Cell {
+    joined(row.round.load.requests.iter().map(value))
+}
+
+fn joined(values: impl Iterator<Item = String>) -> Cell {
+    let values: Vec<String> = values.collect();
     if values.is_empty() {
         Cell::Nothing
     } else {
         text(&values.join("; "))
     }
+}
+
+/// A request that was never sent has no percentile.
+fn request_quantile(request: &RequestResult, q: f64) -> String {
+    if request.latency.histogram.is_empty() {
+        return "-".to_owned();
+    }
+    (float(request.latency.quantile(q).ns) / 1e3).to_string()
 }
 
 /// A fault that was not injected has no figure, not even 0.

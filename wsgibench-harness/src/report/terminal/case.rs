@@ -4,8 +4,12 @@ use console::style;
 
 use super::text::{INDENT, WIDTH, cut, plain, wrapped};
 use crate::{
-    load::script::WHOLE_SCRIPT,
-    report::{display, endurance, faults, figures::Figures, units},
+    load::{Latency, script::WHOLE_SCRIPT},
+    report::{
+        display, endurance, faults,
+        figures::{Figures, RequestFigures},
+        units,
+    },
     stats::{Estimate, Metric, Summary},
     store::record::{CaseRecord, ValidityLevel},
 };
@@ -86,7 +90,7 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
         );
         page.line("", &text, "");
     }
-    for line in steps(figures) {
+    for line in steps(figures).into_iter().chain(requests(figures)) {
         page.line(line.0, &line.1, &line.2);
     }
     page.wrapped("errors", &errors(figures));
@@ -152,47 +156,72 @@ fn latency(figures: &Figures) -> String {
     parts.join("   ")
 }
 
-/// Formats the steps of a script, one per line, each with its distribution and, where space allows, remarks.
+/// Maximum number of requests of a mix that are printed; the report has all of them.
+const REQUESTS: usize = 8;
+
+/// Formats the steps of a script.
 fn steps(figures: &Figures) -> Vec<(&'static str, String, String)> {
-    let named: Vec<_> = figures
+    let named: Vec<(String, &Latency, u64)> = figures
         .steps
         .iter()
         .filter(|step| !step.latency.histogram.is_empty() || step.failed > 0)
+        .map(|step| {
+            let name = if step.name == WHOLE_SCRIPT {
+                "whole script".to_owned()
+            } else {
+                cut(&step.name, 20)
+            };
+            (name, &step.latency, step.failed)
+        })
         .collect();
-    let name = |name: &str| {
-        if name == WHOLE_SCRIPT {
-            "whole script".to_owned()
-        } else {
-            cut(name, 20)
-        }
-    };
+    parts("steps", &named)
+}
+
+/// Formats the requests of a mix.
+fn requests(figures: &Figures) -> Vec<(&'static str, String, String)> {
+    let named: Vec<(String, &Latency, u64)> = figures
+        .requests
+        .iter()
+        .take(REQUESTS)
+        .map(|RequestFigures { result, .. }| (cut(&result.name, 20), &result.latency, result.failed))
+        .collect();
+    let mut lines = parts("mix", &named);
+    let more = figures.requests.len() - named.len();
+    if more > 0 {
+        lines.push(("", format!("{more} more requests: see the report"), String::new()));
+    }
+    lines
+}
+
+/// Formats parts of a load, one per line, each with its distribution and, where space allows, its count.
+fn parts(label: &'static str, named: &[(String, &Latency, u64)]) -> Vec<(&'static str, String, String)> {
     let width = named
         .iter()
-        .map(|step| console::measure_text_width(&name(&step.name)))
+        .map(|(name, ..)| console::measure_text_width(name))
         .max()
         .unwrap_or(0);
     named
         .iter()
         .enumerate()
-        .map(|(index, step)| {
+        .map(|(index, (name, latency, failed))| {
             let at = |q: f64| {
-                let quantile = step.latency.quantile(q);
+                let quantile = latency.quantile(q);
                 let mark = if quantile.at_least { "≥ " } else { "" };
                 format!("{mark}{}", units::time(units::float(quantile.ns)))
             };
-            let name = console::pad_str(&name(&step.name), width, console::Alignment::Left, None).into_owned();
-            let text = if step.latency.histogram.is_empty() {
+            let name = console::pad_str(name, width, console::Alignment::Left, None).into_owned();
+            let text = if latency.histogram.is_empty() {
                 format!("{name}  never completed")
             } else {
                 format!("{name}  p50 {}  p99 {}", at(0.5), at(0.99))
             };
-            let failed = if step.failed > 0 {
-                format!("  {} failed", units::grouped(step.failed))
+            let failed = if *failed > 0 {
+                format!("  {} failed", units::grouped(*failed))
             } else {
                 String::new()
             };
-            let count = format!("  {} times", units::grouped(step.latency.histogram.len()));
-            (if index == 0 { "steps" } else { "" }, text + &failed, count)
+            let count = format!("  {} times", units::grouped(latency.histogram.len()));
+            (if index == 0 { label } else { "" }, text + &failed, count)
         })
         .collect()
 }
