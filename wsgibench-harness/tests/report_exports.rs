@@ -53,6 +53,30 @@ fn csv_has_one_row_per_round() {
 }
 
 #[test]
+fn csv_has_each_request_of_a_mix() {
+    let run = fixture::mixed();
+    let bytes = export::render(Format::Csv, &run).unwrap();
+    let mut reader = csv::Reader::from_reader(bytes.as_slice());
+    let header = reader.headers().unwrap().clone();
+    let row = reader.records().next().unwrap().unwrap();
+    let cell = |name: &str| &row[header.iter().position(|h| h == name).unwrap()];
+    assert_eq!(cell("requests"), "GET /; GET /books/{id}; POST /orders");
+    let sum: u64 = cell("requests_done")
+        .split("; ")
+        .map(|n| n.parse::<u64>().unwrap())
+        .sum();
+    assert_eq!(sum.to_string(), cell("done"));
+    let p99 = run.cases[0].launches[0].rounds[0].load.requests[2]
+        .latency
+        .quantile(0.99)
+        .ns;
+    let last: f64 = cell("requests_p99_us").split("; ").nth(2).unwrap().parse().unwrap();
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds")]
+    let wanted = p99 as f64 / 1e3;
+    assert!((last - wanted).abs() < 1e-6, "{last} {wanted}");
+}
+
+#[test]
 fn formulas_in_names_are_text() {
     let mut case = fixture::case("ping", "=cmd()", 64, fixture::shape(100.0));
     case.id = "=cmd()".into();
@@ -249,6 +273,50 @@ fn every_chart_becomes_a_picture() {
     }
     let png = pictures::png(&pictures::svg(&charts[0]).unwrap()).unwrap();
     assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
+}
+
+#[cfg(feature = "pictures")]
+#[test]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the index of a category"
+)]
+fn dot_plots_have_names_at_the_points_and_no_picture_has_rotated_text() {
+    use wsgibench_harness::report::{charts::Kind, export::pictures};
+    let mut seen = 0;
+    for run in [fixture::mixed(), fixture::full()] {
+        for chart in pictures::charts(&run) {
+            let svg = pictures::svg(&chart).unwrap();
+            assert!(!svg.contains("rotate("), "{}", chart.id);
+            if chart.kind != Kind::Intervals {
+                continue;
+            }
+            seen += 1;
+            for (row, name) in chart.categories.iter().enumerate() {
+                let name = name.replace('<', "&lt;").replace('>', "&gt;");
+                // Once, with its value: there is no legend beside.
+                assert_eq!(
+                    svg.matches(&format!("{name}  ")).count(),
+                    1,
+                    "{}: {name}: {svg}",
+                    chart.id
+                );
+                let point = chart
+                    .series
+                    .iter()
+                    .flat_map(|s| &s.points)
+                    .find(|p| p.x as usize == row)
+                    .unwrap();
+                assert!(
+                    svg.contains(&format!("{name}  {}", chart.y.quantity.text(point.y))),
+                    "{}: {name}",
+                    chart.id
+                );
+            }
+        }
+    }
+    assert!(seen >= 8, "{seen}");
 }
 
 #[cfg(feature = "pictures")]

@@ -474,6 +474,22 @@ mod tests {
     }
 
     #[test]
+    fn commands_that_the_report_recommends_are_accepted() {
+        for command in [
+            "--save-baseline main",
+            "--resume",
+            "--self-check",
+            "--exact ping/uwsgi/c64 ping/wsgiref/c64",
+            "--profile ci --launches 12 --scenario shop --server waitress --server gunicorn_gthread",
+            "--against origin/main --exact ping/gunicorn_gthread/c64",
+            "--versus gunicorn_gthread --gate",
+        ] {
+            let args = Args::parse_from_os(["x"].into_iter().chain(command.split(' ')).map(OsString::from));
+            assert!(args.is_ok(), "{command}");
+        }
+    }
+
+    #[test]
     fn only_one_base_commit_is_accepted() {
         let parse = |args: &[&str]| Args::try_parse_from([&["x"], args].concat());
         assert_eq!(

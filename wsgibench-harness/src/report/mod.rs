@@ -3,6 +3,7 @@
 //! Renderers read records and events and never run anything. All of them start from [`figures`], so that a figure reads the
 //! same everywhere.
 
+pub mod answers;
 pub mod charts;
 pub mod comparison;
 pub mod conformance;

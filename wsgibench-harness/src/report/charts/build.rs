@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Axis, Chart, Kind, Point, Quantity, Series, over_time, percentiles, slug};
+use super::{Axis, Chart, Kind, Point, Quantity, Series, over_time, percentiles, requests, slug};
 use crate::{
     load::{Model, Quantile},
     report::{display, faults, figures::Figures, intervals, units::float_len},
@@ -57,8 +57,9 @@ pub fn of_scenario(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<
         charts.extend(against(&items, measure, scenario));
     }
     charts.extend(launches(&items, scenario));
-    charts.extend(percentiles::charts(&items, scenario));
     charts.extend(errors(&items, scenario));
+    charts.extend(percentiles::charts(&items, scenario));
+    charts.extend(requests::charts(&items, scenario));
     charts.extend(over_time::charts(&items, scenario, intervals::wanted(&run.profile)));
     charts
 }
@@ -221,7 +222,7 @@ fn against(items: &[Item], measure: &Measure, scenario: &str) -> Option<Chart> {
     Some(Chart {
         id: format!("{}-{}", slug(scenario), measure.id),
         title: measure.title.to_owned(),
-        about: "Estimate and 95 % confidence interval over launches of each server, sorted.".into(),
+        about: "Estimate and 95 % confidence interval over launches.".into(),
         param: None,
         kind: Kind::Intervals,
         x: Axis::new("case", Quantity::Count),
@@ -240,7 +241,7 @@ fn best_first(quantity: Quantity, a: f64, b: f64) -> std::cmp::Ordering {
     }
 }
 
-fn point(summary: &Summary, scale: f64, why: Option<String>) -> Point {
+pub(super) fn point(summary: &Summary, scale: f64, why: Option<String>) -> Point {
     Point {
         x: 0.0,
         y: summary.mean.point * scale,
@@ -298,42 +299,44 @@ fn launches(items: &[Item], scenario: &str) -> Option<Chart> {
     })
 }
 
-/// Draws errors by kind, as a share of completed requests.
+/// Draws errors by case and kind, as a share of completed requests, most frequent first.
 fn errors(items: &[Item], scenario: &str) -> Option<Chart> {
-    let mut categories = Vec::new();
-    let mut kinds: BTreeMap<String, Vec<Point>> = BTreeMap::new();
-    for item in items.iter().filter(|i| i.figures.error_count() > 0) {
-        let x = float_len(categories.len());
-        categories.push(category(items, item));
+    let mut shares: Vec<(&Item, String, f64)> = Vec::new();
+    for item in items {
         let counts = &item.figures.counts;
         let ended = super::super::units::float(counts.done + counts.failed + counts.timed_out);
-        for (kind, count) in &item.figures.errors {
-            kinds.entry(display::error_kind(*kind)).or_default().push(Point {
-                x,
-                y: super::super::units::float(*count) / ended.max(1.0),
-                why: item.why(),
-                ..Point::default()
-            });
+        for (kind, count) in item.figures.errors.iter().filter(|(_, count)| **count > 0) {
+            let name = format!("{}: {}", category(items, item), display::error_kind(*kind));
+            shares.push((item, name, super::super::units::float(*count) / ended.max(1.0)));
         }
     }
-    if categories.is_empty() {
+    shares.sort_by(|(_, _, a), (_, _, b)| b.total_cmp(a));
+    if shares.is_empty() {
         return None;
+    }
+    let log = wide(shares.iter().map(|(_, _, share)| *share));
+    let mut categories = Vec::new();
+    let mut dots: BTreeMap<usize, Series> = BTreeMap::new();
+    for (item, name, share) in shares {
+        series_of(&mut dots, item).points.push(Point {
+            x: float_len(categories.len()),
+            y: share,
+            why: item.why(),
+            ..Point::default()
+        });
+        categories.push(name);
     }
     Some(Chart {
         id: format!("{}-errors", slug(scenario)),
         title: "Errors by kind".into(),
         about: "Share of the requests that failed or timed out; servers without errors are not shown.".into(),
         param: None,
-        kind: Kind::Stack,
-        x: Axis::new("case", Quantity::Count),
-        y: Axis::new("share of requests", Quantity::Share),
+        kind: Kind::Intervals,
+        x: Axis::new("case and kind", Quantity::Count),
+        y: Axis::new("share of requests", Quantity::Share).log(log),
         categories,
         marks: Vec::new(),
-        series: kinds
-            .into_iter()
-            .enumerate()
-            .map(|(color, (name, points))| Series { name, color, points })
-            .collect(),
+        series: sorted(dots),
     })
 }
 

@@ -6,6 +6,7 @@
 mod build;
 mod over_time;
 mod percentiles;
+mod requests;
 mod timeline;
 
 use serde::Serialize;
@@ -27,12 +28,10 @@ pub const PALETTE: [&str; 7] = [
 pub enum Kind {
     /// One line per series, with a band where there are intervals; x is a number.
     Lines,
-    /// A dot with its interval for each category.
+    /// A sorted dot plot: one value for each category, with its name at the point and its interval as a line.
     Intervals,
-    /// One dot per launch, by category.
+    /// One dot per launch, one row for each category, with its name at the points.
     Dots,
-    /// Stacked bars by category.
-    Stack,
 }
 
 /// The quantity of an axis.
@@ -86,7 +85,7 @@ pub struct Point {
     pub why: Option<String>,
 }
 
-/// A line, or the dots or bars of one kind.
+/// A line, or the dots of one server.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Series {
     /// Name, as in the legend.
@@ -119,11 +118,11 @@ pub struct Chart {
     pub param: Option<String>,
     /// Its kind.
     pub kind: Kind,
-    /// Horizontal axis.
+    /// Horizontal axis; of dot plots, the rows.
     pub x: Axis,
-    /// Vertical axis.
+    /// Vertical axis; of dot plots, horizontal.
     pub y: Axis,
-    /// Names of the categories; empty where x is a number.
+    /// Names of the categories, those of dot plots sorted; empty where x is a number.
     pub categories: Vec<String>,
     /// Events marked on the x axis.
     pub marks: Vec<Mark>,
@@ -144,6 +143,14 @@ impl Axis {
     pub(super) fn log(mut self, log: bool) -> Self {
         self.log = log;
         self
+    }
+}
+
+impl Kind {
+    /// Returns whether categories are rows, and values run along the horizontal axis.
+    #[must_use]
+    pub fn is_dot_plot(self) -> bool {
+        matches!(self, Self::Intervals | Self::Dots)
     }
 }
 

@@ -16,8 +16,23 @@ use crate::{
     store::record::RunRecord,
 };
 
-/// Size of a picture in pixels.
+/// Size of a picture of lines in pixels. Dot plots are as high as their rows.
 const SIZE: (u32, u32) = (960, 540);
+
+/// Height of a row of a dot plot in pixels.
+const ROW: usize = 28;
+
+/// Height of title, axis and margins of a dot plot in pixels.
+const AROUND: usize = 120;
+
+/// Maximum height of a dot plot in pixels; the rows of a larger one are closer together.
+const HIGHEST: usize = 8_000;
+
+/// Colour of the dots and intervals of dot plots, whose names make a colour for each server superfluous.
+const DOT: RGBColor = RGBColor(0, 89, 138);
+
+/// Estimated width of a character of 13 pixels.
+const CHARACTER: f64 = 7.6;
 
 /// Scale of PNG files, for dense screens and print.
 const DENSITY: f32 = 2.0;
@@ -58,7 +73,7 @@ pub fn charts(run: &RunRecord) -> Vec<Chart> {
 pub fn svg(chart: &Chart) -> Result<String, String> {
     let mut text = String::new();
     {
-        let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
+        let area = SVGBackend::with_string(&mut text, size(chart)).into_drawing_area();
         draw(chart, &area).map_err(|e| format!("{}: {e}", chart.id))?;
         area.present().map_err(|e| format!("{}: {e}", chart.id))?;
     }
@@ -87,33 +102,156 @@ pub fn png(svg: &str) -> Result<Vec<u8>, String> {
     pixels.encode_png().map_err(|e| e.to_string())
 }
 
+fn size(chart: &Chart) -> (u32, u32) {
+    if !chart.kind.is_dot_plot() {
+        return SIZE;
+    }
+    let height = (AROUND + ROW * chart.categories.len()).min(HIGHEST);
+    (SIZE.0, u32::try_from(height).unwrap_or(SIZE.1))
+}
+
 fn draw(chart: &Chart, area: &DrawingArea<SVGBackend, Shift>) -> Drawn {
     area.fill(&WHITE)?;
+    if chart.kind.is_dot_plot() {
+        return dot_plot(chart, area);
+    }
     let (x, y) = scales(chart);
-    let categorical = !chart.categories.is_empty();
-    // The legend is to the right of the plot. Category charts need none: their axis names the categories.
-    let legend = !categorical || chart.kind == Kind::Stack;
+    // A single line is named by the title.
+    let legend = chart.series.len() > 1;
     let (left, right) = area.split_horizontally(if legend { SIZE.0 - 210 } else { SIZE.0 - 20 });
-    let mut plot = ChartBuilder::on(&left)
-        .caption(cut(&chart.title, 70), ("sans-serif", 20))
+    let below = left.titled(&cut(&chart.title, 70), ("sans-serif", 20))?;
+    let mut plot = ChartBuilder::on(&below)
         .margin(12)
-        .x_label_area_size(if categorical { 110 } else { 48 })
+        // Room for the title of the vertical axis.
+        .margin_top(34)
+        .x_label_area_size(48)
         .y_label_area_size(92)
         .build_cartesian_2d(x.range(), y.range())?;
     grid(chart, &mut plot, &left, &x, &y)?;
     for series in &chart.series {
-        match chart.kind {
-            Kind::Lines => line(series, &mut plot, &x, &y)?,
-            Kind::Intervals | Kind::Dots => dots(series, &mut plot, &x, &y)?,
-            Kind::Stack => {}
-        }
-    }
-    if chart.kind == Kind::Stack {
-        stack(chart, &mut plot, &y)?;
+        line(series, &mut plot, &x, &y)?;
     }
     moments(chart, &plot, &left, (&x, &y))?;
     if legend {
         names(chart, &right)?;
+    }
+    Ok(())
+}
+
+/// Draws one row for each category, sorted from the top, with its name at its points.
+fn dot_plot(chart: &Chart, area: &DrawingArea<SVGBackend, Shift>) -> Drawn {
+    let points = || chart.series.iter().flat_map(|s| &s.points);
+    let ends = points().flat_map(|p| [p.y, p.low.unwrap_or(p.y), p.high.unwrap_or(p.y)]);
+    let values = Scale::over(ends, &chart.y, true);
+    let rows = Scale::categories(chart.categories.len());
+    let mut plot = ChartBuilder::on(area)
+        .caption(cut(&chart.title, 70), ("sans-serif", 20))
+        .margin(12)
+        .margin_right(28)
+        .x_label_area_size(48)
+        .y_label_area_size(12)
+        .build_cartesian_2d(values.range(), rows.range())?;
+    value_axis(chart, &mut plot, area, &values)?;
+    let last = crate::report::units::float_len(chart.categories.len().saturating_sub(1));
+    // The first category is at the top.
+    let at = |p: &Point, value: f64| (values.place(value), last - p.x);
+    for point in points() {
+        if let (Some(low), Some(high)) = (point.low, point.high) {
+            let ends = [at(point, low), at(point, high)];
+            plot.draw_series([PathElement::new(ends, DOT.stroke_width(3))])?;
+        }
+    }
+    for point in points() {
+        marker(point, at(point, point.y), DOT, false, &mut plot)?;
+    }
+    for (index, name) in chart.categories.iter().enumerate() {
+        let of_row: Vec<&Point> = points().filter(|p| place(p) == index).collect();
+        let low = of_row
+            .iter()
+            .map(|p| p.low.unwrap_or(p.y))
+            .fold(f64::INFINITY, f64::min);
+        let high = of_row
+            .iter()
+            .map(|p| p.high.unwrap_or(p.y))
+            .fold(f64::NEG_INFINITY, f64::max);
+        let Some(first) = of_row.first() else { continue };
+        let value = (chart.kind == Kind::Intervals).then(|| chart.y.quantity.text(first.y));
+        name_at(&plot, area, (at(first, low), at(first, high)), name, value.as_deref())?;
+    }
+    Ok(())
+}
+
+/// Writes the name of a row, and its value if there is one, beside its points, on the side that has more room.
+fn name_at(
+    plot: &Plot,
+    root: &DrawingArea<SVGBackend, Shift>,
+    (low, high): ((f64, f64), (f64, f64)),
+    name: &str,
+    value: Option<&str>,
+) -> Drawn {
+    use plotters::style::text_anchor::{HPos, VPos};
+    let area = plot.plotting_area();
+    let (columns, _) = area.get_pixel_range();
+    let (left, right) = (area.map_coordinate(&low), area.map_coordinate(&high));
+    let after = columns.end - right.0 >= left.0 - columns.start;
+    let room = f64::from((columns.end - right.0).max(left.0 - columns.start) - 24);
+    let value = value.map_or_else(String::new, |value| format!("  {value}"));
+    let given = crate::report::units::float_len(value.chars().count()) * CHARACTER;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a few dozen characters, clamped to be positive"
+    )]
+    let most = ((room - given) / CHARACTER).max(3.0) as usize;
+    let text = format!("{}{value}", cut(name, most));
+    let (at, side) = if after {
+        (right.0 + 12, HPos::Left)
+    } else {
+        (left.0 - 12, HPos::Right)
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "some hundred pixels")]
+    let wide = (crate::report::units::float_len(text.chars().count()) * CHARACTER) as i32;
+    let (from, to) = if after {
+        (at - 3, at + wide)
+    } else {
+        (at - wide, at + 3)
+    };
+    // Grid lines stop before the name.
+    root.draw(&Rectangle::new(
+        [(from, right.1 - 8), (to, right.1 + 8)],
+        WHITE.filled(),
+    ))?;
+    root.draw(&Text::new(
+        text,
+        (at, right.1),
+        label_style(side, VPos::Center).color(&BLACK),
+    ))
+}
+
+/// Draws the horizontal axis of a dot plot, with lines at its ticks.
+fn value_axis(chart: &Chart, plot: &mut Plot, root: &DrawingArea<SVGBackend, Shift>, values: &Scale) -> Drawn {
+    let mut mesh = plot.configure_mesh();
+    mesh.disable_mesh()
+        .x_labels(0)
+        .y_labels(0)
+        .disable_y_axis()
+        .x_desc(chart.y.name.as_str())
+        .axis_desc_style(("sans-serif", 15))
+        .draw()?;
+    let area = plot.plotting_area();
+    let (_, rows) = area.get_pixel_range();
+    for tick in values.ticks() {
+        let pixel = area.map_coordinate(&(tick, -0.6)).0;
+        root.draw(&PathElement::new(
+            [(pixel, rows.start), (pixel, rows.end)],
+            RGBColor(225, 225, 225),
+        ))?;
+        let style = label_style(
+            plotters::style::text_anchor::HPos::Center,
+            plotters::style::text_anchor::VPos::Top,
+        );
+        let text = label(&chart.y.quantity.text(values.value(tick)));
+        root.draw(&Text::new(text, (pixel, rows.end + 8), style))?;
     }
     Ok(())
 }
@@ -140,28 +278,11 @@ fn moments(chart: &Chart, plot: &Plot, root: &DrawingArea<SVGBackend, Shift>, (x
 
 fn scales(chart: &Chart) -> (Scale, Scale) {
     let points = || chart.series.iter().flat_map(|s| &s.points);
-    let x = if chart.categories.is_empty() {
-        Scale::over(points().map(|p| p.x), &chart.x, false)
-    } else {
-        Scale::categories(chart.categories.len())
-    };
-    let y = if chart.kind == Kind::Stack {
-        Scale::over(totals(chart).into_iter(), &chart.y, true)
-    } else {
-        let ends = points().flat_map(|p| [p.y, p.low.unwrap_or(p.y), p.high.unwrap_or(p.y)]);
-        Scale::over(ends, &chart.y, true)
-    };
-    (x, y)
-}
-
-fn totals(chart: &Chart) -> Vec<f64> {
-    let mut totals = vec![0.0; chart.categories.len()];
-    for point in chart.series.iter().flat_map(|s| &s.points) {
-        if let Some(total) = totals.get_mut(place(point)) {
-            *total += point.y;
-        }
-    }
-    totals
+    let ends = points().flat_map(|p| [p.y, p.low.unwrap_or(p.y), p.high.unwrap_or(p.y)]);
+    (
+        Scale::over(points().map(|p| p.x), &chart.x, false),
+        Scale::over(ends, &chart.y, true),
+    )
 }
 
 #[expect(
@@ -175,18 +296,21 @@ fn place(point: &Point) -> usize {
 
 /// Draws grid, ticks and titles: the ticks of plotters support neither decades nor percentiles.
 fn grid(chart: &Chart, plot: &mut Plot, root: &DrawingArea<SVGBackend, Shift>, x: &Scale, y: &Scale) -> Drawn {
-    let categorical = !chart.categories.is_empty();
     let mut mesh = plot.configure_mesh();
     mesh.disable_mesh()
         .x_labels(0)
         .y_labels(0)
-        .y_desc(chart.y.name.as_str());
-    if !categorical {
-        mesh.x_desc(chart.x.name.as_str());
-    }
-    mesh.axis_desc_style(("sans-serif", 15)).draw()?;
+        .x_desc(chart.x.name.as_str())
+        .axis_desc_style(("sans-serif", 15))
+        .draw()?;
     let area = plot.plotting_area().clone();
     let (columns, rows) = area.get_pixel_range();
+    // The title of the axis stands above it: rotated text is hard to read.
+    let style = label_style(
+        plotters::style::text_anchor::HPos::Left,
+        plotters::style::text_anchor::VPos::Bottom,
+    );
+    root.draw(&Text::new(chart.y.name.clone(), (16, rows.start - 8), style))?;
     for tick in y.ticks() {
         let pixel = area.map_coordinate(&(x.low(), tick)).1;
         root.draw(&PathElement::new(
@@ -202,20 +326,6 @@ fn grid(chart: &Chart, plot: &mut Plot, root: &DrawingArea<SVGBackend, Shift>, x
             (columns.start - 8, pixel),
             style,
         ))?;
-    }
-    if categorical {
-        let step = chart.categories.len().div_ceil(28).max(1);
-        for (index, name) in chart.categories.iter().enumerate().step_by(step) {
-            let at = crate::report::units::float_len(index);
-            let pixel = area.map_coordinate(&(at, y.low())).0;
-            let style = label_style(
-                plotters::style::text_anchor::HPos::Right,
-                plotters::style::text_anchor::VPos::Center,
-            )
-            .transform(FontTransform::Rotate270);
-            root.draw(&Text::new(cut(name, 16), (pixel, rows.end + 8), style))?;
-        }
-        return Ok(());
     }
     for tick in x.ticks() {
         let pixel = area.map_coordinate(&(tick, y.low())).0;
@@ -275,46 +385,27 @@ fn line(series: &Series, plot: &mut Plot, x: &Scale, y: &Scale) -> Drawn {
     Ok(())
 }
 
-fn dots(series: &Series, plot: &mut Plot, x: &Scale, y: &Scale) -> Drawn {
-    let color = color(series.color);
-    for point in &series.points {
-        let column = x.place(point.x);
-        if let (Some(low), Some(high)) = (point.low, point.high) {
-            let ends = [(column, y.place(low)), (column, y.place(high))];
-            plot.draw_series([PathElement::new(ends, color.stroke_width(3))])?;
-        }
-        mark(point, (column, y.place(point.y)), series.color, plot)?;
-    }
-    Ok(())
+/// Draws the marker of a line: another shape where the palette repeats.
+fn mark(point: &Point, at: (f64, f64), index: usize, plot: &mut Plot) -> Drawn {
+    marker(
+        point,
+        at,
+        color(index),
+        !(index / PALETTE.len()).is_multiple_of(2),
+        plot,
+    )
 }
 
-/// Draws a marker: hollow if suspect, with another shape where the palette repeats.
-fn mark(point: &Point, at: (f64, f64), index: usize, plot: &mut Plot) -> Drawn {
-    let color = color(index);
+/// Draws a marker, hollow if suspect.
+fn marker(point: &Point, at: (f64, f64), color: RGBColor, triangle: bool, plot: &mut Plot) -> Drawn {
     let (inner, edge) = match point.why {
         Some(_) => (WHITE.filled(), color.stroke_width(2)),
         None => (color.filled(), color.stroke_width(1)),
     };
-    if (index / PALETTE.len()).is_multiple_of(2) {
-        plot.draw_series([Circle::new(at, 4, inner), Circle::new(at, 4, edge)])?;
-    } else {
+    if triangle {
         plot.draw_series([TriangleMarker::new(at, 6, inner), TriangleMarker::new(at, 6, edge)])?;
-    }
-    Ok(())
-}
-
-fn stack(chart: &Chart, plot: &mut Plot, y: &Scale) -> Drawn {
-    let mut reached = vec![0.0; chart.categories.len()];
-    for series in &chart.series {
-        for point in &series.points {
-            let Some(bottom) = reached.get_mut(place(point)) else {
-                continue;
-            };
-            let top = *bottom + point.y;
-            let corners = [(point.x - 0.35, y.place(*bottom)), (point.x + 0.35, y.place(top))];
-            plot.draw_series([Rectangle::new(corners, color(series.color).filled())])?;
-            *bottom = top;
-        }
+    } else {
+        plot.draw_series([Circle::new(at, 4, inner), Circle::new(at, 4, edge)])?;
     }
     Ok(())
 }

@@ -12,16 +12,17 @@ use super::{
     missing,
     servers::{Server, server},
     steps::{self, CaseSteps},
-    table::Table,
+    table::{Table, numeric_column, text_column},
 };
 use crate::{
     declare::Variant,
     report::{
+        answers::{self, Answers},
         charts::{Chart, of_scenario, slug},
         comparison::Comparison,
         display, facts,
         figures::Figures,
-        ranking::{Ranking, rankings, server_of},
+        ranking::{Ranking, Row, rankings, server_of},
         units,
     },
     stats::{Metric, Summary},
@@ -32,6 +33,9 @@ use crate::{
 #[derive(Serialize)]
 pub(super) struct View {
     id: String,
+    answers: Answers,
+    /// The ranking of each load in one line, if there are several.
+    overview: Vec<Load>,
     started: String,
     interrupted: bool,
     profile: String,
@@ -39,9 +43,7 @@ pub(super) struct View {
     sandbox: String,
     cases: usize,
     measured: usize,
-    suspect: usize,
     invalid: usize,
-    unmeasured: usize,
     scenarios: Vec<Scenario>,
     /// Number of cases with faults.
     faulty: usize,
@@ -69,6 +71,8 @@ struct Scenario {
     /// Charts of one parameter set, by parameter set.
     params: Vec<Param>,
     rows: Vec<CaseRow>,
+    /// Requests of mixes, one row per server and request.
+    requests: Option<Table>,
     /// Steps of cases that have any.
     steps: Vec<CaseSteps>,
 }
@@ -79,6 +83,30 @@ struct Param {
     charts: Vec<Chart>,
 }
 
+/// The ranking of a load in one line.
+#[derive(Serialize)]
+struct Load {
+    scenario: String,
+    anchor: String,
+    title: String,
+    load: String,
+    /// Its first servers, best first.
+    places: Vec<Short>,
+    /// How many more are ranked.
+    more: usize,
+    unranked: usize,
+}
+
+#[derive(Serialize)]
+struct Short {
+    rank: String,
+    server: String,
+    level: &'static str,
+    figure: String,
+    /// Whether no other server is significantly better.
+    leads: bool,
+}
+
 #[derive(Serialize)]
 struct Ranked {
     title: String,
@@ -87,6 +115,8 @@ struct Ranked {
     other: &'static str,
     rows: Vec<Place>,
     tied: bool,
+    /// Whether a row is not valid.
+    doubtful: bool,
     unranked: Vec<(String, String)>,
 }
 
@@ -102,8 +132,8 @@ struct Place {
     notes: String,
     figure: String,
     interval: Option<String>,
-    /// Ends of the bar and of its interval, in percent of the widest.
-    bar: f64,
+    /// The point and the ends of its interval, in percent of the highest.
+    at: f64,
     low: f64,
     high: f64,
     other: String,
@@ -119,7 +149,6 @@ struct CaseRow {
     why: String,
     launches: usize,
     rounds: usize,
-    time: String,
     throughput: String,
     p50: String,
     p99: String,
@@ -140,13 +169,19 @@ impl View {
                 .filter(|(c, _)| display::unmeasured(&c.outcome).is_none())
         };
         let count = |level: ValidityLevel| measured().filter(|(_, f)| f.level == level).count();
-        let (comparison, comparison_error) = match Comparison::of(run) {
+        let read = Comparison::of(run);
+        let known = read.as_ref().and_then(|read| read.as_ref().ok());
+        let rankings = rankings(run, &figures);
+        let answers = answers::of_run(run, &figures, &rankings, known);
+        let (comparison, comparison_error) = match read {
             None => (None, None),
             Some(Ok(comparison)) => (Some(compared(&comparison)), None),
             Some(Err(why)) => (None, Some(why)),
         };
         Self {
             id: run.id.clone(),
+            answers,
+            overview: overview(run, &figures, &rankings),
             started: run.started.strftime("%Y-%m-%d %H:%M UTC").to_string(),
             interrupted: run.interrupted,
             profile: run.profile.name.clone(),
@@ -154,10 +189,8 @@ impl View {
             sandbox: run.environment.sandbox.clone(),
             cases: run.cases.len(),
             measured: measured().count(),
-            suspect: count(ValidityLevel::Suspect),
             invalid: count(ValidityLevel::Invalid),
-            unmeasured: run.cases.len() - measured().count(),
-            scenarios: scenarios(run, &figures),
+            scenarios: scenarios(run, &figures, &rankings),
             faulty: run.cases.iter().filter(|case| crate::report::faults::has(case)).count(),
             faults: faults::of(run, &figures),
             endurance: endurance::of(run),
@@ -195,8 +228,91 @@ impl View {
     }
 }
 
-fn scenarios(run: &RunRecord, figures: &[Figures]) -> Vec<Scenario> {
-    let rankings = rankings(run, figures);
+/// Maximum number of servers of a load in the overview.
+const FIRST: usize = 5;
+
+/// Returns one line per load; empty for a single one, which is shown in full.
+fn overview(run: &RunRecord, figures: &[Figures], rankings: &[Ranking]) -> Vec<Load> {
+    if rankings.len() < 2 {
+        return Vec::new();
+    }
+    let line = |ranking: &Ranking| {
+        let place = |row: &Row| {
+            let (case, one) = (&run.cases[row.case], &figures[row.case]);
+            Some(Short {
+                rank: row.place(),
+                server: case.server.clone(),
+                level: display::level(one.level),
+                figure: units::metric(ranking.by, one.metrics.get(&ranking.by)?.mean.point),
+                leads: row.best == 1,
+            })
+        };
+        Load {
+            scenario: ranking.scenario.clone(),
+            anchor: slug(&ranking.scenario),
+            title: format!("{}{}", ranking.param, untuned(ranking)),
+            load: format!("{}, by {}", work(run, ranking), heading(ranking.by)),
+            places: ranking.rows.iter().take(FIRST).filter_map(place).collect(),
+            more: ranking.rows.len().saturating_sub(FIRST),
+            unranked: ranking.unranked.len(),
+        }
+    };
+    rankings.iter().map(line).collect()
+}
+
+fn untuned(ranking: &Ranking) -> &'static str {
+    match ranking.variant {
+        Variant::Tuned => "",
+        Variant::Default => ", untuned",
+    }
+}
+
+fn work(run: &RunRecord, ranking: &Ranking) -> String {
+    let first = ranking.rows.first().map(|row| row.case);
+    first
+        .or(ranking.unranked.first().copied())
+        .map_or_else(String::new, |index| display::work(&run.cases[index]))
+}
+
+/// Returns the requests of all mixes of a scenario.
+fn mixes(run: &RunRecord, figures: &[Figures], scenario: &str) -> Option<Table> {
+    let mut rows = Vec::new();
+    let cases = run.cases.iter().zip(figures);
+    for (case, one) in cases.filter(|(case, _)| case.scenario == scenario && !crate::report::faults::has(case)) {
+        for request in &one.requests {
+            let latency = &request.result.latency;
+            let at = |q: f64, summary: Option<&Summary>| {
+                let bound = if latency.quantile(q).at_least { "≥ " } else { "" };
+                summary.map_or_else(dash, |s| format!("{bound}{}", units::time(s.mean.point)))
+            };
+            rows.push(vec![
+                case.id.clone(),
+                request.result.name.clone(),
+                units::grouped(request.result.done),
+                units::grouped(request.result.failed),
+                at(0.50, request.p50.as_ref()),
+                at(0.99, request.p99.as_ref()),
+            ]);
+        }
+    }
+    Table {
+        id: format!("{}-requests", slug(scenario)),
+        title: format!("{scenario}: requests of the mix"),
+        caption: "Counts over all rounds; percentiles over launches, as in the rest of the report.".into(),
+        heads: vec![
+            text_column("case"),
+            text_column("request"),
+            numeric_column("done"),
+            numeric_column("failed"),
+            numeric_column("p50"),
+            numeric_column("p99"),
+        ],
+        rows,
+    }
+    .filled()
+}
+
+fn scenarios(run: &RunRecord, figures: &[Figures], rankings: &[Ranking]) -> Vec<Scenario> {
     let mut scenarios: Vec<Scenario> = Vec::new();
     // Cases with faults have their own section.
     let whole = run.cases.iter().zip(figures);
@@ -221,6 +337,7 @@ fn scenarios(run: &RunRecord, figures: &[Figures]) -> Vec<Scenario> {
             charts: general,
             params: by_param(of_param),
             rows: vec![case_row(case, one)],
+            requests: mixes(run, figures, &case.scenario),
             steps: steps::of(one).into_iter().collect(),
         });
     }
@@ -243,16 +360,6 @@ fn by_param(charts: Vec<Chart>) -> Vec<Param> {
 }
 
 fn ranked(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> Ranked {
-    let variant = match ranking.variant {
-        Variant::Tuned => "",
-        Variant::Default => ", untuned",
-    };
-    let load = ranking
-        .rows
-        .first()
-        .map(|r| r.case)
-        .or(ranking.unranked.first().copied())
-        .map_or_else(String::new, |index| display::work(&run.cases[index]));
     let other = if ranking.by == Metric::Throughput {
         Metric::P99
     } else {
@@ -278,7 +385,7 @@ fn ranked(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> Ranked {
             notes: server_of(run, case).map_or_else(String::new, |s| s.spec.notes.join("; ")),
             figure: units::metric(ranking.by, summary.mean.point),
             interval: interval(ranking.by, summary),
-            bar: share(summary.mean.point),
+            at: share(summary.mean.point),
             low: share(summary.mean.low()),
             high: share(summary.mean.high()),
             other: point(one, other),
@@ -293,12 +400,16 @@ fn ranked(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> Ranked {
         (case.server.clone(), why)
     };
     Ranked {
-        title: format!("{}{variant}", ranking.param),
-        load,
+        title: format!("{}{}", ranking.param, untuned(ranking)),
+        load: work(run, ranking),
         by: heading(ranking.by),
         other: heading(other),
         rows: rows.collect(),
         tied: ranking.rows.iter().any(|r| r.best != r.worst),
+        doubtful: ranking
+            .rows
+            .iter()
+            .any(|r| figures[r.case].level != ValidityLevel::Valid),
         unranked: ranking.unranked.iter().map(why).collect(),
     }
 }
@@ -363,7 +474,6 @@ fn case_row(case: &CaseRecord, figures: &Figures) -> CaseRow {
         why: unmeasured.unwrap_or_else(|| reasons(figures)),
         launches: case.launches.len(),
         rounds: figures.rounds,
-        time: figures.time.as_ref().map_or_else(dash, |s| units::time(s.mean.point)),
         throughput: with_interval(Metric::Throughput),
         p50: latency(Metric::P50, 0.5),
         p99: latency(Metric::P99, 0.99),

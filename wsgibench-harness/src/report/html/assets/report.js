@@ -44,7 +44,7 @@
   };
   const trim = (text) => text.replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "");
   const TICK = { ...FULL, rate: (v) => group(short(v)), cores: short, percentile: (v) => String(+(100 - 100 / v).toFixed(2)) + " %" };
-  const tick = (quantity) => (v) => trim(TICK[quantity](v));
+  const tick = (quantity) => (v) => (v === 0 ? "0" : trim(TICK[quantity](v)));
   const escape = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
   const cut = (text, n) => (text.length > n ? text.slice(0, n - 1) + "…" : text);
 
@@ -54,7 +54,7 @@
   // Shift symbols with each repetition of the palette, so that equal colours have different symbols.
   const symbol = (s) => SYMBOLS[(s.color + Math.floor(s.color / palette.length)) % SYMBOLS.length];
   const dash = (s) => DASHES[Math.floor(s.color / palette.length) % DASHES.length];
-  // Dot plot with one value per category or per launch: names on the left, values along the bottom.
+  // Dot plot with one value per category or per launch: one row each, values along the bottom, names at the points.
   const lying = (chart) => chart.kind === "intervals" || chart.kind === "dots";
   const place = (chart, p) => (lying(chart) ? [p[1], p[0], p[2], p[3]] : p.slice(0, 4));
   const xText = (chart, p) => (chart.categories.length ? chart.categories[p[0]] : FULL[chart.x.quantity](p[0]));
@@ -79,37 +79,64 @@
     };
   }
 
+  // The name at the points of each row, with its value if there is one, on the side that has more room.
+  function names(chart, page) {
+    const rows = chart.categories.map((name) => ({ name, low: Infinity, high: -Infinity, value: "" }));
+    for (const s of chart.series) {
+      for (const p of s.points) {
+        const row = rows[p[0]];
+        row.low = Math.min(row.low, p[2] ?? p[1]);
+        row.high = Math.max(row.high, p[3] ?? p[1]);
+        if (chart.kind === "intervals") row.value = FULL[chart.y.quantity](p[1]);
+      }
+    }
+    const ink = css("--ink"), soft = css("--soft");
+    const width = (text, font) => echarts.format.getTextRect(text, font).width;
+    const bold = "600 12px system-ui, sans-serif", plain = "12px system-ui, sans-serif";
+    return {
+      type: "custom", name: "names", silent: true, z: 4, tooltip: { show: false }, data: rows.map((row, i) => [row.low, i, row.high]),
+      renderItem: (params, api) => {
+        const row = rows[params.dataIndex];
+        const [left, y] = api.coord([api.value(0), api.value(1)]);
+        const right = api.coord([api.value(2), api.value(1)])[0];
+        const { x, width: all } = params.coordSys;
+        const room = Math.max(x + all - right, left - x) - 14;
+        const after = x + all - right >= left - x;
+        const valueWidth = row.value ? width(row.value, plain) + 7 : 0;
+        let name = row.name;
+        while (name.length > 3 && width(name, bold) + valueWidth > room) name = cut(name, name.length - 1);
+        const wide = width(name, bold);
+        const start = after ? right + 11 : left - 11 - wide - valueWidth;
+        const text = (value, at, fill, font) => ({ type: "text", style: { text: value, x: at, y, fill, font, textVerticalAlign: "middle", stroke: page, lineWidth: 4 } });
+        return { type: "group", children: [text(name, start, ink, bold), ...(row.value ? [text(row.value, start + wide + 7, soft, plain)] : [])] };
+      },
+    };
+  }
+
   function whiskers(chart, s) {
     return {
       type: "custom", name: s.name, silent: true, z: 2, tooltip: { show: false }, data: s.points.filter((p) => p[2] != null).map((p) => place(chart, p)),
       renderItem: (_, api) => {
-        const line = (x1, y1, x2, y2) => ({ type: "line", shape: { x1, y1, x2, y2 }, style: { stroke: color(s), lineWidth: 2 } });
-        if (lying(chart)) {
-          const [left, y] = api.coord([api.value(2), api.value(1)]);
-          const right = api.coord([api.value(3), api.value(1)])[0];
-          return { type: "group", children: [line(left, y, right, y), line(left, y - 5, left, y + 5), line(right, y - 5, right, y + 5)] };
-        }
-        const [x, top] = api.coord([api.value(0), api.value(3)]);
-        const bottom = api.coord([api.value(0), api.value(2)])[1];
-        return { type: "group", children: [line(x, top, x, bottom), line(x - 5, top, x + 5, top), line(x - 5, bottom, x + 5, bottom)] };
+        const [left, y] = api.coord([api.value(2), api.value(1)]);
+        const right = api.coord([api.value(3), api.value(1)])[0];
+        return { type: "line", shape: { x1: left, y1: y, x2: Math.max(right, left + 1), y2: y }, style: { stroke: css("--accent"), lineWidth: 3, lineCap: "round" } };
       },
     };
   }
 
   function marks(chart, s, page) {
+    // Names at the points make colours and symbols superfluous in dot plots.
+    const [fill, shape] = lying(chart) ? [css("--accent"), "circle"] : [color(s), symbol(s)];
     return s.points.map((p) => ({
       value: place(chart, p),
       point: p,
-      itemStyle: why(chart, p) ? { color: page, borderColor: color(s), borderWidth: 2 } : { color: color(s) },
-      symbol: symbol(s),
-      symbolSize: why(chart, p) ? 10 : 8,
+      itemStyle: why(chart, p) ? { color: page, borderColor: fill, borderWidth: 2, opacity: 1 } : { color: fill, opacity: 1 },
+      symbol: shape,
+      symbolSize: why(chart, p) ? 10 : 9,
     }));
   }
 
   function series(chart, s, page) {
-    if (chart.kind === "stack") {
-      return [{ type: "bar", name: s.name, stack: "all", barMaxWidth: 44, itemStyle: { color: color(s) }, data: s.points.map((p) => ({ value: [p[0], p[1]], point: p })) }];
-    }
     if (chart.kind === "lines") {
       const few = s.points.length <= 16;
       const line = {
@@ -128,26 +155,21 @@
         const k = seen.get(m.point[0]) || 0;
         seen.set(m.point[0], k + 1);
         m.symbolOffset = [0, (k - (total.get(m.point[0]) - 1) / 2) * Math.min(5, 20 / total.get(m.point[0]))];
-        m.itemStyle.opacity = 0.85;
+        m.itemStyle.opacity = 0.75;
       });
       return [dots];
     }
     return [whiskers(chart, s), dots];
   }
 
-  // The highest drawn value: the end of an interval, or a whole stack.
-  function most(chart) {
-    if (chart.kind !== "stack") return Math.max(...chart.series.flatMap((s) => s.points.map((p) => Math.max(p[1], p[3] ?? p[1]))));
-    const sums = new Map();
-    for (const s of chart.series) for (const p of s.points) sums.set(p[0], (sums.get(p[0]) || 0) + p[1]);
-    return Math.max(...sums.values());
-  }
+  // The highest drawn value: a point or the end of an interval.
+  const most = (chart) => Math.max(...chart.series.flatMap((s) => s.points.map((p) => Math.max(p[1], p[3] ?? p[1]))));
 
   function axes(chart, log) {
     const ink = css("--soft"), line = css("--line");
     const text = { color: ink, fontSize: 12 };
     const y = {
-      type: log ? "log" : "value", name: chart.y.name, nameLocation: "middle", nameGap: 66, nameTextStyle: text, min: log ? undefined : 0,
+      type: log ? "log" : "value", name: chart.y.name, nameLocation: "end", nameGap: 14, nameTextStyle: { ...text, align: "left", padding: [0, 0, 0, -72] }, min: log ? undefined : 0,
       axisLabel: { ...text, formatter: tick(chart.y.quantity) }, splitLine: { lineStyle: { color: line } }, minorSplitLine: { show: false }, logBase: 10,
     };
     if (log) {
@@ -173,17 +195,16 @@
       y.max = y.interval * Math.ceil((top * 1.02) / y.interval);
     }
     if (lying(chart)) {
-      const names = {
-        type: "category", data: chart.categories, inverse: true, axisTick: { show: false }, axisLine: { lineStyle: { color: line } },
-        axisLabel: { ...text, interval: 0, formatter: (v) => cut(v, 32) }, splitLine: { show: true, lineStyle: { color: line, type: "dotted" } },
+      const rows = {
+        type: "category", data: chart.categories, inverse: true, axisTick: { show: false }, axisLine: { show: !log, lineStyle: { color: line } }, axisLabel: { show: false },
       };
-      return [{ ...y, nameGap: 28, axisLabel: { ...y.axisLabel, hideOverlap: true } }, names];
+      return [{ ...y, nameLocation: "middle", nameGap: 26, nameTextStyle: text, axisLabel: { ...y.axisLabel, hideOverlap: true } }, rows];
     }
     if (chart.categories.length) {
-      const many = chart.categories.length > 4;
       return [{
         type: "category", data: chart.categories, axisTick: { alignWithLabel: true }, axisLine: { lineStyle: { color: line } },
-        axisLabel: { ...text, interval: chart.categories.length > 30 ? "auto" : 0, rotate: many ? 40 : 0, formatter: (v) => cut(v, many ? 18 : 14) },
+        // A date above its time: short enough to stand upright.
+        axisLabel: { ...text, hideOverlap: true, lineHeight: 15, formatter: (v) => cut(v.replace(" ", "\n"), 24) },
       }, y];
     }
     const x = {
@@ -220,10 +241,11 @@
   function option(chart, log) {
     const page = css("--card");
     const [xAxis, yAxis] = axes(chart, log);
-    const many = chart.categories.length > 4;
     return {
-      animation: false, textStyle: { fontFamily: "inherit" }, legend: { show: false },
-      grid: lying(chart) ? { left: 12, right: 28, top: 8, bottom: 30, containLabel: true } : { left: 88, right: chart.x.quantity === "percentile" ? 34 : 18, top: 14, bottom: chart.categories.length ? (many ? 108 : 34) : 48 },
+      animation: false, textStyle: { fontFamily: "inherit" },
+      // ECharts hides series through its legend, which the legend of the page replaces.
+      legend: chart.kind === "lines" ? { show: false, data: chart.series.map((s) => s.name), selected: selected(chart) } : undefined,
+      grid: lying(chart) ? { left: 16, right: 34, top: 6, bottom: 46 } : { left: 76, right: chart.x.quantity === "percentile" ? 34 : 18, top: 34, bottom: 50 },
       tooltip: {
         trigger: "item", confine: true, backgroundColor: page, borderColor: css("--line"), textStyle: { color: css("--ink"), fontSize: 13 },
         extraCssText: "max-width:340px;white-space:normal;overflow-wrap:anywhere",
@@ -232,38 +254,52 @@
           return item.data && item.data.point ? tip(chart, s, item.data.point) : "";
         },
       },
-      xAxis, yAxis, series: [...chart.series.flatMap((s) => series(chart, s, page)), ...moments(chart)],
+      xAxis, yAxis, series: [...chart.series.flatMap((s) => series(chart, s, page)), ...(lying(chart) ? [names(chart, page)] : []), ...moments(chart)],
     };
   }
 
-  // ---- one chart with its buttons and its table ----
-  function swatch(chart, s) {
+  // ---- the legend of the page: the servers of all line charts ----
+  const hidden = new Set();
+  const selected = (chart) => Object.fromEntries(chart.series.map((s) => [s.name, !hidden.has(s.name)]));
+
+  function swatch(s) {
     const c = color(s);
     const dashes = { solid: "", dashed: `stroke-dasharray="5 3"`, dotted: `stroke-dasharray="2 2"` }[dash(s)];
-    const line = chart.kind === "lines" ? `<path d="M0 6h22" stroke="${c}" stroke-width="2.5" ${dashes}/>` : "";
-    return `<svg viewBox="0 0 22 12" aria-hidden="true" fill="${c}">${line}<path d="${PATHS[s.color % PATHS.length]}"/></svg>`;
+    return `<svg viewBox="0 0 22 12" aria-hidden="true" fill="${c}"><path d="M0 6h22" stroke="${c}" stroke-width="2.5" ${dashes}/><path d="${PATHS[(s.color + Math.floor(s.color / palette.length)) % PATHS.length]}"/></svg>`;
   }
 
-  function tools(figure, chart, state) {
-    const box = figure.querySelector(".tools");
-    // Category names are next to the points, so a legend adds nothing.
-    const named = !lying(chart) && (chart.kind === "lines" || chart.kind === "stack" || chart.series.length > 1);
-    for (const s of named ? chart.series : []) {
+  function legend(box) {
+    const known = new Map();
+    for (const chart of Object.values(charts)) {
+      if (chart.kind === "lines") for (const s of chart.series) if (!known.has(s.name)) known.set(s.name, s);
+    }
+    // A single server needs no legend.
+    if (known.size < 2) return;
+    for (const s of [...known.values()].sort((a, b) => a.color - b.color)) {
       const button = document.createElement("button");
       button.type = "button";
       button.setAttribute("aria-pressed", "true");
-      button.innerHTML = `${swatch(chart, s)}<span></span>`;
+      button.innerHTML = `${swatch(s)}<span></span>`;
       button.lastChild.textContent = s.name;
       button.title = s.name;
       button.addEventListener("click", () => {
-        const on = button.getAttribute("aria-pressed") !== "true";
+        const on = hidden.delete(s.name);
+        if (!on) hidden.add(s.name);
         button.setAttribute("aria-pressed", String(on));
-        state.chart.dispatchAction({ type: on ? "legendSelect" : "legendUnSelect", name: s.name });
+        live.forEach((state) => {
+          if (state.data.kind === "lines") state.chart.dispatchAction({ type: on ? "legendSelect" : "legendUnSelect", name: s.name });
+        });
       });
       box.append(button);
     }
+    box.hidden = false;
+  }
+
+  // ---- one chart with its button and its table ----
+  function tools(figure, chart, state) {
+    const box = figure.querySelector(".tools");
     const positive = chart.series.every((s) => s.points.every((p) => p[1] > 0));
-    if (positive && chart.kind !== "stack") {
+    if (positive) {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "scale";
@@ -314,24 +350,21 @@
   }
 
   function redraw(state) {
-    // A new option would show series that the user has hidden.
-    const old = state.chart.getOption();
-    const next = option(state.data, state.log);
-    if (old && old.legend && old.legend[0]) next.legend.selected = old.legend[0].selected;
-    state.chart.setOption(next, true);
+    state.chart.setOption(option(state.data, state.log), true);
   }
 
   function draw(canvas) {
     if (live.has(canvas)) return;
     const data = charts[canvas.dataset.chart];
-    if (lying(data)) canvas.style.height = `${70 + 26 * data.categories.length}px`;
+    if (lying(data)) canvas.style.height = `${54 + 26 * data.categories.length}px`;
     const state = { data, log: data.y.log, chart: echarts.init(canvas, null, { renderer: "svg" }) };
     live.set(canvas, state);
-    state.chart.setOption({ ...option(data, state.log), legend: { show: false, data: data.series.map((s) => s.name) } });
+    state.chart.setOption(option(data, state.log));
     tools(canvas.closest("figure"), data, state);
     new ResizeObserver(() => state.chart.resize()).observe(canvas);
   }
 
+  legend(document.getElementById("legend"));
   const canvases = [...document.querySelectorAll(".canvas")];
   const watcher = new IntersectionObserver((seen) => {
     for (const one of seen) if (one.isIntersecting) { watcher.unobserve(one.target); draw(one.target); }
@@ -373,6 +406,12 @@
     closed.forEach((details) => { details.open = true; });
     canvases.slice(0, 200).forEach(draw);
     themed();
+    // A drawing as wide as the window is scaled to its column, not cut.
+    for (const canvas of live.keys()) {
+      const svg = canvas.querySelector("svg");
+      svg.setAttribute("viewBox", `0 0 ${svg.getAttribute("width")} ${svg.getAttribute("height")}`);
+      svg.setAttribute("preserveAspectRatio", "xMinYMin meet");
+    }
   });
   addEventListener("afterprint", () => {
     if (!before) return;
@@ -380,6 +419,7 @@
     before.closed.forEach((details) => { details.open = false; });
     before = null;
     themed();
+    for (const canvas of live.keys()) canvas.querySelector("svg").removeAttribute("viewBox");
   });
   // ---- open a closed section when a link points into it; not every browser does ----
   function reveal() {
