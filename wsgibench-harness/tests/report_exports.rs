@@ -52,6 +52,105 @@ fn csv_has_one_row_per_round() {
     );
 }
 
+/// A run without server figures: its servers were already running, on another machine.
+fn unmeasured() -> RunRecord {
+    let mut run = fixture::run(vec![fixture::case("ping", "remote", 64, fixture::shape(100.0))]);
+    for launch in run.cases.iter_mut().flat_map(|case| &mut case.launches) {
+        launch.start_up_seconds = None;
+        launch.memory_at_rest_bytes = None;
+        for round in &mut launch.rounds {
+            round.server_cpu_user_seconds = None;
+            round.server_cpu_system_seconds = None;
+            round.server_cpu_seconds = None;
+            round.throttled_seconds = None;
+            round.memory_mean_bytes = None;
+            round.memory_peak_bytes = None;
+            round.server_series.clear();
+            round.metrics.remove("cpu_per_request");
+            round.metrics.remove("peak_memory");
+        }
+    }
+    run
+}
+
+/// Fields and columns of figures that a run without server figures lacks.
+const SERVER_FIGURES: [&str; 8] = [
+    "start_up_seconds",
+    "memory_at_rest_bytes",
+    "server_cpu_user_seconds",
+    "server_cpu_system_seconds",
+    "server_cpu_seconds",
+    "throttled_seconds",
+    "memory_mean_bytes",
+    "memory_peak_bytes",
+];
+
+#[test]
+fn figures_that_were_not_measured_are_absent_from_every_export() {
+    let run = unmeasured();
+    let bytes = export::render(Format::Csv, &run).unwrap();
+    let mut reader = csv::Reader::from_reader(bytes.as_slice());
+    let header = reader.headers().unwrap().clone();
+    for row in reader.records().map(Result::unwrap) {
+        for name in SERVER_FIGURES {
+            let name = name.replace("seconds", "s");
+            let column = header.iter().position(|h| h == name).expect("a column of that name");
+            assert_eq!(&row[column], "", "{name}");
+        }
+    }
+    let json = text(Format::Json, &run);
+    for name in SERVER_FIGURES {
+        assert!(!json.contains(name), "{name} is in run.json");
+    }
+    for format in [Format::Bencher, Format::Github] {
+        let text = text(format, &run).to_lowercase();
+        assert!(!text.contains("memory") && !text.contains("cpu"), "{format:?}: {text}");
+    }
+    let markdown = text(Format::Markdown, &run);
+    assert!(markdown.contains("ping") && !markdown.contains("0 B"), "{markdown}");
+    assert!(!markdown.contains("0 B") && !markdown.contains("0 ns"), "{markdown}");
+    #[cfg(feature = "junit")]
+    {
+        let xml = text(Format::Junit, &run);
+        assert!(
+            xml.contains("thrpt:") && !xml.contains("memory") && !xml.contains("cpu:"),
+            "{xml}"
+        );
+    }
+}
+
+#[cfg(feature = "spreadsheet")]
+#[test]
+fn a_workbook_has_no_cell_for_a_figure_that_was_not_measured() {
+    use wsgibench_harness::stats::Metric;
+    let measured = |run: &RunRecord| {
+        let of = |case| Figures::of(case).metrics.into_keys().collect::<Vec<_>>();
+        run.cases.iter().flat_map(of).collect::<Vec<_>>()
+    };
+    assert!(!measured(&unmeasured()).contains(&Metric::PeakMemory));
+    // The cells themselves are those of the CSV file; a workbook with fewer of them is smaller.
+    let full = fixture::run(vec![fixture::case("ping", "remote", 64, fixture::shape(100.0))]);
+    let size = |run: &RunRecord| export::render(Format::Xlsx, run).unwrap().len();
+    assert!(size(&unmeasured()) < size(&full));
+}
+
+#[test]
+fn zeros_of_earlier_versions_are_read_as_absent() {
+    let mut old = serde_json::to_value(unmeasured()).unwrap();
+    for launch in old["cases"][0]["launches"].as_array_mut().unwrap() {
+        for name in &SERVER_FIGURES[..2] {
+            launch[*name] = 0.into();
+        }
+        for round in launch["rounds"].as_array_mut().unwrap() {
+            for name in &SERVER_FIGURES[2..] {
+                round[*name] = 0.into();
+            }
+        }
+    }
+    let run: RunRecord = serde_json::from_value(old).unwrap();
+    assert_eq!(text(Format::Csv, &run), text(Format::Csv, &unmeasured()));
+}
+
 #[test]
 fn csv_has_each_request_of_a_mix() {
     let run = fixture::mixed();

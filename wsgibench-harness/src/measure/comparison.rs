@@ -175,7 +175,7 @@ fn value(case: &CaseRecord, arm: &str, block: u32, metric: Metric) -> f64 {
 #[must_use]
 pub fn of_launch(launch: &LaunchRecord, metric: Metric) -> Option<f64> {
     if metric == Metric::StartUpTime {
-        return (launch.start_up_seconds > 0.0).then_some(launch.start_up_seconds);
+        return launch.start_up_seconds;
     }
     let values: Vec<f64> = launch
         .rounds

@@ -236,12 +236,7 @@ fn tell(context: &LaunchContext, arm: &Arm<'_>, part: &Part, elapsed: Duration, 
 
 fn record(context: &LaunchContext, arm: &Arm<'_>, part: Part, index: u32) -> RoundRecord {
     let load = slices::join(&part.slices).unwrap_or_default();
-    let looks = part.memory.len().max(1) as u64;
-    let samples = Samples {
-        series: Vec::new(),
-        memory_mean: part.memory.iter().sum::<u64>() / looks,
-        memory_peak: part.memory.iter().copied().max().unwrap_or(0),
-    };
+    let samples = Samples::new(Vec::new(), part.memory.into_iter());
     context.record(
         index,
         load,

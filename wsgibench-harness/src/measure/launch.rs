@@ -307,8 +307,7 @@ impl LaunchContext<'_> {
         server: SocketAddr,
         ready: &Ready,
     ) -> RoundRecord {
-        let cpu = account.cpu.map(|cpu| cpu.total);
-        let split = account.cpu.unwrap_or_default();
+        let cpu = account.cpu;
         let work = &ready.job.case.work;
         let scripted = work.script().is_some();
         let runs_already = matches!(ready.job.spec.source, Source::Running(_));
@@ -332,16 +331,16 @@ impl LaunchContext<'_> {
         let burst = burst::of_round(ready.job.case.work.load(), &load.series);
         RoundRecord {
             index,
-            server_cpu_user_seconds: split.user,
-            server_cpu_system_seconds: split.system,
-            server_cpu_seconds: split.total,
-            throttled_seconds: split.throttled,
+            server_cpu_user_seconds: cpu.map(|cpu| cpu.user),
+            server_cpu_system_seconds: cpu.map(|cpu| cpu.system),
+            server_cpu_seconds: cpu.map(|cpu| cpu.total),
+            throttled_seconds: cpu.map(|cpu| cpu.throttled),
             memory_mean_bytes: samples.memory_mean,
             memory_peak_bytes: samples.memory_peak,
             memory_growth: memory_growth(&samples.series),
             server_series: samples.series,
             companions: account.companions,
-            metrics: metrics::of_round(&load, cpu, samples.memory_peak),
+            metrics: metrics::of_round(&load, cpu.map(|cpu| cpu.total), samples.memory_peak),
             validity,
             load,
             capacity_per_second: None,

@@ -11,7 +11,11 @@ use crate::load::{Counts, RoundResult};
     clippy::cast_precision_loss,
     reason = "counts and bytes of one round are far below 2^52"
 )]
-pub(super) fn of_round(load: &RoundResult, server_cpu_seconds: Option<f64>, memory_peak: u64) -> BTreeMap<String, f64> {
+pub(super) fn of_round(
+    load: &RoundResult,
+    server_cpu_seconds: Option<f64>,
+    memory_peak: Option<u64>,
+) -> BTreeMap<String, f64> {
     let mut metrics = BTreeMap::new();
     let mut put = |name: &str, value: f64| {
         if value.is_finite() {
@@ -36,7 +40,7 @@ pub(super) fn of_round(load: &RoundResult, server_cpu_seconds: Option<f64>, memo
             put(name, load.response_time.quantile(q).ns as f64 / 1e3);
         }
     }
-    if memory_peak > 0 {
+    if let Some(memory_peak) = memory_peak {
         put("peak_memory", memory_peak as f64);
     }
     metrics

@@ -18,10 +18,22 @@ const TICK: Duration = Duration::from_millis(200);
 pub(super) struct Samples {
     /// About one sample per second.
     pub(super) series: Vec<ServerSecond>,
-    /// Mean of all samples, bytes.
-    pub(super) memory_mean: u64,
-    /// Largest sample, bytes.
-    pub(super) memory_peak: u64,
+    /// Mean of all memory samples, bytes; `None` without samples.
+    pub(super) memory_mean: Option<u64>,
+    /// Largest memory sample, bytes; `None` without samples.
+    pub(super) memory_peak: Option<u64>,
+}
+
+impl Samples {
+    /// Summarizes memory samples. A server without processes has a memory of 0, which is no measurement.
+    pub(super) fn new(series: Vec<ServerSecond>, memory: impl Iterator<Item = u64>) -> Self {
+        let memory: Vec<u64> = memory.filter(|bytes| *bytes > 0).collect();
+        Self {
+            series,
+            memory_mean: memory.iter().sum::<u64>().checked_div(memory.len() as u64),
+            memory_peak: memory.iter().copied().max(),
+        }
+    }
 }
 
 /// Usage at one sample, for the live display.
@@ -68,8 +80,6 @@ fn cores(from: f64, before: &Usage, to: f64, after: &Usage) -> f64 {
 }
 
 fn summarize(looks: &[(f64, Usage)]) -> Samples {
-    let count = u64::try_from(looks.len()).unwrap_or(1).max(1);
-    let sum: u64 = looks.iter().map(|(_, u)| u.memory_bytes).sum();
     let mut series = Vec::new();
     let mut from = 0;
     for (i, (at, usage)) in looks.iter().enumerate() {
@@ -83,11 +93,7 @@ fn summarize(looks: &[(f64, Usage)]) -> Samples {
             from = i;
         }
     }
-    Samples {
-        series,
-        memory_mean: sum / count,
-        memory_peak: looks.iter().map(|(_, u)| u.memory_bytes).max().unwrap_or(0),
-    }
+    Samples::new(series, looks.iter().map(|(_, usage)| usage.memory_bytes))
 }
 
 #[cfg(test)]
@@ -109,8 +115,8 @@ mod tests {
         let samples = summarize(&looks);
         assert_eq!(samples.series.len(), 2);
         assert!((samples.series[0].cpu_cores - 0.5).abs() < 1e-9);
-        assert_eq!(samples.memory_peak, 100);
-        assert_eq!(samples.memory_mean, 50);
+        assert_eq!(samples.memory_peak, Some(100));
+        assert_eq!(samples.memory_mean, Some(55));
         assert!(summarize(&[]).series.is_empty());
     }
 }

@@ -35,6 +35,8 @@ pub struct Figures {
     pub counts: Counts,
     /// Failures and timeouts of all rounds by kind.
     pub errors: BTreeMap<ErrorKind, u64>,
+    /// Details of the first failure of each kind, where known: the broken rule and the first line of a malformed response.
+    pub error_samples: BTreeMap<ErrorKind, String>,
     /// Responses that failed a check: its name, the number of failures, one sample.
     pub failed_checks: BTreeMap<String, (u64, String)>,
     /// Steps of scripted users, all rounds together, in order of first use.
@@ -105,6 +107,7 @@ impl Figures {
             response: Latency::new(),
             counts: Counts::default(),
             errors: BTreeMap::new(),
+            error_samples: BTreeMap::new(),
             failed_checks: BTreeMap::new(),
             steps: Vec::new(),
             requests: Vec::new(),
@@ -116,12 +119,7 @@ impl Figures {
                 .collect(),
             cores: over_launches(&launches, &chosen, cores).map(|(s, _)| s),
             mean_latency: over_launches(&launches, &chosen, mean_latency).map(|(s, _)| s),
-            memory_mean: mean(
-                every()
-                    .filter(chosen)
-                    .filter(|r| r.memory_mean_bytes > 0)
-                    .map(|r| float(r.memory_mean_bytes)),
-            ),
+            memory_mean: mean(every().filter(chosen).filter_map(|r| r.memory_mean_bytes).map(float)),
             companions: Vec::new(),
         };
         let rounds: Vec<&RoundRecord> = every().filter(chosen).collect();
@@ -196,6 +194,9 @@ impl Figures {
         if !timeouts && load.counts.timed_out > 0 {
             *self.errors.entry(ErrorKind::ResponseTimeout).or_default() += load.counts.timed_out;
         }
+        for (kind, sample) in &load.error_samples {
+            self.error_samples.entry(*kind).or_insert_with(|| sample.clone());
+        }
         for check in &load.failed_checks {
             let entry = self
                 .failed_checks
@@ -258,8 +259,8 @@ pub fn time_per_request(round: &RoundRecord, scheduled: bool) -> Option<f64> {
 }
 
 fn cores(round: &RoundRecord) -> Option<f64> {
-    let known = round.load.seconds > 0.0 && round.server_cpu_seconds > 0.0;
-    known.then(|| round.server_cpu_seconds / round.load.seconds)
+    let cpu = round.server_cpu_seconds.filter(|_| round.load.seconds > 0.0)?;
+    Some(cpu / round.load.seconds)
 }
 
 fn mean_latency(round: &RoundRecord) -> Option<f64> {
@@ -292,8 +293,7 @@ fn over_launches(
 fn start_up(launches: &[&LaunchRecord]) -> Option<OverLaunches> {
     let measured = launches
         .iter()
-        .filter(|l| l.start_up_seconds > 0.0)
-        .map(|l| (l.block, vec![l.start_up_seconds]))
+        .filter_map(|l| Some((l.block, vec![l.start_up_seconds?])))
         .collect();
     summarised(measured)
 }

@@ -58,17 +58,12 @@ fn one(server: &str, cases: &[&CaseRecord], image: Option<u64>) -> Option<Footpr
     if launches.is_empty() {
         return None;
     }
-    let starts = sorted(
-        launches
-            .iter()
-            .map(|(_, launch)| launch.start_up_seconds)
-            .filter(|s| *s > 0.0),
-    );
+    let starts = sorted(launches.iter().filter_map(|(_, launch)| launch.start_up_seconds));
     let rest = sorted(
         launches
             .iter()
-            .filter(|(_, launch)| launch.memory_at_rest_bytes > 0)
-            .map(|(_, launch)| float(launch.memory_at_rest_bytes)),
+            .filter_map(|(_, launch)| launch.memory_at_rest_bytes)
+            .map(float),
     );
     let each = sorted(launches.iter().flat_map(|(case, launch)| {
         launch
@@ -89,12 +84,13 @@ fn one(server: &str, cases: &[&CaseRecord], image: Option<u64>) -> Option<Footpr
 }
 
 /// Returns the memory growth since rest divided by the open connections.
-fn per_connection(idle: usize, at_rest: u64, round: &RoundRecord) -> Option<f64> {
-    if idle < ENOUGH || at_rest == 0 || round.memory_mean_bytes < at_rest {
+fn per_connection(idle: usize, at_rest: Option<u64>, round: &RoundRecord) -> Option<f64> {
+    if idle < ENOUGH {
         return None;
     }
+    let growth = round.memory_mean_bytes?.checked_sub(at_rest?)?;
     let open = float(idle as u64 + round.load.connections.established);
-    Some(float(round.memory_mean_bytes - at_rest) / open)
+    Some(float(growth) / open)
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
@@ -147,14 +143,14 @@ mod tests {
     #[test]
     fn few_connections_yield_no_estimate() {
         let mut round = RoundRecord {
-            memory_mean_bytes: 120 << 20,
+            memory_mean_bytes: Some(120 << 20),
             ..samples::round()
         };
         round.load.connections.established = 16;
-        assert_eq!(per_connection(0, 20 << 20, &round), None);
-        let each = per_connection(10_000, 20 << 20, &round).unwrap();
+        assert_eq!(per_connection(0, Some(20 << 20), &round), None);
+        let each = per_connection(10_000, Some(20 << 20), &round).unwrap();
         assert!((each - f64::from(100 << 20) / 10_016.0).abs() < 1e-6);
-        assert_eq!(per_connection(10_000, 0, &round), None);
-        assert_eq!(per_connection(10_000, 130 << 20, &round), None);
+        assert_eq!(per_connection(10_000, None, &round), None);
+        assert_eq!(per_connection(10_000, Some(130 << 20), &round), None);
     }
 }

@@ -164,6 +164,16 @@ pub enum CaseOutcome {
     Ignored(String),
 }
 
+/// Reads 0 as absent: earlier versions wrote it for figures that were not measured.
+fn measured<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de> + Default + PartialEq,
+{
+    let value = Option::<T>::deserialize(deserializer)?;
+    Ok(value.filter(|value| *value != T::default()))
+}
+
 /// One fresh start of a server, up to its teardown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LaunchRecord {
@@ -175,12 +185,15 @@ pub struct LaunchRecord {
     pub arm: String,
     /// Start, UTC.
     pub started: jiff::Timestamp,
-    /// Time from the start command to the first HTTP response, seconds.
-    pub start_up_seconds: f64,
+    /// Time from the start command to the first HTTP response, seconds. `None` for a server that was already running.
+    #[serde(default, deserialize_with = "measured", skip_serializing_if = "Option::is_none")]
+    pub start_up_seconds: Option<f64>,
     /// Address under load.
     pub address: String,
-    /// Memory after the first response and before load, bytes.
-    pub memory_at_rest_bytes: u64,
+    /// Memory after the first response and before load, bytes. `None` if it cannot be measured, as for a server that was
+    /// already running.
+    #[serde(default, deserialize_with = "measured", skip_serializing_if = "Option::is_none")]
+    pub memory_at_rest_bytes: Option<u64>,
     /// Rounds.
     pub rounds: Vec<RoundRecord>,
     /// Reference load before and after, requests per second. For alternating arms only the first has it.
@@ -198,18 +211,24 @@ pub struct RoundRecord {
     pub index: u32,
     /// Figures of the load engine.
     pub load: RoundResult,
-    /// Server CPU time in user mode, seconds.
-    pub server_cpu_user_seconds: f64,
+    /// Server CPU time in user mode, seconds. `None`, as in the following fields, if it was not measured.
+    #[serde(default, deserialize_with = "measured", skip_serializing_if = "Option::is_none")]
+    pub server_cpu_user_seconds: Option<f64>,
     /// Server CPU time in the kernel, seconds.
-    pub server_cpu_system_seconds: f64,
+    #[serde(default, deserialize_with = "measured", skip_serializing_if = "Option::is_none")]
+    pub server_cpu_system_seconds: Option<f64>,
     /// Total server CPU time, seconds.
-    pub server_cpu_seconds: f64,
+    #[serde(default, deserialize_with = "measured", skip_serializing_if = "Option::is_none")]
+    pub server_cpu_seconds: Option<f64>,
     /// Time throttled by a CPU quota, seconds.
-    pub throttled_seconds: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled_seconds: Option<f64>,
     /// Mean memory of the samples, bytes.
-    pub memory_mean_bytes: u64,
+    #[serde(default, deserialize_with = "measured", skip_serializing_if = "Option::is_none")]
+    pub memory_mean_bytes: Option<u64>,
     /// Highest memory sample, bytes.
-    pub memory_peak_bytes: u64,
+    #[serde(default, deserialize_with = "measured", skip_serializing_if = "Option::is_none")]
+    pub memory_peak_bytes: Option<u64>,
     /// Samples of server CPU (cores) and memory, about one per second.
     pub server_series: Vec<ServerSecond>,
     /// Memory growth, bytes per second, if the round was long enough to estimate it (about a minute).

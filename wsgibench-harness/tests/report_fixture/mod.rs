@@ -120,12 +120,12 @@ pub(crate) fn round(index: u32, rate: f64, connections: u64, shape: Shape, seed:
     RoundRecord {
         index,
         load,
-        server_cpu_user_seconds: cpu * 0.7,
-        server_cpu_system_seconds: cpu * 0.3,
-        server_cpu_seconds: cpu,
-        throttled_seconds: 0.0,
-        memory_mean_bytes: 48 << 20,
-        memory_peak_bytes: 50 << 20,
+        server_cpu_user_seconds: Some(cpu * 0.7),
+        server_cpu_system_seconds: Some(cpu * 0.3),
+        server_cpu_seconds: Some(cpu),
+        throttled_seconds: Some(0.0),
+        memory_mean_bytes: Some(48 << 20),
+        memory_peak_bytes: Some(50 << 20),
         server_series: (0..3)
             .map(|s| ServerSecond {
                 at: f64::from(s),
@@ -158,9 +158,9 @@ pub(crate) fn case(scenario: &str, server: &str, connections: usize, shape: Shap
                 block: index,
                 arm: "candidate".into(),
                 started: "2026-11-21T10:00:00Z".parse().unwrap(),
-                start_up_seconds: 0.31,
+                start_up_seconds: Some(0.31),
                 address: "172.18.0.2:8000".into(),
-                memory_at_rest_bytes: 40 << 20,
+                memory_at_rest_bytes: Some(40 << 20),
                 rounds: (0..shape.rounds)
                     .map(|r| round(r, rate, connections as u64, shape, seed ^ u64::from(index)))
                     .collect(),

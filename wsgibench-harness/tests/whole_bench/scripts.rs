@@ -33,7 +33,7 @@ pub(crate) fn every_load_model() {
         let names: Vec<&str> = load.steps.iter().map(|step| step.name.as_str()).collect();
         assert_eq!(names, [WHOLE_SCRIPT, "sign in", "me", "upload"], "{scenario}");
         assert!(load.steps.iter().all(|step| !step.latency.histogram.is_empty()));
-        assert!(round.server_cpu_seconds > 0.0 && round.metrics["cpu_per_request"] > 0.0);
+        assert!(round.server_cpu_seconds.is_some() && round.metrics["cpu_per_request"] > 0.0);
         // Other work on the machine may make it suspect; the script itself must not make it invalid.
         let invalid: Vec<_> = round
             .validity

@@ -217,17 +217,13 @@ impl Runner<'_> {
             block,
             arm: job.arm.to_owned(),
             started,
-            start_up_seconds: if runs_already {
-                0.0
-            } else {
-                launch.start_up().as_secs_f64()
-            },
+            start_up_seconds: (!runs_already).then(|| launch.start_up().as_secs_f64()),
             address: launch.address().to_string(),
-            memory_at_rest_bytes: if runs_already {
-                0
-            } else {
-                launch.usage().map_or(0, |u| u.memory_bytes)
-            },
+            memory_at_rest_bytes: launch
+                .usage()
+                .ok()
+                .map(|usage| usage.memory_bytes)
+                .filter(|memory| *memory > 0 && !runs_already),
             rounds: Vec::new(),
             reference: Vec::new(),
             error: None,

@@ -65,21 +65,22 @@ pub(super) const COLUMNS: &[Column] = &[
             .collect();
         text(&kinds.join(" "))
     }),
-    ("server_cpu_s", |r| cpu(r, r.round.server_cpu_seconds)),
-    ("server_cpu_user_s", |r| cpu(r, r.round.server_cpu_user_seconds)),
-    ("server_cpu_system_s", |r| cpu(r, r.round.server_cpu_system_seconds)),
-    ("throttled_s", |r| Cell::Number(r.round.throttled_seconds)),
-    ("memory_mean_bytes", |r| measured(r.round.memory_mean_bytes)),
-    ("memory_peak_bytes", |r| measured(r.round.memory_peak_bytes)),
-    ("start_up_s", |r| {
-        let seconds = r.launch.start_up_seconds;
-        if seconds > 0.0 {
-            Cell::Number(seconds)
-        } else {
-            Cell::Nothing
-        }
+    ("server_cpu_s", |r| optional(r.round.server_cpu_seconds)),
+    ("server_cpu_user_s", |r| optional(r.round.server_cpu_user_seconds)),
+    ("server_cpu_system_s", |r| optional(r.round.server_cpu_system_seconds)),
+    ("throttled_s", |r| {
+        optional(
+            r.round
+                .throttled_seconds
+                .filter(|_| r.round.server_cpu_seconds.is_some()),
+        )
     }),
-    ("memory_at_rest_bytes", |r| measured(r.launch.memory_at_rest_bytes)),
+    ("memory_mean_bytes", |r| optional(r.round.memory_mean_bytes.map(float))),
+    ("memory_peak_bytes", |r| optional(r.round.memory_peak_bytes.map(float))),
+    ("start_up_s", |r| optional(r.launch.start_up_seconds)),
+    ("memory_at_rest_bytes", |r| {
+        optional(r.launch.memory_at_rest_bytes.map(float))
+    }),
     ("bytes_sent", |r| number(r.round.load.bytes_sent)),
     ("bytes_received", |r| number(r.round.load.bytes_received)),
     ("connections_wanted", |r| number(r.round.load.connections.wanted)),
@@ -89,9 +90,7 @@ pub(super) const COLUMNS: &[Column] = &[
     ("connections_opened", |r| number(r.round.load.connections.opened)),
     ("connections_served", |r| number(r.round.load.connections.served)),
     ("jain", |r| Cell::Number(r.round.load.connections.jain)),
-    ("offered_rate_per_s", |r| {
-        r.round.load.offered_rate.map_or(Cell::Nothing, Cell::Number)
-    }),
+    ("offered_rate_per_s", |r| optional(r.round.load.offered_rate)),
     ("engine_cpu_s", |r| Cell::Number(r.round.load.engine_cpu_seconds)),
     ("engine_busy_share", |r| Cell::Number(r.round.load.engine_busy_share)),
     ("requests", |r| each_request(r, |request| request.name.clone())),
@@ -190,22 +189,13 @@ fn number(value: u64) -> Cell {
     Cell::Number(float(value))
 }
 
-/// Returns a figure for which 0 means that it was not measured.
-fn measured(value: u64) -> Cell {
-    if value == 0 { Cell::Nothing } else { number(value) }
-}
-
-/// Returns the CPU time of the server, if measured.
-fn cpu(row: &Row, seconds: f64) -> Cell {
-    if row.round.server_cpu_seconds > 0.0 {
-        Cell::Number(seconds)
-    } else {
-        Cell::Nothing
-    }
+/// Returns a figure that may be missing.
+fn optional(value: Option<f64>) -> Cell {
+    value.map_or(Cell::Nothing, Cell::Number)
 }
 
 fn metric(row: &Row, id: &str) -> Cell {
-    row.round.metrics.get(id).map_or(Cell::Nothing, |v| Cell::Number(*v))
+    optional(row.round.metrics.get(id).copied())
 }
 
 fn quantile(row: &Row, q: f64) -> Cell {

@@ -23,7 +23,7 @@ pub(super) fn of(run: &RunRecord) -> Vec<String> {
         .collect();
     let histograms = with(|r| r.load.counts.done > 0 && r.load.response_time.histogram.is_empty());
     let seconds = with(|r| r.load.counts.done > 0 && r.load.series.is_empty());
-    let server = with(|r| r.server_cpu_seconds <= 0.0);
+    let server = with(|r| r.server_cpu_seconds.is_none());
     [
         (
             fewer,

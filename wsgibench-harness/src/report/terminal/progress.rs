@@ -182,10 +182,13 @@ impl Progress {
                 &format!("{case} launch {}: {error}", launch.index + 1),
             ));
         } else if self.options.verbose {
+            let ready = launch
+                .start_up_seconds
+                .map(|seconds| format!("ready in {}, ", units::time(seconds * 1e9)))
+                .unwrap_or_default();
             let text = format!(
-                "{case} launch {}: ready in {}, {} rounds",
+                "{case} launch {}: {ready}{} rounds",
                 launch.index + 1,
-                units::time(launch.start_up_seconds * 1e9),
                 launch.rounds.len()
             );
             self.say(&wrapped("  ", &text));

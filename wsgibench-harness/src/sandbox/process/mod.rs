@@ -28,15 +28,16 @@ impl ProcessSandbox {
             return Err(SandboxError::NoProcesses("it needs Linux or another Unix".into()));
         }
         environment::python(None).await.map_err(SandboxError::NoProcesses)?;
-        context.notice(
-            "",
-            "the process sandbox provides no isolation: servers run as the current user, next to all other processes, over \
-             loopback; compare its results only with each other",
-        );
         Ok(Self { context })
     }
 
     pub(crate) async fn prepare(&self, spec: &ServerSpec) -> Result<PreparedServer, PrepareError> {
+        // Not before: a run of servers that someone else started has none here.
+        self.context.notice(
+            "",
+            "the process sandbox provides no isolation: servers run as the current user, next to all other processes, over \
+             loopback; compare its results only with each other",
+        );
         environment::prepare(&self.context, spec).await
     }
 
