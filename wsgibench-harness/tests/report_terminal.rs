@@ -88,6 +88,28 @@ fn a_mix_shows_each_of_its_requests() {
 }
 
 #[test]
+fn malformed_responses_are_explained_by_the_first_of_them() {
+    let mut case = fixture::case("ping", "a", 64, fixture::shape(1_000.0));
+    let load = &mut case.launches[0].rounds[0].load;
+    load.errors = vec![(wsgibench_harness::load::ErrorKind::Malformed, 3)];
+    load.error_samples = vec![(
+        wsgibench_harness::load::ErrorKind::Malformed,
+        "the status is not a number of three digits; its first line is \"HTTP/1.1 abc\"".into(),
+    )];
+    load.counts.failed += 3;
+    load.counts.offered += 3;
+    let page = page(&fixture::run(vec![case]));
+    assert_fits(&page);
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        page.contains(
+            "the first malformed: the status is not a number of three digits; its first line is \"HTTP/1.1 abc\""
+        ),
+        "{page}"
+    );
+}
+
+#[test]
 fn comparison_shows_case_metric_change_and_interval() {
     console::set_colors_enabled(false);
     let page = run_text(&fixture::compared());

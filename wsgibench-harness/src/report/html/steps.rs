@@ -1,10 +1,10 @@
-//! The steps of a script, and failed checks with the responses that failed them.
+//! The steps of a script, and errors and failed checks with the first response of each.
 
 use serde::Serialize;
 
 use crate::{
     load::{Step, script::WHOLE_SCRIPT},
-    report::{figures::Figures, units},
+    report::{display, figures::Figures, units},
 };
 
 /// Steps and failed checks of one case.
@@ -34,7 +34,7 @@ struct CheckRow {
     sample: String,
 }
 
-/// Returns the section of a case; `None` without steps and failed checks.
+/// Returns the section of a case; `None` without steps, errors with details and failed checks.
 pub(super) fn of(figures: &Figures) -> Option<CaseSteps> {
     let steps: Vec<StepRow> = figures
         .steps
@@ -42,15 +42,17 @@ pub(super) fn of(figures: &Figures) -> Option<CaseSteps> {
         .filter(|step| !step.latency.histogram.is_empty() || step.failed > 0)
         .map(row)
         .collect();
-    let checks: Vec<CheckRow> = figures
-        .failed_checks
-        .iter()
-        .map(|(name, (count, sample))| CheckRow {
-            name: name.clone(),
-            count: units::grouped(*count),
-            sample: sample.clone(),
-        })
-        .collect();
+    let errors = figures.error_samples.iter().map(|(kind, sample)| CheckRow {
+        name: display::error_kind(*kind),
+        count: units::grouped(figures.errors.get(kind).copied().unwrap_or_default()),
+        sample: sample.clone(),
+    });
+    let checks = figures.failed_checks.iter().map(|(name, (count, sample))| CheckRow {
+        name: name.clone(),
+        count: units::grouped(*count),
+        sample: sample.clone(),
+    });
+    let checks: Vec<CheckRow> = errors.chain(checks).collect();
     (!steps.is_empty() || !checks.is_empty()).then(|| CaseSteps {
         id: figures.case.clone(),
         steps,

@@ -94,6 +94,10 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
         page.line(line.0, &line.1, &line.2);
     }
     page.wrapped("errors", &errors(figures));
+    for (kind, sample) in &figures.error_samples {
+        let text = format!("the first {}: {}", display::error_kind(*kind), cut(sample, 160));
+        page.wrapped("", &text);
+    }
     for (name, (count, sample)) in &figures.failed_checks {
         let (count, name) = (units::grouped(*count), plain(name));
         let what = if name.starts_with("the script ") {
