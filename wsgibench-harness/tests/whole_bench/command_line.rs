@@ -146,15 +146,45 @@ pub(crate) fn server_url() {
     let url = format!("http://127.0.0.1:{port}/");
     // With an address only, and with a declared server's name for scenarios restricted to that server.
     let as_declared = format!("threads={url}");
-    let ended = bench.quick_with("fine", &["--server-url", &as_declared]);
+    let csv = bench.0.path().join("rounds.csv");
+    let export = format!("csv={}", csv.display());
+    let page = bench.0.path().join("wsgibench/report/index.html");
+    let arguments = [&quick("fine")[..], &["--server-url", &as_declared, "--export", &export]].concat();
+    let ended = bench.run_in("process", &arguments);
     assert_eq!(ended.status, Some(0));
     let run = bench.record();
     assert_eq!(run.cases.len(), 3);
+    // Nothing is told of a start that was not ours, nor of a sandbox in which nothing runs.
+    let texts = [
+        ended.out,
+        ended.err,
+        std::fs::read_to_string(page).unwrap(),
+        serde_json::to_string(&run).unwrap(),
+    ];
+    for text in &texts {
+        for of_a_start in [
+            "no isolation",
+            "memory_at_rest",
+            "start_up_seconds",
+            "memory at rest",
+            "first response",
+        ] {
+            assert!(!text.contains(of_a_start), "{of_a_start}: {text}");
+        }
+    }
+    let csv = std::fs::read_to_string(csv).unwrap();
+    let mut lines = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let header = lines.next().unwrap();
+    let row = lines.next().unwrap();
+    for name in ["start_up_s", "memory_at_rest_bytes"] {
+        let from_the_end = header.iter().rev().position(|column| *column == name).unwrap();
+        assert_eq!(row[row.len() - 1 - from_the_end], "", "{csv}");
+    }
     let launch = &case(&run, "at_once").launches[0];
     assert_eq!(launch.address, format!("127.0.0.1:{port}"));
     let round = &launch.rounds[0];
     assert!(round.load.counts.done > 0 && round.load.counts.failed == 0);
-    assert!(round.server_cpu_seconds > 0.0, "its processes are this machine's");
+    assert!(round.server_cpu_seconds.is_some(), "its processes are this machine's");
     assert!(round.validity.level >= ValidityLevel::Suspect);
     assert!(
         round
@@ -185,6 +215,40 @@ pub(crate) fn server_url() {
     let gone = bench.quick_with("anywhere", &["--server-url", &url]);
     assert_eq!(gone.status, Some(1));
     assert!(failure(&bench.record(), "anywhere").contains("within"), "{}", gone.out);
+}
+
+pub(crate) fn broken_row() {
+    let bench = Bench::new();
+    for (row, told) in [("two words", "percent-encode"), ("x\r\nSet-Cookie: a=b", "line break")] {
+        let mut command = bench.command("process", &quick("rows"));
+        let output = command.env(crate::declared::ROW, row).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{err}");
+        for text in ["with_rows", "row 2 of column \"q\"", told, "declared.rs"] {
+            assert!(err.contains(text), "{text}: {err}");
+        }
+    }
+    assert!(!bench.0.path().join("wsgibench/runs").exists(), "a run was begun");
+}
+
+pub(crate) fn descriptor_limit() {
+    let bench = Bench::new();
+    let command = bench.command("process", &quick("rows"));
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .env(crate::declared::ROW, "fine");
+    let output = limited.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let run = bench.record();
+    let why = failure(&run, "with_rows");
+    assert!(why.contains("the hard limit of this process is 64"), "{why}");
+    assert!(case(&run, "with_rows").launches.is_empty());
+    let logs = std::fs::read_dir(bench.0.path().join(format!("wsgibench/runs/{}/logs", run.id)));
+    assert_eq!(logs.unwrap().count(), 0, "a server was started");
 }
 
 /// The calls of nextest: both listings, then one case by its full id.

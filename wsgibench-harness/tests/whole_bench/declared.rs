@@ -50,6 +50,15 @@ fn ping(connections: usize) -> Load {
     Load::closed(connections).request(get("/").expect_status(200).expect_body("OK"))
 }
 
+/// Variable whose value becomes a row of [`with_rows`].
+pub(crate) const ROW: &str = "WSGIBENCH_TEST_ROW";
+
+#[scenario(servers = [threads], connections = [2], tags = ["rows"])]
+fn with_rows(connections: usize) -> Load {
+    let row = std::env::var(ROW).unwrap_or_default();
+    Load::closed(connections).request(get("/?q={+q}").values("q", Values::Rows(vec!["fine".into(), row])))
+}
+
 async fn visit(user: &mut User) -> Result<()> {
     user.step("sign in");
     user.post("/login").form(&[("name", "ada")]).await?.expect_status(200)?;

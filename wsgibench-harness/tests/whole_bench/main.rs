@@ -38,6 +38,14 @@ fn main() -> ExitCode {
         ("an_interrupted_run_goes_on", command_line::resume),
         ("what_a_baseline_lacks_is_told_before_the_run", command_line::baseline),
         ("a_running_server_is_measured_and_marked", command_line::server_url),
+        (
+            "a_row_that_would_break_the_request_is_refused_at_declaration",
+            command_line::broken_row,
+        ),
+        (
+            "too_few_open_files_are_told_before_a_server_starts",
+            command_line::descriptor_limit,
+        ),
         ("test_runners_list_cases_and_run_one", command_line::test_runner),
         ("cargo_test_tries_each_script_once", command_line::test_mode),
     ];
