@@ -249,7 +249,6 @@ impl Worker {
     /// Closes all connections. Those that the server is about to close get up to a second.
     fn finish(&mut self) {
         self.looping = false;
-        let closing = |worker: &Self| worker.conns.iter().any(|(_, conn)| conn.state == State::Lingering);
         for idx in 0..self.conns.capacity() {
             if self.conns.get(idx).is_some_and(|conn| conn.state != State::Lingering) {
                 self.dismiss(idx, CloseMode::Reset);
@@ -260,7 +259,8 @@ impl Worker {
         self.again.clear();
         let mut events = Events::with_capacity(1024);
         let give_up = self.clock.now() + 1_000_000_000;
-        while closing(self) && self.clock.now() < give_up {
+        // Only connections that the server is about to close are left.
+        while !self.conns.is_empty() && self.clock.now() < give_up {
             if self.poll.poll(&mut events, Some(Duration::from_millis(20))).is_err() {
                 break;
             }
