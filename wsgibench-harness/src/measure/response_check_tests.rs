@@ -98,7 +98,6 @@ fn a_script_is_run_once_and_its_failure_is_named() {
 
 #[test]
 fn a_script_that_hangs_or_blocks_its_thread_is_an_error() {
-    let begun = Instant::now();
     let hangs = said(|user| {
         Box::pin(async move {
             user.get("/").await?;
@@ -114,7 +113,6 @@ fn a_script_that_hangs_or_blocks_its_thread_is_an_error() {
         })
     });
     assert!(matches!(held, Err(Wrong::Engine(LoadError::ScriptHolds))), "{held:?}");
-    assert!(begun.elapsed() < SCRIPT_PATIENCE, "a check waited for its timeout");
 }
 
 #[test]
