@@ -259,15 +259,11 @@ impl Launch {
     ///
     /// # Errors
     /// If its log cannot be written; the server is removed nevertheless.
-    #[cfg_attr(
-        not(feature = "docker"),
-        expect(clippy::unused_async, reason = "the same signature with the feature")
-    )]
     pub async fn stop(self) -> io::Result<StopInfo> {
         match self.0 {
             #[cfg(feature = "docker")]
             Kind::Docker(launch) => launch.stop().await,
-            Kind::Process(launch) => Ok(launch.stop()),
+            Kind::Process(launch) => Ok(launch.stop().await),
             Kind::Running(_) => Ok(StopInfo::default()),
         }
     }

@@ -93,7 +93,9 @@ impl Sandbox {
     /// If the requested sandbox is not available; with [`SandboxChoice::Auto`], if neither is.
     pub async fn open(options: SandboxOptions) -> Result<Self, SandboxError> {
         let context = SandboxContext::new(options);
-        process::reap_dead(&context);
+        let of_reaping = Arc::clone(&context);
+        // It waits for killed processes to leave their control groups.
+        let _ = tokio::task::spawn_blocking(move || process::reap_dead(&of_reaping)).await;
         let choice = context.options.choice;
         let (inner, reason) = match choice {
             SandboxChoice::Process => (open_process(&context).await?, "asked for".to_owned()),

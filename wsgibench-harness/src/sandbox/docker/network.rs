@@ -59,8 +59,9 @@ impl Network {
     pub(crate) async fn remove(&self, engine: &Engine) -> Result<(), String> {
         let filters = HashMap::from([("network".to_owned(), vec![self.id.clone()])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        for container in engine.api.list_containers(Some(options)).await.unwrap_or_default() {
-            let container = container.id.unwrap_or_default();
+        let containers = engine.api.list_containers(Some(options)).await;
+        for container in containers.as_deref().unwrap_or_default() {
+            let container = container.id.clone().unwrap_or_default();
             let request = NetworkDisconnectRequest {
                 container,
                 force: Some(true),
@@ -69,7 +70,14 @@ impl Network {
             let _ = engine.api.disconnect_network(&self.id, request).await;
         }
         match engine.api.remove_network(&self.id).await {
-            Err(error) if !super::engine::is_not_found(&error) => Err(reason(&error)),
+            Err(error) if !super::engine::is_not_found(&error) => Err(match containers {
+                Ok(_) => reason(&error),
+                Err(unlisted) => format!(
+                    "{}; failed to list the containers in it: {}",
+                    reason(&error),
+                    reason(&unlisted)
+                ),
+            }),
             _ => Ok(()),
         }
     }

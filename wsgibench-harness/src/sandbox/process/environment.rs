@@ -15,11 +15,7 @@ use crate::{
     declare::{ServerSpec, Source},
     lock_file,
     sandbox::{
-        PrepareError, PreparedServer,
-        context::SandboxContext,
-        error::last_lines,
-        owner::{Owner, VARIABLE},
-        requirements::Requirements,
+        PrepareError, PreparedServer, context::SandboxContext, error::last_lines, group, requirements::Requirements,
         short_hash, versions,
     },
     subprocess,
@@ -236,23 +232,14 @@ async fn make(path: &Path, packages: &Packages, python: &Python) -> Result<(), S
 async fn run(mut command: Command, output: &fs::File) -> Result<(), String> {
     let clone = || output.try_clone().map_err(|error| error.to_string());
     command.stdin(Stdio::null()).stdout(clone()?).stderr(clone()?);
-    command.env(VARIABLE, Owner::this().to_string());
-    command.process_group(0);
-    command.kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| format!("failed to start: {error}"))?;
-    let group = child.id().map(crate::sandbox::group::Group::new);
-    let ended = tokio::time::timeout(INSTALL_TIMEOUT, child.wait()).await;
-    if let (Some(group), Ok(Ok(_))) = (group, &ended) {
-        group.finished();
-    }
-    match ended {
-        Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(match status.code() {
+    match group::run(&mut command, INSTALL_TIMEOUT).await {
+        Ok(Some(output)) if output.status.success() => Ok(()),
+        Ok(Some(output)) => Err(match output.status.code() {
             Some(code) => format!("exited with status {code}"),
-            None => format!("was killed by a signal ({status})"),
+            None => format!("was killed by a signal ({})", output.status),
         }),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("timed out after {} s", INSTALL_TIMEOUT.as_secs())),
+        Ok(None) => Err(format!("timed out after {} s", INSTALL_TIMEOUT.as_secs())),
+        Err(error) => Err(format!("failed to run: {error}")),
     }
 }
 

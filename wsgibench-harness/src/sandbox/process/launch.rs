@@ -12,6 +12,7 @@ use std::{
 };
 
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
+use tokio::task::spawn_blocking;
 
 use super::{
     environment, limits,
@@ -59,19 +60,26 @@ enum Meter {
 }
 
 pub(super) async fn launch(
-    context: &SandboxContext,
+    context: &Arc<SandboxContext>,
     prepared: &PreparedServer,
     log: &Path,
 ) -> Result<ProcessLaunch, LaunchError> {
     let spec = &prepared.spec;
     let order = Instant::now();
-    let mut launch = start(context, prepared, log).map_err(|reason| LaunchError::not_started(&spec.name, reason))?;
+    let started = {
+        let (context, prepared, log) = (Arc::clone(context), prepared.clone(), log.to_owned());
+        // It writes files, and waits for processes to end where it fails.
+        spawn_blocking(move || start(&context, &prepared, &log)).await
+    };
+    let mut launch = started
+        .unwrap_or_else(|error| Err(error.to_string()))
+        .map_err(|reason| LaunchError::not_started(&spec.name, reason))?;
     let deadline = order + spec.ready_within;
     let outcome = ready::wait_until_ready(spec, launch.address, deadline, || launch.is_alive()).await;
     launch.start_up = order.elapsed();
     match outcome {
         Ok(()) => Ok(launch),
-        Err(why) => Err(launch.explain(spec, why)),
+        Err(why) => Err(launch.explain(spec, why).await),
     }
 }
 
@@ -324,11 +332,12 @@ impl ProcessLaunch {
     }
 
     /// Kills all its processes.
-    pub(crate) fn stop(self) -> StopInfo {
-        self.end()
+    pub(crate) async fn stop(self) -> StopInfo {
+        // Waits until each of its processes has ended.
+        spawn_blocking(move || self.end()).await.unwrap_or_default()
     }
 
-    fn end(&self) -> StopInfo {
+    fn end(self) -> StopInfo {
         let oom_kills = self.usage().map_or(0, |usage| usage.oom_kills);
         let exit = self.ended().ok().flatten().and_then(|status| {
             let code = status.exit_status();
@@ -343,9 +352,10 @@ impl ProcessLaunch {
     }
 
     /// Removes a server that did not become ready, and returns the error with the reason.
-    fn explain(self, spec: &ServerSpec, why: NotReady) -> LaunchError {
-        let info = self.end();
-        let last_lines = last_lines(&fs::read(&self.log).unwrap_or_default(), SHOWN_LINES);
+    async fn explain(self, spec: &ServerSpec, why: NotReady) -> LaunchError {
+        let log = self.log.clone();
+        let info = self.stop().await;
+        let last_lines = last_lines(&tokio::fs::read(&log).await.unwrap_or_default(), SHOWN_LINES);
         let server = spec.name.clone();
         match why {
             NotReady::Died => LaunchError::Died {

@@ -94,7 +94,7 @@ pub(super) fn members(folder: &Path) -> Vec<u32> {
     text.lines().filter_map(|line| line.trim().parse().ok()).collect()
 }
 
-/// Removes an empty group. Its last process may take a moment to leave it.
+/// Removes an empty group. Its last process may take a moment to leave it: blocks for up to half a second.
 pub(super) fn remove(folder: &Path) {
     for _ in 0..100 {
         match fs::remove_dir(folder) {
@@ -133,7 +133,10 @@ impl Made {
 
 impl Drop for Made {
     fn drop(&mut self) {
-        self.0.iter().for_each(|folder| remove(folder));
+        // One that holds the process already goes with the leftovers of this run.
+        for folder in &self.0 {
+            let _ = fs::remove_dir(folder);
+        }
     }
 }
 

@@ -20,8 +20,7 @@ use super::host;
 use crate::sandbox::{
     docker::engine::{Engine, reason},
     error::last_lines,
-    group::Group,
-    owner::{Owner, VARIABLE},
+    group,
     temp::TempFolder,
 };
 
@@ -230,22 +229,19 @@ fn command(words: &[&str]) -> Command {
         .env("PATH", PATH)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .env("LC_ALL", "C");
-    command.env(VARIABLE, Owner::this().to_string());
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    #[cfg(unix)]
-    command.process_group(0);
+    command.stdin(Stdio::null());
     command
 }
 
 /// Runs a command to its end in a process group that is killed with this call.
 async fn run(words: &[&str]) -> Result<(), String> {
     let told = |why: String| format!("`{}` {why}", words[..words.len().min(3)].join(" "));
-    let child = command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let child = child.map_err(|error| told(format!("failed to start: {error}")))?;
-    let _group = child.id().map(Group::new);
-    let output = tokio::time::timeout(STEP_TIMEOUT, child.wait_with_output()).await;
-    let output = output.map_err(|_| told(format!("timed out after {} s", STEP_TIMEOUT.as_secs())))?;
-    let output = output.map_err(|error| told(error.to_string()))?;
+    let mut command = command(words);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = group::run(&mut command, STEP_TIMEOUT)
+        .await
+        .map_err(|error| told(format!("failed: {error}")))?;
+    let output = output.ok_or_else(|| told(format!("timed out after {} s", STEP_TIMEOUT.as_secs())))?;
     if output.status.success() {
         return Ok(());
     }
