@@ -1,6 +1,10 @@
 //! The application's responses pass every check of every scenario: runs each load, reduced, against the application under
 //! the standard library's server.
 
+#[macro_use]
+#[path = "../../wsgibench-harness/tests/needs/mod.rs"]
+mod needs;
+
 use std::{
     io::{BufRead, BufReader},
     net::Ipv4Addr,
@@ -31,6 +35,11 @@ print(server.server_port, flush=True)
 server.serve_forever()
 ";
 
+fn main() -> std::process::ExitCode {
+    let tests = trials!(needs::Need::python(); every_script_completes_with_its_expected_responses, every_scenario_gets_its_expected_responses);
+    needs::run(tests.into())
+}
+
 struct Served {
     child: Child,
     port: u16,
@@ -43,27 +52,21 @@ impl Drop for Served {
     }
 }
 
-/// Starts the application; prints the reason and returns `None` if there is no Python.
-fn serve() -> Option<Served> {
+/// Starts the application.
+fn serve() -> Served {
     let app = Path::new(env!("CARGO_MANIFEST_DIR")).join("app");
     assert!(app.is_dir(), "{} not found", app.display());
-    let child = Command::new("python3")
+    let mut child = Command::new("python3")
         .args(["-B", "-c", SERVE])
         .current_dir(app)
         .stdout(Stdio::piped())
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) => {
-            println!("skipped: failed to start python3 ({error})");
-            return None;
-        }
-    };
+        .spawn()
+        .expect("python3 starts");
     let mut line = String::new();
     let stdout = child.stdout.take().expect("stdout is piped");
     BufReader::new(stdout).read_line(&mut line).expect("it tells its port");
     let port = line.trim().parse().unwrap_or_else(|_| panic!("not a port: {line:?}"));
-    Some(Served { child, port })
+    Served { child, port }
 }
 
 /// Reduces a load to two connections with the same requests and checks.
@@ -75,10 +78,9 @@ fn small(load: &Load) -> Load {
     small
 }
 
-#[test]
 fn every_script_completes_with_its_expected_responses() {
     let declarations = Declarations::collect().expect("the suite is right");
-    let Some(server) = serve() else { return };
+    let server = serve();
     let mut scripts = 0;
     for scenario in &declarations.scenarios {
         for set in &scenario.params {
@@ -106,10 +108,9 @@ fn every_script_completes_with_its_expected_responses() {
     assert!(scripts > 0, "the suite has scripted users");
 }
 
-#[test]
 fn every_scenario_gets_its_expected_responses() {
     let declarations = Declarations::collect().expect("the suite is right");
-    let Some(server) = serve() else { return };
+    let server = serve();
     for scenario in &declarations.scenarios {
         if scenario.name == "upload_chunked" {
             continue; // The standard library's server does not support chunked uploads.

@@ -4,6 +4,9 @@ pub use inventory;
 
 pub use crate::load::script::script;
 
+/// For tests of both ways to a container's figures.
+#[cfg(feature = "docker")]
+pub use crate::sandbox::engine_usage;
 pub use crate::variables::switch;
 
 use crate::{

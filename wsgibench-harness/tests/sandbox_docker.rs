@@ -10,8 +10,9 @@ use bollard::query_parameters::{
     InspectNetworkOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveImageOptions,
 };
 use needs::Need;
-use sandbox_support::{Bench, eventually, get, gunicorn_spec, helper, of_helper, read, without_index};
+use sandbox_support::{Bench, eventually, get, gunicorn_spec, helper, of_helper, read};
 use wsgibench_harness::{
+    __private::engine_usage,
     declare::{Source, server::Companion},
     sandbox::{Launch, LaunchError, PrepareError, Sandbox, SandboxChoice, SandboxKind, Signal},
 };
@@ -19,8 +20,10 @@ use wsgibench_harness::{
 fn main() -> ExitCode {
     let engine = Need::engine();
     let mut tests = Vec::from(
-        trials!(engine, async; servers_with_the_same_folder_share_an_image, server_runs_from_start_to_stop, restarted_server_keeps_its_address, container_is_confined_and_limited, failed_start_is_reported_and_removes_the_container, failed_build_shows_the_output_of_the_failing_step, tag_depends_on_content_and_old_images_are_pruned, external_kill_is_detected_and_reported, published_port_is_used_if_requested, companion_starts_first_and_is_found_by_name, container_is_removed_on_drop_cancellation_and_panic, next_start_removes_objects_of_killed_runs_only, emergency_cleanup_removes_everything, requirement_lines_are_enough_for_an_image),
+        trials!(engine, async; servers_with_the_same_folder_share_an_image, server_runs_from_start_to_stop, restarted_server_keeps_its_address, container_is_confined_and_limited, failed_start_is_reported_and_removes_the_container, failed_build_shows_the_output_of_the_failing_step, tag_depends_on_content_and_old_images_are_pruned, external_kill_is_detected_and_reported, published_port_is_used_if_requested, companion_starts_first_and_is_found_by_name, container_is_removed_on_drop_cancellation_and_panic, next_start_removes_objects_of_killed_runs_only, emergency_cleanup_removes_everything, engine_and_control_group_report_the_same_usage),
     );
+    let index = engine.clone().and(Need::index());
+    tests.extend(trials!(index, async; requirement_lines_are_enough_for_an_image));
     // Started by other tests, or takes a minute, root and the network.
     let ignored =
         trials!(engine, async; helper_that_ends_badly, base_image_is_made_from_debian_packages_without_a_registry);
@@ -464,14 +467,40 @@ async fn base_image_is_made_from_debian_packages_without_a_registry() {
     remove_image(&prepared.image).await;
 }
 
+async fn engine_and_control_group_report_the_same_usage() {
+    let bench = Bench::new();
+    let sandbox = open(&bench).await;
+    let prepared = sandbox.prepare(&bench.container_spec("stats")).await.unwrap();
+    let launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
+    get(launch.address(), "/burn");
+    let docker = bollard::Docker::connect_with_defaults().unwrap();
+    let filters = HashMap::from([("label", vec![format!("wsgibench.run={}", bench.run_id)])]);
+    let options = ListContainersOptionsBuilder::new().filters(&filters).build();
+    let containers = docker.list_containers(Some(options)).await.unwrap();
+    let id = containers[0].id.clone().unwrap();
+    // It is idle now.
+    let (told, read) = (engine_usage(&id).await.unwrap(), launch.usage().unwrap());
+    assert!(
+        told.cpu_total_seconds > 0.0 && told.memory_bytes > 1 << 20 && told.pids >= 1,
+        "{told:?}"
+    );
+    assert!(
+        (told.cpu_total_seconds - read.cpu_total_seconds).abs() < 0.1,
+        "{told:?} {read:?}"
+    );
+    assert!(
+        told.memory_bytes.abs_diff(read.memory_bytes) < 4 << 20,
+        "{told:?} {read:?}"
+    );
+    launch.stop().await.unwrap();
+    assert!(engine_usage(&id).await.is_err());
+    remove_image(&prepared.image).await;
+}
+
 async fn requirement_lines_are_enough_for_an_image() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
-    let prepared = match sandbox.prepare(&gunicorn_spec(&bench)).await {
-        Ok(prepared) => prepared,
-        Err(error) if error.to_string().contains("pip install") => return without_index(&error),
-        Err(error) => panic!("{error}"),
-    };
+    let prepared = sandbox.prepare(&gunicorn_spec(&bench)).await.unwrap();
     assert_eq!(prepared.versions["gunicorn"], "27.0.1");
     let launch = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
     assert!(get(launch.address(), "/").ends_with("OK"));

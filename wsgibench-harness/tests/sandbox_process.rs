@@ -1,19 +1,37 @@
 //! The process sandbox, with real processes.
-#![cfg(unix)]
+//! Without Python the tests are ignored, and those that install packages without a package index; `WSGIBENCH_REQUIRE_PYTHON=1` and
+//! `WSGIBENCH_REQUIRE_INDEX=1` make them fail.
 
+#[macro_use]
+mod needs;
 mod sandbox_support;
 
-use sandbox_support::{Bench, eventually, get, gunicorn_spec, helper, of_helper, read, without_index};
+use std::process::ExitCode;
+
+use needs::Need;
+use sandbox_support::{Bench, eventually, get, gunicorn_spec, helper, of_helper, read};
 use wsgibench_harness::{
     declare::Source,
     sandbox::{LaunchError, PrepareError, Sandbox, SandboxChoice, SandboxKind, Signal},
 };
 
+fn main() -> ExitCode {
+    let python = Need::python();
+    let mut tests = Vec::from(
+        trials!(python, async; server_runs_from_start_to_stop, dropped_launch_kills_children_in_other_sessions, external_kill_is_detected_and_reported, failed_start_is_reported_with_the_servers_output, occupied_fixed_port_is_reported, user_settings_of_pip_and_python_do_not_affect_environments, index_settings_of_the_configuration_file_are_passed_to_pip, servers_that_cannot_be_prepared_are_reported_by_cause, next_start_removes_objects_of_killed_runs_only, named_engine_is_never_replaced_by_processes, emergency_cleanup_removes_everything),
+    );
+    let index = python.clone().and(Need::index());
+    tests.extend(trials!(index, async; gunicorn_is_installed_from_the_index_once));
+    // Started by other tests.
+    let helpers = trials!(python, async; helper_with_pip_settings, helper_with_an_index, helper_that_waits_to_be_killed, helper_with_a_named_engine, helper_with_an_emergency_cleanup);
+    tests.extend(helpers.map(|test| test.with_ignored_flag(true)));
+    needs::run(tests)
+}
+
 async fn open(bench: &Bench) -> Sandbox {
     Sandbox::open(bench.options(SandboxChoice::Process)).await.unwrap()
 }
 
-#[tokio::test]
 async fn server_runs_from_start_to_stop() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
@@ -77,7 +95,6 @@ fn assert_gone(pids: &[u32]) {
     }
 }
 
-#[tokio::test]
 async fn dropped_launch_kills_children_in_other_sessions() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
@@ -108,7 +125,6 @@ async fn dropped_launch_kills_children_in_other_sessions() {
     assert_eq!(processes_with("WSGIBENCH_LAUNCH", &target), [] as [u32; 0]);
 }
 
-#[tokio::test]
 async fn external_kill_is_detected_and_reported() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
@@ -119,7 +135,6 @@ async fn external_kill_is_detected_and_reported() {
     assert_eq!(launch.stop().await.unwrap().exit, Some(128 + 9));
 }
 
-#[tokio::test]
 async fn failed_start_is_reported_with_the_servers_output() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
@@ -163,7 +178,6 @@ fn free_port() -> u16 {
         .port()
 }
 
-#[tokio::test]
 async fn occupied_fixed_port_is_reported() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
@@ -178,8 +192,6 @@ async fn occupied_fixed_port_is_reported() {
 }
 
 /// Prepares a server whose requirements include a wheel, with the environment that the parent set.
-#[tokio::test]
-#[ignore = "started by another test"]
 async fn helper_with_pip_settings() {
     let bench = Bench::new();
     write_wheel(&bench.path("image/fixture-1.0-py3-none-any.whl"));
@@ -218,7 +230,6 @@ fn write_wheel(path: &std::path::Path) {
     assert!(status.success());
 }
 
-#[tokio::test]
 async fn user_settings_of_pip_and_python_do_not_affect_environments() {
     let folder = tempfile::tempdir().unwrap();
     let elsewhere = folder.path().join("elsewhere");
@@ -243,8 +254,6 @@ async fn user_settings_of_pip_and_python_do_not_affect_environments() {
 }
 
 /// Prints the index that pip was called with.
-#[tokio::test]
-#[ignore = "started by another test"]
 async fn helper_with_an_index() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
@@ -261,7 +270,6 @@ async fn helper_with_an_index() {
     }
 }
 
-#[tokio::test]
 async fn index_settings_of_the_configuration_file_are_passed_to_pip() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("pip.conf");
@@ -283,7 +291,6 @@ async fn index_settings_of_the_configuration_file_are_passed_to_pip() {
     );
 }
 
-#[tokio::test]
 async fn servers_that_cannot_be_prepared_are_reported_by_cause() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
@@ -331,8 +338,6 @@ async fn servers_that_cannot_be_prepared_are_reported_by_cause() {
 }
 
 /// Launches a server, prints `READY`, and waits to be killed.
-#[tokio::test]
-#[ignore = "started by another test"]
 async fn helper_that_waits_to_be_killed() {
     let bench = Bench::new();
     let sandbox = Sandbox::open(of_helper(bench.options(SandboxChoice::Process)))
@@ -344,7 +349,6 @@ async fn helper_that_waits_to_be_killed() {
     std::thread::sleep(std::time::Duration::from_secs(120));
 }
 
-#[tokio::test]
 async fn next_start_removes_objects_of_killed_runs_only() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
@@ -370,8 +374,6 @@ async fn next_start_removes_objects_of_killed_runs_only() {
 }
 
 /// Opens both sandboxes with the engine named by the parent, and prints the results.
-#[tokio::test]
-#[ignore = "started by another test"]
 async fn helper_with_a_named_engine() {
     let bench = Bench::new();
     for choice in [SandboxChoice::Auto, SandboxChoice::Docker] {
@@ -394,7 +396,6 @@ fn with_engine(variables: &[(&str, &str)]) -> String {
     said
 }
 
-#[tokio::test]
 async fn named_engine_is_never_replaced_by_processes() {
     for (variables, wanted) in [
         (
@@ -422,8 +423,6 @@ async fn named_engine_is_never_replaced_by_processes() {
 }
 
 /// Launches a server, and runs the emergency cleanup on request.
-#[tokio::test]
-#[ignore = "started by another test"]
 async fn helper_with_an_emergency_cleanup() {
     let bench = Bench::new();
     let sandbox = Sandbox::open(of_helper(bench.options(SandboxChoice::Process)))
@@ -441,7 +440,6 @@ async fn helper_with_an_emergency_cleanup() {
     told.join().unwrap();
 }
 
-#[tokio::test]
 async fn emergency_cleanup_removes_everything() {
     let bench = Bench::new();
     let mut helper = helper("helper_with_an_emergency_cleanup", &bench);
@@ -471,15 +469,11 @@ fn processes_with(variable: &str, text: &str) -> Vec<u32> {
     .collect()
 }
 
-#[tokio::test]
 async fn gunicorn_is_installed_from_the_index_once() {
     let bench = Bench::new();
     let sandbox = open(&bench).await;
     let spec = gunicorn_spec(&bench);
-    let prepared = match sandbox.prepare(&spec).await {
-        Ok(prepared) => prepared,
-        Err(error) => return without_index(&error),
-    };
+    let prepared = sandbox.prepare(&spec).await.unwrap();
     assert_eq!(prepared.versions["gunicorn"], "27.0.1");
     sandbox.prepare(&spec).await.unwrap();
     assert_eq!(bench.said().matches("making its virtual environment").count(), 1);

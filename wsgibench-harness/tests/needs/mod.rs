@@ -35,6 +35,19 @@ impl Need {
         Self::new(missing, "WSGIBENCH_REQUIRE_PYTHON")
     }
 
+    /// A package index that pip reaches; `WSGIBENCH_REQUIRE_INDEX=1` requires it. Trying it takes seconds, so a call of one ignored
+    /// test, as tests make it for their helpers, does not.
+    pub(crate) fn index() -> Self {
+        let tries = !std::env::args().any(|argument| argument == "--ignored" || argument == "--list");
+        let missing = (tries && !pip_reaches_its_index()).then_some("pip reaches no package index");
+        Self::new(missing, "WSGIBENCH_REQUIRE_INDEX")
+    }
+
+    /// Needs both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        if self.missing.is_some() { self } else { other }
+    }
+
     /// Returns a test of that name.
     pub(crate) fn trial(&self, name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
         let missing = self.missing.clone();
@@ -56,6 +69,16 @@ impl Need {
 fn succeeds(program: &str, argument: &str) -> bool {
     let mut command = Command::new(program);
     command.arg(argument).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Whether a virtual environment's pip downloads a small package.
+fn pip_reaches_its_index() -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "python3 -m venv venv && venv/bin/pip download --quiet --no-deps --dest . packaging==26.3";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).current_dir(folder.path());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 

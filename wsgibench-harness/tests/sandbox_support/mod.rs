@@ -12,7 +12,7 @@ use std::{
 
 use wsgibench_harness::{
     declare::{Limits, ServerSpec, Source, Variant},
-    sandbox::{PrepareError, SandboxChoice, SandboxOptions},
+    sandbox::{SandboxChoice, SandboxOptions},
 };
 
 /// A wsgiref server: `serve.py PORT`.
@@ -35,13 +35,6 @@ HOARD = []
 print("serving on port", sys.argv[1], flush=True)
 make_server("0.0.0.0", int(sys.argv[1]), application).serve_forever()
 "#;
-
-/// Reports that a test is skipped because no package index is reachable. Fails if an index is required.
-pub(crate) fn without_index(error: &PrepareError) {
-    let required = wsgibench_harness::__private::switch("WSGIBENCH_REQUIRE_INDEX").unwrap();
-    assert!(!required, "{error}");
-    println!("skipped, no package index: {error}");
-}
 
 /// A folder for one test, with its progress messages.
 pub(crate) struct Bench {

@@ -31,6 +31,7 @@ pub(crate) use engine::{Engine, reason};
 pub(crate) use launch::DockerLaunch;
 pub(crate) use orphan_cleanup::{emergency_cleanup, reap_quietly};
 pub(crate) use prepare::IMAGE_LABEL;
+pub use remote::engine_usage;
 
 use self::{
     base_image::BaseImages,

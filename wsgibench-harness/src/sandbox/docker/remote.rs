@@ -110,80 +110,11 @@ fn from_stats(stats: &ContainerStatsResponse) -> io::Result<Usage> {
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use testcontainers::{GenericImage, ImageExt, bollard::query_parameters::InspectContainerOptions};
-
-    use super::*;
-    use crate::sandbox::docker::{
-        container::split_reference, container_stats::ContainerStats, guard::Guarded, orphan_cleanup,
-    };
-
-    /// Any image with Python in the engine.
-    async fn image_with_python(engine: &Engine) -> Option<String> {
-        let filters = HashMap::from([(
-            "reference".to_owned(),
-            vec!["python".to_owned(), "wsgibench-base".to_owned()],
-        )]);
-        let options = testcontainers::bollard::query_parameters::ListImagesOptionsBuilder::new()
-            .filters(&filters)
-            .build();
-        let images = engine.api.list_images(Some(options)).await.ok()?;
-        images.into_iter().flat_map(|image| image.repo_tags).next()
-    }
-
-    #[tokio::test]
-    async fn the_engine_tells_what_the_control_group_tells() {
-        let required = crate::variables::switch("WSGIBENCH_REQUIRE_DOCKER").unwrap();
-        let engine = match Engine::connect().await {
-            Ok(engine) => engine,
-            Err(error) if required => panic!("{error}"),
-            Err(error) => return println!("skipped: {error}"),
-        };
-        let Some(image) = image_with_python(&engine).await else {
-            assert!(
-                !required,
-                "no image with Python; `cargo bench` or `sandbox_docker -- --ignored` makes one"
-            );
-            return println!("skipped: no image with Python");
-        };
-        orphan_cleanup::mark_used();
-        let (name, tag) = split_reference(&image);
-        let script =
-            "import time; [sum(range(1000)) for _ in range(50_000)]; print('done', flush=True); time.sleep(600)";
-        let request = GenericImage::new(name, tag)
-            .with_cmd(["python3", "-c", script])
-            .with_network("none");
-        let container = Guarded::start(&engine, request).await.unwrap();
-        let inspected = engine
-            .api
-            .inspect_container(container.id(), None::<InspectContainerOptions>)
-            .await
-            .unwrap();
-        let near = ContainerStats::open(&engine, container.id(), inspected.state.and_then(|state| state.pid)).unwrap();
-        let remote = Remote::new(&engine, container.id()).unwrap();
-        while !container.output().await.starts_with(b"done") {
-            assert!(near.is_alive());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let (told, read) = (remote.usage().unwrap(), near.usage().unwrap());
-        assert!(remote.is_running());
-        assert!(
-            told.cpu_total_seconds > 0.1 && told.memory_bytes > 1 << 20 && told.pids >= 1,
-            "{told:?}"
-        );
-        // It sleeps: only where the engine is in a virtual machine are both asked the same way.
-        assert!(
-            (told.cpu_total_seconds - read.cpu_total_seconds).abs() < 0.1,
-            "{told:?} {read:?}"
-        );
-        assert!(
-            told.memory_bytes.abs_diff(read.memory_bytes) < 4 << 20,
-            "{told:?} {read:?}"
-        );
-        container.remove().await;
-        assert!(!remote.is_running());
-    }
+/// Returns the usage of a container as the engine tells it.
+///
+/// # Errors
+/// If no engine answers, or the container is not running.
+pub async fn engine_usage(id: &str) -> io::Result<Usage> {
+    let engine = Engine::connect().await.map_err(io::Error::other)?;
+    usage(&engine, id).await
 }
