@@ -90,6 +90,30 @@ fn new_writes_a_project_and_refuses_a_non_empty_folder() {
 }
 
 #[test]
+fn runs_named_by_path_need_no_project() {
+    let (stored, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let paths = ["20260101T000000-aaaa", "20260102T000000-bbbb"].map(|id| {
+        store(stored.path(), id, 1_000.0);
+        stored.path().join("wsgibench/runs").join(id)
+    });
+    let file = paths[0].join("run.json");
+    let here = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wsgibench"));
+        command.current_dir(outside.path()).env_remove("CARGO_TARGET_DIR");
+        command
+    };
+    let (status, text, error) = output(here().arg("compare").args(&paths));
+    assert!(status == 0 && text.contains("before: 20260101T000000-aaaa"), "{error}");
+    let (status, _, error) = output(here().arg("report").arg(&file).args(["--output", "page.html"]));
+    assert!(status == 0 && outside.path().join("page.html").is_file(), "{error}");
+    let (status, text, error) = output(here().args(["export", "csv"]).arg(&file).arg("-"));
+    assert!(status == 0 && text.starts_with("run,"), "{text}{error}");
+    // Where the report has no path of its own, the project's folder is needed.
+    let (status, _, error) = output(here().arg("report").arg(&file));
+    assert!(status == 2 && error.contains("--target-dir"), "{error}");
+}
+
+#[test]
 fn stored_runs_are_listed_and_compared() {
     let folder = tempfile::tempdir().unwrap();
     let (status, text, _) = output(wsgibench(folder.path()).arg("list"));

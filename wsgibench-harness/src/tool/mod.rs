@@ -53,19 +53,30 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
-    let store = || target::folder(arguments.target_dir.as_deref()).map(|folder| Store::new(&folder));
+    let store_with = |runs: &[&str]| {
+        let folder = target::folder_for_runs(arguments.target_dir.as_deref(), runs)?;
+        Ok::<_, ToolError>(Store::new(&folder))
+    };
+    let store = || store_with(&[]);
     match &arguments.command {
         Command::New(options) => new::run(options),
         Command::Doctor => Ok(doctor::run(arguments.target_dir.as_deref())),
-        Command::Compare(options) => compare::run(options, &store()?),
+        Command::Compare(options) => {
+            let store = store_with(&[&options.earlier, &options.later])?;
+            compare::run(options, &store)
+        }
         #[cfg(feature = "html")]
-        Command::Report(options) => report::run(options, &store()?),
+        Command::Report(options) => {
+            let runs: Vec<&str> = options.runs.iter().map(String::as_str).collect();
+            let from_files = options.output.is_some() && options.baseline.is_none();
+            report::run(options, &store_with(if from_files { &runs } else { &[] })?)
+        }
         #[cfg(not(feature = "html"))]
         Command::Report(_) => Err(ToolError::Usage(
             "`report` needs the cargo feature `html`, which this build lacks; install wsgibench-harness with `--features html`".into(),
         )),
         Command::List => Ok(list::run(&store()?)),
-        Command::Export(options) => export::run(options, &store()?),
+        Command::Export(options) => export::run(options, &store_with(&[&options.run])?),
         Command::Clean(options) => clean::run(options, &store()?),
     }
 }
