@@ -201,7 +201,9 @@ fn decode(bytes: &[u8]) -> String {
 fn logical_lines(text: &str) -> Vec<(usize, String)> {
     let mut lines = Vec::new();
     let mut joined: Option<(usize, String)> = None;
-    for (index, line) in text.lines().enumerate() {
+    // A carriage return alone ends a line, too.
+    let text = text.replace("\r\n", "\n");
+    for (index, line) in text.split(['\n', '\r']).enumerate() {
         let is_comment = line.trim_start().starts_with('#');
         let (number, mut text) = joined.take().unwrap_or((index + 1, String::new()));
         match line.strip_suffix('\\') {
@@ -295,21 +297,28 @@ fn option(line: &str, short: char, long: &str, shortest: &str) -> Option<String>
     let quoted = ['"', '\'']
         .into_iter()
         .find_map(|quote| value.strip_prefix(quote)?.split_once(quote));
-    Some(quoted.map_or_else(|| value.to_owned(), |(inside, _)| inside.to_owned()))
+    Some(match quoted {
+        Some((inside, _)) => inside.to_owned(),
+        // Other options may follow.
+        None => value.split(" -").next().unwrap_or(value).trim_end().to_owned(),
+    })
 }
 
 /// Returns the path of a requirement that is a folder or an archive on this machine.
 fn local(requirement: &str) -> Option<String> {
-    let requirement = match requirement.split_once(" @ ") {
-        Some((_, url)) => url.trim(),
-        None => requirement,
+    let requirement = match requirement.split_once('@') {
+        // `name @ URL` and `name[extra]@URL`; an `@` in a URL or a path follows other characters, too.
+        Some((name, url)) if is_name(name.trim_end()) && url.contains(':') => url.trim_start(),
+        _ => requirement,
     };
-    // Markers and options such as `--hash` follow a space; extras in brackets are at the end.
-    let path = requirement.split_whitespace().next()?.trim_end_matches(';');
+    // Markers and options such as `--hash` follow a space; extras in brackets are at the end. A path may contain spaces.
+    let words = requirement.split_inclusive(char::is_whitespace);
+    let path: String = words.take_while(|word| !word.starts_with(['-', ';'])).collect();
+    let path = path.split("; ").next()?.trim_end().trim_end_matches(';');
     if let Some(path) = path.strip_prefix("file:") {
         let path = path.split('#').next().unwrap_or(path);
         let path = path.strip_prefix("//localhost").unwrap_or(path);
-        return Some(path.strip_prefix("//").unwrap_or(path).to_owned());
+        return Some(decoded(path.strip_prefix("//").unwrap_or(path)));
     }
     if is_url(path) {
         return None;
@@ -323,6 +332,29 @@ fn local(requirement: &str) -> Option<String> {
         || path.contains('/')
         || archive.iter().any(|end| path.to_ascii_lowercase().ends_with(end));
     is_path.then(|| path.to_owned())
+}
+
+/// Whether a text is a package's name, perhaps with extras.
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '[' | ']' | ',' | ' '))
+}
+
+/// Decodes the `%20` of a URL.
+fn decoded(path: &str) -> String {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let value = tail.get(..2).filter(|_| *first == b'%').and_then(|digits| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(digits, 16).ok()
+        });
+        bytes.push(value.unwrap_or(*first));
+        rest = if value.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| path.to_owned())
 }
 
 fn is_url(text: &str) -> bool {
@@ -377,6 +409,52 @@ mod tests {
         ] {
             assert_eq!(classify(line), wanted, "{line}");
         }
+    }
+
+    #[test]
+    fn paths_of_local_packages_are_those_that_pip_installs() {
+        for (line, path) in [
+            ("./my package", "./my package"),
+            ("./my package --hash=sha256:00", "./my package"),
+            ("./pkg[extra] ; python_version > '3'", "./pkg"),
+            ("./pkg; python_version > '3'", "./pkg"),
+            ("file:///srv/my%20package", "/srv/my package"),
+            ("file:///srv/100%25", "/srv/100%"),
+            ("file:///srv/a%zz%e9", "/srv/a%zz%e9"),
+            ("pkg@file:///srv/pkg", "/srv/pkg"),
+            ("pkg[a,b] @ file:///srv/pkg#egg=pkg", "/srv/pkg"),
+            ("./a@b", "./a@b"),
+            ("wheels/x-1.0-py3-none-any.whl", "wheels/x-1.0-py3-none-any.whl"),
+        ] {
+            assert_eq!(local(line).as_deref(), Some(path), "{line}");
+        }
+        for line in [
+            "gunicorn",
+            "gunicorn==27 --hash=sha256:00",
+            "pkg @ git+ssh://git@host/x.git",
+            "git+ssh://git@host/x.git#egg=x",
+            "https://user:pass@host/x-1.0.tar.gz",
+        ] {
+            assert_eq!(local(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_end_and_options_follow_as_pip_reads_them() {
+        let lines = |text: &str| {
+            logical_lines(text)
+                .into_iter()
+                .map(|(_, line)| line)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(lines("a\rb\r\nc \\\r\n  d\ne"), ["a", "b", "c   d", "e"]);
+        let included = |line: &str| match classify(line) {
+            Line::Include { path, .. } => path,
+            _ => panic!("{line}"),
+        };
+        assert_eq!(included("-r base.txt --extra-index-url https://x"), "base.txt");
+        assert_eq!(included("-r 'with -dash.txt'"), "with -dash.txt");
+        assert_eq!(included("-r with-dash.txt"), "with-dash.txt");
     }
 
     #[test]
