@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 
 use ring::digest::{SHA256, digest};
 
-/// Longest part of an id, characters. Three parts and a file name stay below the limits of file systems.
-const LONGEST: usize = 80;
+/// Longest part of an id in bytes, Criterion's limit of a folder's name. Three parts with the arm and the number of a launch stay below
+/// the 255 bytes that file systems allow for a name.
+const LONGEST: usize = 64;
+/// Bytes of a cut part's end: a hyphen and eight digits.
+const DIGEST: usize = 9;
 
 /// Returns the text as one part of an id: other characters than letters, digits and `. _ - + = , @` become `_`; a long text is
 /// cut and ends with a digest of the whole. Different texts can have the same id; see [`folded`].
@@ -21,9 +24,9 @@ pub fn safe(text: &str) -> String {
             }
         })
         .collect();
-    if safe.chars().count() > LONGEST {
+    if safe.len() > LONGEST {
         let digest = digest(&SHA256, text.as_bytes());
-        safe = safe.chars().take(LONGEST - 9).collect();
+        safe.truncate(safe.floor_char_boundary(LONGEST - DIGEST));
         safe.push('-');
         for byte in &digest.as_ref()[..4] {
             // Writing to a string cannot fail.
@@ -117,9 +120,14 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_and_remain_distinct() {
-        let (a, b) = (safe(&("x".repeat(500) + "a")), safe(&("x".repeat(500) + "b")));
-        assert_ne!(a, b);
-        assert_eq!(a.chars().count(), super::LONGEST);
+        for letter in ["x", "ü", "日", "𝒳"] {
+            let (a, b) = (safe(&(letter.repeat(500) + "a")), safe(&(letter.repeat(500) + "b")));
+            assert_ne!(a, b);
+            // A case's log is the longest name.
+            let log = format!("{a}_{a}_{a}-candidate-{}-{}.hdr", u32::MAX, u32::MAX);
+            assert!(a.len() <= super::LONGEST && log.len() <= 255, "{log}");
+            assert_eq!(safe(&letter.repeat(16)), letter.repeat(16));
+        }
     }
 
     #[test]
