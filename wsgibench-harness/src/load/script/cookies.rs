@@ -158,6 +158,53 @@ mod tests {
     }
 
     #[test]
+    fn attributes_decide_what_is_sent_as_in_browsers() {
+        let at = |set: &[u8]| sent(&[b"a=1; Path=/", set], "http://shop.test/x/y").unwrap_or_default();
+        for gone in [
+            "a=; Max-Age=0; Path=/",
+            "a=; Max-Age=-1; Path=/",
+            "a=; max-age=0; Expires=Fri, 31 Dec 9999 23:59:59 GMT; Path=/",
+            "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/",
+            "a=; expires=Thu, 01-Jan-1970 00:00:01 GMT; Path=/",
+            "a=; expires=Thu, 01-Jan-70 00:00:01 GMT; Path=/",
+            "a=; Expires=Thu Jan  1 00:00:00 1970; Path=/",
+        ] {
+            assert_eq!(at(gone.as_bytes()), b"", "{gone}");
+        }
+        for replaced in [
+            "a=2; Path=/; Max-Age=99999999999999999999",
+            "a=2; Path=/; Max-Age=9223372036854775807",
+            "a=2; Path=/; Max-Age=soon",
+            "a=2; Path=/; Max-Age=\"60\"",
+            "a=2; Path=/; Expires=0",
+            "a=2; Path=/; Expires=Fri, 31 Dec 9999 23:59:59 GMT",
+            "a=2; Path=/; Expires=Fri, 31 Dec 99999 23:59:59 GMT",
+            "a=2;Path=/;HttpOnly;SameSite=Lax;Partitioned;Priority=High",
+            " a = 2 ;  PATH = / ",
+        ] {
+            assert_eq!(at(replaced.as_bytes()), b"a=2", "{replaced}");
+        }
+        for both in [
+            "b=2",
+            "b=2; Path=/x",
+            "b=2; Path=",
+            "b=2; Path=x/y",
+            "b=2; Domain=shop.test",
+            "b=2; Domain=.shop.test",
+            "b=2; Domain=SHOP.TEST; Path=/x",
+            "b=2; Domain=",
+        ] {
+            let sent = at(both.as_bytes());
+            assert!(sent == b"a=1; b=2" || sent == b"b=2; a=1", "{both}: {sent:?}");
+        }
+        for other in ["b=2; Path=/other", "b=2; Path=/x/y/z", "b=2; Domain=other.test"] {
+            assert_eq!(at(other.as_bytes()), b"a=1", "{other}");
+        }
+        let at_address = sent(&[b"a=1; Domain=127.0.0.1"], "http://127.0.0.1:8000/");
+        assert_eq!(at_address.as_deref(), Some(&b"a=1"[..]));
+    }
+
+    #[test]
     fn cookies_are_returned_byte_for_byte() {
         let url = "http://127.0.0.1:8000/";
         for value in [
