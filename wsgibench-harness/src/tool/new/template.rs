@@ -1,4 +1,4 @@
-//! The project template of `wsgibench new`. A test keeps `examples/own-server` identical to it.
+//! The project template of `wsgibench new`: the files in `template/`.
 
 use std::path::Path;
 
@@ -11,6 +11,9 @@ macro_rules! files {
         pub(super) const FILES: &[File] = &[
             $(($to, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/template/", $from)))),*
         ];
+        /// The same files by their path in `template/`.
+        #[cfg(test)]
+        const SOURCES: &[&str] = &[$($from),*];
     };
 }
 
@@ -71,62 +74,23 @@ pub(super) fn render(content: &str, package: &str, harness: &Harness<'_>) -> Str
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, fs, path::PathBuf};
+    use std::{collections::BTreeSet, path::Path};
 
-    use super::{FILES, Harness, render};
-
-    /// The example's folder in a checkout; the published package lacks it.
-    fn example() -> Option<PathBuf> {
-        let checkout = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-        let is_checkout = checkout.join("wsgibench-macros/Cargo.toml").is_file() && checkout.join("suites").is_dir();
-        is_checkout.then(|| checkout.join("examples/own-server"))
-    }
+    use super::{FILES, Harness, SOURCES, render};
 
     #[test]
-    fn example_equals_the_template() {
-        let Some(folder) = example() else { return };
-        let harness = Harness::Checkout("../..".as_ref());
-        for (path, content) in FILES {
-            let expected = render(content, "own-server", &harness);
-            let file = folder.join(path);
-            if std::env::var_os("WSGIBENCH_BLESS").is_some() {
-                fs::create_dir_all(file.parent().unwrap()).unwrap();
-                fs::write(&file, &expected).unwrap();
-            }
-            let found = fs::read_to_string(&file).unwrap_or_default();
-            assert!(
-                found == expected,
-                "examples/own-server/{path} differs from the template; WSGIBENCH_BLESS=1 rewrites it"
-            );
-        }
-    }
-
-    #[test]
-    fn example_has_no_other_files() {
-        let Some(folder) = example() else { return };
-        let known: BTreeSet<PathBuf> = FILES.iter().map(|(path, _)| PathBuf::from(path)).collect();
-        let made = |name: &str| matches!(name, "target" | "Cargo.lock" | "__pycache__");
-        let others: Vec<PathBuf> = walkdir::WalkDir::new(&folder)
+    fn every_file_of_the_folder_is_in_the_template() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("template");
+        let known: BTreeSet<&Path> = SOURCES.iter().map(Path::new).collect();
+        let others: Vec<_> = walkdir::WalkDir::new(&folder)
             .into_iter()
-            .filter_entry(|entry| !made(&entry.file_name().to_string_lossy()))
+            .filter_entry(|entry| entry.file_name() != "__pycache__")
             .flatten()
             .filter(|entry| entry.file_type().is_file())
             .filter_map(|entry| Some(entry.path().strip_prefix(&folder).ok()?.to_owned()))
-            .filter(|path| !known.contains(path))
+            .filter(|path| !known.contains(path.as_path()))
             .collect();
-        assert!(others.is_empty(), "not in the template: {others:?}");
-    }
-
-    #[test]
-    fn ci_examples_are_identical() {
-        let Some(folder) = example() else { return };
-        let text = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
-        let ours = text(folder.join(".github/workflows/bench.yml"));
-        assert_eq!(
-            text(folder.join("../ci/github-actions.yml")),
-            ours,
-            "copy it to examples/ci/github-actions.yml"
-        );
+        assert!(others.is_empty(), "not in FILES: {others:?}");
     }
 
     #[cfg(feature = "docker")]
