@@ -52,9 +52,13 @@ async fn same_server_responds_on_each_python() {
     let sandbox = Sandbox::open(options).await.unwrap();
     let declarations = Declarations::collect().unwrap();
     let mut images = Vec::new();
-    for (server, python) in [("bjoern_python39", "3.9."), ("bjoern_python313", "3.13.")] {
-        let (spec, _) = resolve(declarations.server(server).unwrap(), None, &MACHINE);
-        let prepared = match sandbox.prepare(&spec).await {
+    let expected = [("bjoern_python39", "3.9."), ("bjoern_python313", "3.13.")];
+    let specs = expected.map(|(server, _)| resolve(declarations.server(server).unwrap(), None, &MACHINE).0);
+    // Side by side: each may build a base image first.
+    let prepared = sandbox.prepare_all(&specs.each_ref(), |_| true).await;
+    assert_eq!(prepared.len(), expected.len());
+    for ((server, python), prepared) in expected.into_iter().zip(prepared) {
+        let prepared = match prepared {
             Ok(prepared) => prepared,
             Err(PrepareError::NotAvailable(why)) if !required => {
                 println!("skipped: {why}");
