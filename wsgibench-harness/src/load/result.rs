@@ -325,11 +325,24 @@ impl Latency {
 
     /// Returns the quantile `q` (0 to 1). It is a lower bound if `q` exceeds the share of samples that are not censored.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "samples of one round are far below 2^52")]
     pub fn quantile(&self, q: f64) -> Quantile {
+        self.quantile_at(q, self.histogram.value_at_quantile(q))
+    }
+
+    /// Returns the quantiles `ascending` (0 to 1) in one pass over the histogram, which has tens of thousands of bins.
+    pub(crate) fn quantiles(&self, ascending: &[f64]) -> impl Iterator<Item = Quantile> {
+        let values = self.histogram.value_at_quantiles(ascending.to_vec());
+        ascending
+            .iter()
+            .zip(values)
+            .map(move |(&q, ns)| self.quantile_at(q, ns))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "samples of one round are far below 2^52")]
+    fn quantile_at(&self, q: f64, ns: u64) -> Quantile {
         let certain = 1.0 - self.censored as f64 / self.histogram.len().max(1) as f64;
         Quantile {
-            ns: self.histogram.value_at_quantile(q),
+            ns,
             at_least: self.censored > 0 && q > certain,
         }
     }
@@ -453,5 +466,24 @@ mod wire {
             latency.censored_from = wire.censored_from_ns;
             Ok(latency)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_pass_returns_the_same_quantiles() {
+        let mut latency = Latency::new();
+        for i in 1..=999_u64 {
+            latency.record(Duration::from_nanos(i * i * 1_000));
+        }
+        latency.record_censored(Duration::from_secs(2));
+        let ascending = [0.0, 0.25, 0.5, 0.5, 0.9, 0.999, 0.9999, 1.0];
+        let found: Vec<_> = latency.quantiles(&ascending).map(|q| (q.ns, q.at_least)).collect();
+        let expected = ascending.map(|q| latency.quantile(q)).map(|q| (q.ns, q.at_least));
+        assert_eq!(found, expected);
+        assert!(found[7].1 && !found[2].1);
     }
 }

@@ -70,17 +70,16 @@ fn curve(item: &Item) -> Vec<Point> {
         .chain(NAMED)
         .collect();
     inverses.sort_by(f64::total_cmp);
+    inverses.retain(|inverse| *inverse <= samples);
+    let quantiles: Vec<f64> = inverses.iter().map(|x| 1.0 - 1.0 / x).collect();
     inverses
         .into_iter()
-        .take_while(|inverse| *inverse <= samples)
-        .map(|x| {
-            let quantile = response.quantile(1.0 - 1.0 / x);
-            Point {
-                x,
-                y: float(quantile.ns.max(1)),
-                why: lower_bound(quantile).or_else(|| item.why()),
-                ..Point::default()
-            }
+        .zip(response.quantiles(&quantiles))
+        .map(|(x, quantile)| Point {
+            x,
+            y: float(quantile.ns.max(1)),
+            why: lower_bound(quantile).or_else(|| item.why()),
+            ..Point::default()
         })
         .collect()
 }
