@@ -170,6 +170,7 @@ fn of_launch(options: &Options, launch: &Launch) -> Result<Ratios> {
     let target = Target {
         address: launch.address(),
         host: "live-view".into(),
+        tls: None,
     };
     let load = Load::closed(options.connections).request(get("/").expect_status(200));
     let mut plan = LoadPlan::new(target, load);

@@ -89,6 +89,7 @@ fn every_script_completes_with_its_expected_responses() {
             let target = Target {
                 address: (Ipv4Addr::LOCALHOST, server.port).into(),
                 host: "localhost".into(),
+                tls: None,
             };
             let plan = LoadPlan::new(target, set.work.load().clone());
             let mut session = ScriptSession::trial(&plan, script.clone()).expect("it starts");
@@ -128,6 +129,7 @@ fn every_scenario_gets_its_expected_responses() {
             let target = Target {
                 address: (Ipv4Addr::LOCALHOST, server.port).into(),
                 host: "localhost".into(),
+                tls: None,
             };
             let mut plan = LoadPlan::new(target, small(load));
             let large = scenario.name == "upload_large";

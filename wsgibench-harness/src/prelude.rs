@@ -45,7 +45,7 @@ pub use anyhow::Result;
 pub use crate::{
     declare::{Limits, Profile, Server, SetupContext, Variant, server::Companion},
     load::{
-        Fault, KeepAlive, Load, Request, Slow, Stage, Values, delete, get, post, put, request,
+        Fault, KeepAlive, Load, Request, Slow, Stage, Tls, Values, delete, get, post, put, request,
         script::{Multipart, RequestError, Response, RootCertificate, User},
     },
     profile, scenario, server,

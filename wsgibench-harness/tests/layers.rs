@@ -4,17 +4,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 /// The layers, lowest first. A module may use every module of a lower layer, and none of its own layer or above.
 const LAYERS: [&[&str]; 8] = [
-    &[
-        "panics",
-        "stats",
-        "null_server",
-        "conformance",
-        "lock_file",
-        "subprocess",
-        "variables",
-    ],
+    &["panics", "stats", "null_server", "lock_file", "subprocess", "variables"],
     &["load"],
-    &["declare"],
+    &["conformance", "declare"],
     &["sandbox", "store"],
     &["measure"],
     &["report"],

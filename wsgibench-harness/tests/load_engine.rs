@@ -17,6 +17,7 @@ fn plan(server: &NullServer, load: Load) -> LoadPlan {
     let target = Target {
         address: server.address(),
         host: "null.test".into(),
+        tls: None,
     };
     let mut plan = LoadPlan::new(target, load);
     plan.measurement_time = Duration::from_millis(400);
@@ -108,6 +109,7 @@ fn end_of_a_slice_waits_at_most_its_own_length_for_responses() {
     let target = Target {
         address: listener.local_addr().unwrap(),
         host: "silent.test".into(),
+        tls: None,
     };
     let mut session = Session::start(&LoadPlan::new(target, Load::closed(3).request(get("/")))).unwrap();
     let slice = session.slice_observed(ms(100), &mut |_| {}).unwrap();

@@ -57,6 +57,7 @@ fn plan(address: SocketAddr, load: Load) -> LoadPlan {
         Target {
             address,
             host: "steady.test".into(),
+            tls: None,
         },
         load,
     )

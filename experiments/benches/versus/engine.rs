@@ -28,6 +28,7 @@ pub(crate) fn plan(address: SocketAddr, load: Load, length: Duration, cpu: usize
         target: Target {
             address,
             host: address.to_string(),
+            tls: None,
         },
         load,
         warm_up: Duration::ZERO,

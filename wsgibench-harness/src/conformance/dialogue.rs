@@ -2,8 +2,13 @@
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr},
     time::{Duration, Instant},
+};
+
+use crate::load::{
+    Target,
+    tls::{Connector, Stream},
 };
 
 use super::reading::{Reading, read};
@@ -19,6 +24,8 @@ const MOST: usize = 4 << 20;
 #[derive(Clone, Debug)]
 pub(super) struct Site {
     address: SocketAddr,
+    /// Only for a server that speaks TLS.
+    connector: Option<Connector>,
     /// Value of the `Host` header.
     pub(super) host: String,
     /// A path whose GET returns 200.
@@ -26,12 +33,18 @@ pub(super) struct Site {
 }
 
 impl Site {
-    pub(super) fn new(address: SocketAddr, host: &str, path: &str) -> Self {
+    pub(super) fn new(target: &Target, path: &str) -> Self {
         Self {
-            address,
-            host: host.to_owned(),
+            address: target.address,
+            // The server became ready over TLS with the same settings: they can be used.
+            connector: Connector::new(target).ok().flatten(),
+            host: target.host.clone(),
             path: path.to_owned(),
         }
+    }
+
+    fn connect(&self, within: Duration) -> std::io::Result<Stream> {
+        Stream::connect(self.address, self.connector.as_ref(), within)
     }
 
     /// Returns a request head without the final empty line.
@@ -119,7 +132,7 @@ impl Dialogue {
         };
         // Slow clients connect first, so that a server that accepts in order holds them before the tested connection.
         let slow_clients = self.connect_slow_clients(site);
-        let Ok(stream) = TcpStream::connect_timeout(&site.address, PATIENCE) else {
+        let Ok(stream) = site.connect(PATIENCE) else {
             return transcript;
         };
         transcript.end = End::Open;
@@ -145,12 +158,12 @@ impl Dialogue {
         }
         // Anything that arrives now is unsolicited.
         talk.listen_for(QUIET);
-        let _ = talk.stream.shutdown(Shutdown::Both);
+        let _ = talk.stream.socket().shutdown(Shutdown::Both);
         drop(slow_clients);
         talk.transcript
     }
 
-    fn connect_slow_clients(&self, site: &Site) -> Vec<TcpStream> {
+    fn connect_slow_clients(&self, site: &Site) -> Vec<Stream> {
         let mut clients = Vec::new();
         for step in &self.steps {
             if let Step::SlowClients(n, bytes) = step {
@@ -163,14 +176,14 @@ impl Dialogue {
 }
 
 /// Connects one slow client.
-fn connect_slow_client(site: &Site, bytes: &[u8]) -> Option<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&site.address, QUIET).ok()?;
+fn connect_slow_client(site: &Site, bytes: &[u8]) -> Option<Stream> {
+    let mut stream = site.connect(PATIENCE).ok()?;
     stream.write_all(bytes).ok()?;
     Some(stream)
 }
 
 struct Talk {
-    stream: TcpStream,
+    stream: Stream,
     transcript: Transcript,
     begun: Instant,
     said: Option<Instant>,
@@ -178,8 +191,8 @@ struct Talk {
 
 impl Talk {
     fn say(&mut self, bytes: &[u8]) {
-        let _ = self.stream.set_nodelay(true);
-        let _ = self.stream.set_write_timeout(Some(PATIENCE));
+        let _ = self.stream.socket().set_nodelay(true);
+        let _ = self.stream.socket().set_write_timeout(Some(PATIENCE));
         // A server may respond and close before the request is complete: the response counts, not the write error.
         let _ = self.stream.write_all(bytes);
         self.said = Some(Instant::now());
@@ -204,7 +217,7 @@ impl Talk {
     fn hear(&mut self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let length: usize = self.transcript.pieces.iter().map(|(_, piece)| piece.len()).sum();
-        if left.is_zero() || length > MOST || self.stream.set_read_timeout(Some(left)).is_err() {
+        if left.is_zero() || length > MOST || self.stream.socket().set_read_timeout(Some(left)).is_err() {
             return false;
         }
         let mut piece = vec![0; 64 << 10];

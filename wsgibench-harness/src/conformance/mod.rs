@@ -1,6 +1,6 @@
-//! HTTP/1.1 and PEP 3333 conformance rules, checked against a running server over plain sockets.
+//! HTTP/1.1 and PEP 3333 conformance rules, checked against a running server over sockets of its own.
 //!
-//! This module depends on no other module of the crate. [`Examined`] connects to an address and returns a [`Finding`] for
+//! Of the crate it uses the target and the TLS settings of a load alone. [`Examined`] connects to an address and returns a [`Finding`] for
 //! each [`Rule`]; [`blocker`] checks only the rules that a load's features require before timing. A rule has two parts: the
 //! dialogues with the server, and a pure function that judges their transcripts.
 //!
@@ -13,7 +13,7 @@ pub mod rule;
 mod rules;
 mod seen;
 
-use std::net::SocketAddr;
+use crate::load::Target;
 
 pub use rule::{Feature, Finding, Rule, RuleOutcome};
 
@@ -32,8 +32,8 @@ pub struct Examined {
 impl Examined {
     /// Detects whether the application has the routes that some rules need. A GET of `path` must return 200.
     #[must_use]
-    pub fn begin(address: SocketAddr, host: &str, path: &str) -> Self {
-        let site = Site::new(address, host, path);
+    pub fn begin(target: &Target, path: &str) -> Self {
+        let site = Site::new(target, path);
         let routed = rules::has_routes(&site);
         Self { site, routed }
     }
@@ -76,14 +76,13 @@ pub fn rules() -> Vec<&'static Rule> {
     rules::ALL.iter().flat_map(|part| part.iter()).collect()
 }
 
-/// Returns the first failed rule that prevents timing a load with these features. `host` is the value of the
-/// `Host` header.
+/// Returns the first failed rule that prevents timing a load with these features.
 #[must_use]
-pub fn blocker(address: SocketAddr, host: &str, path: &str, features: &[Feature]) -> Option<Finding> {
+pub fn blocker(target: &Target, path: &str, features: &[Feature]) -> Option<Finding> {
     if features.is_empty() {
         return None;
     }
-    let examined = Examined::begin(address, host, path);
+    let examined = Examined::begin(target, path);
     rules()
         .into_iter()
         .filter(|rule| rule.bars.is_some_and(|feature| features.contains(&feature)))

@@ -8,10 +8,18 @@ use std::{
 };
 
 use super::{
-    Examined, Feature, RuleOutcome, blocker,
+    Examined, Feature, RuleOutcome, Target, blocker,
     dialogue::{End, Transcript},
     rules,
 };
+
+fn shop(address: SocketAddr) -> Target {
+    Target {
+        address,
+        host: "shop.test".to_owned(),
+        tls: None,
+    }
+}
 
 /// The response sent once a connection has sent the given bytes.
 type Script = fn(&str, &mut TcpStream);
@@ -60,7 +68,7 @@ fn seen(stream: &mut TcpStream, body: &str, headers: &str) {
 }
 
 fn verdict(script: Script, rule: &str) -> (RuleOutcome, String) {
-    let examined = Examined::begin(serve(script), "shop.test", "/");
+    let examined = Examined::begin(&shop(serve(script)), "/");
     let rule = rules().into_iter().find(|r| r.id == rule).unwrap();
     let finding = examined.ask(rule);
     (finding.verdict, finding.why)
@@ -111,7 +119,7 @@ fn half_heads_is_tolerated_for_a_sequential_server() {
         }
     });
     let rule = rules().into_iter().find(|rule| rule.id == "half-heads").unwrap();
-    let finding = Examined::begin(address, "shop.test", "/").ask(rule);
+    let finding = Examined::begin(&shop(address), "/").ask(rule);
     assert_eq!(finding.verdict, RuleOutcome::Tolerated, "{}", finding.why);
 }
 
@@ -137,10 +145,10 @@ fn lost_chunked_bodies_fail_and_block_chunked_loads() {
     assert!(why.contains("0 of 11"), "{why}");
     let address = serve(script);
     assert_eq!(
-        blocker(address, "shop.test", "/", &[Feature::ChunkedRequests]).map(|finding| finding.rule),
+        blocker(&shop(address), "/", &[Feature::ChunkedRequests]).map(|finding| finding.rule),
         Some("chunked-body".to_owned())
     );
-    assert_eq!(blocker(address, "shop.test", "/", &[]), None);
+    assert_eq!(blocker(&shop(address), "/", &[]), None);
 }
 
 #[test]
@@ -153,7 +161,7 @@ fn rejected_chunked_bodies_are_refused_and_block_chunked_loads() {
         }
     };
     assert_eq!(verdict(script, "chunked-body").0, RuleOutcome::Refused);
-    assert!(blocker(serve(script), "shop.test", "/", &[Feature::ChunkedRequests]).is_some());
+    assert!(blocker(&shop(serve(script)), "/", &[Feature::ChunkedRequests]).is_some());
 }
 
 #[test]
@@ -228,7 +236,7 @@ fn an_unreachable_server_fails_rules() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let examined = Examined::begin(address, "shop.test", "/");
+    let examined = Examined::begin(&shop(address), "/");
     for rule in rules()
         .into_iter()
         .filter(|rule| ["keep-alive", "head", "bad-line"].contains(&rule.id))

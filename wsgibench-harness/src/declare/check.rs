@@ -3,7 +3,7 @@
 use std::{net::Ipv4Addr, path::Path, time::Duration};
 
 use super::{Limits, Profile, Server, Source, Work, python, server::Companion};
-use crate::load::{Action, Arrivals, Fault, Load, LoadPlan, Model, Target};
+use crate::load::{Action, Arrivals, Fault, Load, LoadPlan, Model, Target, tls};
 
 /// Smallest memory limit that a container engine accepts, bytes.
 const LEAST_MEMORY: u64 = 6 << 20;
@@ -71,6 +71,9 @@ pub(crate) fn server(server: &Server, manifest_dir: &Path) -> Vec<String> {
                 "it sets Python {version}, but no image is built for it; leave out `.python_version(...)`"
             ));
         }
+    }
+    if let Some(name) = server.tls.as_ref().and_then(|tls| tls.server_name.as_ref()) {
+        problems.extend(tls::parse_name(name).err());
     }
     for (index, companion) in server.companions.iter().enumerate() {
         problems.extend(check_companion(companion, &server.companions[..index]));
@@ -234,6 +237,7 @@ fn engine(load: &Load) -> Vec<String> {
     let target = Target {
         address: (Ipv4Addr::LOCALHOST, 80).into(),
         host: "localhost".into(),
+        tls: None,
     };
     let plan = LoadPlan::new(target, load.clone());
     let mut problems: Vec<String> = plan.validate().err().iter().map(ToString::to_string).collect();

@@ -60,8 +60,7 @@ pub struct SetupContext {
     pub address: SocketAddr,
     /// Names and values of the case's parameters.
     pub values: Vec<(String, String)>,
-    /// Value of the `Host` header.
-    host: String,
+    target: Target,
     access: Rc<dyn LaunchAccess>,
 }
 
@@ -80,7 +79,7 @@ impl SetupContext {
             server: server.into(),
             address: target.address,
             values,
-            host: target.host,
+            target,
             access,
         }
     }
@@ -112,13 +111,9 @@ impl SetupContext {
     /// Returns a user for preparing the server. Its requests are not part of the load and are not counted.
     ///
     /// # Errors
-    /// The address is not a valid host.
+    /// The address is not a valid host, or the TLS settings cannot be used.
     pub fn user(&self) -> anyhow::Result<User> {
-        let target = Target {
-            address: self.address,
-            host: self.host.clone(),
-        };
-        Ok(User::apart(&target)?)
+        Ok(User::apart(&self.target)?)
     }
 
     /// Returns the text of a parameter of the case.
@@ -184,6 +179,7 @@ mod tests {
         let target = Target {
             address: listener.local_addr().unwrap(),
             host: "shop.test".to_owned(),
+            tls: None,
         };
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();

@@ -31,6 +31,9 @@ fn relocate(server: &mut Server, from: &Path, to: &Path) {
         }
     };
     in_source(&mut server.source);
+    if let Some(tls) = &mut server.tls {
+        tls.map_file(|file| in_path(file, from, to));
+    }
     server.app = server.app.as_deref().map(|app| in_path(app, from, to));
     match &mut server.command {
         Command::Fixed(words) => in_texts(words),

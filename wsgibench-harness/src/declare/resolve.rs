@@ -18,6 +18,9 @@ pub struct Machine {
     pub memory: u64,
 }
 
+/// Note on a server that is measured over TLS.
+const OVER_TLS: &str = "over TLS, with a full handshake for each new connection";
+
 /// Resolves a server for this machine; returns it with notices on clamped limits. `limits` (of a profile) replaces the server's
 /// own.
 #[must_use]
@@ -33,6 +36,12 @@ pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Mac
         Command::PerCpus(make) => make(limits.cpus),
     };
     let base = &declared.manifest_dir;
+    let mut tls = server.tls.clone();
+    let mut notes = server.notes.clone();
+    if let Some(tls) = &mut tls {
+        tls.map_file(|file| absolute(base, file));
+        notes.push(OVER_TLS.to_owned());
+    }
     let spec = ServerSpec {
         name: declared.name.clone(),
         description: declared.description.clone(),
@@ -45,6 +54,7 @@ pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Mac
         ready_path: server.ready_path.clone(),
         ready_within: server.ready_within,
         host: server.host.clone(),
+        tls,
         capabilities: server.capabilities.clone(),
         tmpfs: server.tmpfs.clone(),
         writable_root: server.writable_root,
@@ -52,7 +62,7 @@ pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Mac
         python: server.python.clone(),
         variant: server.variant,
         tags: server.tags.clone(),
-        notes: server.notes.clone(),
+        notes,
         companions: server
             .companions
             .iter()
@@ -67,13 +77,13 @@ pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Mac
 }
 
 /// Returns an address in the form of a `Host` header: without the default port and without the zone of an IPv6 address.
-fn authority(address: SocketAddr) -> String {
+fn authority(address: SocketAddr, default_port: u16) -> String {
     let host = match address {
         SocketAddr::V4(address) => address.ip().to_string(),
         SocketAddr::V6(address) => format!("[{}]", address.ip()),
     };
     match address.port() {
-        80 => host,
+        port if port == default_port => host,
         port => format!("{host}:{port}"),
     }
 }
@@ -114,20 +124,32 @@ impl ServerSpec {
     /// Returns the address and the name by which requests call a server that listens at `address`.
     #[must_use]
     pub fn target(&self, address: SocketAddr) -> Target {
+        let default_port = if self.tls.is_some() { 443 } else { 80 };
         let host = match (&self.host, &self.source) {
             (Some(host), _) => host.clone(),
             // An external server expects the name by which it was given.
-            (None, Source::Running(name)) => name.strip_suffix(":80").unwrap_or(name).to_owned(),
-            (None, _) => authority(address),
+            (None, Source::Running(name)) => {
+                let default_port = format!(":{default_port}");
+                name.strip_suffix(&default_port).unwrap_or(name).to_owned()
+            }
+            (None, _) => authority(address, default_port),
         };
-        Target { address, host }
+        Target {
+            address,
+            host,
+            tls: self.tls.clone(),
+        }
     }
 
-    /// Checks that the folders and the Dockerfile of the server exist. Reads the file system.
+    /// Checks that the folders, the Dockerfile and the root certificate of the server exist. Reads the file system.
     ///
     /// # Errors
-    /// The first missing folder or Dockerfile, with the remedy.
+    /// The first missing folder, Dockerfile or root certificate, with the remedy.
     pub fn check_files(&self) -> Result<(), String> {
+        if let Some(tls) = &self.tls {
+            tls.check()
+                .map_err(|problem| format!("server `{}`: {problem}", self.name))?;
+        }
         if let Source::Folder(folder) = &self.source {
             if !folder.is_dir() {
                 return Err(format!(
@@ -295,13 +317,15 @@ mod tests {
 
     #[test]
     fn host_omits_default_port_and_address_zone() {
-        for (address, host) in [
-            ("127.0.0.1:80", "127.0.0.1"),
-            ("127.0.0.1:8080", "127.0.0.1:8080"),
-            ("[::1]:80", "[::1]"),
-            ("[fe80::1%2]:8000", "[fe80::1]:8000"),
+        for (address, default_port, host) in [
+            ("127.0.0.1:80", 80, "127.0.0.1"),
+            ("127.0.0.1:8080", 80, "127.0.0.1:8080"),
+            ("[::1]:80", 80, "[::1]"),
+            ("[fe80::1%2]:8000", 80, "[fe80::1]:8000"),
+            ("127.0.0.1:443", 443, "127.0.0.1"),
+            ("[::1]:80", 443, "[::1]:80"),
         ] {
-            assert_eq!(super::authority(address.parse().unwrap()), host);
+            assert_eq!(super::authority(address.parse().unwrap(), default_port), host);
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
+use crate::load::Tls;
+
 use super::{Declarations, DeclaredServer, Location, Server, Source, check};
 
 /// Time limit for the first response of an external server.
@@ -17,6 +19,8 @@ pub struct RunningServer {
     pub name: String,
     /// `host:port`.
     pub address: String,
+    /// Whether it speaks TLS (`https://`).
+    pub tls: bool,
 }
 
 impl std::str::FromStr for RunningServer {
@@ -33,12 +37,10 @@ impl std::str::FromStr for RunningServer {
                 "`{name}` is not a valid server name: use letters, digits, `_` and `-`; {example}"
             ));
         }
-        if url.starts_with("https://") {
-            return Err(format!(
-                "`{url}`: external servers are loaded without TLS; give the address behind the TLS proxy, {example}"
-            ));
-        }
-        let rest = url.strip_prefix("http://").unwrap_or(url);
+        let (tls, rest) = match url.strip_prefix("https://") {
+            Some(rest) => (true, rest),
+            None => (false, url.strip_prefix("http://").unwrap_or(url)),
+        };
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         if !path.is_empty() {
             return Err(format!(
@@ -50,7 +52,7 @@ impl std::str::FromStr for RunningServer {
         let address = if behind.contains(':') {
             host.to_owned()
         } else {
-            format!("{host}:80")
+            format!("{host}:{}", if tls { 443 } else { 80 })
         };
         if host.is_empty() || !check::is_address(&address) {
             return Err(format!("`{url}` is not a server address; {example}"));
@@ -58,6 +60,7 @@ impl std::str::FromStr for RunningServer {
         Ok(Self {
             name: name.to_owned(),
             address,
+            tls,
         })
     }
 }
@@ -70,9 +73,13 @@ impl Declarations {
         if let Some(declared) = self.servers.iter_mut().find(|server| server.name == running.name) {
             declared.server.source = source;
             declared.server.companions.clear();
+            // The URL says whether it speaks TLS; the declaration, how.
+            declared.server.tls = running.tls.then(|| declared.server.tls.take().unwrap_or_default());
             declared.server.ready_within = declared.server.ready_within.min(READY_WITHIN);
             return;
         }
+        let mut server = Server::running(running.address.clone()).readiness("/", READY_WITHIN);
+        server.tls = running.tls.then(Tls::new);
         self.servers.push(DeclaredServer {
             name: running.name.clone(),
             description: format!("External server at {}.", running.address),
@@ -82,7 +89,7 @@ impl Declarations {
                 column: 1,
             },
             manifest_dir: manifest_dir.to_owned(),
-            server: Server::running(running.address.clone()).readiness("/", READY_WITHIN),
+            server,
         });
     }
 }
@@ -91,28 +98,30 @@ impl Declarations {
 mod tests {
     use super::RunningServer;
 
-    fn read(text: &str) -> Result<(String, String), String> {
+    fn read(text: &str) -> Result<(String, String, bool), String> {
         text.parse()
-            .map(|running: RunningServer| (running.name, running.address))
+            .map(|running: RunningServer| (running.name, running.address, running.tls))
     }
 
     #[test]
     fn server_url_is_parsed_with_and_without_a_name() {
-        for (text, name, address) in [
-            ("http://127.0.0.1:8000", "url", "127.0.0.1:8000"),
-            ("127.0.0.1:8000", "url", "127.0.0.1:8000"),
-            ("http://app.test/", "url", "app.test:80"),
-            ("http://[::1]:8000", "url", "[::1]:8000"),
-            ("staging=http://10.0.0.7:8080/", "staging", "10.0.0.7:8080"),
+        for (text, name, address, tls) in [
+            ("http://127.0.0.1:8000", "url", "127.0.0.1:8000", false),
+            ("127.0.0.1:8000", "url", "127.0.0.1:8000", false),
+            ("http://app.test/", "url", "app.test:80", false),
+            ("http://[::1]:8000", "url", "[::1]:8000", false),
+            ("staging=http://10.0.0.7:8080/", "staging", "10.0.0.7:8080", false),
+            ("https://127.0.0.1:8443", "url", "127.0.0.1:8443", true),
+            ("https://app.test/", "url", "app.test:443", true),
+            ("staging=https://[::1]", "staging", "[::1]:443", true),
         ] {
-            assert_eq!(read(text), Ok((name.into(), address.into())), "{text}");
+            assert_eq!(read(text), Ok((name.into(), address.into(), tls)), "{text}");
         }
     }
 
     #[test]
     fn invalid_server_url_is_reported_with_a_remedy() {
         for (text, told) in [
-            ("https://127.0.0.1:8443", "without TLS"),
             ("http://127.0.0.1:8000/login", "a path is not supported"),
             ("http://", "not a server address"),
             ("http://:8000", "not a server address"),

@@ -5,6 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
+use crate::load::Tls;
 
 /// The source of a server's image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +81,8 @@ pub struct Server {
     pub ready_within: Duration,
     /// Name sent as `Host`. `None`: its address.
     pub host: Option<String>,
+    /// How it speaks TLS. `None`: it speaks plain HTTP.
+    pub tls: Option<Tls>,
     /// Linux capabilities it keeps (all others are dropped), e.g. `NET_BIND_SERVICE`.
     pub capabilities: Vec<String>,
     /// Writable folders in memory, besides `/tmp` and `/dev/shm`.
@@ -211,6 +214,9 @@ pub struct ServerSpec {
     /// Name sent as `Host`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// How it speaks TLS; the file of a root certificate is absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     /// Capabilities kept.
     pub capabilities: Vec<String>,
     /// Writable folders in memory.
@@ -247,6 +253,7 @@ impl Server {
             ready_path: "/".into(),
             ready_within: Duration::from_secs(30),
             host: None,
+            tls: None,
             capabilities: Vec::new(),
             tmpfs: Vec::new(),
             writable_root: false,
@@ -344,6 +351,24 @@ impl Server {
     #[must_use]
     pub fn host(mut self, name: impl Into<String>) -> Self {
         self.host = Some(name.into());
+        self
+    }
+
+    /// Speaks TLS with it, in everything that talks to the server: readiness, checks, hooks, loads, scripted users and faults.
+    /// Its certificate must come from an authority that [`Tls`] trusts, and be valid for the name given to
+    /// [`host`](Self::host) or to [`Tls::server_name`]: its address differs from launch to launch in a container.
+    ///
+    /// ```
+    /// use wsgibench_harness::prelude::*;
+    ///
+    /// let server = Server::image("shop/api:1.2")
+    ///     .port(8443)
+    ///     .tls(Tls::new().root_certificate("certs/root.pem").server_name("shop.test"));
+    /// assert!(server.tls.is_some());
+    /// ```
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 

@@ -215,6 +215,7 @@ pub fn csv_rows(data: &[u8]) {
     let target = Target {
         address: ([127, 0, 0, 1], 80).into(),
         host: "shop.test".into(),
+        tls: None,
     };
     let request = get("/p/{c}?q={c}").header("X-Row", "{c}").values("c", values.clone());
     let Ok(mix) = Mix::new(&Load::closed(1).request(request), &target, 0) else {

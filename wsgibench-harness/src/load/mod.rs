@@ -27,6 +27,7 @@ pub mod session;
 pub mod slices;
 pub mod slow;
 mod socket;
+pub mod tls;
 pub mod watch;
 mod wire;
 mod worker;
@@ -45,6 +46,7 @@ pub use result::{
 pub use schedule::Schedule;
 pub use session::{Edge, Session};
 pub use slow::{Slow, SlowKind};
+pub use tls::Tls;
 pub use watch::{Live, Watch};
 
 /// Executes a plan: opens connections, warms up, measures the rounds, and closes the connections.

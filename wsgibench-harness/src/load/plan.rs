@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::LoadError,
     model::{Load, Model},
+    tls::Tls,
     wire,
 };
 
@@ -121,6 +122,9 @@ pub struct Target {
     pub address: SocketAddr,
     /// Value of the `Host` header.
     pub host: String,
+    /// How to speak TLS with it; `None`: plain HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
 }
 
 /// Part `index` of `of`: arrival `k` belongs to it when `k mod of == index`.

@@ -255,6 +255,8 @@ pub enum ErrorKind {
     NoPorts,
     /// No descriptor left (`EMFILE`).
     NoDescriptors,
+    /// TLS was not agreed on: the certificate does not verify, or the server broke off the handshake or the session.
+    Tls,
     /// Reset or broken pipe while sending.
     WriteReset,
     /// Reset while receiving.
@@ -275,7 +277,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All kinds, in order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Dns,
         Self::Refused,
         Self::Unreachable,
@@ -283,6 +285,7 @@ impl ErrorKind {
         Self::ConnectReset,
         Self::NoPorts,
         Self::NoDescriptors,
+        Self::Tls,
         Self::WriteReset,
         Self::ReadReset,
         Self::PrematureEnd,

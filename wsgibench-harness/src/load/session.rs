@@ -20,6 +20,7 @@ use super::{
     preflight,
     record::{self, Circumstances, Tally},
     result::{Counts, RoundResult},
+    tls::Connector,
     watch::{Live, Watch},
     wire::Mix,
     worker::{Command, LiveCell, Report, WAKE, Worker, WorkerConfig},
@@ -67,6 +68,9 @@ impl Session {
         preflight::raise_descriptors(&plan.load)?;
         let plan = Arc::new(plan.clone());
         let mix = Arc::new(Mix::new(&plan.load, &plan.target, plan.seed)?);
+        let connector = Connector::new(&plan.target)
+            .map_err(LoadError::InvalidPlan)?
+            .map(Arc::new);
         let clock = Clock::start();
         let cpus: Vec<Option<usize>> = if plan.cpus.is_empty() {
             vec![None]
@@ -87,6 +91,7 @@ impl Session {
             orders.push(WorkerConfig {
                 plan: Arc::clone(&plan),
                 mix: Arc::clone(&mix),
+                connector: connector.clone(),
                 stripe: worker_stripe(plan.stripe, index, cpus.len()),
                 clock,
                 live,

@@ -66,11 +66,7 @@ impl ConformanceRunner<'_> {
                     return;
                 }
             };
-            let examined = Examined::begin(
-                launch.address(),
-                &prepared.spec.target(launch.address()).host,
-                &prepared.spec.ready_path,
-            );
+            let examined = Examined::begin(&prepared.spec.target(launch.address()), &prepared.spec.ready_path);
             for rule in left.by_ref() {
                 let mut finding = examined.ask(rule);
                 let harm = if !launch.is_alive() {

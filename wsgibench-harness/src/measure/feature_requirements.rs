@@ -46,7 +46,7 @@ fn needed(load: &Load, tags: &[String]) -> Vec<Feature> {
 /// Returns [`LaunchFailure::Unsupported`] with the failed rule and the server's behaviour.
 pub(super) fn check(target: &Target, spec: &ServerSpec, load: &Load, tags: &[String]) -> Result<(), LaunchFailure> {
     let features = needed(load, tags);
-    match conformance::blocker(target.address, &target.host, &spec.ready_path, &features) {
+    match conformance::blocker(target, &spec.ready_path, &features) {
         None => Ok(()),
         Some(finding) => Err(LaunchFailure::Unsupported(format!(
             "conformance rule {}: {}",

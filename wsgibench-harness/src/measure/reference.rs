@@ -97,6 +97,7 @@ impl Reference {
             target: Target {
                 address: self.address,
                 host: "null".to_owned(),
+                tls: None,
             },
             load,
             warm_up,

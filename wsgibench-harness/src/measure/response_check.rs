@@ -10,8 +10,9 @@ use super::interrupt::Interrupt;
 use crate::{
     declare::Work,
     load::{
-        ErrorKind, Load, LoadError, LoadPlan, Model, RoundResult, Session, Stripe,
+        ErrorKind, Load, LoadError, LoadPlan, Model, RoundResult, Session, Stripe, Target,
         script::{Script, ScriptSession, Trial},
+        tls::{IS_TLS, speaks_tls},
     },
 };
 
@@ -131,7 +132,10 @@ fn each_request(plan: &LoadPlan, load: &Load) -> Result<(), Wrong> {
             stripe: Stripe::default(),
             busy_poll: false,
         };
-        ask(&plan).map_err(|what| Wrong::Request(format!("{} {}", request.method, request.path), what))?;
+        ask(&plan).map_err(|what| {
+            let request = format!("{} {}", request.method, request.path);
+            Wrong::Request(request, with_tls_remedy(&plan.target, what))
+        })?;
     }
     Ok(())
 }
@@ -171,7 +175,7 @@ fn once(plan: &LoadPlan, script: &Script, interrupt: &Interrupt, note: impl FnOn
     if trial.secure_cookies_over_http {
         note(SECURE_COOKIES.to_owned());
     }
-    judged(&trial).map_err(Wrong::Script)
+    judged(&trial).map_err(|what| Wrong::Script(with_tls_remedy(&plan.target, what)))
 }
 
 fn judged(trial: &Trial) -> Result<Tried, String> {
@@ -218,6 +222,15 @@ fn fault(round: &RoundResult) -> Option<String> {
     })
 }
 
+/// Adds the remedy where a server that was asked in plain HTTP speaks TLS: some answer a plain request with a status.
+fn with_tls_remedy(target: &Target, what: String) -> String {
+    if target.tls.is_none() && speaks_tls(target.address, Duration::from_secs(1)) {
+        format!("{what}; {IS_TLS}")
+    } else {
+        what
+    }
+}
+
 fn no_answer(patience: Duration) -> String {
     format!("no response within {} s", patience.as_secs_f64())
 }
@@ -237,6 +250,7 @@ fn describe(kind: ErrorKind) -> &'static str {
         ErrorKind::ConnectReset => "the connection was reset",
         ErrorKind::NoPorts => "this machine has no free port left",
         ErrorKind::NoDescriptors => "this process has no free descriptor left",
+        ErrorKind::Tls => "TLS failed",
         ErrorKind::WriteReset => "the connection was reset while the request was sent",
         ErrorKind::ReadReset => "the connection was reset while the response was read",
         ErrorKind::PrematureEnd => "the connection was closed before the response was complete",

@@ -9,6 +9,7 @@ fn plan(server: &NullServer, load: Load) -> LoadPlan {
         Target {
             address: server.address(),
             host: "null".into(),
+            tls: None,
         },
         load,
     )
@@ -165,7 +166,14 @@ fn raw(answer: &'static [u8], after: Duration, closes: bool) -> std::net::Socket
 
 fn declared(address: std::net::SocketAddr, load: Load) -> Result<Tried, String> {
     let host = "raw.test".to_owned();
-    let plan = LoadPlan::new(Target { address, host }, load.clone());
+    let plan = LoadPlan::new(
+        Target {
+            address,
+            host,
+            tls: None,
+        },
+        load.clone(),
+    );
     check(&plan, &Work::Load(load), &Interrupt::default(), drop).map_err(|wrong| wrong.to_string())
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -15,7 +15,10 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
-    load::{Slow, SlowKind, Target},
+    load::{
+        Slow, SlowKind, Target,
+        tls::{Connector, Stream},
+    },
     store::record::SlowRecord,
 };
 
@@ -42,14 +45,17 @@ impl SlowClients {
     /// Connects the slow clients and waits until they are connected; `None` for a load without any.
     ///
     /// # Errors
-    /// Returns an error if the thread cannot be started.
+    /// Returns an error if the thread cannot be started, or the TLS settings cannot be used.
     pub(super) fn spawn(slow: &[Slow], target: &Target) -> std::io::Result<Option<Self>> {
         if slow.is_empty() {
             return Ok(None);
         }
         let over = Arc::new(AtomicBool::new(false));
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let mut groups: Vec<Group> = slow.iter().map(|slow| Group::new(slow, target)).collect();
+        let mut groups = slow
+            .iter()
+            .map(|slow| Group::new(slow, target))
+            .collect::<std::io::Result<Vec<Group>>>()?;
         let (ended, told) = (Arc::clone(&over), Arc::clone(&seen));
         let thread = thread::Builder::new().name("slow clients".to_owned()).spawn(move || {
             while !ended.load(Ordering::Relaxed) {
@@ -112,6 +118,8 @@ impl Drop for SlowClients {
 struct Group {
     slow: Slow,
     address: SocketAddr,
+    /// Only for a server that speaks TLS.
+    connector: Option<Connector>,
     head: Vec<u8>,
     clients: Vec<Option<Client>>,
     finished: u64,
@@ -120,8 +128,8 @@ struct Group {
 }
 
 struct Client {
-    stream: TcpStream,
-    /// Whether the connection is established.
+    stream: Stream,
+    /// Whether the connection is established, TLS included.
     connected: bool,
     /// Start of the connection attempt; once established, the time of that.
     since: Instant,
@@ -141,7 +149,8 @@ enum Turn {
 }
 
 impl Group {
-    fn new(slow: &Slow, target: &Target) -> Self {
+    fn new(slow: &Slow, target: &Target) -> std::io::Result<Self> {
+        let connector = Connector::new(target).map_err(std::io::Error::other)?;
         let host = &target.host;
         let head = match slow.kind {
             SlowKind::Reader => format!(
@@ -153,15 +162,16 @@ impl Group {
                 slow.path
             ),
         };
-        Self {
+        Ok(Self {
             address: target.address,
+            connector,
             head: head.into_bytes(),
             clients: (0..slow.count).map(|_| None).collect(),
             slow: slow.clone(),
             finished: 0,
             sent_away: 0,
             not_let_in: 0,
-        }
+        })
     }
 
     fn turn(&mut self, over: &AtomicBool) {
@@ -170,7 +180,7 @@ impl Group {
                 return;
             }
             let Some(client) = place else {
-                match Client::arrive(self.address) {
+                match Client::arrive(self.address, self.connector.as_ref()) {
                     Ok(client) => *place = Some(client),
                     Err(_) => self.not_let_in += 1,
                 }
@@ -208,7 +218,7 @@ impl Group {
 
 impl Client {
     /// Starts to connect without waiting, so that a stalled server has attempts of all clients at once.
-    fn arrive(address: SocketAddr) -> std::io::Result<Self> {
+    fn arrive(address: SocketAddr, connector: Option<&Connector>) -> std::io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_recv_buffer_size(BUFFER)?;
@@ -217,7 +227,7 @@ impl Client {
             outcome => outcome?,
         }
         Ok(Self {
-            stream: socket.into(),
+            stream: Stream::over(socket.into(), connector)?,
             connected: false,
             since: Instant::now(),
             moved: 0,
@@ -227,10 +237,18 @@ impl Client {
 
     /// Checks whether the connection attempt has ended.
     fn shake_hands(&mut self) -> Turn {
-        if !matches!(self.stream.take_error(), Ok(None)) {
+        if !matches!(self.stream.socket().take_error(), Ok(None)) {
             return Turn::NotLetIn;
         }
-        if self.stream.peer_addr().is_ok() {
+        let shaken = if self.stream.socket().peer_addr().is_ok() {
+            self.stream.shake_hands()
+        } else {
+            Ok(false)
+        };
+        let Ok(shaken) = shaken else {
+            return Turn::NotLetIn;
+        };
+        if shaken {
             self.connected = true;
             self.since = Instant::now();
         } else if self.since.elapsed() > CONNECT_TIMEOUT {
@@ -325,6 +343,7 @@ mod tests {
         Target {
             address,
             host: address.to_string(),
+            tls: None,
         }
     }
 
@@ -380,6 +399,7 @@ mod tests {
         let target = Target {
             address,
             host: address.to_string(),
+            tls: None,
         };
         let slow_clients = SlowClients::spawn(&[Slow::readers(40, "/down")], &target)
             .unwrap()

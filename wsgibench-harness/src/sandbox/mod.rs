@@ -187,6 +187,9 @@ impl Sandbox {
     /// # Errors
     /// [`PrepareError::NotAvailable`] if this machine does not support it; [`PrepareError::Failed`] with the failing step's output.
     pub async fn prepare(&self, spec: &ServerSpec) -> Result<PreparedServer, PrepareError> {
+        if let Some(tls) = &spec.tls {
+            tls.check().map_err(PrepareError::Failed)?;
+        }
         if let Source::Running(address) = &spec.source {
             return running::prepare(spec, address).await;
         }

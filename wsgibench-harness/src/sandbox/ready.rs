@@ -7,12 +7,18 @@ use std::{
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
 
-use crate::declare::ServerSpec;
+use crate::{
+    declare::ServerSpec,
+    load::tls::{Connector, IS_TLS, is_tls, speaks_tls},
+};
+
+/// A try with less time than this says nothing about the server by not ending.
+const SHORT_TRY: Duration = Duration::from_secs(1);
 
 /// Why a server did not become ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +60,7 @@ struct Probe {
     path: String,
     /// Value of the header `Host`.
     host: String,
+    tls: Option<Connector>,
 }
 
 /// Requests the readiness path until an HTTP response arrives. A single try may take all the remaining time.
@@ -77,11 +84,14 @@ pub(crate) async fn any_ready(
     let mut tries: FuturesUnordered<_> = addresses
         .iter()
         .map(async |address| {
+            let target = spec.target(*address);
+            let tls = Connector::new(&target).map_err(|problem| NotReady::Deadline(ProbeError::Something(problem)))?;
             let probe = Probe {
                 path: spec.ready_path.clone(),
-                host: spec.target(*address).host,
+                host: target.host,
+                tls,
             };
-            repeat(deadline, is_alive, async || ask(*address, &probe).await).await?;
+            repeat(deadline, is_alive, async || ask(*address, &probe, deadline).await).await?;
             Ok(*address)
         })
         .collect();
@@ -133,6 +143,7 @@ async fn repeat(
 ) -> Result<(), NotReady> {
     let mut pause = Duration::from_millis(5);
     let mut last = ProbeError::Something("no attempt was made".to_owned());
+    let mut tried = false;
     loop {
         if !is_alive() {
             return Err(NotReady::Died);
@@ -148,8 +159,10 @@ async fn repeat(
         match outcome {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => last = error,
+            Err(_) if tried && left < SHORT_TRY => {}
             Err(_) => last = ProbeError::Something("connected, but got no response".to_owned()),
         }
+        tried = true;
         tokio::time::sleep(pause.min(left)).await;
         pause = (pause * 3 / 2).min(Duration::from_millis(50));
     }
@@ -163,14 +176,65 @@ async fn death(is_alive: &impl Fn() -> bool) {
 }
 
 /// Sends one request; returns `Ok` for any response that begins like HTTP.
-async fn ask(address: SocketAddr, probe: &Probe) -> Result<(), ProbeError> {
+async fn ask(address: SocketAddr, probe: &Probe, deadline: Instant) -> Result<(), ProbeError> {
     let stream = TcpStream::connect(address)
         .await
         .map_err(|error| ProbeError::Nobody(format!("nothing accepts connections at {address}: {error}")))?;
-    talk(stream, probe).await.map_err(ProbeError::Something)
+    let Some(tls) = &probe.tls else {
+        let told = talk(stream, probe).await;
+        return match told {
+            Err(Unready::Silent) if is_tls_server(address).await => {
+                Err(ProbeError::Something(Unready::Tls.to_string()))
+            }
+            other => other.map_err(|error| ProbeError::Something(error.to_string())),
+        };
+    };
+    let (connector, name) = tls.for_tokio(false);
+    // A little less than there is, to tell that it was the handshake that did not end.
+    let within = deadline
+        .saturating_duration_since(Instant::now())
+        .saturating_sub(Duration::from_millis(50));
+    let shaken = timeout(within, connector.connect(name, stream)).await;
+    let stream = match shaken {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(ProbeError::Something(tls.explain_io(&error))),
+        // The time is up, and an earlier try tells more.
+        Err(_) if within < SHORT_TRY => return std::future::pending().await,
+        Err(_) => return Err(ProbeError::Something(tls.timed_out(within))),
+    };
+    talk(stream, probe)
+        .await
+        .map_err(|error| ProbeError::Something(error.to_string()))
 }
 
-async fn talk(mut stream: TcpStream, probe: &Probe) -> Result<(), String> {
+/// Whether a server that closed a plain connection answers in TLS.
+async fn is_tls_server(address: SocketAddr) -> bool {
+    tokio::task::spawn_blocking(move || speaks_tls(address, Duration::from_secs(1)))
+        .await
+        .unwrap_or(false)
+}
+
+/// Why a connection gave no HTTP response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Unready {
+    /// It was closed without an answer.
+    Silent,
+    /// It was answered in TLS.
+    Tls,
+    Other(String),
+}
+
+impl std::fmt::Display for Unready {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Silent => f.write_str("the connection was closed without a response"),
+            Self::Tls => write!(f, "it was asked in plain HTTP, and {IS_TLS}"),
+            Self::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, probe: &Probe) -> Result<(), Unready> {
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: wsgibench\r\nConnection: close\r\n\r\n",
         probe.path, probe.host
@@ -178,19 +242,19 @@ async fn talk(mut stream: TcpStream, probe: &Probe) -> Result<(), String> {
     stream
         .write_all(request.as_bytes())
         .await
-        .map_err(|error| format!("failed to send the request ({error})"))?;
+        .map_err(|error| Unready::Other(format!("failed to send the request ({error})")))?;
     let mut answer = Vec::with_capacity(256);
     loop {
         let read = stream.read_buf(&mut answer).await;
         // Some servers send an empty line first, which clients skip.
         let start = answer.trim_ascii_start();
         match read {
-            Ok(0) | Err(_) if answer.is_empty() => return Err("the connection was closed without a response".into()),
+            Ok(0) | Err(_) if answer.is_empty() => return Err(Unready::Silent),
             Ok(0) => return Err(not_http(&answer)),
             Ok(_) if start.starts_with(b"HTTP/1.") => break,
             Ok(_) if b"HTTP/1.".starts_with(start) => {}
             Ok(_) => return Err(not_http(&answer)),
-            Err(error) => return Err(format!("the response was cut off ({error})")),
+            Err(error) => return Err(Unready::Other(format!("the response was cut off ({error})"))),
         }
     }
     // Reads to the end, so that the server closes first and no TIME_WAIT socket is left on this side.
@@ -200,13 +264,12 @@ async fn talk(mut stream: TcpStream, probe: &Probe) -> Result<(), String> {
     Ok(())
 }
 
-fn not_http(answer: &[u8]) -> String {
-    // A TLS 1.x alert.
-    if answer.starts_with(b"\x15\x03") {
-        return "the server responded with TLS, but readiness probes use plain HTTP; configure it to listen without TLS".into();
+fn not_http(answer: &[u8]) -> Unready {
+    if is_tls(answer) {
+        return Unready::Tls;
     }
     let start = String::from_utf8_lossy(&answer[..answer.len().min(40)]).into_owned();
-    format!("the response is not HTTP/1: {start:?}")
+    Unready::Other(format!("the response is not HTTP/1: {start:?}"))
 }
 
 #[cfg(test)]
@@ -214,7 +277,13 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::declare::{DeclaredServer, Location, Machine, Server, resolve};
+    use crate::{
+        declare::{DeclaredServer, Location, Machine, Server, resolve},
+        load::{
+            Tls,
+            tls::test_server::{Certificate, Flaw, TlsServer},
+        },
+    };
 
     fn spec(path: &str) -> ServerSpec {
         let declared = DeclaredServer {
@@ -286,7 +355,7 @@ mod tests {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut request = [0; 1024];
                 let read = stream.read(&mut request).await.unwrap();
-                assert!(request[..read].starts_with(b"GET /ready HTTP/1.1\r\n"));
+                assert!(request[..read].starts_with(b"GET /ready HTTP/1.1\r\n") || is_tls(&request[..read]));
                 if count > 0 {
                     stream.write_all(answer).await.unwrap();
                 }
@@ -316,6 +385,31 @@ mod tests {
             panic!("somebody listened, {last} says nobody did");
         };
         assert!(last.contains("220 mail ready"), "{last}");
+    }
+
+    #[tokio::test]
+    async fn readiness_over_tls_and_the_remedy_on_either_side() {
+        let certificate = Certificate::new("shop.test", Flaw::Nothing);
+        let server = TlsServer::start("127.0.0.1", &certificate);
+        let soon = || Instant::now() + Duration::from_secs(2);
+        let plain = spec("/");
+        let mut tls = spec("/");
+        tls.tls = Some(Tls::new().root_certificate_pem(certificate.root));
+        let ready = wait_until_ready(&tls, server.address, Instant::now() + Duration::from_secs(60), || true).await;
+        assert_eq!(ready, Ok(()));
+
+        let told = |outcome| match outcome {
+            Err(NotReady::Deadline(ProbeError::Something(text))) => text,
+            other => panic!("{other:?}"),
+        };
+        let text = told(wait_until_ready(&plain, server.address, soon(), || true).await);
+        assert!(text.contains("declare it with `.tls(Tls::new())`"), "{text}");
+        let http = serve(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        let text = told(wait_until_ready(&tls, http, soon(), || true).await);
+        assert!(text.contains("leave out `.tls(...)`"), "{text}");
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let text = told(wait_until_ready(&tls, silent.local_addr().unwrap(), soon(), || true).await);
+        assert!(text.contains("did not complete the handshake"), "{text}");
     }
 
     #[tokio::test]

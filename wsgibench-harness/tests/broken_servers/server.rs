@@ -104,6 +104,7 @@ pub(crate) fn plan(address: SocketAddr, load: Load, seconds: f64) -> LoadPlan {
         Target {
             address,
             host: "broken.test".into(),
+            tls: None,
         },
         load,
     );

@@ -68,7 +68,11 @@ impl Need {
 
 fn succeeds(program: &str, argument: &str) -> bool {
     let mut command = Command::new(program);
-    command.arg(argument).stdout(Stdio::null()).stderr(Stdio::null());
+    ends_well(command.arg(argument))
+}
+
+fn ends_well(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 

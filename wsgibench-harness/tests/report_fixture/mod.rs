@@ -201,6 +201,7 @@ pub(crate) fn server(name: &str) -> ServerRecord {
             ready_path: "/".into(),
             ready_within: Duration::from_secs(30),
             host: None,
+            tls: None,
             capabilities: vec![],
             tmpfs: vec![],
             writable_root: false,

@@ -131,6 +131,7 @@ pub(crate) fn spec(name: &str, source: Source, command: &[&str]) -> ServerSpec {
         ready_path: "/".into(),
         ready_within: Duration::from_secs(60),
         host: None,
+        tls: None,
         capabilities: Vec::new(),
         tmpfs: Vec::new(),
         writable_root: false,

@@ -159,6 +159,7 @@ fn choice_in_a_mix_does_not_depend_on_the_gap_before_it() {
     let target = Target {
         address: ([127, 0, 0, 1], 80).into(),
         host: "mix.test".into(),
+        tls: None,
     };
     let (mut rare, mut common) = ((0.0, 0.0), (0.0, 0.0));
     for seed in 0..40 {

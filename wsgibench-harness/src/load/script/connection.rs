@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use hyper::{
@@ -21,14 +22,13 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::{Instant, timeout_at},
 };
-use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::{
-    super::{result::ErrorKind, retry::Ending, socket},
+    super::{result::ErrorKind, retry::Ending, socket, tls::Connector},
     body::Outgoing,
     request_error::RequestError,
-    tls::RootCertificate,
     worker_state::WorkerState,
 };
 
@@ -39,7 +39,7 @@ const MANY_HEADERS: usize = 1024;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Transport {
     pub(super) http2: bool,
-    pub(super) root_certificate: Option<RootCertificate>,
+    pub(super) tls: Option<Arc<Connector>>,
 }
 
 /// Byte counts and the end of a connection, as observed by its socket.
@@ -93,11 +93,18 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 impl Link {
-    /// Opens a connection within the plan's connect timeout.
-    pub(super) async fn open(state: &Arc<WorkerState>, transport: &Transport) -> Result<Self, RequestError> {
+    /// Opens a connection within the plan's connect timeout, and its TLS handshake until `deadline` at the latest, which is
+    /// the request's.
+    pub(super) async fn open(
+        state: &Arc<WorkerState>,
+        transport: &Transport,
+        deadline: Instant,
+    ) -> Result<Self, RequestError> {
         let begun = state.clock.now();
         let within = state.plan.load.connect_timeout;
-        let opening = Box::pin(Self::shake_hands(state, transport));
+        // A little before the request's own timeout, which would not tell that it was the handshake.
+        let handshake = deadline.min(Instant::now() + within) - Duration::from_millis(20);
+        let opening = Box::pin(Self::shake_hands(state, transport, handshake));
         let link = tokio::time::timeout(within, opening).await.unwrap_or_else(|_| {
             let text = format!("no connection within {} s", within.as_secs_f64());
             Err(RequestError::new(ErrorKind::ConnectTimeout, text))
@@ -107,7 +114,12 @@ impl Link {
         Ok(link)
     }
 
-    async fn shake_hands(state: &Arc<WorkerState>, transport: &Transport) -> Result<Self, RequestError> {
+    async fn shake_hands(
+        state: &Arc<WorkerState>,
+        transport: &Transport,
+        deadline: Instant,
+    ) -> Result<Self, RequestError> {
+        let begun = Instant::now();
         let socket = connect(state.address).await;
         let socket = socket.map_err(|error| RequestError::connecting(&error))?;
         // A user who leaves has read all its responses; without this option each would occupy a port for a minute.
@@ -124,21 +136,16 @@ impl Link {
             received: Arc::clone(&state.received),
             traffic: Arc::clone(&traffic),
         };
-        let Some(root_certificate) = &transport.root_certificate else {
+        let Some(tls) = &transport.tls else {
             return Ok(link(Sender::handshake(state, socket, transport.http2).await?, false));
         };
-        let host = state
-            .base
-            .host_str()
-            .unwrap_or_default()
-            .trim_matches(['[', ']'])
-            .to_owned();
-        let name = ServerName::try_from(host).map_err(|error| {
-            RequestError::new(ErrorKind::Malformed, format!("the host is not valid for TLS: {error}"))
-        })?;
-        let connector = root_certificate.connector(transport.http2);
-        let stream = connector.connect(name, socket).await;
-        let stream = stream.map_err(|error| RequestError::connecting(&error))?;
+        let (connector, name) = tls.for_tokio(transport.http2);
+        let late = || RequestError::new(ErrorKind::Tls, tls.timed_out(begun.elapsed()));
+        let stream = timeout_at(deadline, connector.connect(name, socket))
+            .await
+            .map_err(|_| late())?
+            .map_err(|error| RequestError::shaking_hands(&error, tls))?;
+        let stream = Unannounced(stream);
         Ok(link(Sender::handshake(state, stream, transport.http2).await?, true))
     }
 
@@ -284,5 +291,44 @@ impl AsyncWrite for Counted {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+/// A TLS connection whose end needs no announcement in TLS: many servers just close, and a length tells what is missing.
+#[derive(Debug)]
+struct Unannounced<S>(S);
+
+impl<S: AsyncRead + Unpin> AsyncRead for Unannounced<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.0).poll_read(cx, buffer) {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            read => read,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Unannounced<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

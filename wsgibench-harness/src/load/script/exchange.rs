@@ -153,7 +153,7 @@ async fn follow(
         let deadline = Instant::now() + after;
         let (method, headers, path) = (order.method.clone(), order.headers.clone(), order.path.clone());
         let (follows, left) = (order.redirects.is_some(), order.redirects.unwrap_or(0));
-        let sent = timeout_at(deadline, send(user, order, &ticket)).await;
+        let sent = timeout_at(deadline, send(user, order, &ticket, deadline)).await;
         let (response, again) = match sent {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(failure)) => {
@@ -165,7 +165,7 @@ async fn follow(
                 return Err(ticket.times_out(after));
             }
         };
-        let (state, tls) = (&user.state, user.transport.root_certificate.is_some());
+        let (state, tls) = (&user.state, user.transport.tls.is_some());
         let page = || state.url(tls, headers.get(header::HOST), &path);
         user.cookies.keep(response.headers(), page);
         if user.cookies.secure_over_http() {
@@ -254,7 +254,12 @@ type Sent = (http::Response<Incoming>, Option<Payload>);
 
 /// Sends a request on the open connection or a new one, and again on a new one if [`Loss`] allows it. Returns the response
 /// and the body that a redirect may send again.
-async fn send(user: &mut User, mut order: RequestSpec, ticket: &Ticket) -> Result<Sent, RequestError> {
+async fn send(
+    user: &mut User,
+    mut order: RequestSpec,
+    ticket: &Ticket,
+    deadline: Instant,
+) -> Result<Sent, RequestError> {
     if let Some(mistake) = order.mistake.take() {
         return Err(RequestError::new(ErrorKind::Script, mistake));
     }
@@ -273,7 +278,7 @@ async fn send(user: &mut User, mut order: RequestSpec, ticket: &Ticket) -> Resul
             empty @ None => {
                 reused = false;
                 user.used = 0;
-                empty.insert(Link::open(&user.state, &user.transport).await?)
+                empty.insert(Link::open(&user.state, &user.transport, deadline).await?)
             }
         };
         let (body, again) = match payload.take() {
@@ -286,7 +291,7 @@ async fn send(user: &mut User, mut order: RequestSpec, ticket: &Ticket) -> Resul
             }
         };
         let http2 = link.is_http2();
-        let (state, tls) = (&user.state, user.transport.root_certificate.is_some());
+        let (state, tls) = (&user.state, user.transport.tls.is_some());
         let own_host = order.headers.get(header::HOST);
         let cookies = user.cookies.header(|| state.url(tls, own_host, &order.path));
         let mut request = build(state, http2, &order, body)?;

@@ -28,19 +28,18 @@ mod request;
 mod request_error;
 mod response;
 mod session;
-mod tls;
 mod user;
 mod worker;
 mod worker_state;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
+pub use super::tls::RootCertificate;
 pub use multipart::Multipart;
 pub use request::RequestBuilder;
 pub use request_error::RequestError;
 pub use response::{Response, Streaming};
 pub use session::{ScriptSession, Trial};
-pub use tls::RootCertificate;
 pub use user::User;
 
 /// The step with the durations of whole scripts, including think time.

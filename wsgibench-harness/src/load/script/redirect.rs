@@ -50,13 +50,30 @@ pub(crate) fn target(headers: &HeaderMap, page: Option<Url>) -> Result<String, R
     if target.origin() != page.origin() {
         return Err(Refused {
             check: SAME_SITE,
-            reason: format!("{location} leaves {}", page.origin().ascii_serialization()),
+            reason: format!(
+                "{location} leaves {}{}",
+                page.origin().ascii_serialization(),
+                other_scheme(&page, &target)
+            ),
         });
     }
     Ok(match target.query() {
         Some(query) => format!("{}?{query}", target.path()),
         None => target.path().to_owned(),
     })
+}
+
+/// Returns the remedy for a redirect between plain HTTP and TLS on one host.
+fn other_scheme(page: &Url, target: &Url) -> &'static str {
+    match (page.scheme(), target.scheme()) {
+        ("http", "https") if page.host() == target.host() => {
+            "; declare the server at its TLS port with `.tls(...)`, or turn its redirect to https off"
+        }
+        ("https", "http") if page.host() == target.host() => {
+            "; a server behind a TLS proxy has to be told that it is asked over https"
+        }
+        _ => "",
+    }
 }
 
 fn refuse(reason: &str) -> Refused {

@@ -2,7 +2,10 @@
 
 use std::{error::Error, fmt, io};
 
-use super::super::result::ErrorKind;
+use super::super::{
+    result::ErrorKind,
+    tls::{Connector, tls_error},
+};
 
 /// A failed request or check. It has already been counted: a script may return it or continue.
 #[derive(Debug)]
@@ -34,11 +37,19 @@ impl RequestError {
             Some(Errno::TIMEDOUT) => ErrorKind::ConnectTimeout,
             Some(Errno::ADDRNOTAVAIL) => ErrorKind::NoPorts,
             Some(Errno::MFILE | Errno::NFILE) => ErrorKind::NoDescriptors,
-            // The TLS handshake failed.
-            _ if error.kind() == io::ErrorKind::InvalidData => ErrorKind::Malformed,
             _ => ErrorKind::ConnectReset,
         };
         Self::new(kind, format!("failed to connect: {error}"))
+    }
+
+    /// Creates the error of a failed TLS handshake.
+    pub(super) fn shaking_hands(error: &io::Error, connector: &Connector) -> Self {
+        let kind = if error.kind() == io::ErrorKind::UnexpectedEof || tls_error(error).is_some() {
+            ErrorKind::Tls
+        } else {
+            ErrorKind::ConnectReset
+        };
+        Self::new(kind, connector.explain_io(error))
     }
 
     /// Creates the error of a lost connection or an invalid response.
@@ -58,6 +69,9 @@ fn kind_of(error: &hyper::Error) -> ErrorKind {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(io) = cause.downcast_ref::<io::Error>() {
+            if tls_error(io).is_some() {
+                return ErrorKind::Tls;
+            }
             return match io.kind() {
                 io::ErrorKind::BrokenPipe => ErrorKind::WriteReset,
                 io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => ErrorKind::ReadReset,

@@ -19,6 +19,7 @@ fn plan(server: &Server, load: Load) -> LoadPlan {
         target: Target {
             address: server.address,
             host: format!("localhost:{}", server.address.port()),
+            tls: None,
         },
         load,
         warm_up: Duration::ZERO,

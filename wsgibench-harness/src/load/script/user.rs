@@ -14,12 +14,12 @@ use super::{
         plan::{LoadPlan, Stripe, Target},
         random::{self, Stream},
         result::ErrorKind,
+        tls::{Connector, RootCertificate},
     },
     connection::{Link, Transport},
     cookies::CookieJar,
     request::RequestBuilder,
     request_error::RequestError,
-    tls::RootCertificate,
     worker_state::WorkerState,
 };
 
@@ -49,7 +49,10 @@ impl User {
             place,
             link: None,
             used: 0,
-            transport: Transport::default(),
+            transport: Transport {
+                http2: false,
+                tls: state.tls.clone(),
+            },
             cookies: CookieJar::default(),
             step: None,
             number,
@@ -64,7 +67,7 @@ impl User {
     /// [`LocalSet`](tokio::task::LocalSet), as in set-up hooks.
     ///
     /// # Errors
-    /// Returns an error if the target's host is not a valid host name.
+    /// Returns an error if the target's host is not a valid host name, or its TLS settings cannot be used.
     pub fn apart(target: &Target) -> Result<Self, LoadError> {
         let plan = LoadPlan::new(target.clone(), Load::closed(1).for_script());
         let state = Arc::new(WorkerState::new(Arc::new(plan), Clock::start(), Stripe::default())?);
@@ -186,12 +189,14 @@ impl User {
         }
     }
 
-    /// Uses TLS for further connections, to servers whose certificate was signed by `root_certificate`.
+    /// Uses TLS for further connections, to servers whose certificate was signed by `root_certificate`. Users of a server that
+    /// is declared with [`Server::tls`](crate::declare::Server::tls) use TLS without this.
     pub fn use_tls(&mut self, root_certificate: &RootCertificate) {
-        if self.transport.root_certificate.is_none() {
+        // The name of the site was checked when the session began; one that TLS cannot ask for fails the handshake.
+        if let Ok(connector) = Connector::with_root(root_certificate, &self.state.plan.target) {
+            self.transport.tls = Some(Arc::new(connector));
             self.link = None;
         }
-        self.transport.root_certificate = Some(root_certificate.clone());
     }
 
     /// Closes the connection; the next request opens another.

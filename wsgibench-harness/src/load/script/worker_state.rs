@@ -18,6 +18,7 @@ use super::{
         error::LoadError,
         model::Model,
         plan::{LoadPlan, Stripe},
+        tls::Connector,
     },
     accounting::Accounting,
 };
@@ -32,6 +33,8 @@ pub(super) struct WorkerState {
     /// Base URL of paths, with the server's own host name.
     pub(super) base: Url,
     accounting: Mutex<Accounting>,
+    /// Only for a target that speaks TLS.
+    pub(super) tls: Option<Arc<Connector>>,
     pub(super) sent: Arc<AtomicU64>,
     pub(super) received: Arc<AtomicU64>,
     /// Whether a `Secure` cookie was set over plain HTTP.
@@ -53,6 +56,9 @@ impl WorkerState {
         Ok(Self {
             address: plan.target.address,
             base,
+            tls: Connector::new(&plan.target)
+                .map_err(LoadError::InvalidPlan)?
+                .map(Arc::new),
             plan,
             clock,
             accounting: Mutex::new(accounting),

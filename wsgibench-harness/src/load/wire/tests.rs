@@ -7,6 +7,7 @@ fn target() -> Target {
     Target {
         address: ([127, 0, 0, 1], 80).into(),
         host: "example.test".into(),
+        tls: None,
     }
 }
 

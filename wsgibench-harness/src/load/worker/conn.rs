@@ -1,6 +1,7 @@
 //! One connection as an explicit state machine.
 
 use mio::net::TcpStream;
+use tokio_rustls::rustls::ClientConnection;
 
 use super::super::{
     clock::{NEVER, Nanos},
@@ -66,6 +67,8 @@ impl Agent {
 )]
 pub(super) struct Conn {
     pub(super) stream: Option<TcpStream>,
+    /// Session on the socket; `None` on a plain connection, and until the socket is connected.
+    pub(super) tls: Option<Box<ClientConnection>>,
     pub(super) state: State,
     /// Distinguishes this use of the slot from earlier ones.
     pub(super) generation: u32,
@@ -111,6 +114,7 @@ impl Conn {
     pub(super) fn new(agent: Agent, generation: u32) -> Self {
         Self {
             stream: None,
+            tls: None,
             state: State::Empty,
             generation,
             agent,
@@ -137,6 +141,11 @@ impl Conn {
 
     pub(super) fn all_sent(&self) -> bool {
         self.offset == self.length
+    }
+
+    /// Returns whether bytes wait until the socket can take them.
+    pub(super) fn wants_write(&self) -> bool {
+        !self.all_sent() || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
 
     /// Returns whether it counts as established (additional idle connections do not).

@@ -76,7 +76,6 @@ impl Worker {
     #[inline]
     pub(super) fn take_in(&mut self, idx: usize, n: usize, closed: bool) -> bool {
         let now = self.tick();
-        self.recorder.tally.bytes_received += n as u64;
         let Some(conn) = self.conns.get_mut(idx) else {
             return false;
         };
@@ -170,7 +169,8 @@ impl Worker {
         conn.agent.failures = 0;
         let said_close = !conn.parser.keep_alive() || conn.close_asked;
         if closed || said_close || !conn.all_sent() {
-            let farewell = if closed {
+            // Over TLS the server may have announced its end and not closed yet.
+            let farewell = if closed && conn.tls.is_none() {
                 CloseMode::Close
             } else if conn.all_sent() {
                 CloseMode::AfterServer
@@ -431,6 +431,7 @@ impl Worker {
         let now = self.tick();
         let Some(conn) = self.conns.get_mut(idx) else { return };
         match conn.state {
+            State::Connecting if conn.tls.is_some() => self.handshake_timed_out(idx),
             State::Connecting => self.connect_failed(idx, ErrorKind::ConnectTimeout),
             State::Lingering => self.dismiss(idx, CloseMode::Reset),
             State::Busy => {

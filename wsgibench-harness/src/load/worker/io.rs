@@ -62,19 +62,29 @@ impl Worker {
             self.connect_failed(idx, connect_error(&error));
             return;
         }
-        self.established(idx);
+        let Some(conn) = self.conns.get(idx) else { return };
+        if conn.tls.is_some() {
+            self.shake_hands(idx);
+        } else if self.connector.is_some() {
+            self.begin_tls(idx);
+        } else {
+            self.established(idx);
+        }
     }
 
     /// Reads all available bytes, within one turn. `closed`: the server will send no more.
     pub(super) fn read(&mut self, idx: usize, closed: bool) {
         let mut turn = 0;
         loop {
-            let Some(stream) = self.conns.get_mut(idx).and_then(|conn| conn.stream.as_mut()) else {
-                return;
-            };
+            let Some(conn) = self.conns.get_mut(idx) else { return };
+            if conn.tls.is_some() {
+                return self.read_records(idx, closed);
+            }
+            let Some(stream) = conn.stream.as_mut() else { return };
             match stream.read(&mut self.buffer) {
                 Ok(0) => return self.server_closed(idx),
                 Ok(n) => {
+                    self.recorder.tally.bytes_received += n as u64;
                     let emptied = n < self.buffer.len();
                     if !self.take_in(idx, n, closed && emptied) || (emptied && !closed) {
                         return;
@@ -102,6 +112,9 @@ impl Worker {
         let mut turn = 0;
         loop {
             let Some(conn) = self.conns.get_mut(idx) else { return };
+            if conn.tls.is_some() {
+                return self.write_records(idx);
+            }
             let Some(stream) = conn.stream.as_mut() else { return };
             let request = self.mix.get(conn.request);
             let rendered = conn.kept.as_deref().unwrap_or(&self.scratch.out);
@@ -136,7 +149,7 @@ impl Worker {
     }
 
     /// Copies a rendered head that could not be sent at once out of the shared buffer.
-    fn keep_rendered(&mut self, idx: usize) {
+    pub(super) fn keep_rendered(&mut self, idx: usize) {
         if let Some(conn) = self.conns.get_mut(idx)
             && conn.kept.is_none()
             && self.mix.get(conn.request).is_template()
@@ -146,7 +159,7 @@ impl Worker {
     }
 
     /// Queues a connection that may have more to read or write without another event.
-    fn go_on_later(&mut self, idx: usize) {
+    pub(super) fn go_on_later(&mut self, idx: usize) {
         if let Some(conn) = self.conns.get(idx) {
             self.again.push_back((idx, conn.generation));
         }
@@ -168,6 +181,7 @@ impl Worker {
             conn.begun = false;
             conn.counted = false;
             self.set_deadline(idx, now.saturating_add(nanos(LINGER)));
+            self.say_goodbye(idx);
             return;
         }
         let conn = self.conns.remove(idx);
@@ -193,6 +207,7 @@ impl Worker {
         // Events of the old socket must not reach the next one.
         self.next_generation = self.next_generation.wrapping_add(1);
         conn.generation = self.next_generation;
+        conn.tls = None;
         if let Some(stream) = conn.stream.take() {
             close(stream, farewell);
         }

@@ -10,6 +10,7 @@ mod io;
 mod pace;
 mod phase;
 mod run;
+mod tls;
 
 use std::{
     cmp::Reverse,
@@ -37,6 +38,7 @@ use super::{
     model::Model,
     plan::{KeepAlive, LoadPlan, Stripe},
     record::{Recorder, Tally},
+    tls::Connector,
     wire::{HeadCache, Mix, Scratch},
 };
 
@@ -91,6 +93,8 @@ pub(crate) struct LiveCell {
 pub(crate) struct WorkerConfig {
     pub(crate) plan: Arc<LoadPlan>,
     pub(crate) mix: Arc<Mix>,
+    /// Only for a target that speaks TLS.
+    pub(crate) connector: Option<Arc<Connector>>,
     /// This worker's part of the load.
     pub(crate) stripe: Stripe,
     pub(crate) clock: Clock,
@@ -111,6 +115,8 @@ struct Limits {
 pub(crate) struct Worker {
     plan: Arc<LoadPlan>,
     mix: Arc<Mix>,
+    /// Only for a target that speaks TLS.
+    connector: Option<Arc<Connector>>,
     clock: Clock,
     live: Arc<LiveCell>,
     commands: Receiver<Command>,
@@ -199,6 +205,7 @@ impl Worker {
         let WorkerConfig {
             plan,
             mix,
+            connector,
             stripe,
             clock,
             live,
@@ -245,6 +252,7 @@ impl Worker {
             sweep: false,
             plan,
             mix,
+            connector,
             clock,
             live,
             commands,

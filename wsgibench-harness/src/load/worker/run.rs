@@ -103,7 +103,7 @@ impl Worker {
         }
         match conn.state {
             State::Busy => {
-                if event.is_writable() && !conn.all_sent() {
+                if event.is_writable() && conn.wants_write() {
                     self.write(idx);
                 }
                 let closed = event.is_read_closed() || event.is_error();
@@ -113,7 +113,9 @@ impl Worker {
             }
             State::Connecting => {
                 self.connect_event(idx, event.is_error() || event.is_read_closed());
-                if event.is_readable() {
+                // A handshake that still goes on has read all there is.
+                let connecting = self.conns.get(idx).is_some_and(|conn| conn.state == State::Connecting);
+                if event.is_readable() && !connecting {
                     self.read_if_same(idx, generation, event.is_read_closed());
                 }
             }
@@ -151,7 +153,7 @@ impl Worker {
             if conn.generation != generation {
                 continue;
             }
-            if conn.state == State::Busy && !conn.all_sent() {
+            if conn.state == State::Busy && conn.wants_write() {
                 self.write(idx);
             }
             self.read_if_same(idx, generation as usize, false);
@@ -261,6 +263,7 @@ impl Worker {
         let give_up = self.clock.now() + 1_000_000_000;
         // Only connections that the server is about to close are left.
         while !self.conns.is_empty() && self.clock.now() < give_up {
+            self.go_on();
             if self.poll.poll(&mut events, Some(Duration::from_millis(20))).is_err() {
                 break;
             }

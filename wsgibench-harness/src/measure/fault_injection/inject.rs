@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{Read as _, Write as _},
-    net::TcpStream,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -13,7 +12,10 @@ use tokio::runtime::Runtime;
 
 use crate::{
     declare::ServerSpec,
-    load::{Action, Target},
+    load::{
+        Action, Target,
+        tls::{Connector, Stream},
+    },
     sandbox::{Launch, Signal},
 };
 
@@ -203,12 +205,18 @@ fn ask(target: &Target, path: &str) -> String {
 /// Sends a GET and returns status and body.
 fn get(target: &Target, path: &str) -> Result<(String, String), &'static str> {
     let deadline = Instant::now() + PATIENCE;
-    let mut stream = TcpStream::connect_timeout(&target.address, PATIENCE).map_err(|_| "refused")?;
+    let connector = Connector::new(target).map_err(|_| "the TLS settings cannot be used")?;
+    let mut stream = Stream::connect(target.address, connector.as_ref(), PATIENCE).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::ConnectionRefused || target.tls.is_none() {
+            "refused"
+        } else {
+            "no TLS connection"
+        }
+    })?;
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
         target.host
     );
-    let _ = stream.set_write_timeout(Some(PATIENCE));
     stream.write_all(request.as_bytes()).map_err(|_| "closed")?;
     let mut heard = Vec::new();
     let mut piece = [0; 4096];
@@ -217,7 +225,7 @@ fn get(target: &Target, path: &str) -> Result<(String, String), &'static str> {
             return Ok(answer);
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
+        if left.is_zero() || stream.socket().set_read_timeout(Some(left)).is_err() {
             return Err("no answer");
         }
         match stream.read(&mut piece) {
@@ -312,7 +320,17 @@ mod tests {
         let address = listener.local_addr().unwrap();
         drop(listener);
         let host = "shop.test".to_owned();
-        assert_eq!(ask(&Target { address, host }, "/"), "refused");
+        assert_eq!(
+            ask(
+                &Target {
+                    address,
+                    host,
+                    tls: None
+                },
+                "/"
+            ),
+            "refused"
+        );
     }
 
     #[test]
@@ -327,7 +345,17 @@ mod tests {
             String::from_utf8_lossy(&request[..length]).into_owned()
         });
         let host = "shop.test".to_owned();
-        assert_eq!(ask(&Target { address, host }, "/raise"), "204");
+        assert_eq!(
+            ask(
+                &Target {
+                    address,
+                    host,
+                    tls: None
+                },
+                "/raise"
+            ),
+            "204"
+        );
         assert!(server.join().unwrap().contains("\r\nHost: shop.test\r\n"));
     }
 }

@@ -74,7 +74,11 @@ impl Accounting {
                 None => self.censor(pending, now),
             },
             RequestOutcome::Failed(kind, reason) => {
-                self.recorder.explain(kind, || shorten(&reason));
+                self.recorder.explain(kind, || match kind {
+                    // Words of this crate, with a remedy at the end.
+                    ErrorKind::Tls => reason,
+                    _ => shorten(&reason),
+                });
                 self.failed(pending, kind);
             }
             RequestOutcome::Check(kind, name, sample) => {
