@@ -61,7 +61,7 @@ pub(crate) fn terminal_and_page() {
     assert!(ended.out.contains("whole script") && ended.out.contains("failed `body`; the first was: 200 OK: OK"));
     if cfg!(feature = "html") {
         let page = std::fs::read_to_string(bench.0.path().join("wsgibench/report/index.html")).unwrap();
-        assert!(page.contains("steps of the script and failed checks") && page.contains("200 OK: OK"));
+        assert!(page.contains("steps of the script, errors and failed checks") && page.contains("200 OK: OK"));
         assert!(page.contains("scripted user ceiling"));
     }
 }
