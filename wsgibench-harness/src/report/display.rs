@@ -116,15 +116,10 @@ pub fn load(load: &Load) -> String {
 /// Formats a command for a shell, quoting arguments as needed.
 #[must_use]
 pub fn command(arguments: &[String]) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./{}-".contains(c);
-    let quoted = arguments.iter().map(|argument| {
-        if !argument.is_empty() && argument.chars().all(plain) {
-            argument.clone()
-        } else {
-            format!("'{}'", argument.replace('\'', r"'\''"))
-        }
-    });
-    quoted.collect::<Vec<_>>().join(" ")
+    shlex::Quoter::new()
+        .allow_nul(true)
+        .join(arguments.iter().map(String::as_str))
+        .unwrap_or_else(|_| arguments.join(" "))
 }
 
 #[cfg(test)]
@@ -151,6 +146,6 @@ mod tests {
     #[test]
     fn commands_are_quoted_for_a_shell() {
         let arguments = ["serve", "--bind", "{host}:{port}", "a b", "it's", ""].map(String::from);
-        assert_eq!(command(&arguments), r"serve --bind {host}:{port} 'a b' 'it'\''s' ''");
+        assert_eq!(command(&arguments), r#"serve --bind '{host}:{port}' 'a b' "it's" ''"#);
     }
 }

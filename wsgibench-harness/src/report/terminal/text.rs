@@ -1,6 +1,7 @@
 //! Sanitizing, shortening and wrapping of untrusted text.
 
 use console::measure_text_width;
+use textwrap::{Options, WordSeparator, WordSplitter};
 
 /// Maximum columns of a line.
 pub const WIDTH: usize = 100;
@@ -44,42 +45,21 @@ fn take_columns(chars: impl Iterator<Item = char>, columns: usize) -> String {
 /// Wraps text into lines of at most [`WIDTH`] columns: the first begins with `label`, the others are indented to match.
 pub(in crate::report) fn wrapped(label: &str, text: &str) -> String {
     let indent = measure_text_width(label);
-    let available = WIDTH.saturating_sub(indent).max(20);
-    let mut lines: Vec<String> = vec![String::new()];
-    for word in plain(text).split_whitespace() {
-        let mut word = word.to_owned();
-        loop {
-            let line = lines.last_mut().expect("there is always a line");
-            let gap = usize::from(!line.is_empty());
-            if measure_text_width(line) + gap + measure_text_width(&word) <= available {
-                if gap == 1 {
-                    line.push(' ');
-                }
-                line.push_str(&word);
-                break;
-            }
-            if !line.is_empty() {
-                lines.push(String::new());
-                continue;
-            }
-            // Break a word that is longer than a line.
-            let part = take_columns(word.chars(), available);
-            word = word[part.len()..].to_owned();
-            line.push_str(&part);
-            lines.push(String::new());
-        }
+    let spaces = " ".repeat(indent);
+    // A long label still leaves space for words.
+    let options = Options::new(WIDTH.max(indent + 20))
+        .initial_indent(label)
+        .subsequent_indent(&spaces)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let text = plain(&words.join(" "));
+    let mut lines = String::new();
+    for line in textwrap::wrap(&text, options) {
+        lines.push_str(line.trim_end());
+        lines.push('\n');
     }
-    let mut text = String::new();
-    for (index, line) in lines.iter().enumerate() {
-        let start = if index == 0 {
-            label.to_owned()
-        } else {
-            " ".repeat(indent)
-        };
-        text.push_str(format!("{start}{line}").trim_end());
-        text.push('\n');
-    }
-    text
+    lines
 }
 
 #[cfg(test)]
