@@ -22,6 +22,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("wsgibench supports Linux only; run it in a Linux virtual machine (on Windows, WSL 2)");
 
+mod affinity;
 pub mod against;
 pub mod cli;
 pub mod conformance;

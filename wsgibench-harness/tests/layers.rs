@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The layers, lowest first. A module may use every module of a lower layer, and none of its own layer or above.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
+    &["affinity"],
     &["panics", "stats", "null_server", "lock_file", "subprocess", "variables"],
     &["load"],
     &["conformance", "declare"],

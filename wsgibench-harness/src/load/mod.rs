@@ -27,6 +27,7 @@ pub mod session;
 pub mod slices;
 pub mod slow;
 mod socket;
+mod timer;
 pub mod tls;
 pub mod watch;
 mod wire;

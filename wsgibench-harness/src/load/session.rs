@@ -10,7 +10,6 @@ use std::{
 };
 
 use mio::{Poll, Waker};
-use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::{
     clock::{Clock, nanos},
@@ -25,7 +24,7 @@ use super::{
     wire::Mix,
     worker::{Command, LiveCell, Report, WAKE, Worker, WorkerConfig},
 };
-use crate::panics;
+use crate::{affinity::pin_thread, panics};
 
 /// Time between a command and the start of its phase, so that every worker receives it in time.
 const LEAD: Duration = Duration::from_millis(2);
@@ -375,16 +374,9 @@ fn work(order: WorkerConfig, cpu: Option<usize>) {
     }
 }
 
-/// Pins this thread to a CPU.
+/// Pins the calling thread to a CPU.
 pub(super) fn pin(cpu: usize) -> Result<(), LoadError> {
-    let mut set = CpuSet::new();
-    if cpu < CpuSet::MAX_CPU {
-        set.set(cpu);
-    }
-    sched_setaffinity(None, &set).map_err(|error| LoadError::Affinity {
-        cpu,
-        source: error.into(),
-    })
+    pin_thread(cpu).map_err(|source| LoadError::Affinity { cpu, source })
 }
 
 pub(super) fn lost(panic: &(dyn std::any::Any + Send)) -> LoadError {

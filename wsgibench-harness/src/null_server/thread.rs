@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use mio::Waker;
 
 use super::{delay::Delays, serve::EventLoop};
+use crate::affinity::pin_thread;
 
 /// A null server on a separate thread; it stops when dropped.
 #[derive(Debug)]
@@ -83,13 +84,7 @@ impl Drop for NullServer {
 
 /// Pins the calling thread to one CPU.
 pub(super) fn pin(cpu: usize) -> io::Result<()> {
-    if cpu >= rustix::thread::CpuSet::MAX_CPU {
-        return Err(io::Error::other(format!("CPU {cpu} does not exist")));
-    }
-    let mut set = rustix::thread::CpuSet::new();
-    set.set(cpu);
-    rustix::thread::sched_setaffinity(None, &set)
-        .map_err(|e| io::Error::other(format!("failed to pin the null server to CPU {cpu}: {e}")))
+    pin_thread(cpu).map_err(|error| io::Error::other(format!("failed to pin the null server to CPU {cpu}: {error}")))
 }
 
 #[cfg(test)]

@@ -1,14 +1,20 @@
 //! Waits until a time with microsecond precision: a kernel timer fires shortly before it, then the thread spins.
-//! (A sleep of the runtime, or the millisecond timeout of epoll, would be late by a millisecond.)
+//! (The millisecond timeout of epoll would be late by a millisecond.)
+//!
+//! The worker's event loop polls the timer along with its sockets and spins by polling again. Scripted workers await theirs
+//! as a task of a tokio runtime (`script/pace.rs`); `timer` has the code that both share.
 
-use std::{io, os::fd::AsRawFd, os::fd::OwnedFd, time::Duration};
-
-use mio::{Interest, Registry, Token, unix::SourceFd};
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+use std::{
+    io,
+    os::fd::{AsRawFd, OwnedFd},
 };
 
-use super::super::clock::{NEVER, Nanos};
+use mio::{Interest, Registry, Token, unix::SourceFd};
+
+use super::super::{
+    clock::{NEVER, Nanos},
+    timer,
+};
 
 /// Minimum and maximum time between the timer and the target time, ns. A virtual machine that sometimes wakes up late (by
 /// half a millisecond, as observed) should not sleep between arrivals at all.
@@ -26,15 +32,12 @@ pub(super) struct Pacer {
 
 impl Pacer {
     pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
-        let timer = timerfd_create(
-            TimerfdClockId::Monotonic,
-            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
-        )?;
+        let timer = timer::create()?;
         registry.register(&mut SourceFd(&timer.as_raw_fd()), token, Interest::READABLE)?;
         Ok(Self {
             timer,
             armed: NEVER,
-            margin: 60_000,
+            margin: timer::MARGIN,
         })
     }
 
@@ -49,16 +52,8 @@ impl Pacer {
         if self.armed == at {
             return Ok(());
         }
-        let wait = Duration::from_nanos(at.saturating_sub(now).max(1));
-        let value = Itimerspec {
-            it_interval: Timespec::default(),
-            it_value: Timespec {
-                tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: wait.subsec_nanos().into(),
-            },
-        };
         // The timer is edge-triggered, so that its count of expirations need not be read.
-        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &value)?;
+        timer::expire_after(&self.timer, at.saturating_sub(now))?;
         self.armed = at;
         Ok(())
     }
