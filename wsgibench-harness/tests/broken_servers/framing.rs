@@ -167,6 +167,21 @@ fn wrong_response_is_distinguished_from_a_malformed_one() {
 }
 
 #[test]
+fn body_patterns_match_whole_bodies_of_declared_requests() {
+    let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n20 b\r\n4\r\nooks\r\n0\r\n\r\n";
+    let server = Server::start(answering(&chunked[..], false));
+    let load = |pattern: &str| Load::closed(2).request(get("/").expect_body_matches(pattern));
+    // The match extends over both chunks.
+    assert_fine(&round(server.address, load(r"^\d+ books$"), 0.3));
+
+    let failed = round(server.address, load("^no books"), 0.3);
+    assert_only(&failed, ErrorKind::CheckFailed);
+    assert_eq!(failed.failed_checks.len(), 1);
+    assert_eq!(failed.failed_checks[0].name, "body matches ^no books");
+    assert_eq!(failed.failed_checks[0].sample, "20 books");
+}
+
+#[test]
 fn connections_without_keep_alive_are_closed_by_the_server() {
     // A conforming server: closes after `Connection: close`, and only then.
     let server = Server::start(|mut stream| {

@@ -124,6 +124,16 @@ impl Response {
     /// Expects a match of a regular expression anywhere in the body, decoded from gzip or deflate (syntax of the crate
     /// `regex`). The pattern is compiled at its first use.
     ///
+    /// ```
+    /// use wsgibench_harness::prelude::*;
+    ///
+    /// async fn search(user: &mut User) -> Result<()> {
+    ///     let found = user.get("/books?subject=music").await?.expect_status(200)?;
+    ///     found.expect_body_matches(r"<b>\d+</b> books")?;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Returns an error if nothing matches or the pattern is invalid; counted as the failed check `body matches PATTERN`, long
     /// patterns cut.

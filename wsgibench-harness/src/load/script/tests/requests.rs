@@ -50,6 +50,16 @@ fn every_method_header_and_body_arrives() {
 }
 
 #[test]
+fn body_patterns_match_decoded_bodies_of_scripted_requests() {
+    async fn talk(user: &mut User) -> Result<()> {
+        user.get("/gzip").await?.expect_body_matches(r#""n":\d+\}$"#)?;
+        Ok(())
+    }
+    let round = once(&Server::start(), |user| Box::pin(talk(user)));
+    assert_eq!(round.counts.done, 1);
+}
+
+#[test]
 fn bodies_stream_both_ways() {
     async fn talk(user: &mut User) -> Result<()> {
         let chunks = || (0..100).map(|_| Bytes::from(vec![7; 10_000]));
