@@ -189,12 +189,16 @@ impl Page<'_> {
             let mut text = format!("First place is clear in {clear} of {loads} loads.");
             if let Some(first) = tied.first() {
                 let names: Vec<&str> = leaders(first).iter().map(|row| self.server(row)).collect();
-                text.push_str(&format!(" In {}, {} cannot be told apart", title(first), list(&names)));
-                text.push_str(&match tied.len() - 1 {
+                let others = match tied.len() - 1 {
                     0 => ".".to_owned(),
                     1 => "; 1 more load has a tie.".to_owned(),
                     more => format!("; {more} more loads have ties."),
-                });
+                };
+                text = format!(
+                    "{text} In {}, {} cannot be told apart{others}",
+                    title(first),
+                    list(&names)
+                );
             }
             text.push(' ');
             text.push_str(&self.basis(rankings));
@@ -264,11 +268,11 @@ impl Page<'_> {
             comparison.outcomes.len()
         );
         if let Some((o, mde)) = shown.and_then(|o| Some((o, o.mde?))) {
-            confidence.push_str(&format!(
-                " Changes of {} or more in {} would be found.",
+            confidence = format!(
+                "{confidence} Changes of {} or more in {} would be found.",
                 change(o, mde).trim_start_matches('+'),
                 o.metric.title()
-            ));
+            );
         }
         answers.confidence = confidence;
         if let Some(steadiness) = comparison.steadiness() {
@@ -323,7 +327,7 @@ impl Page<'_> {
             .filter(|row| row.best > 1 && row.best != row.worst)
             .count();
         if behind > 0 {
-            text.push_str(&format!("Behind, {behind} servers share ranks. "));
+            text = format!("{text}Behind, {behind} servers share ranks. ");
         }
         text.push_str(&self.basis(&[ranking]));
         text
@@ -356,7 +360,7 @@ impl Page<'_> {
                 .map(|finding| finding.text.clone())
                 .or_else(|| figures.failed_launches.first().map(|(_, error)| error.clone()))
                 .unwrap_or_else(|| "it has no valid round".to_owned());
-            let rank = if leads { 0 } else { 1 };
+            let rank = u8::from(!leads);
             reasons.push((rank, format!("{} is {}: {why}", case.id, display::level(figures.level))));
         }
         let all = self.run.cases.len();

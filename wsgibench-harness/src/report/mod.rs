@@ -14,6 +14,9 @@ pub mod export;
 pub mod facts;
 pub mod faults;
 pub mod figures;
+#[cfg(test)]
+#[path = "../../tests/report_fixture/mod.rs"]
+mod fixture;
 pub mod footprint;
 #[cfg(feature = "html")]
 pub mod html;

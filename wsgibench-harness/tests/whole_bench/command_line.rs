@@ -200,14 +200,12 @@ pub(crate) fn server_url() {
     let run = bench.record();
     assert_eq!(run.cases.len(), 1);
     assert_eq!(run.cases[0].id, "anywhere/url/u1");
-    for (wrong, told) in [("http://127.0.0.1:1/x", "a path is not supported")] {
-        let refused = bench.quick_with("fine", &["--server-url", wrong]);
-        assert!(
-            refused.status == Some(2) && refused.err.contains(told),
-            "{}",
-            refused.err
-        );
-    }
+    let refused = bench.quick_with("fine", &["--server-url", "http://127.0.0.1:1/x"]);
+    assert!(
+        refused.status == Some(2) && refused.err.contains("a path is not supported"),
+        "{}",
+        refused.err
+    );
     drop(served);
     let gone = bench.quick_with("anywhere", &["--server-url", &url]);
     assert_eq!(gone.status, Some(1));

@@ -1,10 +1,10 @@
 //! The answers of runs of every kind.
 
-#[path = "../../../tests/report_fixture/mod.rs"]
-mod fixture;
-
 use super::*;
-use crate::{report::ranking::rankings, store::record::CaseOutcome};
+use crate::{
+    report::{fixture, ranking::rankings},
+    store::record::CaseOutcome,
+};
 
 fn answers(run: &RunRecord) -> Answers {
     let figures: Vec<Figures> = run.cases.iter().map(Figures::of).collect();

@@ -194,7 +194,7 @@ fn name_at(
     let (columns, _) = area.get_pixel_range();
     let (left, right) = (area.map_coordinate(&low), area.map_coordinate(&high));
     let after = columns.end - right.0 >= left.0 - columns.start;
-    let room = f64::from((columns.end - right.0).max(left.0 - columns.start) - 24);
+    let available = f64::from((columns.end - right.0).max(left.0 - columns.start) - 24);
     let value = value.map_or_else(String::new, |value| format!("  {value}"));
     let given = crate::report::units::float_len(value.chars().count()) * CHARACTER;
     #[expect(
@@ -202,7 +202,7 @@ fn name_at(
         clippy::cast_sign_loss,
         reason = "a few dozen characters, clamped to be positive"
     )]
-    let most = ((room - given) / CHARACTER).max(3.0) as usize;
+    let most = ((available - given) / CHARACTER).max(3.0) as usize;
     let text = format!("{}{value}", cut(name, most));
     let (at, side) = if after {
         (right.0 + 12, HPos::Left)

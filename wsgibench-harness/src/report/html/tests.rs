@@ -1,11 +1,8 @@
 //! Tests of the embedded data and of the sections on faults, conformance and endurance.
 
-#[path = "../../../tests/report_fixture/mod.rs"]
-mod fixture;
-
 use super::*;
 use crate::{
-    report::figures::Figures,
+    report::{figures::Figures, fixture},
     store::record::{CaseOutcome, RunRecord},
 };
 

@@ -35,7 +35,7 @@ pub(super) struct View {
     id: String,
     answers: Answers,
     /// The ranking of each load in one line, if there are several.
-    overview: Vec<Load>,
+    overview: Vec<LoadRanking>,
     started: String,
     interrupted: bool,
     profile: String,
@@ -85,7 +85,7 @@ struct Param {
 
 /// The ranking of a load in one line.
 #[derive(Serialize)]
-struct Load {
+struct LoadRanking {
     scenario: String,
     anchor: String,
     title: String,
@@ -232,7 +232,7 @@ impl View {
 const FIRST: usize = 5;
 
 /// Returns one line per load; empty for a single one, which is shown in full.
-fn overview(run: &RunRecord, figures: &[Figures], rankings: &[Ranking]) -> Vec<Load> {
+fn overview(run: &RunRecord, figures: &[Figures], rankings: &[Ranking]) -> Vec<LoadRanking> {
     if rankings.len() < 2 {
         return Vec::new();
     }
@@ -247,7 +247,7 @@ fn overview(run: &RunRecord, figures: &[Figures], rankings: &[Ranking]) -> Vec<L
                 leads: row.best == 1,
             })
         };
-        Load {
+        LoadRanking {
             scenario: ranking.scenario.clone(),
             anchor: slug(&ranking.scenario),
             title: format!("{}{}", ranking.param, untuned(ranking)),
