@@ -43,6 +43,7 @@ pub(crate) use cgroup::{own_cpu_quota, own_throttled_seconds};
 /// For the command that lists and removes wsgibench's objects in the engine.
 #[cfg(feature = "docker")]
 pub use self::docker::engine_usage;
+#[cfg(feature = "docker")]
 pub(crate) use self::{
     docker::{BASE_REPOSITORY, Engine, IMAGE_LABEL, base_images, reason},
     owner::LABEL as OWNER_LABEL,
