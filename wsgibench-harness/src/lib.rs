@@ -14,7 +14,7 @@
 //! | [`measure`] | launches, rounds, validity, comparisons |
 //! | [`sandbox`], [`store`] | containers and processes; runs and baselines on disk |
 //! | [`declare`] | servers, scenarios, profiles, and their expansion into cases |
-//! | [`load`] | the load generator, usable alone |
+//! | [`load`], [`counts`] | the load generator, usable alone; instructions and system calls per request |
 //! | [`stats`], [`conformance`], [`null_server`], `subprocess`, `lock_file` | statistics; HTTP and WSGI rules; a server for calibration; calls of git, cargo and pip; lock files |
 //!
 //! A module uses only modules of the rows below it; `tests/layers.rs` enforces this.
@@ -26,6 +26,7 @@ mod affinity;
 pub mod against;
 pub mod cli;
 pub mod conformance;
+pub mod counts;
 pub mod declare;
 pub mod load;
 mod lock_file;

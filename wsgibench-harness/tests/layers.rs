@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 const LAYERS: [&[&str]; 9] = [
     &["affinity"],
     &["panics", "stats", "null_server", "lock_file", "subprocess", "variables"],
-    &["load"],
+    &["counts", "load"],
     &["conformance", "declare"],
     &["sandbox", "store"],
     &["measure"],

@@ -18,7 +18,15 @@ fn with_database(server: Server) -> Server {
     .with_companion(
         Companion::dockerfile("database", "images/postgresql")
             .port(5432)
-            .confined(),
+            .confined()
+            .counts_statements_by([
+                "psql",
+                "--host=/tmp",
+                "--username=bench",
+                "--dbname=postgres",
+                "-Atc",
+                "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements",
+            ]),
     )
     .opt_in()
 }

@@ -18,6 +18,8 @@ Examples:
   cargo bench -- ping --server-url http://10.0.0.7:8000   Load a server that is already running
   cargo bench -- --save-baseline main             Save the figures; compare later with --baseline main
   cargo bench -- --against origin/main --gate     Fail if a server became slower than at that commit
+  cargo bench -- --count                          Count instructions and system calls per request
+  cargo bench -- --count --against main --gate    Fail if a request costs more instructions, on any noisy machine
 
 Environment:
   An empty variable counts as unset. Switches take 1, true, yes, on and 0, false, no, off.
@@ -189,6 +191,16 @@ pub struct Args {
     /// Fail on a regression; `strict` also fails on an inconclusive comparison
     #[arg(long, value_name = "HOW", env = "WSGIBENCH_GATE", num_args = 0..=1, require_equals = true, default_missing_value = "on", help_heading = "Comparison")]
     pub gate: Option<Gate>,
+    /// Count instructions, system calls, bytes and database statements per request under valgrind, instead of measuring time;
+    /// `first` gates on counts before time (with --gate)
+    #[arg(long, value_name = "WHEN", env = "WSGIBENCH_COUNT", num_args = 0..=1, require_equals = true, default_missing_value = "alone", conflicts_with_all = ["self_check", "load_baseline", "resume", "budget"], help_heading = "Comparison")]
+    pub count: Option<Count>,
+    /// With --count: compare with the counts in FILE, `counts.toml` by default; a rise beyond the margin fails
+    #[arg(long, value_name = "FILE", env = "WSGIBENCH_CHECK_COUNTS", num_args = 0..=1, require_equals = true, default_missing_value = "counts.toml", conflicts_with_all = ["against", "against_tip", "versus"], help_heading = "Comparison")]
+    pub check_counts: Option<PathBuf>,
+    /// With --count: write the counts to FILE, `counts.toml` by default; cases that were not selected are kept
+    #[arg(long, value_name = "FILE", env = "WSGIBENCH_BLESS_COUNTS", num_args = 0..=1, require_equals = true, default_missing_value = "counts.toml", conflicts_with_all = ["check_counts", "against", "against_tip", "versus"], help_heading = "Comparison")]
+    pub bless_counts: Option<PathBuf>,
     /// Set the margin of a metric in percent; repeatable
     #[arg(
         long,
@@ -309,6 +321,15 @@ pub struct Args {
     /// Accepted for the test protocol of cargo and nextest; output is never captured
     #[arg(long, hide = true)]
     pub nocapture: bool,
+}
+
+/// `--count`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Count {
+    /// Count and measure no time
+    Alone,
+    /// Gate on counts, then on time
+    First,
 }
 
 /// `--list --format`.
@@ -559,11 +580,12 @@ mod tests {
             let line = ["x"].iter().chain(line).map(OsString::from);
             variables::parse_with::<Args>(line, &variable).map(|args| format!("{args:?}"))
         };
-        let lines: [&[&str]; 4] = [
+        let lines: [&[&str]; 5] = [
             &["--profile", "full"],
             &["--against", "main", "--gate"],
             &["--baseline", "main"],
             &["--verbose"],
+            &["--count"],
         ];
         for name in &switches {
             for line in lines {
@@ -576,7 +598,10 @@ mod tests {
             for on in ["true", "1", "yes", "on"] {
                 assert_ne!(parse(&[], name, on).unwrap(), off, "{name:?}={on}");
             }
-            if name != "WSGIBENCH_RESUME" {
+            // Names of runs and files may be any word.
+            if !["WSGIBENCH_RESUME", "WSGIBENCH_CHECK_COUNTS", "WSGIBENCH_BLESS_COUNTS"]
+                .contains(&name.to_str().unwrap())
+            {
                 let error = parse(&[], name, "maybe").unwrap_err().to_string();
                 assert!(error.contains(name.to_str().unwrap()), "{error}");
             }

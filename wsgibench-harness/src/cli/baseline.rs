@@ -55,8 +55,7 @@ pub(super) fn population(run: &RunRecord) -> BaselineRun {
             .filter(|c| c.id == id)
             .flat_map(CaseRecord::candidate)
             .collect();
-        Metric::ALL
-            .into_iter()
+        Metric::every()
             .filter_map(|metric| {
                 let values: Vec<f64> = launches.iter().filter_map(|l| of_launch(l, metric)).collect();
                 (!values.is_empty()).then(|| (metric.id().to_owned(), values))
@@ -115,9 +114,7 @@ fn compare(
     let missing = lacking(earlier, new.cases.keys().map(String::as_str));
     let mut advised = Vec::new();
     for (case, figures) in new.cases.iter().filter(|(case, _)| !missing.contains(&case.as_str())) {
-        let advice = Metric::ALL
-            .into_iter()
-            .filter_map(|metric| of_metric(metric, case, figures, earlier));
+        let advice = Metric::every().filter_map(|metric| of_metric(metric, case, figures, earlier));
         advised.push(Advised {
             case: case.clone(),
             advice: advice.collect(),

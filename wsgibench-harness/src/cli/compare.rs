@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Schema version of `verdict.json`.
-const VERDICT_VERSION: u32 = 2;
+pub(super) const VERDICT_VERSION: u32 = 2;
 
 /// Returns whether the command line asks for a comparison within the run.
 pub(super) fn wanted(args: &Args) -> bool {
@@ -114,16 +114,21 @@ pub(super) fn leave_out_faults(run: &Run, plan: &mut Plan) {
 
 /// Returns the pairs of compared cases, the gated metrics and the margins.
 pub(super) fn judged(args: &Args, profile: &Profile) -> Result<Judged, Failure> {
-    let mut margins: BTreeMap<Metric, Margin> = BTreeMap::new();
-    for text in &args.margin {
-        let given: MarginOverride = text.parse().map_err(|e| Failure::usage(format!("--margin: {e}")))?;
-        margins.insert(given.metric, given.margin);
-    }
+    let margins: BTreeMap<Metric, Margin> = margins(args)?
+        .into_iter()
+        .map(|given| (given.metric, given.margin))
+        .collect();
     Ok(Judged {
         pairing: args.versus.clone().map_or(Pairing::Arms, Pairing::Versus),
         gated: gated(args, profile)?,
         margins,
     })
+}
+
+/// Returns the margins of the command line.
+pub(super) fn margins(args: &Args) -> Result<Vec<MarginOverride>, Failure> {
+    let parse = |text: &String| text.parse().map_err(|e| Failure::usage(format!("--margin: {e}")));
+    args.margin.iter().map(parse).collect()
 }
 
 /// Returns the metrics whose regression fails the gate: those of `--gate-metric`, else the default ones, without those that
@@ -138,6 +143,11 @@ fn gated(args: &Args, profile: &Profile) -> Result<Vec<Metric>, Failure> {
     if let Some(both) = named.iter().find(|metric| ungated.contains(metric)) {
         return Err(Failure::usage(format!(
             "{both} is given to both --gate-metric and --ungate; remove it from one of them"
+        )));
+    }
+    if let Some(counted) = named.iter().find(|metric| metric.is_count()) {
+        return Err(Failure::usage(format!(
+            "--gate-metric {counted} is counted and not timed; add --count"
         )));
     }
     // The command line takes precedence over the profile.
@@ -180,13 +190,14 @@ fn decide(
             .chain(of_scripts(args, record))
             .collect(),
         outcomes,
+        attribution: BTreeMap::new(),
     };
     (file, status)
 }
 
 /// Overrides verdict and status after an interrupt before the decision, or if a strict gate compared a server with itself
 /// although its files differ.
-fn overruled(
+pub(super) fn overruled(
     decided: (&'static str, ExitStatus),
     interrupted: bool,
     gate: Option<Gate>,

@@ -9,8 +9,8 @@ use std::{
 
 use super::{
     Failure,
-    args::{Args, OutputFormat},
-    baseline, compare, conformance,
+    args::{Args, Count, OutputFormat},
+    baseline, compare, conformance, counts,
     exit::ExitStatus,
     list, output, plan,
     project::{Baked, Project},
@@ -141,6 +141,7 @@ struct Work<'a> {
 /// ends.
 fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -> Result<ExitStatus, Failure> {
     let (args, listeners) = (work.args, &run.listeners);
+    counts::check_usage(args)?;
     let earlier = baseline::read(&run.store, args)?;
     if let Some(name) = &args.load_baseline {
         let kept = run.store.read_baseline(name)?;
@@ -156,7 +157,30 @@ fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -
     if let Some(name) = &args.resume {
         resume::prepare(&run.store, name, args, &mut plan)?;
     }
-    let (record, status) = if compare::wanted(args) {
+    if args.count == Some(Count::First) {
+        let counted = counts::first(run, args, &plan, work.bench)?;
+        if counted.status != ExitStatus::Success {
+            listeners.notice("", "the gate ends with the counts; time is not measured");
+            listeners.tell(&Event::Finished {
+                run: Box::new(counted.record.clone()),
+            });
+            drop(prints);
+            output::finish(
+                &run.store,
+                &counted.record,
+                args,
+                work.exports,
+                work.target_dir,
+                listeners,
+            )?;
+            return Ok(counted.status);
+        }
+        listeners.notice("", "no count has risen; measuring time");
+    }
+    let (record, status) = if counts::is_alone(args) {
+        let counted = counts::run(run, args, &mut plan, work.bench, earlier.as_deref())?;
+        (counted.record, counted.status)
+    } else if compare::wanted(args) {
         compare::run(run, args, &mut plan, work.bench)?
     } else if args.self_check {
         match self_check::run(run, args, &mut plan)? {

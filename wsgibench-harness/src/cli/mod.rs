@@ -5,6 +5,7 @@ mod arms;
 mod baseline;
 mod compare;
 mod conformance;
+mod counts;
 mod exit;
 mod identical;
 mod identical_gates;

@@ -169,6 +169,7 @@ pub(super) fn make(
         test_mode: args.test || !args.bench,
         resumed: false,
         manifest_dir: manifest_dir.to_owned(),
+        counting: None,
     };
     Ok(Plan {
         cases,

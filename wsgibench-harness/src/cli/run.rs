@@ -181,7 +181,7 @@ impl Run {
 
     /// Measures the maximum rate of the load engine against the null server, on the same path as the servers.
     fn ceiling(&self, writer: &mut RunWriter, plan: &Plan, sandbox: &Sandbox) -> Result<Option<Reference>, Failure> {
-        if plan.order.test_mode || self.interrupt.asked() {
+        if plan.order.test_mode || plan.order.counting.is_some() || self.interrupt.asked() {
             return Ok(None);
         }
         let order = &plan.order;
@@ -267,6 +267,7 @@ fn first_record(plan: &Plan) -> RunRecord {
         cases,
         ceiling: None,
         script_ceiling: None,
+        counted: None,
         comparison: None,
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exit::ExitStatus;
 use crate::{
+    counts::attribution::Attribution,
     stats::{Outcome, Verdict, disturbance::Disturbance},
     store::record::{CaseOutcome, CaseRecord, RunRecord, ValidityLevel},
 };
@@ -41,6 +42,9 @@ pub struct VerdictFile {
     pub notes: Vec<String>,
     /// Results per case and metric: verdict, change, interval, p, margin, MDE, blocks.
     pub outcomes: Vec<Outcome>,
+    /// Changes of instructions by function and library, per case (`--count`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attribution: BTreeMap<String, Attribution>,
 }
 
 /// `--gate`.

@@ -130,6 +130,9 @@ pub struct Companion {
     /// Whether it is confined as servers are: no capabilities, a read-only root, `/tmp` in memory.
     #[serde(default)]
     pub confined: bool,
+    /// A command in its container that prints the number of database statements executed so far; empty: not counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statement_counter: Vec<String>,
 }
 
 impl Companion {
@@ -143,7 +146,17 @@ impl Companion {
             env: Vec::new(),
             port: 0,
             confined: false,
+            statement_counter: Vec::new(),
         }
+    }
+
+    /// Sets a command in its container that prints the number of database statements executed so far, for
+    /// `cargo bench -- --count`. The environment variable `WSGIBENCH_COUNTED` is `1` in a companion of a counted launch, so that
+    /// it can load a statistics module then only.
+    #[must_use]
+    pub fn counts_statements_by<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        self.statement_counter = words.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Returns a companion built from a folder with a Dockerfile, relative to the declaring crate.

@@ -169,6 +169,9 @@ pub struct Load {
     /// Faults that the caller injects into the server during a round.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
+    /// Scripted users do not think: [`User::think`](crate::load::script::User::think) returns at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skips_thinking: bool,
 }
 
 /// A load model with its settings, to which no request has been added.
@@ -400,6 +403,7 @@ impl Load {
             of_capacity: false,
             background_clients: Vec::new(),
             faults: Vec::new(),
+            skips_thinking: false,
         }
     }
 

@@ -132,6 +132,14 @@ impl Session {
     /// # Errors
     /// Returns the errors of [`warm_up`](Self::warm_up).
     pub fn warm_up_requests(&mut self, requests: u64, at_most: Duration) -> Result<Counts, LoadError> {
+        Ok(self.until_answered(requests, at_most)?.counts)
+    }
+
+    /// Runs a round until so many requests have been answered, at most for a time.
+    ///
+    /// # Errors
+    /// As [`warm_up`](Self::warm_up).
+    pub fn until_answered(&mut self, requests: u64, at_most: Duration) -> Result<RoundResult, LoadError> {
         let (start, end) = self.begin(at_most, false)?;
         let mut tallies = Vec::new();
         let mut stopped = false;
@@ -149,7 +157,7 @@ impl Session {
                 self.watch.stop(end);
             }
         }
-        Ok(self.result(tallies)?.counts)
+        self.result(tallies)
     }
 
     /// Runs one measured round. Blocks until it has ended.

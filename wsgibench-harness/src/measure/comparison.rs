@@ -54,6 +54,12 @@ impl Judged {
     /// Returns the series of all compared cases and metrics with their roles in the family, without disturbed blocks.
     #[must_use]
     pub fn series(&self, run: &RunRecord, family: &Family) -> Vec<Series> {
+        self.series_of(run, family, &Metric::ALL)
+    }
+
+    /// The same of chosen metrics.
+    #[must_use]
+    pub fn series_of(&self, run: &RunRecord, family: &Family, metrics: &[Metric]) -> Vec<Series> {
         let blocks = calm_blocks(run);
         let mut all = Vec::new();
         for case in run.cases.iter().filter(|case| !is_ignored(case)) {
@@ -65,7 +71,7 @@ impl Judged {
                 continue;
             }
             let believed = (believed(case, CANDIDATE), believed(base, base_arm));
-            for metric in Metric::ALL {
+            for &metric in metrics {
                 let pairs: Vec<(f64, f64)> = blocks
                     .iter()
                     .map(|&block| {

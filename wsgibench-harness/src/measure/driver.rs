@@ -55,6 +55,14 @@ impl Driver {
         }
     }
 
+    /// Runs the one user of the load until it has left, for at most a time.
+    pub(super) fn one_visit(&mut self, requests: u64, at_most: Duration) -> Result<RoundResult, LoadError> {
+        match self {
+            Self::Declared(session) => session.until_answered(requests, at_most),
+            Self::Script(session) => session.until_users_left(1, at_most),
+        }
+    }
+
     pub(super) fn watch(&self) -> Watch {
         match self {
             Self::Declared(session) => session.watch(),

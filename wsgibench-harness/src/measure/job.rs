@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use super::counting::{CountPlan, LAUNCH_TIME};
 use crate::{
     declare::{Case, Profile, ServerSpec, Work},
     load::{Load, Model},
@@ -53,6 +54,8 @@ pub struct RunPlan {
     pub resumed: bool,
     /// Folder of the user's crate.
     pub manifest_dir: PathBuf,
+    /// Count instructions and system calls instead of measuring times (`--count`).
+    pub counting: Option<Arc<CountPlan>>,
 }
 
 /// Warm-up, number and length of rounds of one launch.
@@ -112,6 +115,9 @@ impl RunPlan {
     }
 
     pub(super) fn launch_time(&self, work: &Work) -> Duration {
+        if let Some(plan) = &self.counting {
+            return LAUNCH_TIME / u32::try_from(plan.side_by_side(1)).unwrap_or(1);
+        }
         let timing = self.timing(work);
         let search = if work.load().of_capacity && !self.test_mode {
             super::capacity::TIME
@@ -145,6 +151,7 @@ impl RunPlan {
             test_mode: false,
             resumed: false,
             manifest_dir: PathBuf::from("/"),
+            counting: None,
         }
     }
 }

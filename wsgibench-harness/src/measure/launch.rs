@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     declare::{Source, Work},
-    load::{Edge, LoadError, LoadPlan, RoundResult, Stripe, preflight},
+    load::{Edge, LoadError, LoadPlan, RoundResult, Stripe, Watch, preflight},
     sandbox::Launch,
     stats::{Slope, slope},
     store::record::{Ceilings, Finding, LaunchRecord, RoundRecord, ServerSecond, ValidityLevel},
@@ -46,6 +46,8 @@ pub(super) struct LaunchContext<'a> {
     pub(super) ceilings: Ceilings,
     pub(super) published_port: bool,
     pub(super) emit: &'a (dyn Fn(Event) + Sync),
+    /// Loads that an interrupt cancels, of counted launches side by side.
+    pub(super) cancels: Arc<Mutex<Vec<Watch>>>,
 }
 
 /// A failure during a launch that has begun; its finished rounds are kept.
@@ -348,6 +350,7 @@ impl LaunchContext<'_> {
             background_clients: Vec::new(),
             faults: Vec::new(),
             pulses: Vec::new(),
+            counts: None,
         }
     }
 }

@@ -5,6 +5,7 @@ mod burst;
 mod capacity;
 pub mod comparison;
 pub mod conformance_runner;
+pub mod counting;
 mod cpu_accounting;
 mod driver;
 pub mod environment;

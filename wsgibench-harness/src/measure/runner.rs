@@ -104,19 +104,24 @@ impl Runner<'_> {
                 if is_done(writer.run(), &first.job, block) {
                     continue;
                 }
+                let names = |name: fn(&Ready) -> &str| {
+                    let mut names: Vec<&str> = turn.iter().map(|&index| name(&ready[index])).collect();
+                    names.dedup();
+                    names.join(" and ")
+                };
                 (self.emit)(Event::Launching {
-                    case: first.job.case.id.clone(),
-                    arm: turn
-                        .iter()
-                        .map(|&index| ready[index].job.arm)
-                        .collect::<Vec<_>>()
-                        .join(" and "),
+                    case: names(|ready| &ready.job.case.id),
+                    arm: names(|ready| ready.job.arm),
                     number,
                     // Repeated blocks are added to the plan.
                     of: of.max(number),
                     left: self.left(&ready, number, of),
                 });
                 let next = match turn[..] {
+                    _ if self.order.counting.is_some() => {
+                        let counted: Vec<&Ready> = turn.iter().map(|&index| &ready[index]).collect();
+                        self.launch_counted(writer, &counted, block, &mut dropped)?
+                    }
                     [a, b] => self.launch_both(writer, [&ready[a], &ready[b]], block)?,
                     _ => self.launch(writer, first, block)?,
                 };
@@ -139,6 +144,10 @@ impl Runner<'_> {
     /// Returns the launches of a block in random order; the two arms of a case together if their load can be interleaved.
     fn turns(&self, ready: &[Ready], block: u32) -> Vec<Vec<usize>> {
         let order = launch_order::of_block(ready.len(), self.order.seed, block);
+        if let Some(plan) = &self.order.counting {
+            let cpus = ready.iter().map(|ready| ready.job.spec.limits.cpus).max().unwrap_or(1);
+            return order.chunks(plan.side_by_side(cpus)).map(<[usize]>::to_vec).collect();
+        }
         let pairs = |a: &Ready, b: &Ready| {
             !self.order.test_mode
                 && a.job.case.id == b.job.case.id
@@ -185,6 +194,18 @@ impl Runner<'_> {
         let mut built: Vec<(&ServerSpec, Built)> = Vec::new();
         for (spec, outcome) in specs.into_iter().zip(outcomes) {
             built.push((spec, self.record_server(writer, spec, outcome)?));
+        }
+        if let Some(plan) = &self.order.counting {
+            for (_, outcome) in &mut built {
+                if let Ok(prepared) = outcome {
+                    let instrumented = plan.instrumented(self.sandbox, prepared);
+                    *outcome = self
+                        .runtime
+                        .block_on(instrumented)
+                        .map(Arc::new)
+                        .map_err(CaseOutcome::NotAvailable);
+                }
+            }
         }
         let mut ready = Vec::new();
         let mut arms: BTreeMap<&str, Vec<Option<CaseOutcome>>> = BTreeMap::new();

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::units;
 use crate::{
+    counts::attribution::Attribution,
     stats::{
         Margin, Outcome, SelfCheck,
         disturbance::Disturbance,
@@ -34,6 +35,8 @@ pub struct Comparison {
     pub notes: Vec<String>,
     /// Results by case and metric.
     pub outcomes: Vec<Outcome>,
+    /// Changes of instructions by function and library, per case.
+    pub attribution: std::collections::BTreeMap<String, Attribution>,
 }
 
 impl Comparison {

@@ -148,7 +148,7 @@ impl Figures {
         }
         let scheduled = !matches!(case.load.model, Model::Closed { .. });
         figures.time = over_launches(&launches, &chosen, |r| time_per_request(r, scheduled)).map(|(s, _)| s);
-        for metric in Metric::ALL {
+        for metric in Metric::every() {
             let found = match metric {
                 Metric::StartUpTime => start_up(&launches),
                 _ => over_launches(&launches, &chosen, |r| r.metrics.get(metric.id()).copied()),
@@ -249,7 +249,7 @@ fn companions(rounds: &[&RoundRecord]) -> Vec<CompanionFigures> {
 #[must_use]
 pub fn time_per_request(round: &RoundRecord, scheduled: bool) -> Option<f64> {
     let load = &round.load;
-    if load.counts.done == 0 {
+    if load.counts.done == 0 || round.counts.is_some() {
         return None;
     }
     if scheduled {

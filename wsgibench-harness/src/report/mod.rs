@@ -7,6 +7,7 @@ pub mod answers;
 pub mod charts;
 pub mod comparison;
 pub mod conformance;
+pub mod counts;
 pub mod criterion;
 pub mod display;
 pub mod endurance;

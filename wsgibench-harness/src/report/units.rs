@@ -85,6 +85,24 @@ pub fn metric(metric: Metric, value: f64) -> String {
         Metric::PeakMemory => bytes(value),
         Metric::ErrorShare => percent(value),
         Metric::StartUpTime => time(value * 1e9),
+        Metric::InstructionsPerRequest | Metric::SyscallsPerRequest | Metric::StatementsPerRequest => count(value),
+    }
+}
+
+/// Formats a count per request: whole numbers from 1,000 on, else two decimals.
+#[must_use]
+pub fn count(value: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be a positive number"
+    )]
+    if value.is_finite() && value >= 1_000.0 {
+        grouped(value.round() as u64)
+    } else if value.is_finite() {
+        format!("{value:.2}")
+    } else {
+        "-".into()
     }
 }
 

@@ -176,6 +176,20 @@ impl Launch {
         }
     }
 
+    /// Starts a command beside the server, as [`exec`](Self::exec) does, and does not wait for it. It ends with the server at the
+    /// latest.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn spawn(&self, command: &[&str]) -> io::Result<()> {
+        match &self.0 {
+            #[cfg(feature = "docker")]
+            Kind::Docker(launch) => launch.spawn(command).await,
+            Kind::Process(launch) => launch.spawn(command),
+            Kind::Running(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "the server is not ours")),
+        }
+    }
+
     /// Runs a command in the container of a companion.
     ///
     /// # Errors

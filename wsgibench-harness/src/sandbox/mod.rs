@@ -12,6 +12,7 @@ pub mod cpus;
 mod docker;
 mod error;
 mod group;
+pub(crate) mod instrument;
 mod launch;
 mod machine_lock;
 mod owner;
@@ -32,6 +33,7 @@ use futures_util::{StreamExt, stream};
 
 pub use context::{ProgressSink, SandboxChoice, SandboxOptions};
 pub use error::{LaunchError, PrepareError, SandboxError};
+pub use instrument::Instrument;
 pub use launch::{ExecOutput, Launch, Signal, StopInfo};
 pub use machine_lock::MachineLock;
 pub use owner::Owner;
@@ -232,6 +234,32 @@ impl Sandbox {
             #[cfg(feature = "docker")]
             Inner::Docker(docker) => docker.launch(prepared, log).await.map(Launch::from),
             Inner::Process(process) => process.launch(prepared, log).await.map(Launch::from),
+        }
+    }
+
+    /// Returns the whole command that starts a prepared server: the image's entry point, then its command or the declared one.
+    ///
+    /// # Errors
+    /// The image cannot be inspected, or nothing declares a command.
+    pub async fn command_of(&self, prepared: &PreparedServer) -> Result<Vec<String>, String> {
+        let command = match &self.inner {
+            #[cfg(feature = "docker")]
+            Inner::Docker(docker) => docker.command_of(prepared).await?,
+            Inner::Process(_) => prepared.spec.command.clone(),
+        };
+        if command.is_empty() {
+            return Err("neither its image nor its declaration has a command".to_owned());
+        }
+        Ok(command)
+    }
+
+    /// Whether servers can see files of this machine: not where the engine is on another one.
+    #[must_use]
+    pub fn shares_files(&self) -> bool {
+        match &self.inner {
+            #[cfg(feature = "docker")]
+            Inner::Docker(_) => docker::Endpoint::resolve().is_ok_and(|endpoint| !endpoint.is_remote()),
+            Inner::Process(_) => true,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use super::Instrument;
 use crate::declare::ServerSpec;
 
 /// A server with its image or virtual environment.
@@ -21,6 +22,8 @@ pub struct PreparedServer {
     pub(crate) companions: Vec<String>,
     /// The virtual environment (process sandbox).
     pub(crate) environment: Option<PathBuf>,
+    /// A tool that it runs under.
+    pub(crate) instrument: Option<Instrument>,
 }
 
 impl PreparedServer {

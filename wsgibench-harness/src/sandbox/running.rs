@@ -34,6 +34,7 @@ pub(crate) async fn prepare(spec: &ServerSpec, address: &str) -> Result<Prepared
         versions: BTreeMap::new(),
         companions: Vec::new(),
         environment: None,
+        instrument: None,
     })
 }
 

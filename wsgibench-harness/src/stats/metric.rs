@@ -24,6 +24,12 @@ pub enum Metric {
     ErrorShare,
     /// Time from the start to readiness, seconds.
     StartUpTime,
+    /// User-space instructions per request, counted.
+    InstructionsPerRequest,
+    /// System calls per request, counted.
+    SyscallsPerRequest,
+    /// Database statements per request, counted.
+    StatementsPerRequest,
 }
 
 /// The direction of improvement.
@@ -63,6 +69,8 @@ pub enum Unit {
     Share,
     /// Seconds.
     Seconds,
+    /// A count.
+    Count,
 }
 
 impl Unit {
@@ -73,7 +81,7 @@ impl Unit {
             Self::RequestsPerSecond => "req/s",
             Self::Microseconds => "us",
             Self::Bytes => "B",
-            Self::Share => "",
+            Self::Share | Self::Count => "",
             Self::Seconds => "s",
         }
     }
@@ -116,7 +124,7 @@ fn trimmed(value: f64) -> String {
 }
 
 impl Metric {
-    /// All metrics, in display order.
+    /// The metrics of a timed run, in display order.
     pub const ALL: [Self; 7] = [
         Self::Throughput,
         Self::CpuPerRequest,
@@ -126,6 +134,24 @@ impl Metric {
         Self::ErrorShare,
         Self::StartUpTime,
     ];
+
+    /// The metrics of a counted run (`--count`), in display order.
+    pub const COUNTS: [Self; 3] = [
+        Self::InstructionsPerRequest,
+        Self::SyscallsPerRequest,
+        Self::StatementsPerRequest,
+    ];
+
+    /// Returns whether it is counted (`--count`) and not timed.
+    #[must_use]
+    pub fn is_count(self) -> bool {
+        Self::COUNTS.contains(&self)
+    }
+
+    /// Returns all metrics, timed and counted.
+    pub fn every() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain(Self::COUNTS)
+    }
 
     /// Returns the name on the command line and in files.
     #[must_use]
@@ -138,6 +164,9 @@ impl Metric {
             Self::PeakMemory => "peak_memory",
             Self::ErrorShare => "error_share",
             Self::StartUpTime => "start_up_time",
+            Self::InstructionsPerRequest => "instructions_per_request",
+            Self::SyscallsPerRequest => "syscalls_per_request",
+            Self::StatementsPerRequest => "statements_per_request",
         }
     }
 
@@ -152,6 +181,9 @@ impl Metric {
             Self::PeakMemory => "peak memory",
             Self::ErrorShare => "error share",
             Self::StartUpTime => "start-up time",
+            Self::InstructionsPerRequest => "instructions per request",
+            Self::SyscallsPerRequest => "system calls per request",
+            Self::StatementsPerRequest => "statements per request",
         }
     }
 
@@ -164,6 +196,7 @@ impl Metric {
             Self::PeakMemory => Unit::Bytes,
             Self::ErrorShare => Unit::Share,
             Self::StartUpTime => Unit::Seconds,
+            Self::InstructionsPerRequest | Self::SyscallsPerRequest | Self::StatementsPerRequest => Unit::Count,
         }
     }
 
@@ -185,6 +218,10 @@ impl Metric {
             Self::StartUpTime => Margin::Relative(0.10),
             Self::P50 | Self::P99 => Margin::Relative(0.15),
             Self::ErrorShare => Margin::Absolute(0.001),
+            Self::InstructionsPerRequest => Margin::Relative(0.005),
+            Self::SyscallsPerRequest => Margin::Relative(0.01),
+            // Any rise: one statement more in a thousand requests that ask one each.
+            Self::StatementsPerRequest => Margin::Relative(0.001),
         }
     }
 
@@ -289,14 +326,13 @@ fn percent_word(metric: Metric) -> &'static str {
 }
 
 fn all_ids() -> String {
-    Metric::ALL.map(Metric::id).join(", ")
+    Metric::every().map(Metric::id).collect::<Vec<_>>().join(", ")
 }
 
 fn suggestion(given: &str) -> String {
     let given = given.to_lowercase().replace(['-', ' '], "_");
     let similarity = |metric: &Metric| strsim::jaro_winkler(&given, metric.id());
-    Metric::ALL
-        .into_iter()
+    Metric::every()
         .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
         .filter(|metric| similarity(metric) > 0.75)
         .map_or_else(String::new, |metric| format!(" (did you mean `{metric}`?)"))
@@ -308,8 +344,7 @@ impl FromStr for Metric {
     /// Parses both `cpu_per_request` and `cpu-per-request`.
     fn from_str(text: &str) -> Result<Self, MetricError> {
         let id = text.trim().to_lowercase().replace('-', "_");
-        Self::ALL
-            .into_iter()
+        Self::every()
             .find(|metric| metric.id() == id)
             .ok_or_else(|| MetricError::Unknown {
                 given: text.trim().to_owned(),
@@ -323,7 +358,7 @@ mod tests {
 
     #[test]
     fn every_id_parses_in_both_spellings_and_from_json() {
-        for metric in Metric::ALL {
+        for metric in Metric::every() {
             assert_eq!(metric.id().parse(), Ok(metric));
             assert_eq!(metric.id().replace('_', "-").to_uppercase().parse(), Ok(metric));
             let json = serde_json::to_string(&metric).expect("a metric is plain data");

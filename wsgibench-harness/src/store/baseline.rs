@@ -11,6 +11,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::counts::CountEnvironment;
+
 use super::{
     Store, StoreError,
     atomic::write_json,
@@ -38,6 +40,9 @@ pub struct BaselineRun {
     pub fingerprint: Fingerprint,
     /// Figures of the launches by case and metric id, in the metric's unit.
     pub cases: BTreeMap<String, BTreeMap<String, Vec<f64>>>,
+    /// What the counts of a counted run depend on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<CountEnvironment>,
 }
 
 /// Properties that must match for figures of two days to be comparable.
@@ -127,6 +132,7 @@ impl BaselineRun {
             run: run.id.clone(),
             started: run.started.to_string(),
             fingerprint: Fingerprint::of(run),
+            counted: run.counted.clone(),
             cases,
         }
     }
@@ -233,6 +239,7 @@ mod tests {
             run: id.to_owned(),
             started: "2026-01-01T00:00:00Z".to_owned(),
             fingerprint: Fingerprint::default(),
+            counted: None,
             cases: BTreeMap::from([(
                 "ping/a/c1".to_owned(),
                 BTreeMap::from([("throughput".to_owned(), vec![1.0, 2.0])]),

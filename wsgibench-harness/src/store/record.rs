@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::declare::Notice;
 use crate::{
+    counts::{CountEnvironment, CountRecord},
     declare::{Profile, ServerSpec},
     load::{Load, RoundResult},
     stats::Slope,
@@ -48,6 +49,9 @@ pub struct RunRecord {
     /// The same with scripted users, measured if the run has scripts; the limit for their cases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script_ceiling: Option<Ceiling>,
+    /// What the counts of a counted run (`--count`) depend on besides the servers' images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<CountEnvironment>,
     /// Comparison, if requested (also in `verdict.json`).
     #[serde(default)]
     pub comparison: Option<serde_json::Value>,
@@ -256,6 +260,9 @@ pub struct RoundRecord {
     /// Cumulative counts every tenth of a second, if faults were injected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pulses: Vec<Sample>,
+    /// Counts per request, if this is a counted launch (`--count`); it has no times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Box<CountRecord>>,
 }
 
 /// Slow clients in the background of a load, since the start of the launch.

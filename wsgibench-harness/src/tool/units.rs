@@ -10,6 +10,7 @@ pub(super) fn value(unit: Unit, value: f64) -> String {
         Unit::Bytes => units::bytes(value),
         Unit::Share => units::percent(value),
         Unit::Seconds => units::time(value * 1e9),
+        Unit::Count => units::count(value),
     }
 }
 

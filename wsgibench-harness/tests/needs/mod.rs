@@ -35,6 +35,12 @@ impl Need {
         Self::new(missing, "WSGIBENCH_REQUIRE_PYTHON")
     }
 
+    /// Valgrind; `WSGIBENCH_REQUIRE_VALGRIND=1` requires it.
+    pub(crate) fn valgrind() -> Self {
+        let missing = (!succeeds("valgrind", "--version")).then_some("valgrind is not installed");
+        Self::new(missing, "WSGIBENCH_REQUIRE_VALGRIND")
+    }
+
     /// A package index that pip reaches; `WSGIBENCH_REQUIRE_INDEX=1` requires it. Trying it takes seconds, so a call of one ignored
     /// test, as tests make it for their helpers, does not.
     pub(crate) fn index() -> Self {

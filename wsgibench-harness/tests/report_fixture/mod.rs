@@ -142,6 +142,7 @@ pub(crate) fn round(index: u32, rate: f64, connections: u64, shape: Shape, seed:
         background_clients: vec![],
         faults: vec![],
         pulses: vec![],
+        counts: None,
     }
 }
 
@@ -268,6 +269,7 @@ pub(crate) fn run(cases: Vec<CaseRecord>) -> RunRecord {
         cases,
         ceiling: None,
         script_ceiling: None,
+        counted: None,
         comparison: None,
     }
 }

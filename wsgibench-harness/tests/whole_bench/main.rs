@@ -5,6 +5,7 @@
 
 mod bench;
 mod command_line;
+mod counting;
 mod declared;
 #[path = "../needs/mod.rs"]
 mod needs;
@@ -50,6 +51,13 @@ fn main() -> ExitCode {
         ("cargo_test_tries_each_script_once", command_line::test_mode),
     ];
     let mut trials: Vec<Trial> = tests.into_iter().map(|(name, test)| python.trial(name, test)).collect();
+    let valgrind = Need::valgrind();
+    trials.push(valgrind.trial("counts_are_blessed_and_checked", counting::blessed_and_checked));
+    trials.push(valgrind.trial("scripted_users_are_counted_without_thinking", counting::script));
+    trials.push(python.trial(
+        "counting_without_valgrind_names_the_package",
+        counting::without_valgrind,
+    ));
     #[cfg(feature = "docker")]
     trials.push(Need::engine().trial(
         "a_companion_is_filled_asked_and_accounted_for",

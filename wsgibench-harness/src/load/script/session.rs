@@ -210,6 +210,18 @@ impl ScriptSession {
         Ok(round.counts)
     }
 
+    /// Runs a round until `users` have come to the end of their runs and left, at most for a time.
+    ///
+    /// # Errors
+    /// Returns the errors of [`warm_up`](Self::warm_up).
+    pub fn until_users_left(&mut self, users: u64, at_most: Duration) -> Result<RoundResult, LoadError> {
+        let left = |session: &Self| -> u64 {
+            let crews = session.workers.iter();
+            crews.map(|crew| crew.state.accounting().finished()).sum()
+        };
+        self.phase(at_most, &mut |_| {}, &|session| left(session) >= users)
+    }
+
     /// Runs one measured round. Blocks until it has ended.
     ///
     /// # Errors

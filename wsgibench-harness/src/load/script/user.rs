@@ -133,6 +133,9 @@ impl User {
 
     /// Pauses for a time (with millisecond precision), which is not part of any request's latency.
     pub async fn think(&mut self, time: Duration) {
+        if self.state.plan.load.skips_thinking {
+            return;
+        }
         let now = self.state.clock.now();
         self.state.accounting().thinks(self.place, true, now);
         tokio::time::sleep(time).await;

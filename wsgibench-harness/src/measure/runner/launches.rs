@@ -1,15 +1,18 @@
 //! Launches of one case, or of both arms of a case whose load can be interleaved. Outcomes are written immediately.
 
 use std::{
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
     rc::Rc,
+    sync::{Arc, PoisonError},
+    thread,
     time::Duration,
 };
 
 use super::{Next, Runner};
 use crate::{
-    load::raise_descriptors,
+    load::{Watch, raise_descriptors},
     measure::{
         event::Event,
         hooks,
@@ -178,6 +181,113 @@ impl Runner<'_> {
         interleave::run(context, [arm(0, first), arm(1, second)], keep)
     }
 
+    /// Counts launches side by side, each on CPUs of its own. A case whose launch fails is added to `dropped`.
+    pub(super) fn launch_counted(
+        &self,
+        writer: &mut RunWriter,
+        turn: &[&Ready],
+        block: u32,
+        dropped: &mut HashSet<String>,
+    ) -> Result<Next, StoreError> {
+        let Some(plan) = &self.order.counting else {
+            return Ok(Next::GoOn);
+        };
+        let cpus = turn.iter().map(|ready| ready.job.spec.limits.cpus).max().unwrap_or(1);
+        let mut placed = Vec::new();
+        for (place, ready) in turn.iter().enumerate() {
+            let index = self.launches_so_far(writer.run(), &ready.job.case.id, ready.job.arm);
+            let mut prepared = ready.prepared.on_cpus(&plan.cpus(place, cpus));
+            // System calls have names in the first launch of each arm.
+            let traced = index == 0;
+            if traced {
+                prepared = plan.traced(&prepared);
+            }
+            let ready = Ready {
+                job: ready.job.clone(),
+                prepared: Arc::new(prepared),
+            };
+            placed.push((ready, traced));
+        }
+        let starts = placed.iter().map(|(ready, _)| {
+            let job = &ready.job;
+            let log = log_path(
+                writer.dir(),
+                &job.case.id,
+                job.arm,
+                self.launches_so_far(writer.run(), &job.case.id, job.arm),
+            );
+            async move { self.sandbox.launch(&ready.prepared, &log).await }
+        });
+        let started = self.runtime.block_on(futures_util::future::join_all(starts));
+        let mut next = Next::GoOn;
+        let mut running = Vec::new();
+        for ((ready, traced), launch) in placed.iter().zip(started) {
+            match self.begun(writer, ready, block, launch)? {
+                Ok(begun) => running.push((begun, *traced)),
+                Err(_) => {
+                    dropped.insert(ready.job.case.id.clone());
+                }
+            }
+        }
+        let context = self.context(writer);
+        let kind = self.sandbox.kind();
+        let set_up: Vec<Result<(), LaunchFailure>> = running
+            .iter()
+            .map(|(begun, _)| {
+                let hook = begun.ready.job.case.setup;
+                hooks::run("set-up", hook, begun.ready, &begun.launch, self.runtime, self.interrupt)
+            })
+            .collect();
+        let cancels = Arc::clone(&context.cancels);
+        self.interrupt.on_first(Some(Box::new(move || {
+            let watches = cancels.lock().unwrap_or_else(PoisonError::into_inner);
+            watches.iter().for_each(Watch::cancel);
+        })));
+        let outcomes: Vec<Result<RoundRecord, LaunchFailure>> = thread::scope(|scope| {
+            let counting: Vec<_> = running
+                .iter()
+                .zip(set_up)
+                .map(|((begun, traced), set_up)| {
+                    let (context, ready, launch): (_, _, &Launch) = (&context, begun.ready, &begun.launch);
+                    set_up.map(|()| scope.spawn(move || context.count(plan, kind, ready, launch, *traced)))
+                })
+                .collect();
+            let join = |thread: thread::ScopedJoinHandle<'_, Result<RoundRecord, LaunchFailure>>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            counting.into_iter().map(|thread| thread.and_then(join)).collect()
+        });
+        self.interrupt.on_first(None);
+        for ((begun, _), outcome) in running.into_iter().zip(outcomes) {
+            let torn_down = self.tear_down(&begun);
+            let mut disk = None;
+            let mut notes = Vec::new();
+            let outcome = outcome.and_then(|round| {
+                notes = round
+                    .counts
+                    .as_ref()
+                    .map(|counts| counts.notes.clone())
+                    .unwrap_or_default();
+                self.keep(writer, &begun.key(), round, &mut disk)
+            });
+            if let Some(error) = disk {
+                return Err(error);
+            }
+            let id = begun.ready.job.case.id.clone();
+            for note in notes {
+                self.notice_once(writer, &id, note)?;
+            }
+            match self.end(writer, begun, outcome.and(torn_down))? {
+                Next::GoOn => {}
+                Next::DropCase => {
+                    dropped.insert(id);
+                }
+                Next::EndRun => next = Next::EndRun,
+            }
+        }
+        Ok(next)
+    }
+
     fn context(&self, writer: &RunWriter) -> LaunchContext<'_> {
         LaunchContext {
             order: self.order,
@@ -186,6 +296,7 @@ impl Runner<'_> {
             ceilings: writer.run().ceilings(),
             published_port: self.sandbox.path() == "published port",
             emit: self.emit,
+            cancels: Arc::default(),
         }
     }
 
@@ -200,16 +311,35 @@ impl Runner<'_> {
         let id = &job.case.id;
         let index = self.launches_so_far(writer.run(), id, job.arm);
         let log = log_path(writer.dir(), id, job.arm, index);
-        let started = jiff::Timestamp::now();
         // Report a limit of this process before starting a server.
         if let Err(error) = raise_descriptors(job.case.work.load()) {
             self.outcome(writer, id, CaseOutcome::Failed(error.to_string()))?;
             return Ok(Err(Next::DropCase));
         }
-        let launch = match self.runtime.block_on(self.sandbox.launch(&ready.prepared, &log)) {
+        let launch = self.runtime.block_on(self.sandbox.launch(&ready.prepared, &log));
+        self.begun(writer, ready, block, launch)
+    }
+
+    /// Records a started server, or its failure to start.
+    fn begun<'r>(
+        &self,
+        writer: &mut RunWriter,
+        ready: &'r Ready,
+        block: u32,
+        launch: Result<Launch, LaunchError>,
+    ) -> Result<Result<Begun<'r>, Next>, StoreError> {
+        let launch = match launch {
             Ok(launch) => launch,
             Err(error) => return self.failed_start(writer, ready, &error).map(Err),
         };
+        let job = &ready.job;
+        let id = &job.case.id;
+        let index = self.launches_so_far(writer.run(), id, job.arm);
+        let log = log_path(writer.dir(), id, job.arm, index);
+        let seconds = launch.start_up();
+        let started = jiff::Timestamp::now()
+            .saturating_sub(jiff::SignedDuration::try_from(seconds).unwrap_or_default())
+            .unwrap_or_else(|_| jiff::Timestamp::now());
         // Unknown for a server that was not started by this run.
         let runs_already = matches!(job.spec.source, crate::declare::Source::Running(_));
         let record = LaunchRecord {

@@ -18,6 +18,9 @@ const MEASURES: &[(Metric, &str)] = &[
     (Metric::PeakMemory, "peak-memory-bytes"),
     (Metric::ErrorShare, "error-share"),
     (Metric::StartUpTime, "start-up-seconds"),
+    (Metric::InstructionsPerRequest, "instructions-per-request"),
+    (Metric::SyscallsPerRequest, "syscalls-per-request"),
+    (Metric::StatementsPerRequest, "statements-per-request"),
 ];
 
 pub(super) fn json(run: &RunRecord) -> Result<Vec<u8>, ExportError> {

@@ -6,13 +6,17 @@ use crate::{
     declare::Variant,
     report::{
         comparison::{Comparison, change},
+        counts::{CountFigures, attribution_rows},
         display, endurance, faults,
         figures::Figures,
         ranking::{Ranking, rankings, server_of},
         units,
     },
     stats::{Metric, Summary},
-    store::record::{RunRecord, ValidityLevel},
+    store::{
+        arms::CANDIDATE,
+        record::{RunRecord, ValidityLevel},
+    },
 };
 
 /// GitHub limits a comment to 65,536 characters; tables beyond that are counted and left to the report.
@@ -24,11 +28,18 @@ pub(super) fn render(run: &RunRecord) -> String {
     let mut blocks = Vec::new();
     match Comparison::of(run) {
         None => {}
-        Some(Ok(comparison)) => blocks.push(compared(&comparison)),
+        Some(Ok(comparison)) => {
+            blocks.push(compared(&comparison));
+            blocks.push(attributed(&comparison));
+        }
         Some(Err(why)) => blocks.push(format!("{}\n\n", escape(&why))),
     }
-    for ranking in rankings(run, &figures) {
-        blocks.push(table(run, &figures, &ranking));
+    if run.counted.is_some() {
+        blocks.push(counts(run));
+    } else {
+        for ranking in rankings(run, &figures) {
+            blocks.push(table(run, &figures, &ranking));
+        }
     }
     blocks.extend(faults(run));
     blocks.extend(endurance(run));
@@ -202,6 +213,59 @@ fn table(run: &RunRecord, figures: &[Figures], ranking: &Ranking) -> String {
             format!("invalid: {}", reasons.join("; "))
         });
         let _ = writeln!(text, "Not ranked: {}, {}\n", escape(&case.server), escape(&why));
+    }
+    text
+}
+
+/// The counts of a counted run.
+fn counts(run: &RunRecord) -> String {
+    let mut text = String::from(
+        "### Counts per request\n\n| case | instructions | SD | system calls | statements | bytes to the server | bytes back | launches |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|\n",
+    );
+    for case in &run.cases {
+        let Some(counts) = CountFigures::of_arm(case, CANDIDATE) else {
+            let why = display::unmeasured(&case.outcome).unwrap_or_else(|| "not counted".to_owned());
+            let _ = writeln!(text, "| {} | {} | | | | | | |", escape(&case.id), escape(&why));
+            continue;
+        };
+        let of = |metric: Metric| counts.counts.iter().find(|count| count.metric == metric);
+        let mean = |metric: Metric| of(metric).map_or_else(dash, |count| units::count(count.mean));
+        let spread = of(Metric::InstructionsPerRequest).and_then(|count| count.spread);
+        let _ = writeln!(
+            text,
+            "| {} | {}{} | {} | {} | {} | {} | {} | {} |",
+            escape(&case.id),
+            mean(Metric::InstructionsPerRequest),
+            counts
+                .cannot
+                .as_ref()
+                .map_or_else(String::new, |why| format!(" (cannot be counted: {})", escape(why))),
+            spread.map_or_else(dash, |spread| format!("{:.3} %", spread * 100.0)),
+            mean(Metric::SyscallsPerRequest),
+            mean(Metric::StatementsPerRequest),
+            units::count(counts.bytes.0),
+            units::count(counts.bytes.1),
+            counts.launches,
+        );
+    }
+    text.push('\n');
+    text
+}
+
+/// The functions whose instructions changed most.
+fn attributed(comparison: &Comparison) -> String {
+    let mut text = String::new();
+    for (case, attribution) in &comparison.attribution {
+        let _ = writeln!(
+            text,
+            "Instructions per request of {} by function:\n\n| function | file | base | candidate | change |\n|---|---|---:|---:|---:|",
+            escape(case)
+        );
+        for row in attribution_rows(attribution) {
+            let _ = writeln!(text, "| {} |", row.map(|cell| escape(&cell)).join(" | "));
+        }
+        text.push('\n');
     }
     text
 }

@@ -120,6 +120,9 @@ pub(super) const COLUMNS: &[Column] = &[
             of_done(fault, text)
         })
     }),
+    ("instructions_per_request", |r| metric(r, "instructions_per_request")),
+    ("syscalls_per_request", |r| metric(r, "syscalls_per_request")),
+    ("statements_per_request", |r| metric(r, "statements_per_request")),
 ];
 
 /// Joins one value per fault, in their order.

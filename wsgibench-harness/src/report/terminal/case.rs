@@ -6,12 +6,16 @@ use super::text::{INDENT, WIDTH, cut, plain, wrapped};
 use crate::{
     load::{Latency, script::WHOLE_SCRIPT},
     report::{
+        counts::CountFigures,
         display, endurance, faults,
         figures::{Figures, RequestFigures},
         units,
     },
     stats::{Estimate, Metric, Summary},
-    store::record::{CaseRecord, ValidityLevel},
+    store::{
+        arms::CANDIDATE,
+        record::{CaseRecord, ValidityLevel},
+    },
 };
 
 pub(super) fn render(case: &CaseRecord, figures: &Figures) -> String {
@@ -47,7 +51,57 @@ pub(super) fn render(case: &CaseRecord, figures: &Figures) -> String {
     page.text
 }
 
+/// The counts of a counted launch, which has no times.
+fn counts(page: &mut Page, counts: &CountFigures) {
+    for count in &counts.counts {
+        let label = match count.metric {
+            Metric::InstructionsPerRequest => "instr:",
+            Metric::SyscallsPerRequest => "syscalls",
+            _ => "stmts",
+        };
+        let spread = count
+            .spread
+            .map_or_else(String::new, |spread| format!("  SD {:.3} %", spread * 100.0));
+        let clock = if count.metric == Metric::SyscallsPerRequest && counts.clock_reads() > 0.0 {
+            format!(", {:.1} of them clock reads", counts.clock_reads())
+        } else {
+            String::new()
+        };
+        let text = format!("{} per request", style(units::metric(count.metric, count.mean)).bold());
+        page.line(label, &text, &format!("{spread}{clock}"));
+    }
+    if let Some(calls) = counts.calls_line() {
+        page.wrapped("", &calls);
+    }
+    let (sent, received) = counts.bytes;
+    page.line(
+        "bytes",
+        &format!("{} to the server, {} back", units::count(sent), units::count(received)),
+        "",
+    );
+    let idle = if counts.idle >= 1.0 {
+        format!(
+            "; idle: {} instructions a second, subtracted",
+            units::count(counts.idle)
+        )
+    } else {
+        String::new()
+    };
+    let launches = if counts.launches == 1 { "launch" } else { "launches" };
+    page.wrapped(
+        "",
+        &format!("{} {launches} of {} requests{idle}", counts.launches, counts.requests),
+    );
+    if let Some(why) = &counts.cannot {
+        page.wrapped("count", &format!("cannot be counted: {why}"));
+    }
+}
+
 fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
+    if let Some(counted) = CountFigures::of_arm(case, CANDIDATE) {
+        counts(page, &counted);
+        return;
+    }
     if let Some(thrpt) = figures.metrics.get(&Metric::Throughput) {
         let text = format!("{} req/s", bracket(thrpt, units::rate, 1.0));
         page.line("thrpt:", &text, &launches(thrpt, figures));

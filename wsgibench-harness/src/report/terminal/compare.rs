@@ -1,10 +1,16 @@
 //! Text of a comparison in Criterion's format: change, confidence interval, p-value, verdict.
 
+use std::fmt::Write as _;
+
 use console::style;
 
-use super::text::{INDENT, wrapped};
+use super::text::{INDENT, cut, plain, wrapped};
 use crate::{
-    report::comparison::{Comparison, change},
+    counts::attribution::Attribution,
+    report::{
+        comparison::{Comparison, change},
+        counts::attribution_rows,
+    },
     stats::{Outcome, Verdict},
 };
 
@@ -21,6 +27,9 @@ pub(super) fn render(comparison: &Comparison) -> String {
             last = &outcome.case;
         }
         text.push_str(&one(outcome));
+    }
+    for (case, attribution) in &comparison.attribution {
+        text.push_str(&functions(case, attribution));
     }
     if comparison.outcomes.is_empty() {
         text.push_str("nothing was compared\n");
@@ -71,14 +80,37 @@ fn one(outcome: &Outcome) -> String {
     text.push_str(&wrapped(
         &format!("{indent}        "),
         &format!(
-            "{}: {p}, margin {}{mde}, {} blocks{gated}",
+            "{}: {p}, margin {}{mde}, {} {}{gated}",
             verdict(outcome),
             outcome.margin,
-            outcome.blocks
+            outcome.blocks,
+            if outcome.metric.is_count() {
+                "launches an arm"
+            } else {
+                "blocks"
+            }
         ),
     ));
     for note in &outcome.notes {
         text.push_str(&wrapped(&format!("{indent}        "), note));
+    }
+    text
+}
+
+/// The functions of a case whose instructions changed most.
+fn functions(case: &str, attribution: &Attribution) -> String {
+    let mut text = wrapped(
+        "",
+        &format!("instructions of {case} by function, base, candidate and change:"),
+    );
+    for [name, file, base, candidate, change] in attribution_rows(attribution) {
+        let name = cut(&plain(&name), 40);
+        let _ = writeln!(
+            text,
+            "{}{name:<40} {:<24} {base:>10} {candidate:>10} {change:>9}",
+            " ".repeat(4),
+            cut(&plain(&file), 24)
+        );
     }
     text
 }

@@ -109,11 +109,14 @@ pub fn case_text(case: &CaseRecord) -> String {
 pub fn run_text(run: &RunRecord) -> String {
     let figures: Vec<Figures> = run.cases.iter().map(Figures::of).collect();
     let mut text = String::new();
-    for one in rankings(run, &figures) {
-        text.push_str(&ranking::render(run, &figures, &one));
+    // Counts of different servers are no ranking: instructions are not time.
+    if run.counted.is_none() {
+        for one in rankings(run, &figures) {
+            text.push_str(&ranking::render(run, &figures, &one));
+        }
+        text.push_str(&footprint::render(run));
+        text.push_str(&intervals::render(run, &figures));
     }
-    text.push_str(&footprint::render(run));
-    text.push_str(&intervals::render(run, &figures));
     if figures.iter().all(|f| !f.ranked()) {
         text.push_str("\nNo valid measurements; see the reasons above.\n");
     }

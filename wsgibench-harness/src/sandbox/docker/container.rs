@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use testcontainers::{
     ContainerRequest, GenericImage, ImageExt,
     bollard::models::{HostConfig, HostConfigLogConfig, PortBinding},
-    core::{Host, IntoContainerPort},
+    core::{AccessMode, Host, IntoContainerPort, Mount},
 };
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     declare::ServerSpec,
-    sandbox::{context::SandboxContext, expand_placeholders},
+    sandbox::{Instrument, context::SandboxContext, expand_placeholders, instrument::HOST_NAME},
 };
 
 /// Size of a container's `/dev/shm`, bytes.
@@ -31,12 +31,21 @@ pub(crate) struct Shape<'a> {
     pub(crate) descriptors: Option<u64>,
     /// The companions' names and addresses.
     pub(crate) hosts: &'a [super::companion::Name],
+    /// A tool that it runs under.
+    pub(crate) instrument: Option<&'a Instrument>,
 }
 
 /// Returns the request for a server's container.
 pub(crate) fn server(context: &SandboxContext, spec: &ServerSpec, shape: &Shape<'_>) -> ContainerRequest<GenericImage> {
     let (name, tag) = split_reference(shape.image);
     let image = GenericImage::new(name, tag).with_exposed_port(spec.port.tcp());
+    let tool = shape
+        .instrument
+        .map_or(&[] as &[String], |instrument| &instrument.command);
+    let image = match tool.first() {
+        Some(program) => image.with_entrypoint(program),
+        None => image,
+    };
     let mut request = image
         .with_network(shape.network.name.clone())
         .with_labels(labels(&context.options.run_id))
@@ -51,8 +60,9 @@ pub(crate) fn server(context: &SandboxContext, spec: &ServerSpec, shape: &Shape<
     }
     if !spec.command.is_empty() {
         request = request.with_cmd(
-            spec.command
-                .iter()
+            tool.iter()
+                .skip(1)
+                .chain(&spec.command)
                 .map(|word| expand_placeholders(word, "0.0.0.0", spec.port)),
         );
     }
@@ -66,18 +76,25 @@ pub(crate) fn server(context: &SandboxContext, spec: &ServerSpec, shape: &Shape<
         let limit = i64::try_from(descriptors).unwrap_or(i64::MAX);
         request = request.with_ulimit("nofile", limit, Some(limit));
     }
-    let modify = host_config(context, spec, shape.network.route);
+    if let Some(instrument) = shape.instrument {
+        request = request.with_hostname(HOST_NAME);
+        for (source, target) in &instrument.mounts {
+            let mount = Mount::bind_mount(source.display().to_string(), target.clone());
+            request = request.with_mount(mount.with_access_mode(AccessMode::ReadOnly));
+        }
+    }
+    let cpus = match shape.instrument {
+        Some(instrument) if !instrument.cpus.is_empty() => &instrument.cpus,
+        _ => context.cpus(spec.limits.cpus),
+    };
+    let modify = host_config(cpus, spec, shape.network.route);
     request.with_host_config_modifier(modify)
 }
 
 /// Sets the limits for which testcontainers has no setter.
-fn host_config(
-    context: &SandboxContext,
-    spec: &ServerSpec,
-    route: Route,
-) -> impl Fn(&mut HostConfig) + Send + Sync + 'static {
+fn host_config(cpus: &[usize], spec: &ServerSpec, route: Route) -> impl Fn(&mut HostConfig) + Send + Sync + 'static {
     let limits = spec.limits.clone();
-    let cpus = crate::sandbox::cpus::format_list(context.cpus(limits.cpus));
+    let cpus = crate::sandbox::cpus::format_list(cpus);
     let memory = i64::try_from(limits.memory).unwrap_or(i64::MAX);
     let port = format!("{}/tcp", spec.port);
     let writable = writable(&spec.tmpfs);

@@ -8,8 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use testcontainers::bollard::query_parameters::{
-    InspectContainerOptions, KillContainerOptionsBuilder, RestartContainerOptionsBuilder,
+use testcontainers::bollard::{
+    exec::StartExecOptions,
+    models::ExecConfig,
+    query_parameters::{InspectContainerOptions, KillContainerOptionsBuilder, RestartContainerOptionsBuilder},
 };
 use tokio::sync::Mutex;
 
@@ -65,7 +67,7 @@ pub(super) async fn launch(
         .map_err(fail)?;
 
     let order = Instant::now();
-    let mut server = start_server(sandbox, spec, &prepared.image, &hosts)
+    let mut server = start_server(sandbox, prepared, &hosts)
         .await
         .map_err(|reason| fail(no_program(reason)))?;
     server.log = Some(log.to_owned());
@@ -116,16 +118,17 @@ fn no_program(reason: String) -> String {
 /// Starts the container. If the engine refuses the requested descriptor limit, it is reduced to the engine's own.
 async fn start_server(
     sandbox: &DockerSandbox,
-    spec: &ServerSpec,
-    image: &str,
+    prepared: &PreparedServer,
     hosts: &[companion::Name],
 ) -> Result<Guarded, String> {
+    let spec = &prepared.spec;
     let start = async |descriptors| {
         let shape = Shape {
-            image,
+            image: &prepared.image,
             network: &sandbox.network,
             descriptors,
             hosts,
+            instrument: prepared.instrument.as_ref(),
         };
         Guarded::start(&sandbox.engine, container::server(&sandbox.context, spec, &shape)).await
     };
@@ -209,6 +212,30 @@ impl DockerLaunch {
 
     pub(crate) async fn exec(&self, command: &[&str]) -> io::Result<ExecOutput> {
         self.server.exec(command).await.map_err(io::Error::other)
+    }
+
+    pub(crate) async fn spawn(&self, command: &[&str]) -> io::Result<()> {
+        let failed = |error| io::Error::other(reason(&error));
+        let options = ExecConfig {
+            cmd: Some(command.iter().map(|word| (*word).to_owned()).collect()),
+            ..ExecConfig::default()
+        };
+        let exec = self
+            .engine
+            .api
+            .create_exec(self.server.id(), options)
+            .await
+            .map_err(failed)?;
+        let detached = StartExecOptions {
+            detach: true,
+            ..StartExecOptions::default()
+        };
+        self.engine
+            .api
+            .start_exec(&exec.id, Some(detached))
+            .await
+            .map_err(failed)?;
+        Ok(())
     }
 
     pub(crate) async fn exec_in(&self, companion: &str, command: &[&str]) -> io::Result<ExecOutput> {

@@ -110,6 +110,19 @@ impl DockerSandbox {
         launch::launch(self, prepared, log).await
     }
 
+    /// The image's entry point, then the declared command or the image's.
+    pub(crate) async fn command_of(&self, prepared: &PreparedServer) -> Result<Vec<String>, String> {
+        let inspected = self.engine.api.inspect_image(&prepared.image).await;
+        let config = inspected.map_err(|error| reason(&error))?.config.unwrap_or_default();
+        let command = &prepared.spec.command;
+        let own = if command.is_empty() {
+            config.cmd.unwrap_or_default()
+        } else {
+            command.clone()
+        };
+        Ok(config.entrypoint.unwrap_or_default().into_iter().chain(own).collect())
+    }
+
     /// Removes the network.
     pub(crate) async fn close(self) {
         if let Err(error) = self.network.remove(&self.engine).await {

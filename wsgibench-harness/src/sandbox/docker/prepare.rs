@@ -91,6 +91,7 @@ pub(super) async fn prepare(sandbox: &DockerSandbox, spec: &ServerSpec) -> Resul
         versions,
         companions,
         environment: None,
+        instrument: None,
     })
 }
 

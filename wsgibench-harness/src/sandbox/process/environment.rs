@@ -149,6 +149,7 @@ pub(super) async fn prepare(context: &SandboxContext, spec: &ServerSpec) -> Resu
         versions,
         companions: Vec::new(),
         environment: Some(path),
+        instrument: None,
     })
 }
 

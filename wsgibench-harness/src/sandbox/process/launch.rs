@@ -26,6 +26,7 @@ use crate::{
         context::SandboxContext,
         error::{SHOWN_LINES, last_lines},
         expand_placeholders, group,
+        instrument::HOME,
         owner::{Owner, VARIABLE},
         ready::{self, NotReady},
         temp::TempFolder,
@@ -90,13 +91,21 @@ fn start(context: &SandboxContext, prepared: &PreparedServer, log: &Path) -> Res
         .as_deref()
         .ok_or("the server was prepared for another sandbox")?;
     let port = port(spec)?;
-    let words: Vec<String> = spec
-        .command
-        .iter()
-        .map(|word| expand_placeholders(word, "127.0.0.1", port))
-        .collect();
+    let tool = prepared
+        .instrument
+        .as_ref()
+        .map_or(&[] as &[String], |tool| &tool.command);
     let home =
         TempFolder::create(&context.folder("tmp"), "home").map_err(|error| format!("temporary folder: {error}"))?;
+    let own = spec
+        .command
+        .iter()
+        .map(|word| expand_placeholders(word, "127.0.0.1", port));
+    let words: Vec<String> = tool
+        .iter()
+        .map(|word| word.replace(HOME, &home.root().display().to_string()))
+        .chain(own)
+        .collect();
     let token = format!("{}#{}", Owner::this(), home.root().display());
     let environment = variables(spec, venv, &home.root(), port, &token);
     let directory = directory(spec);
@@ -120,7 +129,7 @@ fn start(context: &SandboxContext, prepared: &PreparedServer, log: &Path) -> Res
         .map_err(|error| error.to_string())?;
     let pid = child.id();
     // From here on the handle kills it on every exit path.
-    let (meter, cgroups) = limit(context, spec, pid);
+    let (meter, cgroups) = limit(context, prepared, pid);
     let gate = child.stdin.take();
     let launch = ProcessLaunch {
         child: Mutex::new(child),
@@ -205,8 +214,12 @@ fn directory(spec: &ServerSpec) -> PathBuf {
 }
 
 /// Sets CPUs and limits, and reports those that the machine does not grant.
-fn limit(context: &SandboxContext, spec: &ServerSpec, pid: u32) -> (Meter, Vec<PathBuf>) {
-    let cpus = context.cpus(spec.limits.cpus);
+fn limit(context: &SandboxContext, prepared: &PreparedServer, pid: u32) -> (Meter, Vec<PathBuf>) {
+    let spec = &prepared.spec;
+    let cpus = match &prepared.instrument {
+        Some(instrument) if !instrument.cpus.is_empty() => &instrument.cpus,
+        _ => context.cpus(spec.limits.cpus),
+    };
     let Some(process) = group::pid(pid) else {
         return (Meter::Tree, Vec::new());
     };
@@ -304,22 +317,32 @@ impl ProcessLaunch {
 
     /// Runs a command in its environment and folder.
     pub(crate) async fn exec(&self, command: &[&str]) -> io::Result<ExecOutput> {
-        let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let output = tokio::process::Command::new("/bin/sh")
-            .args(["-c", "exec \"$@\"", "sh", program])
-            .args(arguments)
-            .env_clear()
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .current_dir(&self.directory)
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await?;
+        let output = self.beside(command)?.kill_on_drop(true).output().await?;
         Ok(ExecOutput {
             status: status(output.status),
             stdout: output.stdout,
             stderr: output.stderr,
         })
+    }
+
+    /// Starts a command in its environment and folder. Like all that was started with the launch's variable, it is killed with
+    /// the launch.
+    pub(crate) fn spawn(&self, command: &[&str]) -> io::Result<()> {
+        let mut command = self.beside(command)?;
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(drop)
+    }
+
+    fn beside(&self, command: &[&str]) -> io::Result<tokio::process::Command> {
+        let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut beside = tokio::process::Command::new("/bin/sh");
+        beside
+            .args(["-c", "exec \"$@\"", "sh", program])
+            .args(arguments)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(&self.directory)
+            .stdin(Stdio::null());
+        Ok(beside)
     }
 
     /// Sends a signal to its first process.

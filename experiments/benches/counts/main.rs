@@ -1,0 +1,190 @@
+//! Experiments on counts: their scatter, planted changes, identical gates, and false alarms by simulation.
+//!
+//!     cargo bench -p wsgibench-experiments --bench counts -- --count --launches 10      scatter over ten launches
+//!     cargo bench -p wsgibench-experiments --bench counts -- gates bjoern 60            identical gates; resumable
+//!     cargo bench -p wsgibench-experiments --bench counts -- gates bjoern 20 work=1     gates on planted work; also calls=1
+//!     cargo bench -p wsgibench-experiments --bench counts -- simulation                 20,000 families of identical arms
+//!
+//! Gates compare with HEAD, so commit first. Each gate's result is a line of `target/wsgibench/counted-gates.jsonl`; the same
+//! command goes on where it ended. What came out is in `docs/statistics.md`.
+
+#[path = "simulation.rs"]
+mod simulation;
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::Instant,
+};
+
+use anyhow::{Context as _, bail};
+use wsgibench_harness::{prelude::*, stats::distribution::proportion_upper_bound};
+
+fn planted(image: &str, command: &str) -> Server {
+    Server::dockerfile(format!("../suites/images/{image}"))
+        .app("benches/counts/app")
+        .env("PLANTED_WORK", "0")
+        .env("PLANTED_CALLS", "0")
+        .command(command.split_whitespace())
+}
+
+/// bjoern, one process.
+#[server]
+fn bjoern() -> Server {
+    planted(
+        "bjoern",
+        "python -m wsgibench_serve --port {port} --workers 1 application:application",
+    )
+}
+
+/// Gunicorn's threads.
+#[server]
+fn gthread() -> Server {
+    planted(
+        "gunicorn",
+        "gunicorn --worker-class gthread --workers 1 --threads 4 --bind {host}:{port} --keep-alive 75 --no-control-socket \
+         --worker-tmp-dir /dev/shm application:application",
+    )
+}
+
+/// The standard library's server.
+#[server]
+fn wsgiref() -> Server {
+    planted(
+        "wsgiref",
+        "python -m wsgibench_serve --port {port} application:application",
+    )
+}
+
+#[scenario(connections = [1])]
+fn ping(connections: usize) -> Load {
+    Load::closed(connections).request(get("/").expect_status(200).expect_body("OK"))
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let ended = match words[..] {
+        ["simulation"] => {
+            simulation::run();
+            Ok(())
+        }
+        ["gates", server, gates] => run_gates(server, gates, None),
+        ["gates", server, gates, plant] => run_gates(server, gates, Some(plant)),
+        _ => {
+            return wsgibench_harness::cli::run_main(
+                env!("CARGO_MANIFEST_DIR"),
+                env!("CARGO_PKG_NAME"),
+                env!("CARGO_CRATE_NAME"),
+            );
+        }
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs gates until there are `gates` of this kind on record, and prints what they decided.
+fn run_gates(server: &str, gates: &str, plant: Option<&str>) -> Result<()> {
+    let gates: usize = gates.parse().context("the number of gates")?;
+    let kind = format!("{server} {}", plant.unwrap_or("identical"));
+    let root = wsgibench_harness::cli::target_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).join("wsgibench");
+    let file = root.join("counted-gates.jsonl");
+    loop {
+        let done = recorded(&file, &kind)?;
+        if done.len() >= gates {
+            summarise(&kind, &done);
+            return Ok(());
+        }
+        let result = gate(server, plant, &root)?;
+        let mut line =
+            serde_json::to_string(&serde_json::json!({"kind": kind, "status": result.0, "seconds": result.1}))?;
+        line.push('\n');
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&file)?
+            .write_all(line.as_bytes())?;
+        eprintln!(
+            "{kind}: gate {} of {gates} ended with {} after {:.0} s",
+            done.len() + 1,
+            result.0,
+            result.1
+        );
+    }
+}
+
+/// Status and seconds of the gates of a kind.
+fn recorded(file: &PathBuf, kind: &str) -> Result<Vec<(i64, f64)>> {
+    let text = if file.exists() {
+        fs::read_to_string(file)?
+    } else {
+        String::new()
+    };
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let value: serde_json::Value = serde_json::from_str(line).with_context(|| format!("{}", file.display()))?;
+        if value["kind"] == kind {
+            found.push((
+                value["status"].as_i64().unwrap_or(-1),
+                value["seconds"].as_f64().unwrap_or(0.0),
+            ));
+        }
+    }
+    Ok(found)
+}
+
+/// Runs one gate in a process of its own.
+fn gate(server: &str, plant: Option<&str>, root: &Path) -> Result<(i64, f64)> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args([
+        "--bench",
+        "--count",
+        "--against",
+        "HEAD",
+        "--gate",
+        "--noplot",
+        "--quiet",
+        "--server",
+        server,
+    ]);
+    match plant.map(|plant| plant.split_once('=')) {
+        None => {}
+        Some(Some(("work", amount))) => drop(command.arg(format!("--candidate-env=PLANTED_WORK={amount}"))),
+        Some(Some(("calls", amount))) => drop(command.arg(format!("--candidate-env=PLANTED_CALLS={amount}"))),
+        Some(_) => bail!("a plant is work=N or calls=N"),
+    }
+    let begun = Instant::now();
+    let status = command.status()?.code();
+    let Some(status) = status.filter(|status| [0, 3, 5].contains(status)) else {
+        bail!(
+            "the gate ended with {status:?}; see {}",
+            root.join("verdict.json").display()
+        );
+    };
+    Ok((i64::from(status), begun.elapsed().as_secs_f64()))
+}
+
+fn summarise(kind: &str, gates: &[(i64, f64)]) {
+    let of = |status: i64| gates.iter().filter(|gate| gate.0 == status).count();
+    let mut seconds: Vec<f64> = gates.iter().map(|gate| gate.1).collect();
+    seconds.sort_by(f64::total_cmp);
+    println!(
+        "{kind}: {} gates: {} passed, {} regressions, {} without a verdict; median {:.0} s; at most {:.1} % regressions (95 %)",
+        gates.len(),
+        of(0),
+        of(3),
+        of(5),
+        seconds[seconds.len() / 2],
+        proportion_upper_bound(of(3), gates.len(), 0.95) * 100.0
+    );
+}
