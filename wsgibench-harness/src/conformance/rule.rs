@@ -20,6 +20,7 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum RuleOutcome {
     /// Follows the specification.
     Pass,
@@ -78,6 +79,7 @@ impl RuleOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Feature {
     /// Requests whose body is chunked.
     ChunkedRequests,
@@ -109,6 +111,7 @@ impl Feature {
 
 /// A conformance rule.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Rule {
     /// Short, stable identifier, e.g. `chunked-body`.
     pub id: &'static str,

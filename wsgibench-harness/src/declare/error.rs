@@ -6,6 +6,7 @@ use super::Location;
 
 /// An error in a declaration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DeclareError {
     /// No server, or no scenario, is registered.
     #[error(

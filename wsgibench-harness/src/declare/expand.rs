@@ -13,6 +13,7 @@ use crate::panics;
 
 /// A declared server and its place.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DeclaredServer {
     /// Name, unique in a run.
     pub name: String,

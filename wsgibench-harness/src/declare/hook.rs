@@ -13,6 +13,7 @@ pub type Hook = for<'a> fn(&'a mut SetupContext) -> HookFuture<'a>;
 
 /// The result of a command in the sandbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CommandOutput {
     /// Exit status; `None` if a signal ended it.
     pub status: Option<i64>,

@@ -12,6 +12,7 @@ pub const FOLDER: &str = "wsgibench-profiles";
 
 /// An error in finding or reading a profile.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProfileError {
     /// No profile has this name.
     #[error(

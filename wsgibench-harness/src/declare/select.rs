@@ -50,6 +50,7 @@ fn listed(known: &[String]) -> String {
 
 /// An error in a selection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SelectError {
     /// An unknown server, scenario or tag.
     #[error("{what} `{name}` not found{}\n{what}s: {}", suggest::did_you_mean(.meant.as_deref()), listed(.known))]

@@ -10,6 +10,7 @@ use crate::load::Tls;
 /// The source of a server's image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Source {
     /// A folder with a Dockerfile, relative to the declaring crate.
     Folder(PathBuf),
@@ -24,6 +25,7 @@ pub enum Source {
 /// The configuration of a server; variants are never ranked together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Variant {
     /// Configured for production.
     #[default]
@@ -34,6 +36,7 @@ pub enum Variant {
 
 /// A command line, fixed or computed from the number of CPUs.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Command {
     /// A fixed command. Empty: the image's own.
     Fixed(Vec<String>),
@@ -116,6 +119,7 @@ pub struct Server {
 /// let server = Server::dockerfile("images/api").with_companion(database);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Companion {
     /// Host name on the network of the run.
     pub name: String,

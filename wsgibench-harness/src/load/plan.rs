@@ -145,6 +145,7 @@ impl Default for Stripe {
 /// The lifetime of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum KeepAlive {
     /// Until the server closes it.
     #[default]

@@ -26,6 +26,7 @@ pub struct Notice {
 /// The subject of a [`Notice`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Topic {
     /// Local ports.
     Ports,

@@ -16,6 +16,7 @@ pub struct LoadResult {
 
 /// The result of one round.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RoundResult {
     /// Measured length, seconds.
     pub seconds: f64,
@@ -110,6 +111,7 @@ impl RequestResult {
 
 /// Counts of requests of a round. `offered == done + failed + censored + unsent`, asserted in every round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Counts {
     /// Requests due in the round, including those in flight when it began (closed loops carry them over).
     pub offered: u64,
@@ -150,6 +152,7 @@ impl Counts {
 
 /// A latency distribution with censored samples.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Latency {
     /// Samples in nanoseconds, three significant figures, 1 ns to 1 h. Censored samples have the value that they had reached.
     pub histogram: Histogram<u64>,
@@ -161,6 +164,7 @@ pub struct Latency {
 
 /// Counts of connections of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Connections {
     /// Connections that the load model needs, without additional idle ones. Under `users`: users who arrived. Under an open
     /// load: the maximum needed at one time. Of scripted users: those who sent a request in the round.
@@ -177,6 +181,7 @@ pub struct Connections {
 
 /// Counts of users of a round. Each user who arrived has finished or is active at its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Users {
     /// Users who arrived in the round.
     pub arrived: u64,
@@ -240,6 +245,7 @@ pub struct Step {
 /// The reason of a failed request. Every failure has exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// The name did not resolve.
     Dns,
@@ -305,6 +311,7 @@ impl ErrorKind {
 
 /// A percentile of a [`Latency`], which may be a lower bound.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Quantile {
     /// Nanoseconds.
     pub ns: u64,

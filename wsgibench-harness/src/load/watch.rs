@@ -8,6 +8,7 @@ use super::worker::LiveCell;
 
 /// Live figures of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Live {
     /// Successful requests so far.
     pub done: u64,

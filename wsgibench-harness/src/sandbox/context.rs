@@ -10,6 +10,7 @@ use crate::declare::Notice;
 
 /// The sandbox to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SandboxChoice {
     /// `docker` if a container engine responds and a base image is available, else `process`.
     #[default]

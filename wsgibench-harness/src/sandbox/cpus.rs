@@ -17,6 +17,7 @@ pub struct Partition {
 
 /// An error in the requested division.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CpuError {
     /// The text is not a list of CPUs.
     #[error("`{0}` is not a list of CPUs; write it like 0-3,6")]

@@ -4,6 +4,7 @@ use std::{io, time::Duration};
 
 /// An error while opening a sandbox.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SandboxError {
     /// The `docker` sandbox was requested, and no container engine responds.
     #[error("no container engine answers: {0}; start Docker, set DOCKER_HOST, or use --sandbox process")]
@@ -32,6 +33,7 @@ pub enum SandboxError {
 
 /// An error while preparing a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PrepareError {
     /// The server is not available on this machine; the run continues without it.
     #[error("not available here: {0}")]
@@ -43,6 +45,7 @@ pub enum PrepareError {
 
 /// An error while starting a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LaunchError {
     /// The server process could not be started.
     #[error("`{server}` could not be started: {reason}")]

@@ -18,6 +18,7 @@ enum Kind {
 
 /// The end of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StopInfo {
     /// Exit status if it had exited before it was stopped; 128 + n for signal n.
     pub exit: Option<i64>,
@@ -27,6 +28,7 @@ pub struct StopInfo {
 
 /// The output of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExecOutput {
     /// Exit status, if known.
     pub status: Option<i64>,
@@ -38,6 +40,7 @@ pub struct ExecOutput {
 
 /// A signal for a server's first process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Signal {
     /// Hang up: many servers reload.
     Hup,

@@ -59,6 +59,7 @@ const PREPARED_AT_ONCE: usize = 3;
 
 /// Kind of a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SandboxKind {
     /// Containers.
     Docker,

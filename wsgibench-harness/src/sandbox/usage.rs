@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Cumulative usage of one launch at one moment; a round's usage is the difference of two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Usage {
     /// CPU time in user mode, seconds.
     pub cpu_user_seconds: f64,

@@ -64,6 +64,7 @@ pub struct ScriptSession {
 
 /// Result of one run of a script by one user.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Trial {
     /// Whether the server set `Secure` cookies over plain HTTP. They are kept and sent, as behind a TLS proxy.
     pub secure_cookies_over_http: bool,
