@@ -6,7 +6,7 @@
 //!     cargo bench -p wsgibench-experiments --bench counts -- simulation                 20,000 families of identical arms
 //!
 //! Gates compare with HEAD, so commit first. Each gate's result is a line of `target/wsgibench/counted-gates.jsonl`; the same
-//! command goes on where it ended. What came out is in `docs/statistics.md`.
+//! command goes on where it ended.
 
 #[path = "simulation.rs"]
 mod simulation;

@@ -1,6 +1,6 @@
 //! False alarms of the gate on counts, by simulation.
 
-use rand::{Rng as _, SeedableRng};
+use rand::{RngExt as _, SeedableRng as _};
 use rand_distr::{Distribution as _, Normal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use wsgibench_harness::{
