@@ -104,10 +104,10 @@ impl EventLoop {
                 match event.token() {
                     STOP => return Ok(self.delayer.map(Delayer::into_record)),
                     LISTENER => self.accept()?,
-                    Token(key) => self.attend(key, event.is_readable(), event.is_writable()),
+                    Token(key) => self.handle_event(key, event.is_readable(), event.is_writable()),
                 }
             }
-            self.release();
+            self.write_due();
             if self.starved {
                 self.accept()?;
             }
@@ -150,7 +150,7 @@ impl EventLoop {
     }
 
     /// Handles an event of a connection.
-    fn attend(&mut self, key: usize, readable: bool, writable: bool) {
+    fn handle_event(&mut self, key: usize, readable: bool, writable: bool) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
@@ -168,7 +168,7 @@ impl EventLoop {
     }
 
     /// Writes the responses that are due.
-    fn release(&mut self) {
+    fn write_due(&mut self) {
         let Some(delayer) = self.delayer.as_mut() else {
             return;
         };
@@ -185,7 +185,7 @@ impl EventLoop {
             delayer.record(now, now - read);
             if fate == Liveness::Lives {
                 let held = std::mem::take(&mut connection.held);
-                fate = connection.understand(key, held.as_slice(), &mut self.heads, Some(delayer));
+                fate = connection.respond(key, held.as_slice(), &mut self.heads, Some(delayer));
             }
             if fate == Liveness::Ends {
                 self.connections.remove(key);
@@ -212,11 +212,11 @@ impl Connection {
                 Err(_) => return Liveness::Ends,
             };
             let fate = if self.held.is_empty() && self.waits.is_none() {
-                self.understand(key, &buffer[..count], heads, delayer.as_deref_mut())
+                self.respond(key, &buffer[..count], heads, delayer.as_deref_mut())
             } else {
                 let mut held = std::mem::take(&mut self.held);
                 held.extend_from_slice(&buffer[..count]);
-                self.understand(key, &held, heads, delayer.as_deref_mut())
+                self.respond(key, &held, heads, delayer.as_deref_mut())
             };
             // A short read emptied the socket: later data, and the end of the stream, trigger a new edge.
             if fate == Liveness::Ends || count < buffer.len() {
@@ -226,7 +226,7 @@ impl Connection {
     }
 
     /// Responds to every complete request in `bytes`; keeps the rest.
-    fn understand(
+    fn respond(
         &mut self,
         key: usize,
         mut bytes: &[u8],

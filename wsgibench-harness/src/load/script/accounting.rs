@@ -310,7 +310,7 @@ impl Accounting {
 
     /// Takes the arrival that was due at `due`, and returns its number in the round; `None` if the round has ended. A request
     /// that arrives waits for a free place from then on.
-    pub(super) fn takes_arrival(&mut self, start: Nanos, due: Nanos, now: Nanos) -> Option<u64> {
+    pub(super) fn take_arrival(&mut self, start: Nanos, due: Nanos, now: Nanos) -> Option<u64> {
         if self.next_due(start) != Some(due) {
             return None;
         }

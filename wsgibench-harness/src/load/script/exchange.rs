@@ -100,7 +100,7 @@ impl Ticket {
     fn judge(&mut self, verdict: RequestOutcome) {
         if let Some(key) = self.key.take() {
             let now = self.state.clock.now();
-            self.state.accounting().is_judged(key, verdict, now);
+            self.state.accounting().record_outcome(key, verdict, now);
         }
     }
 }
@@ -109,7 +109,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
             let now = self.state.clock.now();
-            self.state.accounting().is_dropped(key, self.status, now);
+            self.state.accounting().record_drop(key, self.status, now);
         }
     }
 }

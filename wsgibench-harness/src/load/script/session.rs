@@ -28,7 +28,7 @@ use super::{
     },
     Script,
     accounting::Round,
-    worker::{GOODBYE, Job, Phase},
+    worker::{Job, Phase, TEARDOWN_TIME},
     worker_state::WorkerState,
 };
 
@@ -46,7 +46,7 @@ const HANGING: Nanos = 5_000_000_000;
 const LONGEST_TRIAL: Duration = Duration::from_secs(3_600);
 const TRIAL_NUMBERS: u64 = 1 << 48;
 /// Time for a worker to exit. A worker whose script blocks the thread does not exit and is left behind.
-const PATIENCE: Duration = GOODBYE.saturating_add(Duration::from_secs(1));
+const PATIENCE: Duration = TEARDOWN_TIME.saturating_add(Duration::from_secs(1));
 
 /// A running scripted load with rounds on demand. Between rounds the users of a closed loop continue unrecorded; users of
 /// open loads and arriving users are interrupted at the end of each round.

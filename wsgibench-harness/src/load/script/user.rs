@@ -43,7 +43,7 @@ pub struct User {
 
 impl User {
     pub(super) fn new(state: &Arc<WorkerState>, number: u64) -> Self {
-        let place = state.accounting().user_comes(state.clock.now());
+        let place = state.accounting().user_arrives(state.clock.now());
         Self {
             state: Arc::clone(state),
             place,
@@ -210,6 +210,6 @@ impl User {
 
 impl Drop for User {
     fn drop(&mut self) {
-        self.state.accounting().user_goes(self.place, false);
+        self.state.accounting().user_leaves(self.place, false);
     }
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::panics;
 
 /// Time for the users of a closed loop to run their tear-down.
-pub(super) const GOODBYE: Duration = Duration::from_secs(3);
+pub(super) const TEARDOWN_TIME: Duration = Duration::from_secs(3);
 
 /// A command from the session to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +50,10 @@ impl Job {
         self.state.thread.store(thread, std::sync::atomic::Ordering::Release);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let local = LocalSet::new();
-        local.block_on(&runtime, self.obey())
+        local.block_on(&runtime, self.handle_commands())
     }
 
-    async fn obey(mut self) -> io::Result<()> {
+    async fn handle_commands(mut self) -> io::Result<()> {
         let pace = Pace::new(&self.state)?;
         let mut users = JoinSet::new();
         let (finish, finished) = watch::channel(false);
@@ -65,7 +65,7 @@ impl Job {
                     if self.script.part(Part::Teardown).is_some() {
                         // Users that still hang after a while are dropped.
                         let all = async { while users.join_next().await.is_some() {} };
-                        let _ = tokio::time::timeout(GOODBYE, all).await;
+                        let _ = tokio::time::timeout(TEARDOWN_TIME, all).await;
                     }
                     return Ok(());
                 }
@@ -101,13 +101,13 @@ impl Job {
             let mut finished = finished.clone();
             users.spawn_local(async move {
                 if script.part(Part::Teardown).is_none() {
-                    again_and_again(&script, &mut user).await;
+                    run_repeatedly(&script, &mut user).await;
                     return;
                 }
                 tokio::select! {
                     biased;
                     () = over(&mut finished) => {}
-                    () = again_and_again(&script, &mut user) => {}
+                    () = run_repeatedly(&script, &mut user) => {}
                 }
                 // A request may be in flight on it.
                 user.disconnect();
@@ -137,7 +137,7 @@ impl Job {
             // Users that have left are not kept.
             while users.try_join_next().is_some() {}
             let now = self.state.clock.now();
-            let taken = self.state.accounting().takes_arrival(start, due, now);
+            let taken = self.state.accounting().take_arrival(start, due, now);
             let Some(k) = taken else { continue };
             let number = self.number(k);
             if let Some(runs) = runs {
@@ -161,7 +161,7 @@ impl Job {
                 }
                 leave(&script, &mut user).await;
             }
-            user.state.accounting().user_goes(user.place, true);
+            user.state.accounting().user_leaves(user.place, true);
         });
     }
 
@@ -199,7 +199,7 @@ async fn over(finished: &mut watch::Receiver<bool>) {
 }
 
 /// Runs a closed loop: the set-up until it succeeds, then the script repeatedly.
-async fn again_and_again(script: &Script, user: &mut User) {
+async fn run_repeatedly(script: &Script, user: &mut User) {
     let mut failures = 0;
     while !once(script, Part::Setup, user, None, &mut failures).await {}
     loop {
@@ -218,10 +218,10 @@ async fn once(script: &Script, part: Part, user: &mut User, owed: Option<Nanos>,
     let state = Arc::clone(&user.state);
     let place = user.place;
     let Some(function) = script.part(part) else {
-        state.accounting().owes(place, owed);
+        state.accounting().set_arrival(place, owed);
         return true;
     };
-    state.accounting().owes(place, owed);
+    state.accounting().set_arrival(place, owed);
     state.accounting().script_begins(place, part, state.clock.now());
     match part {
         Part::Setup => user.step(USER_SETUP),

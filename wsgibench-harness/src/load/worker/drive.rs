@@ -234,7 +234,7 @@ impl Worker {
     }
 
     /// Records that a pooled connection closed after `answers` in this round; `None` for one that never opened.
-    pub(super) fn pooled_is_gone(&mut self, answers: Option<u64>) {
+    pub(super) fn pooled_closed(&mut self, answers: Option<u64>) {
         if let Driver::Open(open) = &mut self.driver {
             open.live = open.live.saturating_sub(1);
             if let Some(answers) = answers {

@@ -74,13 +74,13 @@ impl Worker {
 
     /// Parses `n` bytes of the buffer. Returns true when more may be read for the same response. `closed`: the server has closed.
     #[inline]
-    pub(super) fn take_in(&mut self, idx: usize, n: usize, closed: bool) -> bool {
+    pub(super) fn parse_input(&mut self, idx: usize, n: usize, closed: bool) -> bool {
         let now = self.tick();
         let Some(conn) = self.conns.get_mut(idx) else {
             return false;
         };
         if conn.state != State::Busy {
-            return self.unasked(idx);
+            return self.handle_unsolicited(idx);
         }
         conn.heard = true;
         let bytes = &self.buffer[..n];
@@ -170,14 +170,14 @@ impl Worker {
         let said_close = !conn.parser.keep_alive() || conn.close_asked;
         if closed || said_close || !conn.all_sent() {
             // Over TLS the server may have announced its end and not closed yet.
-            let farewell = if closed && conn.tls.is_none() {
+            let mode = if closed && conn.tls.is_none() {
                 CloseMode::Close
             } else if conn.all_sent() {
                 CloseMode::AfterServer
             } else {
                 CloseMode::Reset
             };
-            self.move_on(idx, now, farewell);
+            self.end_connection(idx, now, mode);
             return;
         }
         conn.state = State::Idle;
@@ -193,10 +193,10 @@ impl Worker {
     }
 
     /// Ends a connection after its last response; its loop or user continues on a new one.
-    fn move_on(&mut self, idx: usize, now: Nanos, farewell: CloseMode) {
+    fn end_connection(&mut self, idx: usize, now: Nanos, mode: CloseMode) {
         let Some(conn) = self.conns.get_mut(idx) else { return };
         let agent = conn.agent;
-        self.dismiss(idx, farewell);
+        self.close_connection(idx, mode);
         match agent.owner {
             Owner::Loop(0) => self.user_leaves(agent.answers),
             Owner::Loop(_) if self.looping => {
@@ -209,7 +209,7 @@ impl Worker {
                 self.ramp.push_back((next, self.conns[next].generation));
             }
             Owner::Nobody => {
-                self.pooled_is_gone(Some(agent.answers));
+                self.pooled_closed(Some(agent.answers));
             }
         }
     }
@@ -250,13 +250,13 @@ impl Worker {
             return;
         }
         if conn.agent.owner == Owner::Nobody {
-            self.dismiss(idx, CloseMode::Close);
+            self.close_connection(idx, CloseMode::Close);
             self.pooled_settled();
-            self.pooled_is_gone(None);
+            self.pooled_closed(None);
             self.queued_has_failed(kind);
         } else {
-            self.strip(idx, CloseMode::Close);
-            self.try_later(idx);
+            self.close_socket(idx, CloseMode::Close);
+            self.schedule_reconnect(idx);
         }
     }
 
@@ -272,22 +272,22 @@ impl Worker {
         let agent = conn.agent;
         match agent.owner {
             Owner::Loop(0) => {
-                self.dismiss(idx, CloseMode::Reset);
+                self.close_connection(idx, CloseMode::Reset);
                 self.user_leaves(agent.answers);
             }
             Owner::Loop(_) | Owner::IdleConnection => {
-                self.strip(idx, CloseMode::Reset);
-                self.try_later(idx);
+                self.close_socket(idx, CloseMode::Reset);
+                self.schedule_reconnect(idx);
             }
             Owner::Nobody => {
-                self.dismiss(idx, CloseMode::Reset);
-                self.pooled_is_gone(Some(agent.answers));
+                self.close_connection(idx, CloseMode::Reset);
+                self.pooled_closed(Some(agent.answers));
             }
         }
     }
 
     /// Schedules a reconnect of a slot without a socket.
-    fn try_later(&mut self, idx: usize) {
+    fn schedule_reconnect(&mut self, idx: usize) {
         let now = self.clock.now();
         let Some(conn) = self.conns.get_mut(idx) else { return };
         let wait = (FIRST_BACKOFF << conn.agent.failures.min(8)).min(LONGEST_BACKOFF);
@@ -297,7 +297,7 @@ impl Worker {
     }
 
     /// Reconnects after the delay.
-    pub(super) fn try_again(&mut self, idx: usize, generation: u32) {
+    pub(super) fn reconnect(&mut self, idx: usize, generation: u32) {
         let now = self.tick();
         let Some(conn) = self.conns.get(idx) else { return };
         if conn.generation != generation || conn.state != State::Empty {
@@ -331,8 +331,8 @@ impl Worker {
                     .is_some_and(|s| matches!(s.take_error(), Ok(Some(_))));
                 self.connection_lost(idx, ErrorKind::PrematureEnd, Ending::Closed { refused });
             }
-            State::Idle => self.idle_gone(idx, CloseMode::Close),
-            State::Lingering => self.dismiss(idx, CloseMode::Close),
+            State::Idle => self.idle_closed(idx, CloseMode::Close),
+            State::Lingering => self.close_connection(idx, CloseMode::Close),
             State::Connecting | State::Empty => {}
         }
     }
@@ -354,44 +354,44 @@ impl Worker {
                     if conn.counted {
                         self.recorder.tally.counts.retried += 1;
                     }
-                    self.strip(idx, CloseMode::Close);
+                    self.close_socket(idx, CloseMode::Close);
                     self.connect(idx);
                 } else {
                     let kind = if conn.write_failed { ErrorKind::WriteReset } else { kind };
                     self.failed(idx, kind);
                 }
             }
-            State::Idle => self.idle_gone(idx, CloseMode::Close),
-            State::Lingering => self.dismiss(idx, CloseMode::Close),
+            State::Idle => self.idle_closed(idx, CloseMode::Close),
+            State::Lingering => self.close_connection(idx, CloseMode::Close),
             State::Connecting => self.connect_failed(idx, ErrorKind::ConnectReset),
             State::Empty => {}
         }
     }
 
     /// Handles bytes that belong to no request. Returns true when more should be read.
-    fn unasked(&mut self, idx: usize) -> bool {
+    fn handle_unsolicited(&mut self, idx: usize) -> bool {
         let Some(conn) = self.conns.get(idx) else { return false };
         match conn.state {
             // Bytes after the last response are dropped until the server closes.
             State::Lingering => true,
             State::Idle => {
                 // A server that ends an idle connection may announce it (408); the connection cannot be used any more.
-                self.idle_gone(idx, CloseMode::Reset);
+                self.idle_closed(idx, CloseMode::Reset);
                 false
             }
             State::Busy | State::Connecting | State::Empty => false,
         }
     }
 
-    fn idle_gone(&mut self, idx: usize, farewell: CloseMode) {
+    fn idle_closed(&mut self, idx: usize, mode: CloseMode) {
         let Some(conn) = self.conns.get(idx) else { return };
         let agent = conn.agent;
         if agent.owner == Owner::Nobody {
-            self.dismiss(idx, farewell);
-            self.pooled_is_gone(Some(agent.answers));
+            self.close_connection(idx, mode);
+            self.pooled_closed(Some(agent.answers));
         } else {
-            self.strip(idx, farewell);
-            self.try_later(idx);
+            self.close_socket(idx, mode);
+            self.schedule_reconnect(idx);
         }
     }
 
@@ -433,7 +433,7 @@ impl Worker {
         match conn.state {
             State::Connecting if conn.tls.is_some() => self.handshake_timed_out(idx),
             State::Connecting => self.connect_failed(idx, ErrorKind::ConnectTimeout),
-            State::Lingering => self.dismiss(idx, CloseMode::Reset),
+            State::Lingering => self.close_connection(idx, CloseMode::Reset),
             State::Busy => {
                 if conn.counted {
                     let response = now - conn.intended;
@@ -442,7 +442,7 @@ impl Worker {
                 }
                 conn.begun = false;
                 conn.counted = false;
-                self.move_on(idx, now, CloseMode::Reset);
+                self.end_connection(idx, now, CloseMode::Reset);
             }
             State::Idle | State::Empty => {}
         }
@@ -456,7 +456,7 @@ impl Worker {
         }
         for idx in 0..self.conns.capacity() {
             if self.conns.get(idx).is_some_and(|conn| conn.agent.is_loop()) {
-                self.dismiss(idx, CloseMode::Reset);
+                self.close_connection(idx, CloseMode::Reset);
             }
         }
     }

@@ -86,12 +86,12 @@ impl Worker {
                 Ok(n) => {
                     self.recorder.tally.bytes_received += n as u64;
                     let emptied = n < self.buffer.len();
-                    if !self.take_in(idx, n, closed && emptied) || (emptied && !closed) {
+                    if !self.parse_input(idx, n, closed && emptied) || (emptied && !closed) {
                         return;
                     }
                     turn += 1;
                     if turn >= TURN {
-                        self.go_on_later(idx);
+                        self.queue_turn(idx);
                         return;
                     }
                 }
@@ -133,7 +133,7 @@ impl Worker {
                     turn += 1;
                     if turn >= TURN {
                         self.keep_rendered(idx);
-                        self.go_on_later(idx);
+                        self.queue_turn(idx);
                         return;
                     }
                 }
@@ -159,14 +159,14 @@ impl Worker {
     }
 
     /// Queues a connection that may have more to read or write without another event.
-    pub(super) fn go_on_later(&mut self, idx: usize) {
+    pub(super) fn queue_turn(&mut self, idx: usize) {
         if let Some(conn) = self.conns.get(idx) {
             self.again.push_back((idx, conn.generation));
         }
     }
 
     /// Closes a connection and frees its slot; the caller has already recorded its agent.
-    pub(super) fn dismiss(&mut self, idx: usize, farewell: CloseMode) {
+    pub(super) fn close_connection(&mut self, idx: usize, mode: CloseMode) {
         let now = self.clock.now();
         let Some(conn) = self.conns.get_mut(idx) else { return };
         if conn.is_open() {
@@ -175,7 +175,7 @@ impl Worker {
         if conn.state == State::Connecting {
             self.connecting -= 1;
         }
-        if farewell == CloseMode::AfterServer && conn.stream.is_some() {
+        if mode == CloseMode::AfterServer && conn.stream.is_some() {
             conn.state = State::Lingering;
             conn.agent = Agent::new(Owner::Nobody);
             conn.begun = false;
@@ -186,12 +186,12 @@ impl Worker {
         }
         let conn = self.conns.remove(idx);
         if let Some(stream) = conn.stream {
-            close(stream, farewell);
+            close(stream, mode);
         }
     }
 
     /// Closes the socket of a slot that will be reused.
-    pub(super) fn strip(&mut self, idx: usize, farewell: CloseMode) {
+    pub(super) fn close_socket(&mut self, idx: usize, mode: CloseMode) {
         let Some(conn) = self.conns.get_mut(idx) else { return };
         if conn.is_open() {
             self.established -= 1;
@@ -209,13 +209,13 @@ impl Worker {
         conn.generation = self.next_generation;
         conn.tls = None;
         if let Some(stream) = conn.stream.take() {
-            close(stream, farewell);
+            close(stream, mode);
         }
     }
 }
 
-pub(super) fn close(stream: TcpStream, farewell: CloseMode) {
-    if farewell != CloseMode::Close {
+pub(super) fn close(stream: TcpStream, mode: CloseMode) {
+    if mode != CloseMode::Close {
         // If this fails, the port stays in `TIME_WAIT` for a minute.
         let _ = set_socket_linger(&stream, Some(Duration::ZERO));
     }

@@ -71,10 +71,10 @@ impl Worker {
                     }
                 }
             }
-            self.go_on();
+            self.resume_turns();
             self.pump();
-            self.look_after(woken);
-            if told && self.obey()? {
+            self.handle_infrequent(woken);
+            if told && self.handle_commands()? {
                 self.finish();
                 return Ok(());
             }
@@ -120,7 +120,7 @@ impl Worker {
                 }
             }
             // Only the end of the stream is awaited.
-            State::Lingering if event.is_read_closed() => self.dismiss(idx, CloseMode::Close),
+            State::Lingering if event.is_read_closed() => self.close_connection(idx, CloseMode::Close),
             State::Idle | State::Lingering => {
                 let closed = event.is_read_closed() || event.is_error();
                 if event.is_readable() || closed {
@@ -144,7 +144,7 @@ impl Worker {
     }
 
     /// Serves the connections that used up their last turn.
-    fn go_on(&mut self) {
+    fn resume_turns(&mut self) {
         for _ in 0..self.again.len() {
             let Some((idx, generation)) = self.again.pop_front() else {
                 return;
@@ -161,16 +161,16 @@ impl Worker {
     }
 
     /// Handles infrequent work: reconnects, initial connections, timeouts.
-    fn look_after(&mut self, now: Nanos) {
+    fn handle_infrequent(&mut self, now: Nanos) {
         while let Some(Reverse((at, idx, generation))) = self.backoffs.peek().copied() {
             if at > now {
                 break;
             }
             self.backoffs.pop();
-            self.try_again(idx, generation);
+            self.reconnect(idx, generation);
         }
         if !self.ramp.is_empty() {
-            self.climb(now);
+            self.open_initial(now);
         }
         if !self.ready_reported && self.is_empty_ramp() {
             self.ready_reported = true;
@@ -180,7 +180,7 @@ impl Worker {
     }
 
     /// Opens the initial connections in small batches, as a burst would overflow the server's backlog.
-    fn climb(&mut self, now: Nanos) {
+    fn open_initial(&mut self, now: Nanos) {
         // Handshakes that hang must not block the others.
         if now >= self.ramp_grows {
             self.ramp_grows = now + 100_000_000;
@@ -204,7 +204,7 @@ impl Worker {
     }
 
     /// Handles commands; returns true when the session is gone.
-    fn obey(&mut self) -> Result<bool, LoadError> {
+    fn handle_commands(&mut self) -> Result<bool, LoadError> {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::Phase { start, end, rest }) => {
@@ -253,7 +253,7 @@ impl Worker {
         self.looping = false;
         for idx in 0..self.conns.capacity() {
             if self.conns.get(idx).is_some_and(|conn| conn.state != State::Lingering) {
-                self.dismiss(idx, CloseMode::Reset);
+                self.close_connection(idx, CloseMode::Reset);
             }
         }
         self.backoffs.clear();
@@ -263,7 +263,7 @@ impl Worker {
         let give_up = self.clock.now() + 1_000_000_000;
         // Only connections that the server is about to close are left.
         while !self.conns.is_empty() && self.clock.now() < give_up {
-            self.go_on();
+            self.resume_turns();
             if self.poll.poll(&mut events, Some(Duration::from_millis(20))).is_err() {
                 break;
             }
@@ -276,7 +276,7 @@ impl Worker {
         }
         for idx in 0..self.conns.capacity() {
             if self.conns.contains(idx) {
-                self.dismiss(idx, CloseMode::Reset);
+                self.close_connection(idx, CloseMode::Reset);
             }
         }
         debug_assert!(self.conns.is_empty(), "a connection was left behind");

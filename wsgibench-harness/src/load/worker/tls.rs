@@ -167,7 +167,7 @@ impl Worker {
                     }
                     turn += 1;
                     if turn >= TURN {
-                        return self.go_on_later(idx);
+                        return self.queue_turn(idx);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -192,7 +192,7 @@ impl Worker {
                 return false;
             };
             left -= n;
-            if !self.take_in(idx, n, at_end && left == 0) {
+            if !self.parse_input(idx, n, at_end && left == 0) {
                 return false;
             }
         }
@@ -240,7 +240,7 @@ impl Worker {
             }
             if turn >= TURN {
                 self.keep_rendered(idx);
-                return self.go_on_later(idx);
+                return self.queue_turn(idx);
             }
             turn += 1;
             let request = self.mix.get(conn.request);
@@ -263,6 +263,6 @@ impl Worker {
         tls.send_close_notify();
         let (sent, _) = flush(tls, socket);
         self.recorder.tally.bytes_sent += sent;
-        self.go_on_later(idx);
+        self.queue_turn(idx);
     }
 }

@@ -58,7 +58,7 @@ impl Accounting {
     }
 
     /// Records the outcome of a request.
-    pub(in crate::load::script) fn is_judged(&mut self, request: usize, verdict: RequestOutcome, now: Nanos) {
+    pub(in crate::load::script) fn record_outcome(&mut self, request: usize, verdict: RequestOutcome, now: Nanos) {
         let Some(pending) = self.requests.try_remove(request) else {
             return;
         };
@@ -89,7 +89,7 @@ impl Accounting {
     }
 
     /// Records a request that the script dropped: successful unless its status is an error, censored if it was in flight.
-    pub(in crate::load::script) fn is_dropped(&mut self, request: usize, status: u16, now: Nanos) {
+    pub(in crate::load::script) fn record_drop(&mut self, request: usize, status: u16, now: Nanos) {
         let verdict = match self.requests.get(request) {
             Some(pending) if !pending.passes => RequestOutcome::Check(
                 ErrorKind::Status,
@@ -98,7 +98,7 @@ impl Accounting {
             ),
             _ => RequestOutcome::Right,
         };
-        self.is_judged(request, verdict, now);
+        self.record_outcome(request, verdict, now);
     }
 
     pub(in crate::load::script) fn times_out(&mut self, request: usize, after: Duration, now: Nanos) {

@@ -4,7 +4,7 @@ use super::{Accounting, Doing, UserNotes, note_check, step, time};
 use crate::load::{clock::Nanos, result::ErrorKind, script::Part};
 
 impl Accounting {
-    pub(in crate::load::script) fn user_comes(&mut self, now: Nanos) -> usize {
+    pub(in crate::load::script) fn user_arrives(&mut self, now: Nanos) -> usize {
         self.recorder.tally.users_arrived += u64::from(self.phase.is_some());
         self.users.insert(UserNotes {
             doing: Doing::Nothing,
@@ -18,7 +18,7 @@ impl Accounting {
         })
     }
 
-    pub(in crate::load::script) fn user_goes(&mut self, user: usize, finished: bool) {
+    pub(in crate::load::script) fn user_leaves(&mut self, user: usize, finished: bool) {
         let Some(user) = self.users.try_remove(user) else {
             return;
         };
@@ -46,7 +46,7 @@ impl Accounting {
     }
 
     /// Sets the due time of the arrival that the user's next request belongs to.
-    pub(in crate::load::script) fn owes(&mut self, user: usize, owed: Option<Nanos>) {
+    pub(in crate::load::script) fn set_arrival(&mut self, user: usize, owed: Option<Nanos>) {
         let owed = owed.filter(|_| self.phase.is_some());
         if let Some(accounting) = self.users.get_mut(user).filter(|_| owed.is_some()) {
             accounting.owed = owed;
