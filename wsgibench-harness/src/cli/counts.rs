@@ -81,7 +81,7 @@ pub(super) fn run(
     prepare(run, args, plan, valgrind);
     let judged = judged(args)?;
     if args.base().is_some() || args.versus.is_some() {
-        return against(run, args, plan, bench, judged, ALPHA);
+        return against(run, args, plan, bench, &judged, ALPHA);
     }
     if args.gate.is_some() && earlier.is_none() && files.check.is_none() {
         return Err(Failure::usage(
@@ -116,7 +116,7 @@ pub(super) fn first(run: &Run, args: &Args, plan: &Plan, bench: &str) -> Result<
         resumes: None,
     };
     prepare(run, args, &mut counted, valgrind);
-    against(run, args, &mut counted, bench, judged(args)?, ALPHA_FIRST)
+    against(run, args, &mut counted, bench, &judged(args)?, ALPHA_FIRST)
 }
 
 /// Turns a plan into one that counts, and says what changes by it.
@@ -290,11 +290,11 @@ fn against(
     args: &Args,
     plan: &mut Plan,
     bench: &str,
-    judged: Judged,
+    judged: &Judged,
     alpha: f64,
 ) -> Result<Counted, Failure> {
     let other = arms::add(run, args, plan, bench)?;
-    let needed = planned(&judged, plan, alpha)?;
+    let needed = planned(judged, plan, alpha)?;
     let launches = match args.launches {
         Some(launches) if args.gate.is_some() && launches < needed => {
             return Err(Failure::usage(format!(
@@ -316,7 +316,7 @@ fn against(
         "",
         format!("{launches} launches of each arm are counted, in random order"),
     );
-    let family = family(&judged, plan, plan.cases.len());
+    let family = family(judged, plan, plan.cases.len());
     let mut record = run.measure(args, plan, &mut GatePolicy(launches))?;
     let identical = match &other.checkout {
         Some(checkout) => {
@@ -619,10 +619,10 @@ impl Files {
             for line in lines(&checked, &scattered) {
                 run.listeners.notice("", line);
             }
-            status = if !scattered.is_empty() {
-                ExitStatus::GateMissing
-            } else {
+            status = if scattered.is_empty() {
                 checked_status(&checked)
+            } else {
+                ExitStatus::GateMissing
             };
             let text = match status {
                 ExitStatus::Success => format!("counts agree with {}", path.display()),

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     counts::{CountRecord, Window, per_request, syscalls},
     declare::{Source, Work},
-    load::{Load, LoadPlan, Model, RoundResult, Stripe},
+    load::{Counts, Load, LoadPlan, Model, RoundResult, Stripe},
     sandbox::{Launch, PreparedServer, Sandbox, SandboxKind},
     stats::Metric,
     store::record::{RoundRecord, Validity},
@@ -105,11 +105,6 @@ impl CountPlan {
         *requests.entry(case.to_owned()).or_insert(fitting)
     }
 
-    /// Returns the instrumented server, with each system call traced.
-    pub(super) fn traced(&self, instrumented: &PreparedServer) -> PreparedServer {
-        instrumented.with_tool_option("--trace-syscalls=yes")
-    }
-
     /// Returns the prepared server, to be launched under valgrind.
     pub(super) async fn instrumented(
         &self,
@@ -132,6 +127,11 @@ impl CountPlan {
             .map_err(|error| format!("cannot be counted: {error}"))?;
         Ok(prepared.under(self.valgrind.instrument(sandbox.kind()), &command))
     }
+}
+
+/// Returns the instrumented server, with each system call traced.
+pub(super) fn traced(instrumented: &PreparedServer) -> PreparedServer {
+    instrumented.with_tool_option("--trace-syscalls=yes")
 }
 
 /// Returns the work of a case as it is counted: one user on one connection, without think time, with long timeouts.
@@ -179,12 +179,12 @@ fn definition(ready: &Ready) -> String {
     ]);
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(parts.to_string().as_bytes());
-    hash.finish()
-        .as_ref()
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let digest = hash.finish();
+    digest.as_ref().iter().take(6).fold(String::new(), |mut text, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Whether a scenario's parameter says how much load there is, and not what is asked.
@@ -266,7 +266,7 @@ impl LaunchContext<'_> {
                     .to_owned(),
             );
         }
-        Ok(round(record, second.result))
+        Ok(round(record, second.result.counts))
     }
 
     /// Checks the responses before anything is counted.
@@ -418,7 +418,7 @@ fn figures(dumps: &Dumps<'_>, states: &[State], visits: [&Visit; 2], idle_second
 }
 
 /// Makes the record of a round. Its load has counts and no times, which valgrind would falsify.
-fn round(record: CountRecord, visit: RoundResult) -> RoundRecord {
+fn round(record: CountRecord, counts: Counts) -> RoundRecord {
     let mut metrics = BTreeMap::from([
         (Metric::InstructionsPerRequest.id().to_owned(), record.instructions),
         (Metric::SyscallsPerRequest.id().to_owned(), record.system_calls),
@@ -429,7 +429,7 @@ fn round(record: CountRecord, visit: RoundResult) -> RoundRecord {
     RoundRecord {
         index: 0,
         load: RoundResult {
-            counts: visit.counts,
+            counts,
             ..RoundResult::default()
         },
         server_cpu_user_seconds: None,

@@ -14,6 +14,7 @@ use super::{Next, Runner};
 use crate::{
     load::{Watch, raise_descriptors},
     measure::{
+        counting,
         event::Event,
         hooks,
         interleave::{self, Arm},
@@ -200,7 +201,7 @@ impl Runner<'_> {
             // System calls have names in the first launch of each arm.
             let traced = index == 0;
             if traced {
-                prepared = plan.traced(&prepared);
+                prepared = counting::traced(&prepared);
             }
             let ready = Ready {
                 job: ready.job.clone(),
