@@ -152,7 +152,7 @@ fn round_edges_are_observable_and_figures_are_live() {
         round.counts
     );
     assert_eq!(live.active, 4);
-    assert_eq!(session.live().done, round.counts.done);
+    assert_eq!(session.watch().live().done, round.counts.done);
     session.finish().unwrap();
 }
 
@@ -165,7 +165,7 @@ fn round_can_be_cancelled() {
         Load::users(5).request(get("/")),
     ] {
         let mut session = Session::start(&plan(&server, load)).unwrap();
-        let canceller = session.canceller();
+        let canceller = session.watch();
         let other = thread::spawn(move || {
             while canceller.live().done == 0 {
                 thread::sleep(ms(10));
@@ -174,7 +174,7 @@ fn round_can_be_cancelled() {
         });
         let round = session.round(Duration::from_secs(3_600)).unwrap();
         other.join().unwrap();
-        assert!(session.is_cancelled());
+        assert!(session.watch().is_cancelled());
         assert!(
             round.seconds < 3_600.0 && round.counts.done > 0 && round.counts.adds_up(),
             "{:?}",

@@ -1,14 +1,16 @@
-//! Runs a dialogue on a socket and records a transcript with timestamps.
+//! Runs a dialogue on a socket and records a transcript with timestamps. Dialogues write their own requests, since many of them
+//! break the rules of HTTP on purpose.
 
 use std::{
-    io::{ErrorKind, Read as _, Write as _},
+    io::Write as _,
     net::{Shutdown, SocketAddr},
     time::{Duration, Instant},
 };
 
 use crate::load::{
     Target,
-    tls::{Connector, Stream},
+    probe::{Received, Stream},
+    tls::Connector,
 };
 
 use super::reading::{Reading, read};
@@ -215,24 +217,22 @@ impl Talk {
 
     /// Waits for data; returns `false` after the deadline.
     fn hear(&mut self, deadline: Instant) -> bool {
-        let left = deadline.saturating_duration_since(Instant::now());
         let length: usize = self.transcript.pieces.iter().map(|(_, piece)| piece.len()).sum();
-        if left.is_zero() || length > MOST || self.stream.socket().set_read_timeout(Some(left)).is_err() {
+        if length > MOST {
             return false;
         }
         let mut piece = vec![0; 64 << 10];
-        match self.stream.read(&mut piece) {
-            Ok(0) => self.transcript.end = End::Closed,
-            Ok(n) => {
+        match self.stream.read_until(deadline, &mut piece) {
+            Received::Closed => self.transcript.end = End::Closed,
+            Received::Reset => self.transcript.end = End::Reset,
+            Received::Nothing => return false,
+            Received::Bytes(n) => {
                 piece.truncate(n);
                 if let (None, Some(said)) = (self.transcript.first_byte, self.said) {
                     self.transcript.first_byte = Some(said.elapsed());
                 }
                 self.transcript.pieces.push((self.begun.elapsed(), piece));
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return false,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => self.transcript.end = End::Reset,
         }
         true
     }

@@ -16,6 +16,7 @@ pub mod kind;
 pub mod model;
 pub mod plan;
 pub mod preflight;
+pub(crate) mod probe;
 mod random;
 mod record;
 pub mod request;
@@ -63,7 +64,7 @@ pub fn run(plan: &LoadPlan) -> Result<LoadResult, LoadError> {
     let mut rounds = Vec::new();
     for _ in 0..plan.rounds {
         rounds.push(session.round(plan.round_length())?);
-        if session.is_cancelled() {
+        if session.watch().is_cancelled() {
             break;
         }
     }

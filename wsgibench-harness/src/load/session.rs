@@ -20,7 +20,7 @@ use super::{
     record::{self, Circumstances, Tally},
     result::{Counts, RoundResult},
     tls::Connector,
-    watch::{Live, Watch},
+    watch::Watch,
     wire::Mix,
     worker::{Command, LiveCell, Report, WAKE, Worker, WorkerConfig},
 };
@@ -212,28 +212,10 @@ impl Session {
         self.result(tallies)
     }
 
-    /// Returns the figures of the current round, or of the last one.
-    #[must_use]
-    pub fn live(&self) -> Live {
-        self.watch.live()
-    }
-
-    /// Returns a handle that reads live figures from other threads, or ends the round early (Ctrl-C).
+    /// Returns a handle that reads live figures from other threads, or ends the session's rounds early (Ctrl-C).
     #[must_use]
     pub fn watch(&self) -> Watch {
         self.watch.clone()
-    }
-
-    /// Returns the same handle as [`watch`](Self::watch), whose [`cancel`](Watch::cancel) ends the round.
-    #[must_use]
-    pub fn canceller(&self) -> Watch {
-        self.watch()
-    }
-
-    /// Returns whether the session has been cancelled.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.watch.is_cancelled()
     }
 
     /// Closes all connections, without leaving local ports in `TIME_WAIT`, and ends the workers.

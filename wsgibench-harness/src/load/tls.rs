@@ -3,20 +3,23 @@
 //! Sessions are never resumed, so that each connection stands for a new client and its handshake is a full one.
 
 use std::{
-    fmt,
-    io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
+    fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, timeout_at},
+};
 use tokio_rustls::{
     TlsConnector,
+    client::TlsStream,
     rustls::{
         CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, OtherError, RootCertStore,
-        SignatureScheme, StreamOwned,
+        SignatureScheme,
         client::{
             Resumption, WebPkiServerVerifier,
             danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -212,13 +215,26 @@ impl Connector {
         ClientConnection::new(Arc::clone(&self.configs.http1), self.name.clone())
     }
 
-    pub(crate) fn for_tokio(&self, http2: bool) -> (TlsConnector, ServerName<'static>) {
+    /// Completes a handshake until `deadline`; `None` if it took longer.
+    pub(crate) async fn handshake<S>(
+        &self,
+        socket: S,
+        http2: bool,
+        deadline: Instant,
+    ) -> io::Result<Option<TlsStream<S>>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let config = if http2 {
             &self.configs.http2
         } else {
             &self.configs.http1
         };
-        (TlsConnector::from(Arc::clone(config)), self.name.clone())
+        let connector = TlsConnector::from(Arc::clone(config));
+        match timeout_at(deadline, connector.connect(self.name.clone(), socket)).await {
+            Ok(stream) => stream.map(Some),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Returns why a connection failed, in the TLS library's words, the name that was asked for, and the remedy.
@@ -494,132 +510,6 @@ fn from_pem(pem: &[u8], source: &str) -> Result<Arc<RootCertStore>, String> {
         ));
     }
     Ok(Arc::new(roots))
-}
-
-/// The beginning of a handshake of TLS 1.2, without extensions: enough for an answer in TLS, be it a refusal.
-const HELLO: [u8; 62] = {
-    let mut hello = [0; 62];
-    let begin = [0x16, 3, 1, 0, 57, 1, 0, 0, 53, 3, 3];
-    let suites = [
-        0, 14, 0xc0, 0x2f, 0xc0, 0x2b, 0xc0, 0x30, 0xc0, 0x2c, 0, 0x9c, 0, 0x2f, 0, 0x35, 1, 0,
-    ];
-    let mut at = 0;
-    while at < begin.len() {
-        hello[at] = begin[at];
-        at += 1;
-    }
-    // After 32 bytes in place of random ones and the length of an empty session id.
-    let mut at = 0;
-    while at < suites.len() {
-        hello[44 + at] = suites[at];
-        at += 1;
-    }
-    hello
-};
-
-/// Returns whether a server answers the beginning of a TLS handshake in TLS. Blocks for about `within` at most.
-pub(crate) fn speaks_tls(address: SocketAddr, within: Duration) -> bool {
-    let probe = || -> io::Result<bool> {
-        let mut stream = TcpStream::connect_timeout(&address, within)?;
-        stream.set_read_timeout(Some(within))?;
-        stream.set_write_timeout(Some(within))?;
-        stream.write_all(&HELLO)?;
-        let mut first = [0; 3];
-        stream.read_exact(&mut first)?;
-        Ok(is_tls(&first))
-    };
-    probe().unwrap_or(false)
-}
-
-/// Returns whether bytes are the beginning of a handshake or an alert of TLS 1.x.
-pub(crate) fn is_tls(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x15 | 0x16, 3, ..])
-}
-
-/// A blocking (or non-blocking) connection of a probe, plain or over TLS.
-#[derive(Debug)]
-pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
-}
-
-impl Stream {
-    /// Connects to a target and completes the handshake; each step may take as long as `within`.
-    pub(crate) fn connect(address: SocketAddr, connector: Option<&Connector>, within: Duration) -> io::Result<Self> {
-        let socket = TcpStream::connect_timeout(&address, within)?;
-        socket.set_read_timeout(Some(within))?;
-        socket.set_write_timeout(Some(within))?;
-        let mut stream = Self::over(socket, connector)?;
-        if stream.shake_hands()? {
-            Ok(stream)
-        } else {
-            Err(io::ErrorKind::TimedOut.into())
-        }
-    }
-
-    /// Returns a stream over a socket, its handshake still to come.
-    pub(crate) fn over(socket: TcpStream, connector: Option<&Connector>) -> io::Result<Self> {
-        Ok(match connector {
-            None => Self::Plain(socket),
-            Some(connector) => {
-                let connection = connector.begin().map_err(io::Error::other)?;
-                Self::Tls(Box::new(StreamOwned::new(connection, socket)))
-            }
-        })
-    }
-
-    /// Goes on with the handshake; returns whether it is complete.
-    pub(crate) fn shake_hands(&mut self) -> io::Result<bool> {
-        let Self::Tls(stream) = self else {
-            return Ok(true);
-        };
-        while stream.conn.is_handshaking() {
-            match stream.conn.complete_io(&mut stream.sock) {
-                Ok(_) => {}
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    return Ok(false);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
-
-    pub(crate) fn socket(&self) -> &TcpStream {
-        match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(stream) => &stream.sock,
-        }
-    }
-}
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(socket) => socket.read(buffer),
-            Self::Tls(stream) => match stream.read(buffer) {
-                // Many servers close without announcing it in TLS.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
-                read => read,
-            },
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(socket) => socket.write(bytes),
-            Self::Tls(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Plain(socket) => socket.flush(),
-            Self::Tls(stream) => stream.flush(),
-        }
-    }
 }
 
 #[cfg(test)]

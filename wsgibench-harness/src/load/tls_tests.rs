@@ -1,7 +1,7 @@
 //! TLS against a real server: certificates that verify and certificates that do not, in declared and scripted loads.
 
 use std::{
-    io::Write as _,
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},
     sync::atomic::Ordering,
     time::{Duration, Instant},
@@ -10,6 +10,7 @@ use std::{
 use super::{
     super::{
         ErrorKind, KeepAlive, Load, LoadPlan, Request, RoundResult, Session, get, post,
+        probe::{Stream, speaks_tls},
         script::{Running, ScriptSession, User, script},
     },
     test_server::{Certificate, Flaw, TlsServer},

@@ -71,7 +71,9 @@ impl Watch {
         self.stop(u64::MAX);
     }
 
-    pub(super) fn is_cancelled(&self) -> bool {
+    /// Returns whether the session has been cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
         self.workers
             .iter()
             .any(|(cell, _)| cell.stop.load(Ordering::Relaxed) == u64::MAX)

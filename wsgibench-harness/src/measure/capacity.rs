@@ -67,7 +67,7 @@ fn find(asked: &LoadPlan, interrupt: &Interrupt) -> Result<f64, LaunchFailure> {
             ..asked.clone()
         };
         let mut session = Session::start(&plan)?;
-        let canceller = session.canceller();
+        let canceller = session.watch();
         interrupt.on_first(Some(Box::new(move || canceller.cancel())));
         let result = (|| {
             if interrupt.asked() {

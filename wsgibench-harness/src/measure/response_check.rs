@@ -1,5 +1,5 @@
 //! Checks responses before anything is timed: each request of a load is sent once, a script is run once, and all responses must
-//! pass their checks.
+//! pass their checks. The load generator sends them, not the client for probes, so that the checked requests are the timed ones.
 
 use std::{
     fmt,
@@ -11,8 +11,9 @@ use crate::{
     declare::Work,
     load::{
         ErrorKind, Load, LoadError, LoadPlan, Model, RoundResult, Session, Stripe, Target,
+        probe::speaks_tls,
         script::{Script, ScriptSession, Trial},
-        tls::{IS_TLS, speaks_tls},
+        tls::IS_TLS,
     },
 };
 
@@ -163,7 +164,7 @@ fn ask(plan: &LoadPlan) -> Result<(), String> {
 /// Runs the script once with one user.
 fn once(plan: &LoadPlan, script: &Script, interrupt: &Interrupt, note: impl FnOnce(String)) -> Result<Tried, Wrong> {
     let mut session = ScriptSession::trial(plan, script.clone())?;
-    let canceller = session.canceller();
+    let canceller = session.watch();
     interrupt.on_first(Some(Box::new(move || canceller.cancel())));
     let trial = session.try_once(SCRIPT_PATIENCE);
     session.finish()?;

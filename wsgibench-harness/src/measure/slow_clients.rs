@@ -17,7 +17,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::{
     load::{
         Slow, SlowKind, Target,
-        tls::{Connector, Stream},
+        probe::{Stream, closing_head},
+        tls::Connector,
     },
     store::record::SlowRecord,
 };
@@ -153,14 +154,11 @@ impl Group {
         let connector = Connector::new(target).map_err(std::io::Error::other)?;
         let host = &target.host;
         let head = match slow.kind {
-            SlowKind::Reader => format!(
-                "GET {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n",
-                slow.path
-            ),
-            SlowKind::Writer { body } => format!(
-                "POST {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/octet-stream\r\nContent-Length: {body}\r\n\r\n",
-                slow.path
-            ),
+            SlowKind::Reader => closing_head("GET", &slow.path, host, ""),
+            SlowKind::Writer { body } => {
+                let lines = format!("Content-Type: application/octet-stream\r\nContent-Length: {body}\r\n");
+                closing_head("POST", &slow.path, host, &lines)
+            }
         };
         Ok(Self {
             address: target.address,

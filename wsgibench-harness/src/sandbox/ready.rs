@@ -1,4 +1,7 @@
 //! Readiness: a server is ready once it answers a request with any HTTP response.
+//!
+//! Probes are asynchronous, unlike the client for other probes: one may take all the time there is, and ends at once when the
+//! server dies or another address responds.
 
 use std::{
     net::SocketAddr,
@@ -14,7 +17,10 @@ use tokio::{
 
 use crate::{
     declare::ServerSpec,
-    load::tls::{Connector, IS_TLS, is_tls, speaks_tls},
+    load::{
+        probe::{closing_head, is_tls, speaks_tls},
+        tls::{Connector, IS_TLS},
+    },
 };
 
 /// A try with less time than this says nothing about the server by not ending.
@@ -189,18 +195,17 @@ async fn ask(address: SocketAddr, probe: &Probe, deadline: Instant) -> Result<()
             other => other.map_err(|error| ProbeError::Something(error.to_string())),
         };
     };
-    let (connector, name) = tls.for_tokio(false);
     // A little less than there is, to tell that it was the handshake that did not end.
     let within = deadline
         .saturating_duration_since(Instant::now())
         .saturating_sub(Duration::from_millis(50));
-    let shaken = timeout(within, connector.connect(name, stream)).await;
-    let stream = match shaken {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(ProbeError::Something(tls.explain_io(&error))),
+    let until = tokio::time::Instant::now() + within;
+    let stream = match tls.handshake(stream, false, until).await {
+        Ok(Some(stream)) => stream,
+        Err(error) => return Err(ProbeError::Something(tls.explain_io(&error))),
         // The time is up, and an earlier try tells more.
-        Err(_) if within < SHORT_TRY => return std::future::pending().await,
-        Err(_) => return Err(ProbeError::Something(tls.timed_out(within))),
+        Ok(None) if within < SHORT_TRY => return std::future::pending().await,
+        Ok(None) => return Err(ProbeError::Something(tls.timed_out(within))),
     };
     talk(stream, probe)
         .await
@@ -235,10 +240,7 @@ impl std::fmt::Display for Unready {
 }
 
 async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, probe: &Probe) -> Result<(), Unready> {
-    let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: wsgibench\r\nConnection: close\r\n\r\n",
-        probe.path, probe.host
-    );
+    let request = closing_head("GET", &probe.path, &probe.host, "User-Agent: wsgibench\r\n");
     stream
         .write_all(request.as_bytes())
         .await

@@ -123,7 +123,7 @@ pub(crate) fn round(address: SocketAddr, load: Load, seconds: f64) -> RoundResul
 /// Runs one round that lasts until `conduct` returns.
 pub(crate) fn round_while(address: SocketAddr, load: Load, conduct: impl FnOnce(&Watch) + Send) -> RoundResult {
     let mut session = Session::start(&plan(address, load, 0.0)).unwrap();
-    let watch = session.canceller();
+    let watch = session.watch();
     let round = thread::scope(|scope| {
         scope.spawn(|| {
             conduct(&watch);

@@ -22,7 +22,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::{Instant, timeout_at},
+    time::Instant,
 };
 
 use super::{
@@ -139,12 +139,12 @@ impl Link {
         let Some(tls) = &transport.tls else {
             return Ok(link(Sender::handshake(state, socket, transport.http2).await?, false));
         };
-        let (connector, name) = tls.for_tokio(transport.http2);
         let late = || RequestError::new(ErrorKind::Tls, tls.timed_out(begun.elapsed()));
-        let stream = timeout_at(deadline, connector.connect(name, socket))
+        let stream = tls
+            .handshake(socket, transport.http2, deadline)
             .await
-            .map_err(|_| late())?
-            .map_err(|error| RequestError::shaking_hands(&error, tls))?;
+            .map_err(|error| RequestError::shaking_hands(&error, tls))?
+            .ok_or_else(late)?;
         let stream = Unannounced(stream);
         Ok(link(Sender::handshake(state, stream, transport.http2).await?, true))
     }

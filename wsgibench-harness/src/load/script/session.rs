@@ -205,7 +205,7 @@ impl ScriptSession {
     /// Returns the errors of [`warm_up`](Self::warm_up).
     pub fn warm_up_requests(&mut self, requests: u64, at_most: Duration) -> Result<Counts, LoadError> {
         let round = self.phase(at_most, &mut |_| {}, &|session| {
-            let live = session.live();
+            let live = session.watch.live();
             live.done + live.errors >= requests
         })?;
         Ok(round.counts)
@@ -243,28 +243,10 @@ impl ScriptSession {
         self.phase(length, observe, &|_| false)
     }
 
-    /// Returns the figures of the current round, or of the last one.
-    #[must_use]
-    pub fn live(&self) -> Live {
-        self.watch.live()
-    }
-
-    /// Returns a handle that reads live figures from other threads, or ends the round early (Ctrl-C).
+    /// Returns a handle that reads live figures from other threads, or ends the session's rounds early (Ctrl-C).
     #[must_use]
     pub fn watch(&self) -> Watch {
         self.watch.clone()
-    }
-
-    /// Returns the same handle as [`watch`](Self::watch), whose [`cancel`](Watch::cancel) ends the round.
-    #[must_use]
-    pub fn canceller(&self) -> Watch {
-        self.watch()
-    }
-
-    /// Returns whether the session has been cancelled.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.watch.is_cancelled()
     }
 
     /// Closes all connections and ends the workers.

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{Read as _, Write as _},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -12,10 +11,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     declare::ServerSpec,
-    load::{
-        Action, Target,
-        tls::{Connector, Stream},
-    },
+    load::{Action, Target, probe::get},
     sandbox::{Launch, Signal},
 };
 
@@ -190,95 +186,17 @@ fn cpu_ticks(pid: u32) -> u64 {
 }
 
 fn pid_told(target: &Target, path: &str) -> Option<u32> {
-    let (_, body) = get(target, path).ok()?;
-    body.trim().parse().ok()
+    let response = get(target, path, PATIENCE).ok()?;
+    response.body.trim().parse().ok()
 }
 
 /// Sends one request and returns its outcome in a word or two.
 fn ask(target: &Target, path: &str) -> String {
-    match get(target, path) {
-        Ok((status, _)) => status,
-        Err(why) => why.to_owned(),
+    match get(target, path, PATIENCE) {
+        Ok(response) if response.truncated => format!("{} cut short", response.status),
+        Ok(response) => response.status,
+        Err(error) => error.to_string(),
     }
-}
-
-/// Sends a GET and returns status and body.
-fn get(target: &Target, path: &str) -> Result<(String, String), &'static str> {
-    let deadline = Instant::now() + PATIENCE;
-    let connector = Connector::new(target).map_err(|_| "the TLS settings cannot be used")?;
-    let mut stream = Stream::connect(target.address, connector.as_ref(), PATIENCE).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::ConnectionRefused || target.tls.is_none() {
-            "refused"
-        } else {
-            "no TLS connection"
-        }
-    })?;
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-        target.host
-    );
-    stream.write_all(request.as_bytes()).map_err(|_| "closed")?;
-    let mut heard = Vec::new();
-    let mut piece = [0; 4096];
-    loop {
-        if let Some(answer) = whole(&heard) {
-            return Ok(answer);
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || stream.socket().set_read_timeout(Some(left)).is_err() {
-            return Err("no answer");
-        }
-        match stream.read(&mut piece) {
-            Ok(0) => return ended(&heard).ok_or("closed without an answer"),
-            Ok(n) => heard.extend_from_slice(&piece[..n]),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
-                ) =>
-            {
-                return Err("no answer");
-            }
-            Err(_) => return ended(&heard).ok_or("reset without an answer"),
-        }
-    }
-}
-
-/// Returns status and body of a response whose `Content-Length` has arrived completely.
-fn whole(bytes: &[u8]) -> Option<(String, String)> {
-    let (head, body) = split(bytes)?;
-    (body.len() >= length(&head)?).then(|| (status(&head), String::from_utf8_lossy(body).into_owned()))
-}
-
-/// Returns status and body of the response on a connection that has ended.
-fn ended(bytes: &[u8]) -> Option<(String, String)> {
-    let (head, body) = split(bytes)?;
-    let short = length(&head).is_some_and(|length| body.len() < length);
-    let outcome = if short {
-        format!("{} cut short", status(&head))
-    } else {
-        status(&head)
-    };
-    Some((outcome, String::from_utf8_lossy(body).into_owned()))
-}
-
-/// Splits a response into its head and the bytes of its body, whose number decoding would change.
-fn split(bytes: &[u8]) -> Option<(String, &[u8])> {
-    let end = memchr::memmem::find(bytes, b"\r\n\r\n")?;
-    Some((String::from_utf8_lossy(&bytes[..end]).into_owned(), &bytes[end + 4..]))
-}
-
-fn length(head: &str) -> Option<usize> {
-    head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length")
-            .then(|| value.trim().parse().ok())?
-    })
-}
-
-fn status(head: &str) -> String {
-    head.split_whitespace().nth(1).unwrap_or("?").to_owned()
 }
 
 fn counted(answers: &BTreeMap<String, u64>) -> String {
@@ -288,6 +206,8 @@ fn counted(answers: &BTreeMap<String, u64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
     use super::*;
 
     #[test]
@@ -295,23 +215,6 @@ mod tests {
         assert_eq!(pid_in_namespace("Name:\tx\nNSpid:\t4242\t17\t7\n"), Some(7));
         assert_eq!(pid_in_namespace("Name:\tx\nNSpid:\t4242\n"), Some(4242));
         assert_eq!(pid_in_namespace("Name:\tx\n"), None);
-    }
-
-    #[test]
-    fn complete_and_truncated_responses_are_distinguished() {
-        let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n12";
-        assert_eq!(whole(ok), Some(("200".into(), "12".into())));
-        assert_eq!(whole(&ok[..ok.len() - 1]), None);
-        assert_eq!(ended(b"HTTP/1.1 500 No\r\n\r\nx"), Some(("500".into(), "x".into())));
-        assert_eq!(
-            ended(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n").unwrap().0,
-            "200 cut short"
-        );
-        assert_eq!(ended(b""), None);
-        // An invalid byte becomes three when it is decoded: the length counts bytes.
-        let binary = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n\xff";
-        assert_eq!(whole(binary), None);
-        assert_eq!(ended(binary).unwrap().0, "200 cut short");
     }
 
     #[test]

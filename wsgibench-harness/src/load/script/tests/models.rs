@@ -54,7 +54,7 @@ fn closed_users_continue_over_several_rounds() {
         assert_eq!(of_steps, round.counts.done + round.counts.censored);
         assert!(round.engine_cpu_seconds > 0.0);
     }
-    assert!(session.live().done > 0);
+    assert!(session.watch().live().done > 0);
     session.finish().unwrap();
 }
 
