@@ -274,28 +274,28 @@ impl Write for Stream {
 mod tests {
     use super::*;
 
-    fn answered(status: &str, body: &str, truncated: bool) -> Option<ProbeResponse> {
-        Some(ProbeResponse {
+    fn answered(status: &str, body: &str, truncated: bool) -> ProbeResponse {
+        ProbeResponse {
             status: status.to_owned(),
             body: body.to_owned(),
             truncated,
-        })
+        }
     }
 
     #[test]
     fn complete_and_truncated_responses_are_distinguished() {
         let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n12";
-        assert_eq!(whole(ok), answered("200", "12", false));
+        assert_eq!(whole(ok), Some(answered("200", "12", false)));
         assert_eq!(whole(&ok[..ok.len() - 1]), None);
-        assert_eq!(ended(b"HTTP/1.1 500 No\r\n\r\nx"), answered("500", "x", false));
+        assert_eq!(ended(b"HTTP/1.1 500 No\r\n\r\nx"), Some(answered("500", "x", false)));
         assert_eq!(
             ended(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"),
-            answered("200", "", true)
+            Some(answered("200", "", true))
         );
         assert_eq!(ended(b""), None);
         // An invalid byte becomes three when it is decoded: the length counts bytes.
         let binary = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n\xff";
         assert_eq!(whole(binary), None);
-        assert_eq!(ended(binary), answered("200", "\u{fffd}", true));
+        assert_eq!(ended(binary), Some(answered("200", "\u{fffd}", true)));
     }
 }

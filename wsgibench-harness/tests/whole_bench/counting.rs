@@ -53,7 +53,7 @@ pub(crate) fn blessed_and_checked() {
 
     assert_eq!(run("check").status, Some(0));
     // As if the server had needed a tenth of that.
-    let mean = format!("mean = {:.1}", (first.instructions + second.instructions) / 2.0);
+    let mean = format!("mean = {:.1}", f64::midpoint(first.instructions, second.instructions));
     let line = text.lines().find(|line| line.starts_with("\"ping/")).unwrap();
     let (before, rest) = line.split_once("instructions = { mean = ").unwrap();
     let (_, after) = rest.split_once(',').unwrap();
