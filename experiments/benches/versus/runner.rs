@@ -54,7 +54,7 @@ pub(crate) fn run((program, arguments): (String, Vec<String>), cpu: usize) -> Re
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {
-        bail!("a run failed ({})", output.status);
+        bail!("the intermediate process failed ({})", output.status);
     }
     serde_json::from_slice(&output.stdout).context("failed to parse the output of the intermediate process")
 }
@@ -64,32 +64,33 @@ pub(crate) fn maybe_run() -> Option<Result<()>> {
     let mut arguments = std::env::args().skip(1);
     (arguments.next()? == FLAG).then(|| {
         let arguments: RunnerArguments = serde_json::from_str(&arguments.next().context("no arguments")?)?;
-        let cost = account(&arguments)?;
+        let cost = run_client(&arguments)?;
         writeln!(std::io::stdout(), "{}", serde_json::to_string(&cost)?)?;
         Ok(())
     })
 }
 
-fn account(arguments: &RunnerArguments) -> Result<Cost> {
+/// Runs the client on its CPU and reads its resource usage.
+fn run_client(arguments: &RunnerArguments) -> Result<Cost> {
     let mut cpus = CpuSet::new();
     cpus.set(arguments.cpu);
     sched_setaffinity(None, &cpus).with_context(|| format!("failed to bind the client to CPU {}", arguments.cpu))?;
     let mut descriptors = getrlimit(Resource::Nofile);
     descriptors.current = descriptors.maximum;
     setrlimit(Resource::Nofile, descriptors)?;
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut client = Command::new(&arguments.program)
         .args(&arguments.arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .with_context(|| format!("`{}` cannot be started", arguments.program))?;
+        .with_context(|| format!("failed to start `{}`", arguments.program))?;
     let mut printed = Vec::new();
     if let Some(stdout) = &mut client.stdout {
         stdout.read_to_end(&mut printed)?;
     }
     let ended = client.wait4()?;
-    let wall_seconds = begun.elapsed().as_secs_f64();
+    let wall_seconds = started.elapsed().as_secs_f64();
     let output = String::from_utf8_lossy(&printed).into_owned();
     if !ended.status.success() {
         bail!("`{}` failed ({}):\n{output}", arguments.program, ended.status);

@@ -197,7 +197,7 @@ mod tests {
         Decision::new(Design::standard()).unwrap().decide(&[series])
     }
 
-    fn said(outcome: &CaseOutcome, outcomes: &[Outcome]) -> Vec<String> {
+    fn missing_texts(outcome: &CaseOutcome, outcomes: &[Outcome]) -> Vec<String> {
         let run = samples::run("r", &[samples::case("a", outcome, &[])]);
         missing(Some(Gate::On), &run, outcomes, &Guard::default().judge(0, 26))
     }
@@ -205,19 +205,19 @@ mod tests {
     #[test]
     fn unmeasured_cases_are_missing() {
         let fine = outcomes("a", 26, 1.0);
-        assert_eq!(said(&CaseOutcome::Measured, &fine), [] as [String; 0]);
+        assert_eq!(missing_texts(&CaseOutcome::Measured, &fine), [] as [String; 0]);
         for (outcome, told) in [
             (CaseOutcome::Planned, "ping/a/c1: not measured"),
             (
-                CaseOutcome::Failed("it died; it printed last:\n    booting\n    no such module\n".into()),
-                "ping/a/c1: it died; it printed last: no such module",
+                CaseOutcome::Failed("it died; last output:\n    booting\n    no such module\n".into()),
+                "ping/a/c1: it died; last output: no such module",
             ),
             (CaseOutcome::Unsupported("no chunks".into()), "exclude it with --skip"),
         ] {
-            let missing = said(&outcome, &outcomes("a", 0, 1.0));
+            let missing = missing_texts(&outcome, &outcomes("a", 0, 1.0));
             assert!(missing.len() == 1 && missing[0].contains(told), "{missing:?}");
         }
-        assert_eq!(said(&CaseOutcome::Measured, &[]), ["nothing was compared"]);
+        assert_eq!(missing_texts(&CaseOutcome::Measured, &[]), ["nothing was compared"]);
         let unsteady = missing(
             None,
             &samples::run("r", &[samples::case("a", &CaseOutcome::Measured, &[])]),
@@ -228,7 +228,7 @@ mod tests {
             unsteady.len() == 1 && unsteady[0].starts_with("14 of 40 blocks"),
             "{unsteady:?}"
         );
-        let few = said(&CaseOutcome::Measured, &outcomes("a", 3, 1.0));
+        let few = missing_texts(&CaseOutcome::Measured, &outcomes("a", 3, 1.0));
         assert!(
             few.len() == 1 && few[0].contains("3 usable blocks, too few to decide"),
             "{few:?}"
@@ -238,14 +238,14 @@ mod tests {
     #[test]
     fn unavailable_cases_are_missing_only_if_nothing_else_was_compared() {
         let away = CaseOutcome::NotAvailable("no apache2".into());
-        assert_eq!(said(&away, &outcomes("b", 26, 1.0)), [] as [String; 0]);
+        assert_eq!(missing_texts(&away, &outcomes("b", 26, 1.0)), [] as [String; 0]);
         // Another server's case is compared with it: it was to be decided and was not.
-        let other = said(&away, &outcomes("a", 0, 1.0));
+        let other = missing_texts(&away, &outcomes("a", 0, 1.0));
         assert!(
             other.len() == 1 && other[0].contains("not available here: no apache2"),
             "{other:?}"
         );
-        assert_eq!(said(&away, &[]), ["nothing was compared"]);
+        assert_eq!(missing_texts(&away, &[]), ["nothing was compared"]);
         let run = samples::run("r", &[samples::case("a", &away, &[])]);
         let calm = Guard::default().judge(0, 26);
         let strict = missing(Some(Gate::Strict), &run, &outcomes("b", 26, 1.0), &calm);

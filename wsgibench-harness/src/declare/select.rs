@@ -73,7 +73,7 @@ pub enum SelectError {
         reason: String,
     },
     /// A filter matches no case.
-    #[error("filter `{filter}` matches no case{}", near_text(.near))]
+    #[error("filter `{filter}` matches no case{}", similar_text(.near))]
     NoMatch {
         /// The filter.
         filter: String,
@@ -88,11 +88,11 @@ pub enum SelectError {
     },
 }
 
-fn near_text(ids: &[String]) -> String {
+fn similar_text(ids: &[String]) -> String {
     if ids.is_empty() {
         "; `--list .` shows all".into()
     } else {
-        format!("; near it: {}; `--list .` shows all", ids.join(", "))
+        format!("; similar: {}; `--list .` shows all", ids.join(", "))
     }
 }
 

@@ -130,7 +130,7 @@ fn exact_filter_is_the_whole_id() {
     assert_eq!(ids(&exact("ping/bjoern/c64"), &profile(&[])), ["ping/bjoern/c64"]);
     let text = error(&exact("ping/bjoern/c6"), &profile(&[]));
     assert!(
-        text.contains("`ping/bjoern/c6` matches no case; near it: ping/bjoern/c64"),
+        text.contains("`ping/bjoern/c6` matches no case; similar: ping/bjoern/c64"),
         "{text}"
     );
     let skip = Selector {
@@ -199,7 +199,7 @@ fn filter_without_a_match_is_an_error() {
         &profile(&[]),
     );
     assert!(
-        text.starts_with("filter `bjorn` matches no case; near it: ping/bjoern/c1000"),
+        text.starts_with("filter `bjorn` matches no case; similar: ping/bjoern/c1000"),
         "{text}"
     );
     let text = error(

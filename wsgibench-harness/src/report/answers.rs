@@ -23,7 +23,7 @@ const REASONS: usize = 2;
 /// Maximum characters of a reason.
 const REASON: usize = 160;
 /// The confidence in figures of one launch for each server.
-const ONCE: &str = "One launch per server: no intervals, and no difference is established.";
+const SINGLE_LAUNCH: &str = "One launch per server: no intervals, and no difference is established.";
 /// Maximum characters of a name.
 const NAME: usize = 40;
 
@@ -90,7 +90,7 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// A run without any ranking.
+    /// Answers for a run without a ranking.
     fn nothing(&self) -> Answers {
         let faulty = self.run.cases.iter().filter(|case| faults::has(case)).count();
         let (best, figure) = if faulty > 0 && faulty == self.run.cases.len() {
@@ -183,7 +183,7 @@ impl Page<'_> {
             _ => "The table has the ranking of each load.".to_owned(),
         };
         let confidence = if self.launches(rankings).1 <= 1 {
-            ONCE.to_owned()
+            SINGLE_LAUNCH.to_owned()
         } else {
             let clear = loads - tied.len();
             let mut text = format!("First place is clear in {clear} of {loads} loads.");
@@ -311,7 +311,7 @@ impl Page<'_> {
 
     fn confidence(&self, ranking: &Ranking) -> String {
         if self.launches(&[ranking]).1 <= 1 {
-            return ONCE.to_owned();
+            return SINGLE_LAUNCH.to_owned();
         }
         let names: Vec<&str> = leaders(ranking).iter().map(|row| self.server(row)).collect();
         let others = ranking.rows.len() - names.len();
@@ -425,7 +425,7 @@ impl Page<'_> {
             }
             // Four times the launches halve an interval; twice is what a reader waits for.
             return Next {
-                why: format!("Tell the first of {} apart with more launches:", title(tied)),
+                why: format!("Separate the leaders of {} with more launches:", title(tied)),
                 command: rerun(launches * 2, &selected),
             };
         }

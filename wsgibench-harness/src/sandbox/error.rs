@@ -56,7 +56,7 @@ pub enum LaunchError {
         reason: String,
     },
     /// The server exited before it was ready.
-    #[error("`{server}` ended before it was ready ({}); {}", ending(*.exit, *.oom_killed), said(.last_lines))]
+    #[error("`{server}` ended before it was ready ({}); {}", ending(*.exit, *.oom_killed), output_text(.last_lines))]
     Died {
         /// The server's name.
         server: String,
@@ -68,7 +68,7 @@ pub enum LaunchError {
         last_lines: String,
     },
     /// The server was not ready in time.
-    #[error("`{server}` did not answer within {within:?} ({last}); {}", said(.last_lines))]
+    #[error("`{server}` did not answer within {within:?} ({last}); {}", output_text(.last_lines))]
     NotReady {
         /// The server's name.
         server: String,
@@ -108,11 +108,12 @@ fn ending(exit: Option<i64>, oom_killed: bool) -> String {
     }
 }
 
-fn said(last_lines: &str) -> String {
+/// Quotes the end of a program's output.
+pub(crate) fn output_text(last_lines: &str) -> String {
     if last_lines.is_empty() {
         "it printed nothing".into()
     } else {
-        format!("it printed last:\n{last_lines}")
+        format!("last output:\n{last_lines}")
     }
 }
 
@@ -160,7 +161,7 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "`x` ended before it was ready (exit status 3); it printed last:\n    boom"
+            "`x` ended before it was ready (exit status 3); last output:\n    boom"
         );
         if let LaunchError::Died {
             oom_killed, last_lines, ..

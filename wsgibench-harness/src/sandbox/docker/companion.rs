@@ -20,7 +20,7 @@ use crate::{
     declare::{ServerSpec, server::Companion},
     sandbox::{
         cpus,
-        error::{SHOWN_LINES, last_lines},
+        error::{SHOWN_LINES, last_lines, output_text},
         expand_placeholders,
         ready::{self, NotReady, ProbeError},
     },
@@ -122,12 +122,12 @@ async fn start(
             }
         }
     };
-    let said = last_lines(&container.output().await, SHOWN_LINES);
+    let output = last_lines(&container.output().await, SHOWN_LINES);
     let why = match why {
         NotReady::Died => "it ended".to_owned(),
         NotReady::Deadline(last) => format!("nothing accepted connections on its port {} ({last})", companion.port),
     };
-    Err(format!("{why}; it printed last:\n{said}"))
+    Err(format!("{why}; {}", output_text(&output)))
 }
 
 /// Connects from here if there is a route; otherwise looks for a listening socket inside the container.

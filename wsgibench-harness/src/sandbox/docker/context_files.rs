@@ -91,7 +91,7 @@ impl ContextFiles {
                     Ok(found) if found.is_dir() => {
                         if followed.contains(&found) || root.starts_with(&found) {
                             return Err(format!(
-                                "the symbolic link {} leads to a folder around itself ({}); remove it, or list it in .dockerignore",
+                                "the symbolic link {} points to a folder that contains it ({}); remove it, or list it in .dockerignore",
                                 path.display(),
                                 found.display()
                             ));
@@ -105,7 +105,7 @@ impl ContextFiles {
                     Err(_) if target.is_absolute() => self.push(prefix, &relative, Kind::Link(target)),
                     Err(error) => {
                         return Err(format!(
-                            "the symbolic link {} leads to {}, which cannot be read ({error}); correct it, or list it in .dockerignore",
+                            "the symbolic link {} points to {}, which cannot be read ({error}); correct it, or list it in .dockerignore",
                             path.display(),
                             target.display()
                         ));
@@ -279,7 +279,11 @@ mod tests {
 
         fs::create_dir(folder.path().join("sub/__pycache__")).unwrap();
         fs::write(folder.path().join("sub/__pycache__/a.pyc"), "x").unwrap();
-        assert_eq!(of(folder.path()).hash(&[]), before.hash(&[]), "caches are no content");
+        assert_eq!(
+            of(folder.path()).hash(&[]),
+            before.hash(&[]),
+            "caches do not affect the hash"
+        );
         assert_ne!(before.hash(&["base"]), before.hash(&["other"]));
         assert_ne!(before.hash(&["a", "b"]), before.hash(&["ab"]));
 
