@@ -16,7 +16,7 @@ pub(crate) struct Testbed {
     runtime: Runtime,
     sandbox: Sandbox,
     logs: tempfile::TempDir,
-    _alone: MachineLock,
+    _lock: MachineLock,
 }
 
 impl Testbed {
@@ -27,7 +27,7 @@ impl Testbed {
             .worker_threads(1)
             .enable_all()
             .build()?;
-        let alone = runtime.block_on(MachineLock::acquire(|text| println!("{text}")))?;
+        let lock = runtime.block_on(MachineLock::acquire(|text| println!("{text}")))?;
         let sandbox = runtime.block_on(Sandbox::open(SandboxOptions {
             choice: SandboxChoice::Auto,
             run_id: format!("{what}-{}", std::process::id()),
@@ -41,7 +41,7 @@ impl Testbed {
             runtime,
             sandbox,
             logs,
-            _alone: alone,
+            _lock: lock,
         })
     }
 

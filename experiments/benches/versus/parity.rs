@@ -32,7 +32,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let testbed = Testbed::open("parity", options.server_cpu)?;
     let mut found = Vec::new();
     for server in &options.servers {
-        let parity = of_server(options, &testbed, server)?;
+        let parity = measure_server(options, &testbed, server)?;
         println!(
             "{server}: ours {:.0}, wrk {:.0} requests/s, ratio {:.4} [{:.4} {:.4}] over {} launches",
             parity.wsgibench, parity.wrk, parity.ratio, parity.interval[0], parity.interval[1], parity.launches
@@ -48,7 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }))
 }
 
-fn of_server(options: &Options, testbed: &Testbed, server: &str) -> Result<Parity> {
+fn measure_server(options: &Options, testbed: &Testbed, server: &str) -> Result<Parity> {
     let prepared = testbed.prepare(server)?;
     let mut random = Xoshiro256PlusPlus::seed_from_u64(options.seed);
     let (mut ours, mut wrk) = (Vec::new(), Vec::new());

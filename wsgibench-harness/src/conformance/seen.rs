@@ -28,24 +28,24 @@ pub(super) fn seen(answer: &Answer) -> Option<Seen> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionOutcome {
     /// Rejected with this status, 400 to 599.
-    Said(u16),
+    Rejected(u16),
     /// Closed without a response.
     Dropped,
     /// No response, and the connection is still open.
     Silent,
     /// Accepted, with this status.
-    Taken(u16),
+    Accepted(u16),
     /// Responded with something other than HTTP/1.x.
-    Noise,
+    NotHttp,
 }
 
 /// Returns the reaction to the first request of a dialogue.
-pub(super) fn fate(transcript: &Transcript) -> ConnectionOutcome {
+pub(super) fn connection_outcome(transcript: &Transcript) -> ConnectionOutcome {
     let reading = transcript.reading();
     match reading.answers.first() {
-        Some(answer) if answer.status >= 400 => ConnectionOutcome::Said(answer.status),
-        Some(answer) => ConnectionOutcome::Taken(answer.status),
-        None if !reading.stray.is_empty() => ConnectionOutcome::Noise,
+        Some(answer) if answer.status >= 400 => ConnectionOutcome::Rejected(answer.status),
+        Some(answer) => ConnectionOutcome::Accepted(answer.status),
+        None if !reading.stray.is_empty() => ConnectionOutcome::NotHttp,
         None if transcript.ended() => ConnectionOutcome::Dropped,
         None => ConnectionOutcome::Silent,
     }

@@ -31,18 +31,18 @@ fn serve(script: Script) -> SocketAddr {
     thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
             thread::spawn(move || {
-                let mut heard = Vec::new();
+                let mut received = Vec::new();
                 let mut piece = [0; 4096];
                 loop {
                     // One read is one request: the rules send each request in one write.
                     stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
                     match stream.read(&mut piece) {
                         Ok(0) => return,
-                        Ok(n) => heard.extend_from_slice(&piece[..n]),
-                        Err(_) if heard.is_empty() => {}
+                        Ok(n) => received.extend_from_slice(&piece[..n]),
+                        Err(_) if received.is_empty() => {}
                         Err(_) => {
-                            script(&String::from_utf8_lossy(&heard), &mut stream);
-                            heard.clear();
+                            script(&String::from_utf8_lossy(&received), &mut stream);
+                            received.clear();
                         }
                     }
                 }
@@ -106,13 +106,13 @@ fn half_heads_is_tolerated_for_a_sequential_server() {
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
-            let mut heard = Vec::new();
+            let mut received = Vec::new();
             let mut piece = [0; 4096];
             // No other connection is served until the head is complete.
-            while !heard.ends_with(b"\r\n\r\n") {
+            while !received.ends_with(b"\r\n\r\n") {
                 match stream.read(&mut piece) {
                     Ok(0) | Err(_) => break,
-                    Ok(n) => heard.extend_from_slice(&piece[..n]),
+                    Ok(n) => received.extend_from_slice(&piece[..n]),
                 }
             }
             ok(&mut stream);
@@ -135,9 +135,9 @@ fn closing_without_announcement_fails_keep_alive() {
 
 #[test]
 fn lost_chunked_bodies_fail_and_block_chunked_loads() {
-    let script: Script = |heard, stream| {
-        let chunked = heard.contains("chunked");
-        let length = heard.contains("Content-Length: 5\r\n");
+    let script: Script = |received, stream| {
+        let chunked = received.contains("chunked");
+        let length = received.contains("Content-Length: 5\r\n");
         seen(stream, if length && !chunked { "hello" } else { "" }, "");
     };
     let (found, why) = verdict(script, "chunked-body");
@@ -153,8 +153,8 @@ fn lost_chunked_bodies_fail_and_block_chunked_loads() {
 
 #[test]
 fn rejected_chunked_bodies_are_refused_and_block_chunked_loads() {
-    let script: Script = |heard, stream| {
-        if heard.contains("chunked") {
+    let script: Script = |received, stream| {
+        if received.contains("chunked") {
             let _ = stream.write_all(b"HTTP/1.1 411 Length Required\r\nContent-Length: 0\r\n\r\n");
         } else {
             seen(stream, "", "");
@@ -167,8 +167,8 @@ fn rejected_chunked_bodies_are_refused_and_block_chunked_loads() {
 #[test]
 fn parsing_a_body_as_a_request_fails_unread_body() {
     // It ignores Content-Length: any data after an empty line is a request.
-    let script: Script = |heard, stream| {
-        for line in heard.split("\r\n").filter(|line| line.ends_with("HTTP/1.1")) {
+    let script: Script = |received, stream| {
+        for line in received.split("\r\n").filter(|line| line.ends_with("HTTP/1.1")) {
             let query = line.split(['?', ' ']).nth(2).unwrap_or("");
             let json =
                 format!(r#"{{"method":"GET","path":"/conformance/see","query":"{query}","body":"","headers":{{}}}}"#);
@@ -202,8 +202,8 @@ fn answering_one_of_three_requests_fails_pipelining() {
 
 #[test]
 fn buffering_fails_wsgi_no_delay_and_streaming_passes() {
-    let script: Script = |heard, stream| {
-        if heard.contains("streamed") {
+    let script: Script = |received, stream| {
+        if received.contains("streamed") {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfirstlast");
         } else {
             seen(stream, "", "");
@@ -211,8 +211,8 @@ fn buffering_fails_wsgi_no_delay_and_streaming_passes() {
     };
     assert_eq!(verdict(script, "wsgi-no-delay").0, RuleOutcome::Fail);
     assert_eq!(verdict(script, "unknown-length").0, RuleOutcome::Pass);
-    let streams: Script = |heard, stream| {
-        if heard.contains("streamed") {
+    let streams: Script = |received, stream| {
+        if received.contains("streamed") {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
             thread::sleep(Duration::from_millis(300));
             let _ = stream.write_all(b"4\r\nlast\r\n0\r\n\r\n");

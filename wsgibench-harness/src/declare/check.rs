@@ -291,13 +291,13 @@ mod tests {
 
     #[test]
     fn image_that_is_a_folder_of_the_crate_is_rejected() {
-        let told = problems(&Server::image("src")).join("");
-        assert!(told.contains("write `Server::dockerfile(\"src\")`"), "{told}");
+        let message = problems(&Server::image("src")).join("");
+        assert!(message.contains("write `Server::dockerfile(\"src\")`"), "{message}");
         let companion = Server::image("x:1").with_companion(Companion::image("db", "src").port(1));
-        let told = problems(&companion).join("");
+        let message = problems(&companion).join("");
         assert!(
-            told.contains("write `Companion::dockerfile(\"db\", \"src\")`"),
-            "{told}"
+            message.contains("write `Companion::dockerfile(\"db\", \"src\")`"),
+            "{message}"
         );
         assert!(problems(&Server::image("shop/src:1")).is_empty());
     }
@@ -377,13 +377,13 @@ mod tests {
                 .join("")
                 .contains("SIGHUP")
         );
-        let told = problems(&Server::dockerfile("x").python_version("3.91")).join("");
+        let message = problems(&Server::dockerfile("x").python_version("3.91")).join("");
         assert!(
-            told.contains("Python `3.91` is not supported") && told.contains("did you mean `3.9`?"),
-            "{told}"
+            message.contains("Python `3.91` is not supported") && message.contains("did you mean `3.9`?"),
+            "{message}"
         );
-        let told = problems(&Server::image("x").python_version("3.9")).join("");
-        assert!(told.contains("leave out `.python_version(...)`"), "{told}");
+        let message = problems(&Server::image("x").python_version("3.9")).join("");
+        assert!(message.contains("leave out `.python_version(...)`"), "{message}");
         assert!(problems(&Server::running("somewhere")).join("").contains("host:port"));
         assert!(
             problems(&Server::python(Vec::<String>::new()))
@@ -395,14 +395,14 @@ mod tests {
             .with_companion(Companion::image("db", "postgres:17").port(5432))
             .with_companion(Companion::image("db", "redis:8"))
             .with_companion(Companion::new("a b", Source::Running("h:1".into())).port(1));
-        let told = problems(&companions).join("\n");
+        let message = problems(&companions).join("\n");
         for text in [
             "two companions named `db`",
             "`db` has no port",
             "is not a host name",
             "running server at h:1",
         ] {
-            assert!(told.contains(text), "{text}: {told}");
+            assert!(message.contains(text), "{text}: {message}");
         }
         let none = Limits {
             cpus: 0,

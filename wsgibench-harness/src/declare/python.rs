@@ -85,16 +85,19 @@ mod tests {
             ("2.7", "3.8"),
             ("3.113", "3.11"),
         ] {
-            let told = find(wrong).unwrap_err();
+            let message = find(wrong).unwrap_err();
             assert!(
-                told.starts_with(&format!("Python `{wrong}` is not supported")),
-                "{told}"
+                message.starts_with(&format!("Python `{wrong}` is not supported")),
+                "{message}"
             );
-            assert!(told.contains("3.8, 3.9, 3.10, 3.11, 3.12, 3.13, 3.14, 3.15"), "{told}");
+            assert!(
+                message.contains("3.8, 3.9, 3.10, 3.11, 3.12, 3.13, 3.14, 3.15"),
+                "{message}"
+            );
             assert_eq!(
-                told.contains(&format!("did you mean `{meant}`?")),
+                message.contains(&format!("did you mean `{meant}`?")),
                 wrong != "2.7",
-                "{told}"
+                "{message}"
             );
         }
         assert!(!find("latest").unwrap_err().contains("did you mean"));

@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn invalid_server_url_is_reported_with_a_remedy() {
-        for (text, told) in [
+        for (text, message) in [
             ("http://127.0.0.1:8000/login", "a path is not supported"),
             ("http://", "not a server address"),
             ("http://:8000", "not a server address"),
@@ -131,7 +131,7 @@ mod tests {
         ] {
             let error = read(text).unwrap_err();
             assert!(
-                error.contains(told) && error.contains("127.0.0.1:8000"),
+                error.contains(message) && error.contains("127.0.0.1:8000"),
                 "{text}: {error}"
             );
         }

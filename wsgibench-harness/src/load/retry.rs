@@ -23,7 +23,7 @@ pub(crate) struct Loss {
     /// Whether the connection had carried a response before.
     pub(crate) reused: bool,
     /// Whether a byte of the response has arrived.
-    pub(crate) heard: bool,
+    pub(crate) received_any: bool,
     /// Whether a byte of the request was sent.
     pub(crate) bytes_left: bool,
     pub(crate) idempotent: bool,
@@ -34,7 +34,7 @@ impl Loss {
     /// Returns whether the request may be sent again. `faults` is true if the load injects faults: a reset is then the death
     /// of a worker rather than the end of an idle connection.
     pub(crate) fn may_be_sent_again(self, faults: bool) -> bool {
-        if !self.reused || self.heard {
+        if !self.reused || self.received_any {
             return false;
         }
         if !self.bytes_left {
@@ -59,7 +59,7 @@ mod tests {
 
     const STALE: Loss = Loss {
         reused: true,
-        heard: false,
+        received_any: false,
         bytes_left: true,
         idempotent: true,
         ending: Ending::Closed { refused: true },
@@ -110,7 +110,13 @@ mod tests {
     #[test]
     fn new_connections_and_started_responses_are_never_retried() {
         assert!(!Loss { reused: false, ..STALE }.may_be_sent_again(false));
-        assert!(!Loss { heard: true, ..STALE }.may_be_sent_again(false));
+        assert!(
+            !Loss {
+                received_any: true,
+                ..STALE
+            }
+            .may_be_sent_again(false)
+        );
     }
 
     #[test]

@@ -145,8 +145,8 @@ impl Session {
         let mut stopped = false;
         thread::sleep(self.until(start));
         while tallies.len() < self.threads.len() {
-            let patience = if stopped { GRACE } else { Duration::from_millis(1) };
-            if let Some(tally) = self.next_report(patience)? {
+            let timeout = if stopped { GRACE } else { Duration::from_millis(1) };
+            if let Some(tally) = self.next_report(timeout)? {
                 tallies.push(tally);
             } else if stopped || self.clock.now() > end + nanos(GRACE) {
                 return Err(LoadError::silent_worker(GRACE));
@@ -206,8 +206,8 @@ impl Session {
         thread::sleep(self.until(start));
         observe(Edge::Start);
         let mut tallies = Vec::new();
-        let patience = self.until(end) + length + GRACE;
-        self.last_reports(&mut tallies, patience)?;
+        let timeout = self.until(end) + length + GRACE;
+        self.last_reports(&mut tallies, timeout)?;
         observe(Edge::End);
         self.result(tallies)
     }
@@ -257,8 +257,8 @@ impl Session {
     }
 
     /// Returns the next report of the end of a phase, if it arrives in time.
-    fn next_report(&mut self, patience: Duration) -> Result<Option<Tally>, LoadError> {
-        let deadline = Instant::now() + patience;
+    fn next_report(&mut self, timeout: Duration) -> Result<Option<Tally>, LoadError> {
+        let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             // Wait in short intervals, to detect a worker that panicked.
@@ -279,10 +279,10 @@ impl Session {
         }
     }
 
-    /// Collects the remaining reports, each within `patience`.
-    fn last_reports(&mut self, tallies: &mut Vec<Tally>, patience: Duration) -> Result<(), LoadError> {
+    /// Collects the remaining reports, each within `timeout`.
+    fn last_reports(&mut self, tallies: &mut Vec<Tally>, timeout: Duration) -> Result<(), LoadError> {
         while tallies.len() < self.threads.len() {
-            match self.next_report(patience)? {
+            match self.next_report(timeout)? {
                 Some(tally) => tallies.push(tally),
                 None => return Err(LoadError::silent_worker(GRACE)),
             }

@@ -145,10 +145,10 @@ fn scripted_users_speak_tls_as_the_target_does() {
             user.get("/cookie").await?.expect_body("id=7")?;
             user.get("/here").follow_redirects(1).await?.expect_body("OK")?;
             let away = user.get("/plain").follow_redirects(1).await.unwrap_err();
-            let told = away.to_string();
+            let message = away.to_string();
             user.expect(
                 "the remedy",
-                told.contains("leaves https://shop.test") && told.contains("over https"),
+                message.contains("leaves https://shop.test") && message.contains("over https"),
             )?;
             Ok(())
         })

@@ -54,7 +54,7 @@ pub enum Event {
         /// Case id.
         case: String,
     },
-    /// About five times a second during a round.
+    /// Live figures, about five times a second during a round.
     Live {
         /// Case id.
         case: String,

@@ -32,7 +32,7 @@ where
     check(&plan(&server, load), &work, &Interrupt::default(), drop)
 }
 
-fn said<F>(function: F) -> String
+fn error_of<F>(function: F) -> String
 where
     F: for<'a> Fn(&'a mut crate::load::script::User) -> crate::load::script::Running<'a> + Send + Sync + 'static,
 {
@@ -72,20 +72,20 @@ fn a_script_is_run_once_and_its_failure_is_named() {
         matches!(fine, Ok(Tried::Script(took)) if took >= Duration::from_millis(30)),
         "{fine:?}"
     );
-    let wrong = said(|user| {
+    let wrong = error_of(|user| {
         Box::pin(async move {
             user.get("/").await?.expect_status(201)?;
             Ok(())
         })
     });
     assert!(wrong.contains("expected status 201, got 200 OK: OK"), "{wrong}");
-    let panicked = said(|_| Box::pin(async { panic!("out of cheese") }));
+    let panicked = error_of(|_| Box::pin(async { panic!("out of cheese") }));
     assert!(panicked.contains("the script panicked: out of cheese"), "{panicked}");
-    let own = said(|_| Box::pin(async { anyhow::bail!("no such reader") }));
+    let own = error_of(|_| Box::pin(async { anyhow::bail!("no such reader") }));
     assert!(own.contains("the script returned an error: no such reader"), "{own}");
-    let nothing = said(|_| Box::pin(async { Ok(()) }));
+    let nothing = error_of(|_| Box::pin(async { Ok(()) }));
     assert!(nothing.contains("it sent no request"), "{nothing}");
-    let path = said(|user| {
+    let path = error_of(|user| {
         Box::pin(async move {
             user.get("no-slash").await?;
             Ok(())
@@ -99,7 +99,7 @@ fn a_script_is_run_once_and_its_failure_is_named() {
 
 #[test]
 fn a_script_that_hangs_or_blocks_its_thread_is_an_error() {
-    let hangs = said(|user| {
+    let hangs = error_of(|user| {
         Box::pin(async move {
             user.get("/").await?;
             std::future::pending::<()>().await;
@@ -213,9 +213,9 @@ fn malformed_responses_are_reported_with_the_rule_and_first_line() {
         (b"SSH-2.0-OpenSSH_9.2\r\n", false, "does not begin with HTTP/1."),
     ];
     for (answer, closes, rule) in cases {
-        let told = declared(raw(answer, Duration::ZERO, closes), Load::closed(1).request(get("/"))).unwrap_err();
+        let message = declared(raw(answer, Duration::ZERO, closes), Load::closed(1).request(get("/"))).unwrap_err();
         let first = String::from_utf8_lossy(answer.split(|byte| *byte == b'\r').next().unwrap());
-        assert!(told.contains(rule) && told.contains(&*first), "{rule}: {told}");
+        assert!(message.contains(rule) && message.contains(&*first), "{rule}: {message}");
     }
 }
 

@@ -57,13 +57,13 @@ impl SlowClients {
             .iter()
             .map(|slow| Group::new(slow, target))
             .collect::<std::io::Result<Vec<Group>>>()?;
-        let (ended, told) = (Arc::clone(&over), Arc::clone(&seen));
+        let (ended, records) = (Arc::clone(&over), Arc::clone(&seen));
         let thread = thread::Builder::new().name("slow clients".to_owned()).spawn(move || {
             while !ended.load(Ordering::Relaxed) {
                 for group in &mut groups {
                     group.turn(&ended);
                 }
-                *told.lock().unwrap_or_else(PoisonError::into_inner) = groups.iter().map(Group::record).collect();
+                *records.lock().unwrap_or_else(PoisonError::into_inner) = groups.iter().map(Group::record).collect();
                 thread::sleep(TICK);
             }
         })?;

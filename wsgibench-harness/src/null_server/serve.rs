@@ -154,14 +154,14 @@ impl EventLoop {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        let mut fate = Liveness::Lives;
+        let mut liveness = Liveness::Lives;
         if writable && !connection.unwritten.is_empty() {
-            fate = connection.flush();
+            liveness = connection.flush();
         }
-        if fate == Liveness::Lives && readable {
-            fate = connection.read(key, &mut self.buffer, &mut self.heads, self.delayer.as_mut());
+        if liveness == Liveness::Lives && readable {
+            liveness = connection.read(key, &mut self.buffer, &mut self.heads, self.delayer.as_mut());
         }
-        if fate == Liveness::Ends {
+        if liveness == Liveness::Ends {
             // Dropping the stream closes it and removes it from the poller.
             self.connections.remove(key);
         }
@@ -180,14 +180,14 @@ impl EventLoop {
                 continue;
             };
             connection.closing |= close;
-            let mut fate = connection.write(answer);
+            let mut liveness = connection.write(answer);
             let now = Instant::now();
             delayer.record(now, now - read);
-            if fate == Liveness::Lives {
+            if liveness == Liveness::Lives {
                 let held = std::mem::take(&mut connection.held);
-                fate = connection.respond(key, held.as_slice(), &mut self.heads, Some(delayer));
+                liveness = connection.respond(key, held.as_slice(), &mut self.heads, Some(delayer));
             }
-            if fate == Liveness::Ends {
+            if liveness == Liveness::Ends {
                 self.connections.remove(key);
             }
         }
@@ -211,7 +211,7 @@ impl Connection {
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => return Liveness::Ends,
             };
-            let fate = if self.held.is_empty() && self.waits.is_none() {
+            let liveness = if self.held.is_empty() && self.waits.is_none() {
                 self.respond(key, &buffer[..count], heads, delayer.as_deref_mut())
             } else {
                 let mut held = std::mem::take(&mut self.held);
@@ -219,8 +219,8 @@ impl Connection {
                 self.respond(key, &held, heads, delayer.as_deref_mut())
             };
             // A short read emptied the socket: later data, and the end of the stream, trigger a new edge.
-            if fate == Liveness::Ends || count < buffer.len() {
-                return fate;
+            if liveness == Liveness::Ends || count < buffer.len() {
+                return liveness;
             }
         }
     }

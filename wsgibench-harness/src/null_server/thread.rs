@@ -35,15 +35,16 @@ impl NullServer {
 
     fn launch(server: EventLoop, cpu: Option<usize>) -> io::Result<Self> {
         let (address, stop) = (server.address()?, server.stopper()?);
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new().name("null-server".into()).spawn(move || {
             let pinned = cpu.map_or(Ok(()), pin);
             let failed = pinned.is_err();
             // The starting thread waits for this message; sending fails only if it has ended.
-            let _ = tell.send(pinned);
+            let _ = sender.send(pinned);
             if failed { Ok(None) } else { server.run() }
         })?;
-        told.recv()
+        receiver
+            .recv()
             .unwrap_or_else(|_| Err(io::Error::other("the null server's thread ended early")))?;
         Ok(Self {
             address,

@@ -29,10 +29,10 @@ pub struct Footprint {
 #[must_use]
 pub fn of_run(run: &RunRecord) -> Vec<Footprint> {
     // If the arms of a comparison differ, a server appears twice: as in the candidate and as in the base.
-    let mut told = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     run.servers
         .iter()
-        .filter(|server| told.insert(server.spec.name.as_str()))
+        .filter(|server| seen.insert(server.spec.name.as_str()))
         .filter_map(|server| {
             let cases: Vec<&CaseRecord> = run
                 .cases

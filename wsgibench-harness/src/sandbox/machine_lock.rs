@@ -120,19 +120,19 @@ mod tests {
         let first = MachineLock::acquire_in(&folders, |_| panic!("nobody has it"))
             .await
             .unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
+        let notice = Arc::new(Mutex::new(String::new()));
         let second = {
-            let said = said.clone();
+            let notice = notice.clone();
             tokio::spawn(async move {
-                MachineLock::acquire_in(&folders, |line| line.clone_into(&mut said.lock().unwrap())).await
+                MachineLock::acquire_in(&folders, |line| line.clone_into(&mut notice.lock().unwrap())).await
             })
         };
-        while said.lock().unwrap().is_empty() {
+        while notice.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
         assert!(!second.is_finished());
         let wanted = format!("(pid {})", std::process::id());
-        assert!(said.lock().unwrap().contains(&wanted), "{said:?}");
+        assert!(notice.lock().unwrap().contains(&wanted), "{notice:?}");
         drop(first);
         second.await.unwrap().unwrap();
     }
@@ -144,14 +144,14 @@ mod tests {
         fs::write(&precious, "content").unwrap();
         std::os::unix::fs::symlink(&precious, first.path().join(NAME)).unwrap();
         for unusable in [first.path().to_owned(), first.path().join("missing"), "/proc".into()] {
-            let said = Mutex::new(String::new());
+            let notice = Mutex::new(String::new());
             let folders = [unusable.clone(), second.path().to_owned()];
-            MachineLock::acquire_in(&folders, |line| line.clone_into(&mut said.lock().unwrap()))
+            MachineLock::acquire_in(&folders, |line| line.clone_into(&mut notice.lock().unwrap()))
                 .await
                 .unwrap();
-            let said = said.into_inner().unwrap();
+            let notice = notice.into_inner().unwrap();
             for path in &folders {
-                assert!(said.contains(&path.join(NAME).display().to_string()), "{said}");
+                assert!(notice.contains(&path.join(NAME).display().to_string()), "{notice}");
             }
             let error = MachineLock::acquire_in(&folders[..1], |_| {}).await.unwrap_err();
             assert!(

@@ -86,7 +86,7 @@ pub(super) fn remains(path: &Path) -> Option<Remains> {
         });
     }
     let text = String::from_utf8_lossy(&fs::read(path).ok()?).into_owned();
-    let run = recovery::whole_cases(&text)?;
+    let run = recovery::complete_cases(&text)?;
     let missing = format!(
         "{} is truncated and has no journal: recovered {} complete cases, the rest is lost",
         path.display(),

@@ -49,13 +49,13 @@ pub fn versioned_files(data: &[u8]) {
 /// If a shorter file holds a case that the longer one does not, or a partial line changes the run.
 pub fn recovery(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    if let Some(run) = recovery::whole_cases(&text) {
+    if let Some(run) = recovery::complete_cases(&text) {
         assert!(run.interrupted, "a truncated run is incomplete");
         let mut half = text.len() / 2;
         while !text.is_char_boundary(half) {
             half -= 1;
         }
-        if let Some(shorter) = recovery::whole_cases(&text[..half]) {
+        if let Some(shorter) = recovery::complete_cases(&text[..half]) {
             assert!(shorter.cases.len() <= run.cases.len());
             for (a, b) in shorter.cases.iter().zip(&run.cases) {
                 assert_eq!(a.id, b.id);

@@ -5,20 +5,20 @@ use serde_json::Value;
 
 use super::record::{CaseRecord, RunRecord};
 
-/// Parses the fields before the cases, and the complete cases. `None` if the file ends before the cases.
+/// Parses a truncated `run.json`: the fields before the cases, and the complete cases. Returns `None` if it ends before the cases.
 #[must_use]
-pub(super) fn whole_cases(text: &str) -> Option<RunRecord> {
+pub(super) fn complete_cases(text: &str) -> Option<RunRecord> {
     let mut reader = Reader { text, at: 0 };
     let mut fields = serde_json::Map::new();
     let mut cases: Vec<CaseRecord> = Vec::new();
-    let mut reached = false;
+    let mut has_cases = false;
     reader.expect('{')?;
     while let Some(name) = reader.value().and_then(|v| v.as_str().map(str::to_owned)) {
         if reader.expect(':').is_none() {
             break;
         }
         if name == "cases" {
-            reached = true;
+            has_cases = true;
             if !read_cases(&mut reader, &mut cases) {
                 break;
             }
@@ -32,7 +32,7 @@ pub(super) fn whole_cases(text: &str) -> Option<RunRecord> {
             break;
         }
     }
-    if !reached {
+    if !has_cases {
         return None;
     }
     fields.insert("cases".into(), Value::Array(Vec::new()));
@@ -119,7 +119,7 @@ mod tests {
         let begin = text.find("\"cases\": [").unwrap() + 10;
         let mut most = 0;
         for end in 0..=text.len() {
-            let run = whole_cases(&text[..end]);
+            let run = complete_cases(&text[..end]);
             assert_eq!(run.is_some(), end >= begin - 2, "{end}");
             let cases = run.map_or(0, |run| run.cases.len());
             assert!(cases >= most, "{end}");
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn other_files_are_none() {
         for text in ["", "{", "[]", "{\"a\": 1}", "\u{0}\u{0}", "{\"cases\": []}"] {
-            assert!(whole_cases(text).is_none(), "{text}");
+            assert!(complete_cases(text).is_none(), "{text}");
         }
     }
 }

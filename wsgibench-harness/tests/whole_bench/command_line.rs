@@ -154,7 +154,7 @@ pub(crate) fn server_url() {
     assert_eq!(ended.status, Some(0));
     let run = bench.record();
     assert_eq!(run.cases.len(), 3);
-    // Nothing is told of a start that was not ours, nor of a sandbox in which nothing runs.
+    // Reports omit the start of an external server, and a sandbox that ran no server.
     let texts = [
         ended.out,
         ended.err,

@@ -8,7 +8,8 @@ use super::{
         reading::Framing,
         rule::{Feature, Needs, refused},
     },
-    ConnectionOutcome, Dialogue, Judgement, Rule, SEE, Transcript, fail, fate, first_seen, not_taken, pass, tolerated,
+    ConnectionOutcome, Dialogue, Judgement, Rule, SEE, Transcript, connection_outcome, fail, first_seen, not_taken,
+    pass, tolerated,
 };
 
 /// Three chunks, 11 bytes in total.
@@ -62,10 +63,10 @@ pub(super) const RULES: &[Rule] = &[
                 site.post(SEE, "Transfer-Encoding: chunked\r\n", body),
             )]
         },
-        judge: |t| match (first_seen(&t[0]), fate(&t[0])) {
+        judge: |t| match (first_seen(&t[0]), connection_outcome(&t[0])) {
             (Some(seen), _) if seen.body == WORDS => pass("the application receives the body without them"),
             (Some(seen), _) => fail(format!("the application receives {} of 11 bytes", seen.body.len())),
-            (None, ConnectionOutcome::Said(status @ 400..=501)) => tolerated(format!("rejects with {status}")),
+            (None, ConnectionOutcome::Rejected(status @ 400..=501)) => tolerated(format!("rejects with {status}")),
             _ => not_taken(&t[0]),
         },
     },
@@ -136,13 +137,13 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 fn chunked_body(t: &[Transcript]) -> Judgement {
-    match (first_seen(&t[0]), fate(&t[0])) {
+    match (first_seen(&t[0]), connection_outcome(&t[0])) {
         (Some(seen), _) if seen.body == WORDS => pass("11 of 11 bytes"),
         (Some(seen), _) => fail(format!(
             "responds with 200, but the application receives {} of 11 bytes",
             seen.body.len()
         )),
-        (None, ConnectionOutcome::Said(status @ (411 | 501))) => refused(format!("rejects with {status}")),
+        (None, ConnectionOutcome::Rejected(status @ (411 | 501))) => refused(format!("rejects with {status}")),
         _ => not_taken(&t[0]),
     }
 }
@@ -153,8 +154,8 @@ fn expect_continue(t: &[Transcript]) -> Judgement {
         (Some(100), Some(seen)) if seen.body == WORDS => pass("sends 100 and accepts the body"),
         (Some(status), _) => fail(format!("sends {status} and then loses the body")),
         (None, Some(_)) => fail("never sends 100: clients wait until their timeout"),
-        (None, None) => match fate(&t[0]) {
-            ConnectionOutcome::Said(417) => refused("rejects with 417"),
+        (None, None) => match connection_outcome(&t[0]) {
+            ConnectionOutcome::Rejected(417) => refused("rejects with 417"),
             _ => not_taken(&t[0]),
         },
     }

@@ -1,8 +1,8 @@
 //! Header fields: syntax, folding and repetition.
 
 use super::{
-    super::rule::Needs, ConnectionOutcome, Dialogue, Rule, SEE, Site, fail, fate, first_seen, must_be_refused,
-    not_taken, pass, tolerated,
+    super::rule::Needs, ConnectionOutcome, Dialogue, Rule, SEE, Site, connection_outcome, fail, first_seen,
+    must_be_refused, not_taken, pass, tolerated,
 };
 
 pub(super) const RULES: &[Rule] = &[
@@ -50,7 +50,7 @@ pub(super) const RULES: &[Rule] = &[
         bars: None,
         needs: Needs::Routes,
         say: |site| vec![see_with(site, "X-Folded: a\r\n b\r\n")],
-        judge: |t| match (first_seen(&t[0]), fate(&t[0])) {
+        judge: |t| match (first_seen(&t[0]), connection_outcome(&t[0])) {
             (Some(seen), _) => {
                 let value = seen
                     .headers
@@ -62,7 +62,7 @@ pub(super) const RULES: &[Rule] = &[
                     None => fail("the header is lost"),
                 }
             }
-            (None, ConnectionOutcome::Said(status @ 400..=499)) => pass(format!("{status}")),
+            (None, ConnectionOutcome::Rejected(status @ 400..=499)) => pass(format!("{status}")),
             (None, ConnectionOutcome::Dropped) => tolerated("closes without a response"),
             _ => not_taken(&t[0]),
         },

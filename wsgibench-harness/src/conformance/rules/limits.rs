@@ -1,7 +1,8 @@
 //! Size limits and malformed request lines.
 
 use super::{
-    super::rule::Needs, ConnectionOutcome, Dialogue, Rule, Site, fail, fate, must_be_refused, pass, tolerated,
+    super::rule::Needs, ConnectionOutcome, Dialogue, Rule, Site, connection_outcome, fail, must_be_refused, pass,
+    tolerated,
 };
 
 pub(super) const RULES: &[Rule] = &[
@@ -12,10 +13,10 @@ pub(super) const RULES: &[Rule] = &[
         bars: None,
         needs: Needs::Nothing,
         say: |site| padded(site, 12 << 10),
-        judge: |t| match fate(&t[0]) {
-            ConnectionOutcome::Taken(_) => pass("taken"),
-            ConnectionOutcome::Said(status) => tolerated(format!("rejected with {status}")),
-            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => fail("closes without a response"),
+        judge: |t| match connection_outcome(&t[0]) {
+            ConnectionOutcome::Accepted(_) => pass("taken"),
+            ConnectionOutcome::Rejected(status) => tolerated(format!("rejected with {status}")),
+            ConnectionOutcome::Dropped | ConnectionOutcome::NotHttp => fail("closes without a response"),
             ConnectionOutcome::Silent => fail("does not respond"),
         },
     },
@@ -26,10 +27,10 @@ pub(super) const RULES: &[Rule] = &[
         bars: None,
         needs: Needs::Nothing,
         say: |site| padded(site, 1 << 20),
-        judge: |t| match fate(&t[0]) {
-            ConnectionOutcome::Taken(_) => tolerated("accepted: each client can occupy a megabyte of memory"),
-            ConnectionOutcome::Said(status) => pass(format!("{status}")),
-            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => tolerated("closes without a response"),
+        judge: |t| match connection_outcome(&t[0]) {
+            ConnectionOutcome::Accepted(_) => tolerated("accepted: each client can occupy a megabyte of memory"),
+            ConnectionOutcome::Rejected(status) => pass(format!("{status}")),
+            ConnectionOutcome::Dropped | ConnectionOutcome::NotHttp => tolerated("closes without a response"),
             ConnectionOutcome::Silent => fail("neither responds nor closes"),
         },
     },
@@ -43,10 +44,10 @@ pub(super) const RULES: &[Rule] = &[
             let target = format!("{}?{}", site.path, "a".repeat(16 << 10));
             vec![Dialogue::ask(&["GET"], site.get(&target))]
         },
-        judge: |t| match fate(&t[0]) {
-            ConnectionOutcome::Taken(_) => pass("taken"),
-            ConnectionOutcome::Said(status) => pass(format!("rejected with {status}")),
-            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => fail("closes without a response"),
+        judge: |t| match connection_outcome(&t[0]) {
+            ConnectionOutcome::Accepted(_) => pass("taken"),
+            ConnectionOutcome::Rejected(status) => pass(format!("rejected with {status}")),
+            ConnectionOutcome::Dropped | ConnectionOutcome::NotHttp => fail("closes without a response"),
             ConnectionOutcome::Silent => fail("does not respond"),
         },
     },

@@ -11,7 +11,7 @@ mod wsgi;
 use super::{
     dialogue::{Dialogue, Site, Transcript},
     rule::{Judgement, Rule, fail, pass, tolerated},
-    seen::{ConnectionOutcome, Seen, fate, seen},
+    seen::{ConnectionOutcome, Seen, connection_outcome, seen},
 };
 
 /// All rules in display order.
@@ -41,23 +41,25 @@ fn first_seen(transcript: &Transcript) -> Option<Seen> {
 
 /// Judges a request that must be rejected; `taken` judges an accepted one.
 fn must_be_refused(transcript: &Transcript, taken: fn(u16) -> Judgement) -> Judgement {
-    match fate(transcript) {
-        ConnectionOutcome::Said(status @ (400..=499 | 501 | 505)) => pass(format!("{status}")),
-        ConnectionOutcome::Said(status) => tolerated(format!("{status}, although the client caused the error")),
+    match connection_outcome(transcript) {
+        ConnectionOutcome::Rejected(status @ (400..=499 | 501 | 505)) => pass(format!("{status}")),
+        ConnectionOutcome::Rejected(status) => tolerated(format!("{status}, although the client caused the error")),
         ConnectionOutcome::Dropped => tolerated("closes without a response"),
-        ConnectionOutcome::Noise => tolerated("rejects with a response that is not HTTP/1.1"),
+        ConnectionOutcome::NotHttp => tolerated("rejects with a response that is not HTTP/1.1"),
         ConnectionOutcome::Silent => fail("neither responds nor closes"),
-        ConnectionOutcome::Taken(status) => taken(status),
+        ConnectionOutcome::Accepted(status) => taken(status),
     }
 }
 
 /// Judges a request that must be accepted but was not.
 fn not_taken(transcript: &Transcript) -> Judgement {
-    match fate(transcript) {
-        ConnectionOutcome::Said(status) | ConnectionOutcome::Taken(status) => fail(format!("responds with {status}")),
+    match connection_outcome(transcript) {
+        ConnectionOutcome::Rejected(status) | ConnectionOutcome::Accepted(status) => {
+            fail(format!("responds with {status}"))
+        }
         ConnectionOutcome::Dropped => fail("closes without a response"),
         ConnectionOutcome::Silent => fail("does not respond"),
-        ConnectionOutcome::Noise => fail("responds with bytes that are not HTTP/1.1"),
+        ConnectionOutcome::NotHttp => fail("responds with bytes that are not HTTP/1.1"),
     }
 }
 

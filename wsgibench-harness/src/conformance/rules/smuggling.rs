@@ -1,8 +1,8 @@
 //! Request smuggling: requests with ambiguous framing, which a server and a proxy in front of it may split differently.
 
 use super::{
-    super::rule::Needs, ConnectionOutcome, Dialogue, Judgement, Rule, SEE, Site, Transcript, fail, fate, first_seen,
-    must_be_refused, not_taken, pass, tolerated,
+    super::rule::Needs, ConnectionOutcome, Dialogue, Judgement, Rule, SEE, Site, Transcript, connection_outcome, fail,
+    first_seen, must_be_refused, not_taken, pass, tolerated,
 };
 
 /// `hello` as a chunked body.
@@ -129,14 +129,14 @@ fn taken(status: u16) -> Judgement {
 
 /// Judges a malformed body, which must not be accepted as complete. An application may block reading it until the client disconnects.
 fn bad_chunk(t: &[Transcript]) -> Judgement {
-    match (first_seen(&t[0]), fate(&t[0])) {
+    match (first_seen(&t[0]), connection_outcome(&t[0])) {
         (Some(seen), _) if seen.body.is_empty() => fail("responds with 200, but the application receives nothing"),
         (Some(seen), _) => fail(format!(
             "responds with 200, but the application receives {} bytes",
             seen.body.len()
         )),
         (None, ConnectionOutcome::Silent) => tolerated("waits for more"),
-        (None, ConnectionOutcome::Taken(_) | ConnectionOutcome::Noise) => not_taken(&t[0]),
+        (None, ConnectionOutcome::Accepted(_) | ConnectionOutcome::NotHttp) => not_taken(&t[0]),
         (None, _) => must_be_refused(&t[0], taken),
     }
 }

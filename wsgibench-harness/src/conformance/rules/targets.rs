@@ -1,8 +1,8 @@
 //! Request targets: absolute form, percent escapes and `*`.
 
 use super::{
-    super::rule::Needs, ConnectionOutcome, Dialogue, Rule, SEE, fail, fate, first_seen, not_taken, pass, short,
-    tolerated,
+    super::rule::Needs, ConnectionOutcome, Dialogue, Rule, SEE, connection_outcome, fail, first_seen, not_taken, pass,
+    short, tolerated,
 };
 
 pub(super) const RULES: &[Rule] = &[
@@ -56,12 +56,12 @@ pub(super) const RULES: &[Rule] = &[
         bars: None,
         needs: Needs::Nothing,
         say: |site| vec![Dialogue::ask(&["OPTIONS"], site.head("OPTIONS * HTTP/1.1") + "\r\n")],
-        judge: |t| match fate(&t[0]) {
-            ConnectionOutcome::Taken(status) | ConnectionOutcome::Said(status) if status < 500 => {
+        judge: |t| match connection_outcome(&t[0]) {
+            ConnectionOutcome::Accepted(status) | ConnectionOutcome::Rejected(status) if status < 500 => {
                 pass(format!("{status}"))
             }
-            ConnectionOutcome::Taken(status) | ConnectionOutcome::Said(status) => tolerated(format!("{status}")),
-            ConnectionOutcome::Dropped | ConnectionOutcome::Noise => tolerated("closes without a response"),
+            ConnectionOutcome::Accepted(status) | ConnectionOutcome::Rejected(status) => tolerated(format!("{status}")),
+            ConnectionOutcome::Dropped | ConnectionOutcome::NotHttp => tolerated("closes without a response"),
             ConnectionOutcome::Silent => fail("does not respond"),
         },
     },

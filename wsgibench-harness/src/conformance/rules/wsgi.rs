@@ -8,7 +8,8 @@ use super::{
         reading::Framing,
         rule::{Feature, Needs},
     },
-    ConnectionOutcome, Dialogue, Judgement, Rule, Site, Transcript, fail, fate, not_taken, pass, short, tolerated,
+    ConnectionOutcome, Dialogue, Judgement, Rule, Site, Transcript, connection_outcome, fail, not_taken, pass, short,
+    tolerated,
 };
 
 /// The application's pause between two chunks; at least half of it must separate their arrivals.
@@ -53,8 +54,8 @@ pub(super) const RULES: &[Rule] = &[
             );
             vec![Dialogue::ask(&["POST"], post)]
         },
-        judge: |t| match fate(&t[0]) {
-            ConnectionOutcome::Said(status @ (411 | 501)) => tolerated(format!("rejects with {status}")),
+        judge: |t| match connection_outcome(&t[0]) {
+            ConnectionOutcome::Rejected(status @ (411 | 501)) => tolerated(format!("rejects with {status}")),
             _ => validated(t),
         },
     },
@@ -230,11 +231,11 @@ fn error_answered(t: &[Transcript]) -> Judgement {
             ))
         };
     }
-    match fate(&t[0]) {
-        ConnectionOutcome::Said(status) => pass(format!("{status}")),
+    match connection_outcome(&t[0]) {
+        ConnectionOutcome::Rejected(status) => pass(format!("{status}")),
         ConnectionOutcome::Dropped => tolerated("closes without a response"),
-        ConnectionOutcome::Noise => tolerated("responds with bytes that are not HTTP/1.1"),
+        ConnectionOutcome::NotHttp => tolerated("responds with bytes that are not HTTP/1.1"),
         ConnectionOutcome::Silent => fail("never responds, and leaves the connection open"),
-        ConnectionOutcome::Taken(status) => fail(format!("responds with {status}")),
+        ConnectionOutcome::Accepted(status) => fail(format!("responds with {status}")),
     }
 }

@@ -69,7 +69,7 @@ struct UserNotes {
     began: Nanos,
     part: Part,
     /// Due time of an arrival that was offered and has not sent its first request.
-    owed: Option<Nanos>,
+    arrival_due: Option<Nanos>,
     /// Requests in this run of its script so far.
     asked: u64,
     /// Whether it has sent a request in this round, or hangs.
@@ -244,7 +244,7 @@ impl Accounting {
     }
 
     fn close_user(&mut self, key: usize, user: UserNotes, now: Nanos) {
-        let hangs = user.owed.is_none() && user.hangs(now, SILENCE);
+        let hangs = user.arrival_due.is_none() && user.hangs(now, SILENCE);
         // A user who pauses for the whole round was not starved.
         if user.busy || hangs {
             self.recorder.tally.fairness.add(user.answers);
@@ -255,9 +255,9 @@ impl Accounting {
             let since = user.began.max(self.phase.unwrap_or(now));
             self.steps[0].latency.record_censored(time(now.saturating_sub(since)));
         }
-        if let Some(due) = user.owed {
+        if let Some(due) = user.arrival_due {
             self.recorder.unsent(now.saturating_sub(due));
-            self.users[key].owed = None;
+            self.users[key].arrival_due = None;
         } else if hangs {
             // The script awaits forever, or blocks the thread.
             self.recorder.tally.counts.offered += 1;

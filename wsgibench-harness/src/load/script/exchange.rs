@@ -318,7 +318,7 @@ async fn send(
                 let loss = Loss {
                     reused: reused && !retried,
                     // TLS and HTTP/2 send bytes to announce the end of a connection.
-                    heard: after.1 > before.1 && !(framed && ending == Ending::Closed { refused: true }),
+                    received_any: after.1 > before.1 && !(framed && ending == Ending::Closed { refused: true }),
                     bytes_left: after.0 > before.0,
                     idempotent: retry::is_idempotent(order.method.as_str()),
                     ending,

@@ -219,17 +219,17 @@ pub struct Streaming {
     body: Incoming,
     ticket: Option<Ticket>,
     /// Timeout of each chunk.
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Streaming {
-    pub(super) fn new(response: http::Response<Incoming>, ticket: Ticket, patience: Duration) -> Self {
+    pub(super) fn new(response: http::Response<Incoming>, ticket: Ticket, timeout: Duration) -> Self {
         let (head, body) = response.into_parts();
         Self {
             head,
             body,
             ticket: Some(ticket),
-            patience,
+            timeout,
         }
     }
 
@@ -251,7 +251,7 @@ impl Streaming {
     /// Returns an error if the connection is lost, or no chunk arrives within the timeout.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, RequestError> {
         loop {
-            let frame = tokio::time::timeout(self.patience, self.body.frame()).await;
+            let frame = tokio::time::timeout(self.timeout, self.body.frame()).await;
             let failure = match frame {
                 Ok(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => return Ok(Some(data)),
@@ -263,10 +263,10 @@ impl Streaming {
                     }
                     return Ok(None);
                 }
-                Ok(Some(Err(error))) => self.give_up(|ticket| ticket.fails(RequestError::talking(&error))),
+                Ok(Some(Err(error))) => self.fail(|ticket| ticket.fails(RequestError::talking(&error))),
                 Err(_) => {
-                    let patience = self.patience;
-                    self.give_up(|ticket| ticket.times_out(patience))
+                    let timeout = self.timeout;
+                    self.fail(|ticket| ticket.times_out(timeout))
                 }
             };
             return Err(failure);
@@ -288,7 +288,7 @@ impl Streaming {
         }
     }
 
-    fn give_up(&mut self, how: impl FnOnce(Ticket) -> RequestError) -> RequestError {
+    fn fail(&mut self, how: impl FnOnce(Ticket) -> RequestError) -> RequestError {
         self.ticket.take().map_or_else(broken, how)
     }
 }

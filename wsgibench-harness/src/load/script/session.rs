@@ -46,7 +46,7 @@ const HANGING: Nanos = 5_000_000_000;
 const LONGEST_TRIAL: Duration = Duration::from_secs(3_600);
 const TRIAL_NUMBERS: u64 = 1 << 48;
 /// Time for a worker to exit. A worker whose script blocks the thread does not exit and is left behind.
-const PATIENCE: Duration = TEARDOWN_TIME.saturating_add(Duration::from_secs(1));
+const TEARDOWN_TIMEOUT: Duration = TEARDOWN_TIME.saturating_add(Duration::from_secs(1));
 
 /// A running scripted load with rounds on demand. Between rounds the users of a closed loop continue unrecorded; users of
 /// open loads and arriving users are interrupted at the end of each round.
@@ -117,14 +117,14 @@ impl ScriptSession {
         Self::begin(&plan, script, TRIAL_NUMBERS, TRIAL_TICK)
     }
 
-    /// Waits for the user of a [`trial`](Self::trial) to finish the script, for at most `patience`, and less if the script
+    /// Waits for the user of a [`trial`](Self::trial) to finish the script, for at most `timeout`, and less if the script
     /// hangs (no request, no pause and no end for 5 s).
     ///
     /// # Errors
     /// Returns the errors of [`warm_up`](Self::warm_up).
-    pub fn try_once(&mut self, patience: Duration) -> Result<Trial, LoadError> {
-        // A request that began within the patience may use its own timeout.
-        let until = self.clock.now() + LEAD + nanos(patience);
+    pub fn try_once(&mut self, timeout: Duration) -> Result<Trial, LoadError> {
+        // A request that began before this deadline may use its own timeout.
+        let until = self.clock.now() + LEAD + nanos(timeout);
         let round = self.phase(LONGEST_TRIAL, &mut |_| {}, &|session| {
             let now = session.clock.now();
             let asks = |crew: &Crew| crew.state.accounting().any_asks_since(until);
@@ -259,7 +259,7 @@ impl ScriptSession {
 
     fn end_workers(&mut self) -> Result<(), LoadError> {
         self.command(Phase::Finish);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TEARDOWN_TIMEOUT;
         let mut result = Ok(());
         for crew in self.workers.drain(..) {
             while !crew.thread.is_finished() && Instant::now() < deadline {
@@ -436,21 +436,21 @@ fn merge<T>(list: &mut Vec<T>, item: T, alike: impl Fn(&T, &T) -> bool, add: imp
 
 /// Starts a worker and waits until it is on its CPU.
 fn launch(job: Job, index: usize, cpu: Option<usize>) -> Result<JoinHandle<()>, LoadError> {
-    let (tell, told) = channel();
+    let (sender, receiver) = channel();
     let thread = thread::Builder::new()
         .name(format!("script-{index}"))
         .spawn(move || {
             let pinned = cpu.map_or(Ok(()), pin);
             let fine = pinned.is_ok();
             // The starting thread waits for this message.
-            let _ = tell.send(pinned);
+            let _ = sender.send(pinned);
             if fine {
                 // An error of the runtime is detected as a worker that ended early.
                 let _ = job.run();
             }
         })
         .map_err(LoadError::system("failed to start a worker thread"))?;
-    match told.recv_timeout(Duration::from_secs(20)) {
+    match receiver.recv_timeout(Duration::from_secs(20)) {
         Ok(Ok(())) => Ok(thread),
         Ok(Err(error)) => Err(error),
         Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(LoadError::WorkerLost {

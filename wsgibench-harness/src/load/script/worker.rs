@@ -214,14 +214,14 @@ async fn leave(script: &Script, user: &mut User) {
 
 /// Runs a part of a script and records its outcome. An arrival is pending until its first request. Returns false if the
 /// part failed.
-async fn once(script: &Script, part: Part, user: &mut User, owed: Option<Nanos>, failures: &mut u32) -> bool {
+async fn once(script: &Script, part: Part, user: &mut User, arrival_due: Option<Nanos>, failures: &mut u32) -> bool {
     let state = Arc::clone(&user.state);
     let place = user.place;
     let Some(function) = script.part(part) else {
-        state.accounting().set_arrival(place, owed);
+        state.accounting().set_arrival(place, arrival_due);
         return true;
     };
-    state.accounting().set_arrival(place, owed);
+    state.accounting().set_arrival(place, arrival_due);
     state.accounting().script_begins(place, part, state.clock.now());
     match part {
         Part::Setup => user.step(USER_SETUP),

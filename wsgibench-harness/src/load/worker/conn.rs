@@ -88,7 +88,7 @@ pub(super) struct Conn {
     /// Whether it counts in the current round.
     pub(super) counted: bool,
     /// A byte of its response has arrived.
-    pub(super) heard: bool,
+    pub(super) received_any: bool,
     /// It asked the server to close after it.
     pub(super) close_asked: bool,
     /// Sending it failed; a response may still be readable.
@@ -124,7 +124,7 @@ impl Conn {
             queued: NEVER,
             begun: false,
             counted: false,
-            heard: false,
+            received_any: false,
             close_asked: false,
             write_failed: false,
             request: 0,

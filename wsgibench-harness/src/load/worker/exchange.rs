@@ -61,7 +61,7 @@ impl Worker {
         conn.offset = 0;
         conn.length = request.length(close, &self.scratch.out);
         conn.kept = None;
-        conn.heard = false;
+        conn.received_any = false;
         conn.write_failed = false;
         conn.parser.reset(request.to_head);
         conn.check.reset();
@@ -82,7 +82,7 @@ impl Worker {
         if conn.state != State::Busy {
             return self.handle_unsolicited(idx);
         }
-        conn.heard = true;
+        conn.received_any = true;
         let bytes = &self.buffer[..n];
         let cache = &mut self.heads[conn.request as usize];
         let mut at = 0;
@@ -316,7 +316,7 @@ impl Worker {
         match conn.state {
             State::Busy if conn.parser.finish() => self.answered(idx, now, true),
             State::Busy => {
-                if conn.heard {
+                if conn.received_any {
                     let known = self.heads[conn.request as usize].head();
                     let head = conn.parser.partial_head().unwrap_or(known);
                     self.recorder.explain(ErrorKind::PrematureEnd, || {
@@ -345,7 +345,7 @@ impl Worker {
             State::Busy => {
                 let loss = Loss {
                     reused: conn.answers > 0,
-                    heard: conn.heard,
+                    received_any: conn.received_any,
                     bytes_left: conn.offset > 0,
                     idempotent: self.mix.get(conn.request).idempotent,
                     ending,

@@ -160,7 +160,7 @@ pub(crate) struct Worker {
     deadlines: BinaryHeap<Reverse<(Nanos, usize, u32)>>,
     /// Connections of users whose phase has ended still have to be closed.
     sweep: bool,
-    patience: WaitMode,
+    wait_mode: WaitMode,
 }
 
 /// Whether closed loops pause when their phase has ended, so that another server can be loaded.
@@ -187,7 +187,7 @@ enum WaitMode {
 const BUSY_POLLED: usize = 32;
 
 /// Chooses busy polling where a worker would mostly sleep and the plan allows it.
-fn patience(plan: &LoadPlan) -> WaitMode {
+fn wait_mode(plan: &LoadPlan) -> WaitMode {
     let few = match plan.load.model {
         Model::Closed { connections } => connections <= BUSY_POLLED * plan.cpus.len().max(1),
         Model::Open { .. } => true,
@@ -223,7 +223,7 @@ impl Worker {
         let heads = (0..mix.len()).map(|_| HeadCache::default()).collect();
         let driver = Driver::new(&plan.load, plan.seed, stripe);
         let mut worker = Self {
-            patience: patience(&plan),
+            wait_mode: wait_mode(&plan),
             keep_alive: plan.load.keep_alive,
             limits,
             pacer,

@@ -57,10 +57,10 @@ impl Worker {
                 // In a longer iteration the thread was descheduled, not spinning.
                 self.recorder.tally.spin_ns += (woken - now).min(SPIN_TURN);
             }
-            let mut told = false;
+            let mut woken_by_command = false;
             for event in &events {
                 match event.token() {
-                    WAKE => told = true,
+                    WAKE => woken_by_command = true,
                     TIMER => self.pacer.fired(woken),
                     Token(_) => self.socket_event(event),
                 }
@@ -74,7 +74,7 @@ impl Worker {
             self.resume_turns();
             self.pump();
             self.handle_infrequent(woken);
-            if told && self.handle_commands()? {
+            if woken_by_command && self.handle_commands()? {
                 self.finish();
                 return Ok(());
             }
@@ -223,7 +223,7 @@ impl Worker {
         if !self.again.is_empty() || self.may_pump() || (!self.ramp.is_empty() && self.connecting < self.ramp_window) {
             return Ok(Wait::AtMost(Duration::ZERO));
         }
-        if self.patience == WaitMode::Polls && self.phase.end().is_some() {
+        if self.wait_mode == WaitMode::Polls && self.phase.end().is_some() {
             return Ok(Wait::Spin);
         }
         let moment = self.driver.due().min(self.phase.awaited());
@@ -260,9 +260,9 @@ impl Worker {
         self.ramp.clear();
         self.again.clear();
         let mut events = Events::with_capacity(1024);
-        let give_up = self.clock.now() + 1_000_000_000;
+        let deadline = self.clock.now() + 1_000_000_000;
         // Only connections that the server is about to close are left.
-        while !self.conns.is_empty() && self.clock.now() < give_up {
+        while !self.conns.is_empty() && self.clock.now() < deadline {
             self.resume_turns();
             if self.poll.poll(&mut events, Some(Duration::from_millis(20))).is_err() {
                 break;

@@ -1,8 +1,8 @@
 //! Asks the processes of a server for dumps of their counts, and collects them.
 //!
-//! A dump is ordered while the server is idle. Valgrind looks for orders every few basic blocks, so each process takes the dump
-//! when it next runs, before it does anything else. No process is stopped or traced for it, and a process that does not run
-//! until the next order had nothing to count.
+//! A dump is requested while the server is idle. Valgrind checks for requests every few basic blocks, so each process writes the
+//! dump when it next runs, before it does anything else. No process is stopped or traced for it. A process that does not run until
+//! the next request has executed no instructions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

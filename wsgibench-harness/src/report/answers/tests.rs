@@ -1,4 +1,4 @@
-//! The answers of runs of every kind.
+//! Answers for clear, single-launch, doubtful, empty and compared runs.
 
 use super::*;
 use crate::{
@@ -13,7 +13,7 @@ fn answers(run: &RunRecord) -> Answers {
 }
 
 #[test]
-fn a_clear_leader_has_its_interval_and_a_valid_run_goes_on() {
+fn clear_leader_is_named_with_its_interval_and_a_valid_run_becomes_a_baseline() {
     let found = answers(&fixture::mixed());
     assert_eq!(found.best, "granian serves the most requests");
     assert!(
@@ -35,7 +35,7 @@ fn a_clear_leader_has_its_interval_and_a_valid_run_goes_on() {
 }
 
 #[test]
-fn a_single_launch_establishes_nothing() {
+fn single_launch_establishes_no_difference() {
     let mut run = fixture::mixed();
     for case in &mut run.cases {
         case.launches.truncate(1);
@@ -58,7 +58,7 @@ fn a_single_launch_establishes_nothing() {
 }
 
 #[test]
-fn doubtful_cases_come_with_their_reason_and_the_leaders_first() {
+fn validity_reasons_begin_with_those_of_the_leader() {
     let mut run = fixture::full();
     let found = answers(&run);
     assert_eq!(found.best, "bjoern leads all 3 loads");
@@ -91,7 +91,7 @@ fn doubtful_cases_come_with_their_reason_and_the_leaders_first() {
 }
 
 #[test]
-fn a_run_without_figures_says_so() {
+fn run_without_figures_has_no_best_server() {
     let mut run = fixture::full();
     run.cases.retain(|case| case.server == "wsgiref");
     let found = answers(&run);
@@ -106,7 +106,7 @@ fn a_run_without_figures_says_so() {
 }
 
 #[test]
-fn a_comparison_puts_its_verdict_first() {
+fn best_of_a_comparison_is_its_verdict() {
     let mut run = fixture::compared();
     let found = answers(&run);
     assert_eq!(found.best, "Regression against origin/main (1234abc)");
@@ -135,7 +135,7 @@ fn a_comparison_puts_its_verdict_first() {
 }
 
 #[test]
-fn names_in_a_sentence_are_few_and_short() {
+fn lists_and_names_are_shortened() {
     assert_eq!(list(&["a"]), "a");
     assert_eq!(list(&["a", "b"]), "a and b");
     assert_eq!(list(&["a", "b", "c"]), "a, b and c");

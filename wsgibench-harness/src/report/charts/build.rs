@@ -19,7 +19,7 @@ pub(super) struct Item<'a> {
 }
 
 impl Item<'_> {
-    /// Why its points are drawn hollow.
+    /// Returns the reason for drawing its points hollow: it is suspect.
     pub(super) fn why(&self) -> Option<String> {
         (self.figures.level == ValidityLevel::Suspect).then(|| {
             let reasons: Vec<&str> = self.figures.findings.iter().map(|f| f.text.as_str()).collect();
@@ -161,7 +161,7 @@ fn number(case: &CaseRecord) -> Option<f64> {
     }
 }
 
-/// Returns why a percentile is drawn hollow: it falls among requests that timed out.
+/// Returns the reason for drawing a percentile hollow: it falls among requests that timed out.
 pub(super) fn lower_bound(quantile: Quantile) -> Option<String> {
     quantile
         .at_least

@@ -25,7 +25,7 @@ const MOST: usize = 300;
 /// Maximum suspect points of a line that state their reason.
 const NOTED: usize = 16;
 /// Metrics over time that the timeline shows at a finer resolution.
-const TOLD_HERE: [&str; 2] = ["rate", "errors-time"];
+const SHOWN_HERE: [&str; 2] = ["rate", "errors-time"];
 
 /// Returns the charts of a scenario's cases with faults: responses and losses around each fault, then the server's resource
 /// usage. Cases without faults are drawn by [`of_scenario`](super::of_scenario).
@@ -44,16 +44,16 @@ pub fn of_faults(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<Ch
         let of_param: Vec<&Item> = items.iter().filter(|item| item.case.param == param).collect();
         let marks = marks(&of_param);
         let fine = timeline(&of_param, scenario, param);
-        let told: &[&str] = if fine.is_empty() { &[] } else { &TOLD_HERE };
+        let shown: &[&str] = if fine.is_empty() { &[] } else { &SHOWN_HERE };
         let coarse = seconds.iter().filter(|chart| {
-            let repeated = told.iter().any(|id| chart.id.ends_with(&format!("-{id}")));
+            let repeated = shown.iter().any(|id| chart.id.ends_with(&format!("-{id}")));
             chart.param.as_deref() == Some(param) && !repeated
         });
         let all: Vec<Chart> = fine.into_iter().chain(coarse.cloned()).collect();
         charts.extend(all.into_iter().map(|mut chart| {
             // Servers may declare the same parameter set with and without faults.
             chart.id = format!("fault-{}", chart.id);
-            chart.about.push_str(&said(&marks));
+            chart.about.push_str(&marks_text(&marks));
             chart.marks.clone_from(&marks);
             chart
         }));
@@ -82,7 +82,7 @@ fn marks(items: &[&Item]) -> Vec<Mark> {
         .collect()
 }
 
-fn said(marks: &[Mark]) -> String {
+fn marks_text(marks: &[Mark]) -> String {
     let each: Vec<String> = marks
         .iter()
         .map(|mark| format!("{} at {}", mark.text, range::seconds(mark.x)))
@@ -231,7 +231,7 @@ mod tests {
         assert!((found[2].0 - 400.0).abs() < 1e-6, "{found:?}");
         assert!(found[3].0.abs() < 1e-6 && (found[3].1 - 50.0).abs() < 1e-6, "{found:?}");
         let all: f64 = found.iter().map(|(done, _)| done * 0.1).sum();
-        assert!((all - 240.0).abs() < 1e-6, "none is lost or told twice");
+        assert!((all - 240.0).abs() < 1e-6, "none is lost or counted twice");
     }
 
     #[test]

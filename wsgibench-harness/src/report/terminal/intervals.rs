@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Maximum rounds shown per case; the report has the full list.
-const TOLD: usize = 2;
+const SHOWN_ROUNDS: usize = 2;
 
 /// Formats one table per case with one line per interval; empty if the profile requests none.
 pub(super) fn render(run: &RunRecord, figures: &[Figures]) -> String {
@@ -27,7 +27,7 @@ pub(super) fn render(run: &RunRecord, figures: &[Figures]) -> String {
     for (case, _) in run.cases.iter().zip(figures).filter(|(_, f)| f.ranked()) {
         let rounds = case.candidate().flat_map(|l| l.rounds.iter().map(|r| (l.index, r)));
         let rounds: Vec<_> = rounds.collect();
-        for (launch, round) in rounds.iter().take(TOLD) {
+        for (launch, round) in rounds.iter().take(SHOWN_ROUNDS) {
             let parts = of_round(round, every);
             if parts.is_empty() {
                 continue;
@@ -41,8 +41,8 @@ pub(super) fn render(run: &RunRecord, figures: &[Figures]) -> String {
             let _ = writeln!(text, "\n{}", style(title).bold());
             text.push_str(&table(&parts));
         }
-        if rounds.len() > TOLD {
-            let _ = writeln!(text, "  {} more rounds are in the report", rounds.len() - TOLD);
+        if rounds.len() > SHOWN_ROUNDS {
+            let _ = writeln!(text, "  {} more rounds are in the report", rounds.len() - SHOWN_ROUNDS);
         }
     }
     text

@@ -81,7 +81,7 @@ impl Endpoint {
     }
 
     fn check_against(&self, variable: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
-        let wanted = [
+        let required = [
             ("DOCKER_HOST", self.host.clone()),
             ("DOCKER_TLS_VERIFY", self.certificates.as_ref().map(|_| "1".to_owned())),
             (
@@ -94,10 +94,10 @@ impl Endpoint {
             // testcontainers treats an empty value as an address, and ignores the other two variables without an address.
             (None, now) => name == "DOCKER_HOST" && now.is_some(),
         };
-        if !wanted.iter().any(|(name, value)| differs(name, value)) {
+        if !required.iter().any(|(name, value)| differs(name, value)) {
             return Ok(());
         }
-        let remedy: Vec<String> = wanted
+        let remedy: Vec<String> = required
             .iter()
             .filter(|(name, value)| differs(name, value))
             .map(|(name, value)| match value {

@@ -187,7 +187,7 @@ impl Decision {
         worse: &[f64],
         better: &[f64],
     ) -> Vec<(Verdict, Vec<String>)> {
-        let spoilt = cases_with_more_errors(series, judged);
+        let more_errors = cases_with_more_errors(series, judged);
         let verdict = |index: usize| {
             let (series, judged) = (&series[index], &judged[index]);
             let floor = floor(series.margin);
@@ -197,7 +197,7 @@ impl Decision {
                 return (Verdict::Regression, notes);
             }
             if better[index] <= self.design.alpha && judged.mean < -floor {
-                if spoilt.contains(series.case.as_str()) {
+                if more_errors.contains(series.case.as_str()) {
                     notes.push("better, but not an improvement: the case's error share rose".to_owned());
                 } else if series.validity_worse {
                     notes.push(

@@ -8,19 +8,19 @@ use crate::load::{clock::Nanos, excerpt::shorten, result::ErrorKind};
 impl Accounting {
     pub(in crate::load::script) fn asks(&mut self, user: usize, step: Option<usize>, now: Nanos) -> usize {
         let noted = self.phase.is_some();
-        let mut owed = None;
+        let mut arrival_due = None;
         if let Some(accounting) = self.users.get_mut(user) {
-            owed = accounting.owed.take();
+            arrival_due = accounting.arrival_due.take();
             accounting.asked += 1;
             accounting.busy |= noted;
             accounting.doing = Doing::Request;
             accounting.since = now;
         }
-        self.recorder.tally.counts.offered += u64::from(noted && owed.is_none());
+        self.recorder.tally.counts.offered += u64::from(noted && arrival_due.is_none());
         self.requests.insert(Pending {
             user,
             step,
-            intended: owed.unwrap_or(now),
+            intended: arrival_due.unwrap_or(now),
             begun: now,
             answered: None,
             passes: true,
@@ -119,8 +119,11 @@ impl Accounting {
     /// Records a failed check that does not belong to a response.
     pub(in crate::load::script) fn check_fails(&mut self, user: usize, name: &str) {
         if self.phase.is_some() {
-            let owed = self.users.get_mut(user).and_then(|accounting| accounting.owed.take());
-            self.recorder.tally.counts.offered += u64::from(owed.is_none());
+            let arrival_due = self
+                .users
+                .get_mut(user)
+                .and_then(|accounting| accounting.arrival_due.take());
+            self.recorder.tally.counts.offered += u64::from(arrival_due.is_none());
             self.recorder.failed(ErrorKind::CheckFailed);
             note_check(&mut self.checks, name, "");
         }

@@ -11,7 +11,7 @@ impl Accounting {
             since: now,
             began: now,
             part: Part::Run,
-            owed: None,
+            arrival_due: None,
             asked: 0,
             busy: false,
             answers: 0,
@@ -46,10 +46,10 @@ impl Accounting {
     }
 
     /// Sets the due time of the arrival that the user's next request belongs to.
-    pub(in crate::load::script) fn set_arrival(&mut self, user: usize, owed: Option<Nanos>) {
-        let owed = owed.filter(|_| self.phase.is_some());
-        if let Some(accounting) = self.users.get_mut(user).filter(|_| owed.is_some()) {
-            accounting.owed = owed;
+    pub(in crate::load::script) fn set_arrival(&mut self, user: usize, arrival_due: Option<Nanos>) {
+        let arrival_due = arrival_due.filter(|_| self.phase.is_some());
+        if let Some(accounting) = self.users.get_mut(user).filter(|_| arrival_due.is_some()) {
+            accounting.arrival_due = arrival_due;
         }
     }
 
@@ -78,10 +78,10 @@ impl Accounting {
         accounting.doing = Doing::Nothing;
         accounting.since = now;
         // A set-up without requests leaves the arrival to the script.
-        let owed = if part == Part::Setup && !failed {
+        let arrival_due = if part == Part::Setup && !failed {
             None
         } else {
-            accounting.owed.take()
+            accounting.arrival_due.take()
         };
         let began = accounting.began;
         let Some(start) = self.phase else {
@@ -95,12 +95,12 @@ impl Accounting {
         }
         match error {
             Some((name, sample)) => {
-                self.recorder.tally.counts.offered += u64::from(owed.is_none());
+                self.recorder.tally.counts.offered += u64::from(arrival_due.is_none());
                 self.recorder.failed(ErrorKind::Script);
                 note_check(&mut self.checks, name, &sample);
             }
             // An arrival whose script sent no request.
-            None => self.recorder.tally.counts.offered -= u64::from(owed.is_some()),
+            None => self.recorder.tally.counts.offered -= u64::from(arrival_due.is_some()),
         }
     }
 

@@ -245,9 +245,9 @@ fn a_script_that_blocks_its_thread_does_not_delay_the_round() {
 #[test]
 fn a_trial_is_one_run_by_a_separate_user() {
     let server = Server::start();
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let tried = script(move |user| {
-        let _ = tell.send(user.number());
+        let _ = sender.send(user.number());
         Box::pin(two_steps(user))
     });
     // Under every load model, one user runs the script once.
@@ -263,14 +263,14 @@ fn a_trial_is_one_run_by_a_separate_user() {
         assert_eq!((trial.round.counts.offered, trial.round.counts.done), (2, 2));
         assert!(trial.round.seconds < 3_600.0, "the trial waited for its timeout");
     }
-    let numbers: Vec<u64> = told.try_iter().collect();
+    let numbers: Vec<u64> = receiver.try_iter().collect();
     assert_eq!(numbers, [1 << 48; 3]);
 }
 
 #[test]
 fn a_trial_of_an_endless_script_ends_at_its_timeout() {
     let server = Server::start();
-    let patience = Duration::from_millis(300);
+    let timeout = Duration::from_millis(300);
     let endless = script(|user| {
         Box::pin(async move {
             loop {
@@ -280,13 +280,13 @@ fn a_trial_of_an_endless_script_ends_at_its_timeout() {
         })
     });
     let mut session = ScriptSession::trial(&plan(&server, Load::closed(1).for_script()), endless).unwrap();
-    let trial = session.try_once(patience).unwrap();
+    let trial = session.try_once(timeout).unwrap();
     session.finish().unwrap();
     assert!(!trial.finished && trial.round.counts.done > 1 && trial.round.counts.failed == 0);
 
     let hanging = script(|_| Box::pin(std::future::pending()));
     let mut session = ScriptSession::trial(&plan(&server, Load::closed(1).for_script()), hanging).unwrap();
-    let trial = session.try_once(patience).unwrap();
+    let trial = session.try_once(timeout).unwrap();
     session.finish().unwrap();
     assert!(!trial.finished);
     assert_eq!(trial.round.failed_checks[0].name, "the script hangs");
@@ -335,17 +335,17 @@ fn timeouts_and_refused_connections_have_separate_kinds() {
 fn the_same_seed_gives_the_same_random_numbers() {
     let server = Server::start();
     let drawn = || {
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         let load = Load::users(4)
             .arriving_for(Duration::from_millis(1))
             .requests_per_user(1)
             .for_script();
         round(&server, load, Duration::from_millis(50), move |user| {
             let number: u64 = user.rng().random();
-            let _ = tell.send((user.number(), number));
+            let _ = sender.send((user.number(), number));
             Box::pin(async { Ok(()) })
         });
-        let mut all: Vec<_> = told.iter().collect();
+        let mut all: Vec<_> = receiver.iter().collect();
         all.sort_unstable();
         all
     };

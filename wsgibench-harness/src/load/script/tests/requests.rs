@@ -18,8 +18,8 @@ struct Thing {
 fn every_method_header_and_body_arrives() {
     async fn talk(user: &mut User) -> Result<()> {
         let host = format!("[localhost:{}]", user.state.address.port());
-        let told = user.get("/echo?a=1").await?.expect_status(200)?.text();
-        ensure!(told == format!("GET /echo?a=1  {host} "), "{told}");
+        let text = user.get("/echo?a=1").await?.expect_status(200)?.text();
+        ensure!(text == format!("GET /echo?a=1  {host} "), "{text}");
         for method in ["PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
             let answer = user.request(method.parse()?, "/echo").body("x").await?;
             ensure!(answer.text().starts_with(method), "{}", answer.text());
@@ -32,9 +32,9 @@ fn every_method_header_and_body_arrives() {
         let upload = Multipart::new()
             .text("title", "hello")
             .file("photo\"", "cat.jpg", "image/jpeg", vec![1, 2, 3]);
-        let told = user.post("/echo").multipart(&upload).await?.text();
-        ensure!(told.contains("multipart/form-data; boundary=wsgibench"), "{told}");
-        ensure!(told.contains("name=\"photo%22\"; filename=\"cat.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n"));
+        let text = user.post("/echo").multipart(&upload).await?.text();
+        ensure!(text.contains("multipart/form-data; boundary=wsgibench"), "{text}");
+        ensure!(text.contains("name=\"photo%22\"; filename=\"cat.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n"));
         user.get("/echo")
             .header("x-own", "1")
             .await?
@@ -91,12 +91,12 @@ fn cookies_are_kept_and_redirects_followed_on_request() {
         user.set_cookie("session", "abc");
         user.get("/me").await?.expect_body("you")?;
         user.get("/moved").await?.expect_status(303)?;
-        let told = user.post("/moved").body("x").follow_redirects(3).await?.text();
-        ensure!(told.starts_with("GET /echo?from=moved"), "{told}");
-        let told = user.post("/kept").json(&1).follow_redirects(3).await?.text();
+        let text = user.post("/moved").body("x").follow_redirects(3).await?.text();
+        ensure!(text.starts_with("GET /echo?from=moved"), "{text}");
+        let text = user.post("/kept").json(&1).follow_redirects(3).await?.text();
         ensure!(
-            told.starts_with("POST /echo application/json") && told.ends_with('1'),
-            "{told}"
+            text.starts_with("POST /echo application/json") && text.ends_with('1'),
+            "{text}"
         );
         Ok(())
     }
@@ -222,22 +222,22 @@ fn once_failing<F>(server: &Server, function: F)
 where
     F: for<'a> Fn(&'a mut User, std::sync::Arc<std::sync::Mutex<String>>) -> super::Running<'a> + Send + Sync + 'static,
 {
-    let told = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
-    let tell = std::sync::Arc::clone(&told);
+    let text = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let sink = std::sync::Arc::clone(&text);
     let load = super::Load::users(1)
         .arriving_for(std::time::Duration::from_millis(1))
         .requests_per_user(1)
         .for_script();
     let round = super::round(server, load, std::time::Duration::from_millis(500), move |user| {
-        function(user, std::sync::Arc::clone(&tell))
+        function(user, std::sync::Arc::clone(&sink))
     });
     assert_eq!(round.counts.failed, 1);
-    let told = told.lock().unwrap();
+    let text = text.lock().unwrap();
     assert!(
-        told.starts_with("Tls: ")
-            && told.contains("BadSignature")
-            && told.contains("root_certificate")
-            && told.contains("`localhost`"),
-        "{told}"
+        text.starts_with("Tls: ")
+            && text.contains("BadSignature")
+            && text.contains("root_certificate")
+            && text.contains("`localhost`"),
+        "{text}"
     );
 }

@@ -196,7 +196,7 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
         "/last" => with(text(StatusCode::OK, "bye"), header::CONNECTION, "close"),
         "/missing" => text(StatusCode::NOT_FOUND, "no such thing"),
         _ => {
-            let told = format!(
+            let echo = format!(
                 "{} {} {} [{}] {}",
                 head.method,
                 head.uri.path_and_query().map_or("", |path| path.as_str()),
@@ -210,7 +210,7 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
                         .unwrap_or_default()
                 )
             );
-            with(text(StatusCode::OK, told), header::SERVER, "test")
+            with(text(StatusCode::OK, echo), header::SERVER, "test")
         }
     })
 }

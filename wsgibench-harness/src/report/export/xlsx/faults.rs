@@ -54,7 +54,7 @@ pub(super) fn fill(sheet: &mut Worksheet, run: &RunRecord, bold: &Style) -> Resu
     head(sheet, &header, bold)?;
     let mut row = 1;
     for case in run.cases.iter().filter(|case| faults::has(case)) {
-        let mut told = false;
+        let mut has_row = false;
         for launch in &case.launches {
             for fault in launch.rounds.iter().flat_map(|round| &round.faults) {
                 start(sheet, row, case, (&fault.action, outcome(fault)))?;
@@ -67,11 +67,11 @@ pub(super) fn fill(sheet: &mut Worksheet, run: &RunRecord, bold: &Style) -> Resu
                         Cell::Number(_) | Cell::Nothing => {}
                     }
                 }
-                told = true;
+                has_row = true;
                 row += 1;
             }
         }
-        if !told {
+        if !has_row {
             let actions: Vec<String> = case.load.faults.iter().map(|fault| fault.action.name()).collect();
             let why = display::unmeasured(&case.outcome).unwrap_or_else(|| "no completed round".to_owned());
             start(sheet, row, case, (&actions.join("; "), &why))?;

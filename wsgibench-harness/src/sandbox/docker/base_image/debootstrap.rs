@@ -235,18 +235,22 @@ fn command(words: &[&str]) -> Command {
 
 /// Runs a command to its end in a process group that is killed with this call.
 async fn run(words: &[&str]) -> Result<(), String> {
-    let told = |why: String| format!("`{}` {why}", words[..words.len().min(3)].join(" "));
+    let failure = |why: String| format!("`{}` {why}", words[..words.len().min(3)].join(" "));
     let mut command = command(words);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = group::run(&mut command, STEP_TIMEOUT)
         .await
-        .map_err(|error| told(format!("failed: {error}")))?;
-    let output = output.ok_or_else(|| told(format!("timed out after {} s", STEP_TIMEOUT.as_secs())))?;
+        .map_err(|error| failure(format!("failed: {error}")))?;
+    let output = output.ok_or_else(|| failure(format!("timed out after {} s", STEP_TIMEOUT.as_secs())))?;
     if output.status.success() {
         return Ok(());
     }
-    let said = [output.stdout, output.stderr].concat();
-    Err(told(format!("failed ({}):\n{}", output.status, last_lines(&said, 10))))
+    let printed = [output.stdout, output.stderr].concat();
+    Err(failure(format!(
+        "failed ({}):\n{}",
+        output.status,
+        last_lines(&printed, 10)
+    )))
 }
 
 /// Returns a program's output, empty if the program is not installed.
