@@ -15,7 +15,7 @@ pub(crate) struct Need {
 }
 
 impl Need {
-    /// `missing` is the reason why it is not available; the switch `variable` in the environment requires it.
+    /// Creates a requirement. `missing` is the reason why it is not available; the switch `variable` in the environment requires it.
     pub(crate) fn new(missing: Option<&str>, variable: &str) -> Self {
         Self {
             missing: missing.map(str::to_owned),
@@ -41,12 +41,17 @@ impl Need {
         Self::new(missing, "WSGIBENCH_REQUIRE_VALGRIND")
     }
 
-    /// A package index that pip reaches; `WSGIBENCH_REQUIRE_INDEX=1` requires it. Trying it takes seconds, so a call of one ignored
-    /// test, as tests make it for their helpers, does not.
+    /// A package index that pip reaches; `WSGIBENCH_REQUIRE_INDEX=1` requires it. The check takes seconds, so it is left out with
+    /// `--list` and with `--ignored`, which tests pass when they run this program as a helper.
     pub(crate) fn index() -> Self {
         let tries = !std::env::args().any(|argument| argument == "--ignored" || argument == "--list");
         let missing = (tries && !pip_reaches_its_index()).then_some("pip reaches no package index");
         Self::new(missing, "WSGIBENCH_REQUIRE_INDEX")
+    }
+
+    /// Whether nothing is missing.
+    pub(crate) fn is_met(&self) -> bool {
+        self.missing.is_none()
     }
 
     /// Needs both.
@@ -74,15 +79,15 @@ impl Need {
 
 fn succeeds(program: &str, argument: &str) -> bool {
     let mut command = Command::new(program);
-    ends_well(command.arg(argument))
+    exits_successfully(command.arg(argument))
 }
 
-fn ends_well(command: &mut Command) -> bool {
+fn exits_successfully(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Whether a virtual environment's pip downloads a small package.
+/// Whether pip in a virtual environment can download a small package.
 fn pip_reaches_its_index() -> bool {
     let folder = tempfile::tempdir().unwrap();
     let script = "python3 -m venv venv && venv/bin/pip download --quiet --no-deps --dest . packaging==26.3";
@@ -92,12 +97,25 @@ fn pip_reaches_its_index() -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
+/// Whether this program's arguments select the test. A requirement that takes minutes to check is checked only then.
+pub(crate) fn selects(name: &str) -> bool {
+    let arguments = Arguments::from_args();
+    let matches = |filter: &String| {
+        if arguments.exact {
+            filter == name
+        } else {
+            name.contains(filter.as_str())
+        }
+    };
+    !arguments.list && arguments.filter.as_ref().is_none_or(matches) && !arguments.skip.iter().any(matches)
+}
+
 /// Runs the tests as libtest does, with libtest's arguments.
 pub(crate) fn run(trials: Vec<Trial>) -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// Does the same, one test at a time.
+/// Runs the tests one at a time, with libtest's arguments.
 pub(crate) fn run_serially(trials: Vec<Trial>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
