@@ -3,7 +3,7 @@
 //! A count hardly depends on what else runs on the machine, so a change of half a percent shows after a few launches. This
 //! module has the pure parts: [`callgrind`] and [`syscalls`] parse valgrind's output, [`window`] turns two windows of
 //! requests into figures per request, [`decision`] judges two arms, [`attribution`] compares them function by function, and
-//! [`file`] reads and writes `counts.toml`. None of them knows how a server is launched.
+//! [`mod@file`] reads and writes `counts.toml`. None of them knows how a server is launched.
 
 pub mod attribution;
 pub mod callgrind;

@@ -26,6 +26,7 @@ pub(crate) const HOME: &str = "{home}";
 const COUNT_VARIABLE: &str = "WSGIBENCH_COUNTED";
 
 /// Host name of an instrumented container, so that its length is constant.
+#[cfg(feature = "docker")]
 pub(super) const HOST_NAME: &str = "wsgibench";
 
 impl PreparedServer {

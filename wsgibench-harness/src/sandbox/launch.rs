@@ -184,6 +184,10 @@ impl Launch {
     ///
     /// # Errors
     /// It cannot be started.
+    #[cfg_attr(
+        not(feature = "docker"),
+        expect(clippy::unused_async, reason = "the same signature with the feature")
+    )]
     pub async fn spawn(&self, command: &[&str]) -> io::Result<()> {
         match &self.0 {
             #[cfg(feature = "docker")]

@@ -242,6 +242,10 @@ impl Sandbox {
     ///
     /// # Errors
     /// The image cannot be inspected, or nothing declares a command.
+    #[cfg_attr(
+        not(feature = "docker"),
+        expect(clippy::unused_async, reason = "the same signature with the feature")
+    )]
     pub async fn command_of(&self, prepared: &PreparedServer) -> Result<Vec<String>, String> {
         let command = match &self.inner {
             #[cfg(feature = "docker")]
