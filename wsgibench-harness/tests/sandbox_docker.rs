@@ -180,7 +180,7 @@ async fn container_is_confined_and_limited() {
     assert!(descriptors >= 1024, "{descriptors}");
     let notices = format!("{:?}", sandbox.notices());
     assert!(
-        notices.contains(&format!("at most {descriptors} descriptors")),
+        notices.contains(&format!("to {descriptors}, the engine's own limit")),
         "{notices}"
     );
 
@@ -350,7 +350,7 @@ async fn companion_starts_first_and_is_found_by_name() {
     );
     let error = launch.exec_in("db", &["true"]).await.unwrap_err().to_string();
     assert!(
-        error.contains("no companion `db`; the server has store, cache"),
+        error.contains("companion `db` not found; the server has store, cache"),
         "{error}"
     );
     launch.stop().await.unwrap();

@@ -52,8 +52,7 @@ pub(in crate::report) fn wrapped(label: &str, text: &str) -> String {
         .subsequent_indent(&spaces)
         .word_separator(WordSeparator::AsciiSpace)
         .word_splitter(WordSplitter::NoHyphenation);
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let text = plain(&words.join(" "));
+    let text = plain(text).split_whitespace().collect::<Vec<_>>().join(" ");
     let mut lines = String::new();
     for line in textwrap::wrap(&text, options) {
         lines.push_str(line.trim_end());
