@@ -214,7 +214,7 @@ fn report_includes_stored_and_damaged_runs() {
     let index = target.join("wsgibench/report/index.html");
     let (status, text, _) = output(wsgibench(target).arg("report"));
     assert!(status == 0 && text.contains("index.html"), "{text}");
-    assert!(fs::read_to_string(&index).unwrap().contains("Run r2"));
+    assert!(fs::read_to_string(&index).unwrap().contains("run <code>r2</code>"));
     let (status, _, error) = output(wsgibench(target).args(["report", "r1", "r2", "--output", "both.html"]));
     assert_eq!(status, 0, "{error}");
     let page = fs::read_to_string(target.join("both.html")).unwrap();
