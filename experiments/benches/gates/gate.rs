@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use wsgibench_harness::{
     cli::verdict::VerdictFile,
     measure::comparison::{Judged, Pairing},
-    stats::{Metric, Outcome},
+    stats::{Metric, Outcome, compare::design::ALPHA},
     store::Store,
 };
 use wsgibench_suites as _;
@@ -78,6 +78,7 @@ impl Bench {
             pairing: Pairing::Arms,
             gated: Metric::gated(),
             margins: BTreeMap::new(),
+            alpha: ALPHA,
         };
         Ok(Entry {
             server: wanted.server.clone(),

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{
     Failure,
-    args::Args,
+    args::{Args, Count},
     arms::{self, OtherArm},
+    counts,
     exit::{self, ExitStatus},
     identical::Identical,
     ignored_files,
@@ -24,6 +25,7 @@ use crate::{
     },
     stats::{
         StopReason,
+        compare::design::ALPHA,
         metric::{Margin, MarginOverride, Metric},
     },
     store::{arms::BASE, record::RunRecord, write_json},
@@ -122,7 +124,17 @@ pub(super) fn judged(args: &Args, profile: &Profile) -> Result<Judged, Failure> 
         pairing: args.versus.clone().map_or(Pairing::Arms, Pairing::Versus),
         gated: gated(args, profile)?,
         margins,
+        alpha: match args.count {
+            Some(Count::First) => ALPHA - counts::ALPHA_FIRST,
+            _ => ALPHA,
+        },
     })
+}
+
+/// Parses the metrics of an option.
+pub(super) fn metrics(option: &str, texts: &[String]) -> Result<Vec<Metric>, Failure> {
+    let parse = |text: &String| text.parse().map_err(|e| Failure::usage(format!("{option}: {e}")));
+    texts.iter().map(parse).collect()
 }
 
 /// Returns the margins of the command line.
@@ -134,12 +146,8 @@ pub(super) fn margins(args: &Args) -> Result<Vec<MarginOverride>, Failure> {
 /// Returns the metrics whose regression fails the gate: those of `--gate-metric`, else the default ones, without those that
 /// `--ungate` or the profile takes out.
 fn gated(args: &Args, profile: &Profile) -> Result<Vec<Metric>, Failure> {
-    let parse = |option: &str, texts: &[String]| -> Result<Vec<Metric>, Failure> {
-        let parse = |text: &String| text.parse().map_err(|e| Failure::usage(format!("{option}: {e}")));
-        texts.iter().map(parse).collect()
-    };
-    let named = parse("--gate-metric", &args.gate_metric)?;
-    let mut ungated = parse("--ungate", &args.ungate)?;
+    let named = metrics("--gate-metric", &args.gate_metric)?;
+    let mut ungated = metrics("--ungate", &args.ungate)?;
     if let Some(both) = named.iter().find(|metric| ungated.contains(metric)) {
         return Err(Failure::usage(format!(
             "{both} is given to both --gate-metric and --ungate; remove it from one of them"
@@ -279,6 +287,17 @@ mod tests {
         assert_eq!(overruled(passed, false, strict, &same), passed);
         assert_eq!(overruled(passed, false, on, &blind), passed);
         assert_eq!(overruled(regression, false, strict, &blind), regression);
+    }
+
+    #[test]
+    fn time_has_the_error_rate_that_counts_leave() {
+        let alpha = |arguments: &[&str]| {
+            let command_line = ["bench", "--gate", "--against", "main"].iter().chain(arguments);
+            let args = Args::parse_from_os(command_line.map(std::ffi::OsString::from)).unwrap();
+            judged(&args, &Profile::default()).unwrap().alpha
+        };
+        assert!((alpha(&[]) - ALPHA).abs() < f64::EPSILON);
+        assert!((alpha(&["--count=first"]) + counts::ALPHA_FIRST - ALPHA).abs() < f64::EPSILON);
     }
 
     fn gated_by(arguments: &[&str], profile: &Profile) -> Result<Vec<Metric>, String> {

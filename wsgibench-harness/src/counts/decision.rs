@@ -34,7 +34,7 @@ pub struct CountSeries {
     pub metric: Metric,
     /// The smallest change that matters.
     pub margin: Margin,
-    /// How it counts for the gate.
+    /// Role in the gate.
     pub role: GateRole,
     /// Launches of the base.
     pub base: Vec<f64>,
@@ -236,7 +236,8 @@ pub fn cannot_be_counted(launches: &[f64]) -> Option<String> {
     })
 }
 
-/// Finds a gap of at least [`SD_FLOOR`] x 4 that is three times as wide as both groups beside it, of two launches or more each.
+/// Finds a gap of at least [`SD_FLOOR`] x 4 that is three times as wide as each of the groups that it separates, of two launches or
+/// more each.
 /// Returns the size of the lower group, and the gap.
 fn two_groups(sorted: &[f64]) -> Option<(usize, f64)> {
     let last = sorted.len().checked_sub(1)?;

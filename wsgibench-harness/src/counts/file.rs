@@ -21,7 +21,7 @@ const VERSION: u32 = 1;
 pub struct CountFile {
     /// Version of the format.
     pub version: u32,
-    /// What the counts depend on besides the server's image.
+    /// Environment of the counts: everything except the server's image that affects them.
     pub environment: CountEnvironment,
     /// Counts by case id.
     #[serde(default)]
@@ -202,7 +202,7 @@ impl CountFile {
     pub fn bless(&mut self, other: Self) {
         self.version = VERSION;
         if self.environment != other.environment {
-            // Counts of another environment cannot stand beside these.
+            // Counts of different environments are not comparable, so a file has one environment.
             self.cases.clear();
             self.images.clear();
         }
@@ -255,7 +255,7 @@ fn drift(case: &str, metric: Metric, kept: (Figure, usize), here: (Figure, usize
     let variance = |(figure, n): (Figure, usize)| figure.sd.max(super::decision::SD_FLOOR).powi(2) / float(n.max(1));
     let error = (variance(kept) + variance(here)).sqrt();
     let freedom = float((kept.1 + here.1).saturating_sub(2).max(1));
-    // A single launch has no scatter of its own to go by; the floor stands for it.
+    // A single launch has no standard deviation; the floor is used instead.
     let certain = change.abs() > t_quantile(0.995, freedom.max(4.0)) * error;
     Drift {
         case: case.to_owned(),

@@ -10,7 +10,7 @@ use super::{
 /// Most functions that a launch keeps.
 const KEPT_FUNCTIONS: usize = 400;
 
-/// What a server executed between two moments at which it was idle.
+/// Instructions and system calls of a server between two idle moments.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Window {
     /// Requests answered in it.

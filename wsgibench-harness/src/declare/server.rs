@@ -84,7 +84,7 @@ pub struct Server {
     pub ready_within: Duration,
     /// Name sent as `Host`. `None`: its address.
     pub host: Option<String>,
-    /// How it speaks TLS. `None`: it speaks plain HTTP.
+    /// TLS settings; `None` for plain HTTP.
     pub tls: Option<Tls>,
     /// Linux capabilities it keeps (all others are dropped), e.g. `NET_BIND_SERVICE`.
     pub capabilities: Vec<String>,
@@ -231,7 +231,7 @@ pub struct ServerSpec {
     /// Name sent as `Host`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// How it speaks TLS; the file of a root certificate is absolute.
+    /// TLS settings, with the absolute path of the root certificate; `None` for plain HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
     /// Capabilities kept.

@@ -122,7 +122,7 @@ pub struct Target {
     pub address: SocketAddr,
     /// Value of the `Host` header.
     pub host: String,
-    /// How to speak TLS with it; `None`: plain HTTP.
+    /// TLS settings; `None` for plain HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
 }

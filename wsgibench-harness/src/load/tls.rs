@@ -31,7 +31,7 @@ use tokio_rustls::{
 
 use super::{excerpt::shorten, plan::Target};
 
-/// How to speak TLS with a server.
+/// TLS settings of a server: trusted root certificates and the name to verify.
 ///
 /// The server's certificate is always verified: its authority, its dates and its name. The name is
 /// [`server_name`](Self::server_name), or else the name sent as `Host` without its port.

@@ -33,6 +33,8 @@ pub struct Judged {
     pub gated: Vec<Metric>,
     /// Margins that differ from the default.
     pub margins: BTreeMap<Metric, Margin>,
+    /// Error rate of the whole family, 0 to 1.
+    pub alpha: f64,
 }
 
 impl Judged {

@@ -96,10 +96,10 @@ impl GatePlan {
         let lost = self.family.cannot_fail(&self.design);
         let blocks = self.design.last_blocks();
         let standard = Design::standard();
-        let needed =
-            standard.looks.iter().map(|look| look.blocks).find(|&blocks| {
-                Design::within(blocks).is_some_and(|design| self.family.cannot_fail(&design).is_empty())
-            });
+        let needed = standard.looks.iter().map(|look| look.blocks).find(|&blocks| {
+            Design::within(blocks)
+                .is_some_and(|design| self.family.cannot_fail(&design.at(self.design.alpha)).is_empty())
+        });
         let remedy = needed.map_or_else(
             || "select fewer cases".to_owned(),
             |needed| format!("{needed} blocks are needed for them (a larger `--budget`)"),
@@ -136,7 +136,7 @@ pub fn plan(
         ));
     }
     let Some(budget) = budget else {
-        let design = Design::standard();
+        let design = Design::standard().at(judged.alpha);
         return Ok(GatePlan { design, family });
     };
     #[expect(
@@ -145,7 +145,8 @@ pub fn plan(
         reason = "a positive quotient of times; a float cast saturates"
     )]
     let fit = (budget.as_secs_f64() / block.as_secs_f64().max(1e-3)) as usize;
-    let decides = |blocks: usize| Design::within(blocks).filter(|design| family.is_decidable(design));
+    let within = |blocks: usize| Design::within(blocks).map(|design| design.at(judged.alpha));
+    let decides = |blocks: usize| within(blocks).filter(|design| family.is_decidable(design));
     if let Some(design) = decides(fit) {
         return Ok(GatePlan { design, family });
     }
@@ -285,6 +286,7 @@ mod tests {
             pairing: Pairing::Arms,
             gated: Metric::gated(),
             margins: BTreeMap::new(),
+            alpha: crate::stats::compare::design::ALPHA,
         }
     }
 
@@ -299,6 +301,18 @@ mod tests {
             Duration::from_secs(10),
             budget.map(Duration::from_secs),
         )
+    }
+
+    #[test]
+    fn plan_spends_the_error_rate_of_its_comparison() {
+        let after_counts = Judged {
+            alpha: 0.008,
+            ..judged()
+        };
+        for budget in [None, Some(Duration::from_secs(16))] {
+            let plan = plan(&after_counts, &ids(1), Duration::from_secs(1), budget).expect("a plan");
+            assert!((plan.design.alpha - 0.008).abs() < f64::EPSILON);
+        }
     }
 
     #[test]

@@ -34,11 +34,11 @@ pub struct Answers {
     pub best: String,
     /// The figure behind it, with its interval.
     pub figure: String,
-    /// How certain the result is, and what cannot be told apart.
+    /// Certainty of the result, and the servers that do not differ significantly.
     pub confidence: String,
     /// Whether the figures can be trusted.
     pub validity: Trust,
-    /// What to do next.
+    /// Recommended next step.
     pub next: Next,
 }
 
@@ -49,14 +49,14 @@ pub struct Trust {
     pub level: &'static str,
     /// The counts by level in one sentence.
     pub summary: String,
-    /// One sentence for each case that is not valid, the most important first, as far as there is room.
+    /// One sentence for each case that is not valid, the most important first, up to the limit of the screen.
     pub reasons: Vec<String>,
 }
 
 /// The next command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Next {
-    /// What the command is for.
+    /// Purpose of the command.
     pub why: String,
     /// The command, ready for a shell.
     pub command: String,

@@ -179,8 +179,7 @@ impl Launch {
         }
     }
 
-    /// Starts a command beside the server, as [`exec`](Self::exec) does, and does not wait for it. It ends with the server at the
-    /// latest.
+    /// Starts a command in the server's sandbox like [`exec`](Self::exec), without waiting for it. It is killed with the server.
     ///
     /// # Errors
     /// It cannot be started.

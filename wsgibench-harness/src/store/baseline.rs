@@ -40,7 +40,7 @@ pub struct BaselineRun {
     pub fingerprint: Fingerprint,
     /// Figures of the launches by case and metric id, in the metric's unit.
     pub cases: BTreeMap<String, BTreeMap<String, Vec<f64>>>,
-    /// What the counts of a counted run depend on.
+    /// Environment of the counts of a counted run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<CountEnvironment>,
 }

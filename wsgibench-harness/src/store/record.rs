@@ -49,7 +49,7 @@ pub struct RunRecord {
     /// The same with scripted users, measured if the run has scripts; the limit for their cases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script_ceiling: Option<Ceiling>,
-    /// What the counts of a counted run (`--count`) depend on besides the servers' images.
+    /// Environment of the counts of a counted run (`--count`): everything except the servers' images that affects them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<CountEnvironment>,
     /// Comparison, if requested (also in `verdict.json`).

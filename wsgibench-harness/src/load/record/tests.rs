@@ -83,7 +83,7 @@ fn jain_of_known_shares() {
     assert_eq!((one.members, one.served), (10, 1));
 }
 
-/// How a request of the mix ended.
+/// Outcome of a request of the mix.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Done,

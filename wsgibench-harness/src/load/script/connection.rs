@@ -294,7 +294,8 @@ impl AsyncWrite for Counted {
     }
 }
 
-/// A TLS connection whose end needs no announcement in TLS: many servers just close, and a length tells what is missing.
+/// A TLS connection that accepts an end without `close_notify`: many servers just close, and the message's length reveals a
+/// truncation.
 #[derive(Debug)]
 struct Unannounced<S>(S);
 

@@ -14,7 +14,7 @@ use super::{
     State, TURN, Worker,
 };
 
-/// A socket that tells whether a read has emptied it.
+/// A socket that records whether a read has emptied it.
 struct Emptied<'a> {
     socket: &'a mut TcpStream,
     emptied: bool,

@@ -21,9 +21,9 @@ use crate::{
     sandbox::{Launch, SandboxKind, Signal},
 };
 
-/// How long an order may take to reach every process.
+/// Time limit for a command to reach every process.
 const ORDER_WITHIN: Duration = Duration::from_secs(60);
-/// How long a process may take to write its last dump after a signal to stop.
+/// Time limit for a process to write its last dump after the stop signal.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
 /// Interval between looks.
 const LOOK: Duration = Duration::from_millis(40);
@@ -93,7 +93,7 @@ impl Dumps<'_> {
         let output = self
             .runtime
             .block_on(self.launch.exec(&["sh", "-c", &self.in_folder(script)]))
-            .map_err(|error| format!("failed to run a shell beside the server: {error}"))?;
+            .map_err(|error| format!("failed to run a shell in the sandbox of the server: {error}"))?;
         if output.status == Some(126) || output.status == Some(127) {
             return Err("its image has no shell, which collects the counts".to_owned());
         }
@@ -134,7 +134,7 @@ impl Dumps<'_> {
         );
         self.runtime
             .block_on(self.launch.spawn(&["sh", "-c", &self.in_folder(&script)]))
-            .map_err(|error| format!("failed to run vgdb beside the server: {error}"))?;
+            .map_err(|error| format!("failed to run vgdb in the sandbox of the server: {error}"))?;
         let deadline = Instant::now() + ORDER_WITHIN;
         loop {
             thread::sleep(LOOK);

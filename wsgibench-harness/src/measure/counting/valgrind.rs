@@ -22,9 +22,9 @@ const LIBRARIES: [&str; 6] = [
 
 /// Folder of the tools in a container.
 const IN_CONTAINER: &str = "/wsgibench-valgrind";
-/// Start of the names of all files that valgrind writes beside a server.
+/// Prefix of all files that valgrind writes.
 pub(super) const PREFIX: &str = "wsgibench-count";
-/// How much slower a server starts.
+/// Factor by which start-up time limits are multiplied.
 const SLOWDOWN: u32 = 10;
 /// Basic blocks between two looks for a request to dump. Dumps are asked for while the server is idle, and taken this soon
 /// after it wakes.
@@ -168,7 +168,7 @@ impl Valgrind {
         }
     }
 
-    /// The command that runs vgdb beside a server, quoted for a shell.
+    /// Returns the shell command that runs vgdb in a server's sandbox.
     pub(super) fn vgdb_command(&self, kind: SandboxKind) -> String {
         match (kind, &self.libc) {
             (SandboxKind::Docker, Some(_)) => {

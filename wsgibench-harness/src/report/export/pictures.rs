@@ -181,7 +181,7 @@ fn dot_plot(chart: &Chart, area: &DrawingArea<SVGBackend, Shift>) -> Drawn {
     Ok(())
 }
 
-/// Writes the name of a row, and its value if there is one, beside its points, on the side that has more room.
+/// Draws the name of a row, and its value if there is one, next to its points, on the side with more space.
 fn name_at(
     plot: &Plot,
     root: &DrawingArea<SVGBackend, Shift>,

@@ -92,7 +92,7 @@ struct LoadRanking {
     load: String,
     /// Its first servers, best first.
     places: Vec<Short>,
-    /// How many more are ranked.
+    /// Number of further ranked servers.
     more: usize,
     unranked: usize,
 }

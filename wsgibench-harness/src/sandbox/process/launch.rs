@@ -317,7 +317,11 @@ impl ProcessLaunch {
 
     /// Runs a command in its environment and folder.
     pub(crate) async fn exec(&self, command: &[&str]) -> io::Result<ExecOutput> {
-        let output = self.beside(command)?.kill_on_drop(true).output().await?;
+        let output = self
+            .command_in_environment(command)?
+            .kill_on_drop(true)
+            .output()
+            .await?;
         Ok(ExecOutput {
             status: status(output.status),
             stdout: output.stdout,
@@ -325,24 +329,24 @@ impl ProcessLaunch {
         })
     }
 
-    /// Starts a command in its environment and folder. Like all that was started with the launch's variable, it is killed with
-    /// the launch.
+    /// Starts a command in its environment and folder. It is killed with the launch, as everything that inherits the launch's
+    /// variable is.
     pub(crate) fn spawn(&self, command: &[&str]) -> io::Result<()> {
-        let mut command = self.beside(command)?;
+        let mut command = self.command_in_environment(command)?;
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(drop)
     }
 
-    fn beside(&self, command: &[&str]) -> io::Result<tokio::process::Command> {
+    fn command_in_environment(&self, command: &[&str]) -> io::Result<tokio::process::Command> {
         let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut beside = tokio::process::Command::new("/bin/sh");
-        beside
+        let mut started = tokio::process::Command::new("/bin/sh");
+        started
             .args(["-c", "exec \"$@\"", "sh", program])
             .args(arguments)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.directory)
             .stdin(Stdio::null());
-        Ok(beside)
+        Ok(started)
     }
 
     /// Sends a signal to its first process.

@@ -89,6 +89,12 @@ impl Design {
         })
     }
 
+    /// Returns the design with another error rate of the whole family.
+    #[must_use]
+    pub fn at(self, alpha: f64) -> Self {
+        Self { alpha, ..self }
+    }
+
     /// Returns the number of blocks at the last planned look.
     #[must_use]
     pub fn last_blocks(&self) -> usize {
