@@ -30,11 +30,7 @@ pub fn isolated_folder(preferred: &Path) -> Result<PathBuf, AgainstError> {
     }
     let uid = rustix::process::getuid().as_raw();
     let digest = digest(&SHA256, preferred.as_os_str().as_encoded_bytes());
-    let name = digest
-        .as_ref()
-        .iter()
-        .take(8)
-        .fold(String::new(), |name, byte| format!("{name}{byte:02x}"));
+    let name = hex::encode(&digest.as_ref()[..8]);
     let cache = env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| env::home_dir().map(|home| home.join(".cache")))

@@ -1,7 +1,5 @@
 //! Ids of cases, readable and safe as file names on every system.
 
-use std::fmt::Write as _;
-
 use ring::digest::{SHA256, digest};
 
 /// Longest part of an id in bytes, Criterion's limit of a folder's name. Three parts with the arm and the number of a launch stay below
@@ -28,10 +26,7 @@ pub fn safe(text: &str) -> String {
         let digest = digest(&SHA256, text.as_bytes());
         safe.truncate(safe.floor_char_boundary(LONGEST - DIGEST));
         safe.push('-');
-        for byte in &digest.as_ref()[..4] {
-            // Writing to a string cannot fail.
-            let _ = write!(safe, "{byte:02x}");
-        }
+        safe.push_str(&hex::encode(&digest.as_ref()[..4]));
     }
     // `.`, `..` and a trailing dot have a special meaning in file systems.
     while safe.ends_with('.') {

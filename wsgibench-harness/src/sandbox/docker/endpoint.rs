@@ -160,12 +160,7 @@ fn current_context(folder: Option<&Path>) -> Option<String> {
 
 /// Returns the name of a context's folder.
 fn context_id(name: &str) -> String {
-    use std::fmt::Write;
-    let hash = digest::digest(&digest::SHA256, name.as_bytes());
-    hash.as_ref().iter().fold(String::new(), |mut id, byte| {
-        let _ = write!(id, "{byte:02x}");
-        id
-    })
+    hex::encode(digest::digest(&digest::SHA256, name.as_bytes()))
 }
 
 fn of_context(name: &str, folder: &Path) -> Result<Endpoint, String> {
