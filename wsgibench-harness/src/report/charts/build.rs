@@ -47,6 +47,18 @@ pub(super) fn items<'a>(
         .collect()
 }
 
+/// Groups the items by their scenario's parameters, in the order of the run.
+pub(super) fn by_param<'a, 'b>(items: &'b [Item<'a>]) -> Vec<(&'b str, Vec<&'b Item<'a>>)> {
+    let mut groups: Vec<(&str, Vec<&Item>)> = Vec::new();
+    for item in items {
+        match groups.iter_mut().find(|(param, _)| *param == item.case.param) {
+            Some((_, group)) => group.push(item),
+            None => groups.push((&item.case.param, vec![item])),
+        }
+    }
+    groups
+}
+
 /// Returns all charts of a scenario in reading order. `figures` holds the figures of each case of the run. Cases with
 /// faults are excluded: their [timelines](super::of_faults) are drawn instead.
 #[must_use]

@@ -197,8 +197,7 @@ pub fn slug(name: &str) -> String {
         return safe;
     }
     let hash = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
-    let hash = hash.as_ref();
-    format!("{safe}-{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2])
+    format!("{safe}-{}", hex::encode(&hash.as_ref()[..3]))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Axis, Chart, Kind, Point, Quantity,
-    build::{Item, series_of, sorted, wide},
+    build::{Item, by_param, series_of, sorted, wide},
     slug,
 };
 use crate::{
@@ -22,15 +22,8 @@ const MOST: usize = 300;
 /// Returns charts of rate, latency, errors, users, CPU and memory over the time of a round, one set per parameter set.
 /// `every` is the interval length in seconds.
 pub(super) fn charts(items: &[Item], scenario: &str, every: Option<u32>) -> Vec<Chart> {
-    let mut params: Vec<&str> = Vec::new();
-    for item in items {
-        if !params.contains(&item.case.param.as_str()) {
-            params.push(&item.case.param);
-        }
-    }
     let mut charts = Vec::new();
-    for param in params {
-        let of_param: Vec<&Item> = items.iter().filter(|i| i.case.param == param).collect();
+    for (param, of_param) in by_param(items) {
         let step = every.unwrap_or_else(|| step_for(&of_param));
         let lines: Vec<Vec<Slot>> = of_param.iter().map(|item| slots(item, step)).collect();
         for measure in MEASURES {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Axis, Chart, Kind, Point, Quantity,
-    build::{Item, lower_bound, series_of, sorted, wide},
+    build::{Item, by_param, lower_bound, series_of, sorted, wide},
     slug,
 };
 use crate::report::units::float;
@@ -17,18 +17,9 @@ const NAMED: [f64; 2] = [2.0, 20.0];
 
 /// Returns one chart per parameter set.
 pub(super) fn charts(items: &[Item], scenario: &str) -> Vec<Chart> {
-    let mut params: Vec<&str> = Vec::new();
-    for item in items {
-        if !params.contains(&item.case.param.as_str()) {
-            params.push(&item.case.param);
-        }
-    }
-    params
+    by_param(items)
         .into_iter()
-        .filter_map(|param| {
-            let of_param: Vec<&Item> = items.iter().filter(|i| i.case.param == param).collect();
-            chart(&of_param, scenario, param)
-        })
+        .filter_map(|(param, of_param)| chart(&of_param, scenario, param))
         .collect()
 }
 

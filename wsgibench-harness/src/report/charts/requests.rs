@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Axis, Chart, Kind, Point, Quantity,
-    build::{Item, lower_bound, point, series_of, sorted, wide},
+    build::{Item, by_param, lower_bound, point, series_of, sorted, wide},
     slug,
 };
 use crate::report::{figures::RequestFigures, units::float_len};
@@ -15,15 +15,8 @@ const MOST: usize = 12;
 /// Returns the 99th percentile of each request: a chart for each request, with one value for each server, or, for a single
 /// server, one chart with one value for each request.
 pub(super) fn charts(items: &[Item], scenario: &str) -> Vec<Chart> {
-    let mut params: Vec<&str> = Vec::new();
-    for item in items {
-        if !params.contains(&item.case.param.as_str()) {
-            params.push(&item.case.param);
-        }
-    }
     let mut charts = Vec::new();
-    for param in params {
-        let of_param: Vec<&Item> = items.iter().filter(|item| item.case.param == param).collect();
+    for (param, of_param) in by_param(items) {
         let id = |index: usize| format!("{}-{}-request-{index}-p99", slug(scenario), slug(param));
         if let [only] = of_param.as_slice() {
             let values = only

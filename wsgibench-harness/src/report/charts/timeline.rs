@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Axis, Chart, Kind, Mark, Point, Quantity,
-    build::{Item, items, series_of, sorted},
+    build::{Item, by_param, items, series_of, sorted},
     over_time, slug,
 };
 use crate::{
@@ -32,16 +32,9 @@ const SHOWN_HERE: [&str; 2] = ["rate", "errors-time"];
 #[must_use]
 pub fn of_faults(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<Chart> {
     let items = items(run, figures, scenario, faults::has);
-    let mut params: Vec<&str> = Vec::new();
-    for item in &items {
-        if !params.contains(&item.case.param.as_str()) {
-            params.push(&item.case.param);
-        }
-    }
     let seconds = over_time::charts(&items, scenario, intervals::wanted(&run.profile));
     let mut charts = Vec::new();
-    for param in params {
-        let of_param: Vec<&Item> = items.iter().filter(|item| item.case.param == param).collect();
+    for (param, of_param) in by_param(&items) {
         let marks = marks(&of_param);
         let fine = timeline(&of_param, scenario, param);
         let shown: &[&str] = if fine.is_empty() { &[] } else { &SHOWN_HERE };
