@@ -8,13 +8,16 @@ use std::{
 };
 
 use super::owner::Owner;
-use crate::lock_file;
+use crate::{lock_file, variables};
 
 /// Interval at which a waiting run tries again.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Name of the lock file.
 const NAME: &str = "wsgibench-measure.lock";
+
+/// Environment variable that names the lock's folder. Runs with different folders do not wait for each other.
+const FOLDER: &str = "WSGIBENCH_LOCK_DIR";
 
 /// A lock held while measuring: other runs on this machine wait. The system releases it when the process ends.
 #[derive(Debug)]
@@ -23,19 +26,19 @@ pub struct MachineLock {
 }
 
 impl MachineLock {
-    /// Acquires the lock and waits while another run holds it. `say` is called once before waiting, and when the usual place cannot be
+    /// Acquires the lock and waits while another run holds it. `progress` is called once before waiting, and when the usual place cannot be
     /// used.
     ///
     /// # Errors
     /// If the lock file can be neither created nor opened in any of the places.
-    pub async fn acquire(say: impl Fn(&str)) -> io::Result<Self> {
-        Self::acquire_in(&folders(), say).await
+    pub async fn acquire(progress: impl Fn(&str)) -> io::Result<Self> {
+        Self::acquire_in(&folders(), progress).await
     }
 
-    async fn acquire_in(folders: &[PathBuf], say: impl Fn(&str)) -> io::Result<Self> {
+    async fn acquire_in(folders: &[PathBuf], progress: impl Fn(&str)) -> io::Result<Self> {
         let (mut file, failed) = open_first(folders)?;
         if let Some((reason, path)) = failed {
-            say(&format!(
+            progress(&format!(
                 "the measurement lock {reason} cannot be used: uses {} instead; runs that use the former can measure at the same time \
                  and disturb this one",
                 path.display()
@@ -49,7 +52,7 @@ impl MachineLock {
                     if !waits {
                         waits = true;
                         let holder = holder(&mut file).map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-                        say(&format!(
+                        progress(&format!(
                             "another run{holder} is measuring on this machine: waiting for it to finish"
                         ));
                     }
@@ -72,8 +75,12 @@ impl MachineLock {
     }
 }
 
-/// Folders that all users of a machine share, in the order of preference, and last the folder for temporary files of this user.
+/// The folder that [`FOLDER`] names; otherwise folders that all users of a machine share, in the order of preference, and last the
+/// folder for temporary files of this user.
 fn folders() -> Vec<PathBuf> {
+    if let Some(folder) = variables::text(FOLDER) {
+        return vec![folder.into()];
+    }
     let shared = ["/tmp", "/dev/shm", "/var/tmp"].map(PathBuf::from);
     shared.into_iter().chain([std::env::temp_dir()]).collect()
 }

@@ -1,15 +1,18 @@
 //! `--against` in real git repositories, with a bench that does not need building: this program is the bench, and a script replaces
 //! `cargo bench`.
 
+#[path = "../needs/mod.rs"]
+mod needs;
 mod project;
 
 use std::{
     fs,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     process::{Command, ExitCode},
 };
 
+use libtest_mimic::Trial;
+use needs::Need;
 use project::{BAKED, Project, SERVE};
 use wsgibench_harness::prelude::*;
 
@@ -29,66 +32,35 @@ fn ping(connections: usize) -> Load {
     Load::closed(connections).request(get("/"))
 }
 
-type Test = (&'static str, fn());
-
-const TESTS: &[Test] = &[
-    (
-        "nothing_is_built_where_only_the_application_differs",
-        only_the_application,
-    ),
-    ("a_changed_source_brings_the_build_back", changed_source),
-    ("cargo_builds_the_base_in_its_checkout", real_cargo),
-    ("the_base_has_its_own_workspace_toolchain_and_lock", own_settings),
-    ("the_base_is_built_with_the_features_of_the_call", features),
-    ("the_bench_and_the_command_find_one_target_folder", target_folder),
-    ("variables_of_a_git_hook_do_not_change_the_base", hook_variables),
-    ("a_commit_without_the_benchmark_is_refused", without_benchmark),
-    ("a_base_that_declares_the_working_tree_is_refused", working_tree_in_base),
-    ("a_bench_of_another_checkout_is_relocated_or_refused", two_checkouts),
-    ("listings_hold_cases_only", listings),
-    ("a_generated_file_that_the_base_lacks_is_named", generated_file),
-    ("an_interrupt_before_the_first_look_ends_with_130", interrupted),
-];
-
-/// Tests that start a server.
-const NEED_PYTHON: &[&str] = &[
-    "a_generated_file_that_the_base_lacks_is_named",
-    "an_interrupt_before_the_first_look_ends_with_130",
-];
-
-fn has_python() -> bool {
-    Command::new("python3")
-        .args(["-c", "import venv"])
-        .status()
-        .is_ok_and(|status| status.success())
-}
-
 fn main() -> ExitCode {
     if let Some(baked) = std::env::var_os(BAKED) {
         return wsgibench_harness::cli::run_main(baked.to_str().unwrap_or_default(), "job", "against");
     }
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.iter().any(|argument| argument == "--list") {
-        for (name, _) in TESTS {
-            println!("{name}: test");
-        }
-        return ExitCode::SUCCESS;
-    }
-    let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let mut failed = false;
-    for (name, test) in TESTS {
-        if !wanted.is_empty() && !wanted.iter().any(|word| name.contains(word.as_str())) {
-            continue;
-        }
-        if NEED_PYTHON.contains(name) && !has_python() {
-            println!("test {name} ... ignored, python3 is missing");
-            continue;
-        }
-        let ended = catch_unwind(AssertUnwindSafe(test));
-        println!("test {name} ... {}", if ended.is_ok() { "ok" } else { "FAILED" });
-        failed |= ended.is_err();
-    }
-    ExitCode::from(u8::from(failed))
+    let anywhere = Need::nothing();
+    let tests: Vec<(&str, fn())> = vec![
+        (
+            "nothing_is_built_where_only_the_application_differs",
+            only_the_application,
+        ),
+        ("a_changed_source_brings_the_build_back", changed_source),
+        ("cargo_builds_the_base_in_its_checkout", real_cargo),
+        ("the_base_has_its_own_workspace_toolchain_and_lock", own_settings),
+        ("the_base_is_built_with_the_features_of_the_call", features),
+        ("the_bench_and_the_command_find_one_target_folder", target_folder),
+        ("variables_of_a_git_hook_do_not_change_the_base", hook_variables),
+        ("a_commit_without_the_benchmark_is_refused", without_benchmark),
+        ("a_base_that_declares_the_working_tree_is_refused", working_tree_in_base),
+        ("a_bench_of_another_checkout_is_relocated_or_refused", two_checkouts),
+        ("listings_hold_cases_only", listings),
+    ];
+    let mut trials: Vec<Trial> = tests
+        .into_iter()
+        .map(|(name, test)| anywhere.trial(name, test))
+        .collect();
+    let python = Need::python();
+    trials.push(python.trial("a_generated_file_that_the_base_lacks_is_named", generated_file));
+    trials.push(python.trial("an_interrupt_before_the_first_look_ends_with_130", interrupted));
+    needs::run(trials)
 }
 
 fn only_the_application() {

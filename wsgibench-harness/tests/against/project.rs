@@ -159,6 +159,7 @@ impl Project {
             .env("REAL_CARGO", env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .env("BENCH", self.bench())
             .env("BUILDS", self.folder.path().join("builds"))
+            .env("WSGIBENCH_LOCK_DIR", self.folder.path())
             .env("TMPDIR", self.outside.path());
         for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
             command.env_remove(name);

@@ -23,6 +23,14 @@ impl Need {
         }
     }
 
+    /// No requirement.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            missing: None,
+            required: false,
+        }
+    }
+
     /// A container engine; `WSGIBENCH_REQUIRE_DOCKER=1` requires it.
     pub(crate) fn engine() -> Self {
         let missing = (!succeeds("docker", "info")).then_some("no container engine answers");
@@ -115,10 +123,11 @@ pub(crate) fn run(trials: Vec<Trial>) -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// Runs the tests one at a time, with libtest's arguments.
-pub(crate) fn run_serially(trials: Vec<Trial>) -> ExitCode {
+/// Runs tests that mostly wait for other processes: twice as many at a time as there are CPUs, unless an argument tells a number.
+pub(crate) fn run_waiting(trials: Vec<Trial>) -> ExitCode {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert(2 * cpus);
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -37,6 +37,8 @@ impl Bench {
             .args(arguments)
             .env(ROLE, "1")
             .env("CARGO_TARGET_DIR", self.0.path())
+            // Tests do not wait for each other: none of them judges a figure.
+            .env("WSGIBENCH_LOCK_DIR", self.0.path())
             // Backtraces are disabled, whatever the user's environment.
             .env("RUST_BACKTRACE", "1")
             .env("WSGIBENCH_SANDBOX", sandbox);

@@ -63,6 +63,5 @@ fn main() -> ExitCode {
         "a_companion_is_filled_asked_and_accounted_for",
         scripts::companion_in_docker,
     ));
-    // Tests run one after another, because each of them measures.
-    needs::run_serially(trials)
+    needs::run_waiting(trials)
 }
