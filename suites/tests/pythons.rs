@@ -97,7 +97,7 @@ fn options(folder: &Path) -> SandboxOptions {
         target_dir: folder.to_owned(),
         server_cpus: vec![0],
         published_port: false,
-        say: Arc::new(|what, line| println!("{what}: {line}")),
+        progress: Arc::new(|what, line| println!("{what}: {line}")),
     }
 }
 

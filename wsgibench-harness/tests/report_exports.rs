@@ -429,7 +429,7 @@ fn picture_of_a_fault_marks_its_time() {
     let of_rate = |id: &str| id.starts_with("worker") && id.ends_with("throughput");
     assert!(
         !charts.iter().any(|chart| of_rate(&chart.id)),
-        "a rate of a server in trouble"
+        "a rate of a server under faults"
     );
 }
 

@@ -35,7 +35,7 @@ impl Testbed {
             target_dir: target_dir(env!("CARGO_MANIFEST_DIR").as_ref()),
             server_cpus: vec![server_cpu],
             published_port: false,
-            say: Arc::new(|what, text| println!("{what}: {text}")),
+            progress: Arc::new(|what, text| println!("{what}: {text}")),
         }))?;
         Ok(Self {
             runtime,

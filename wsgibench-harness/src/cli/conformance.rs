@@ -133,8 +133,8 @@ pub(super) fn run(
 
 /// Returns whether a server should have been checked but was not. Unavailable servers do not fail the run.
 fn unexamined(server: &crate::store::ServerConformance) -> bool {
-    let trouble = server.trouble.as_deref();
-    trouble.is_some_and(|trouble| !trouble.starts_with("not available here"))
+    let why = server.unexamined.as_deref();
+    why.is_some_and(|why| !why.starts_with("not available here"))
 }
 
 fn examine(

@@ -122,7 +122,7 @@ impl Run {
             target_dir: place.target_dir,
             server_cpus: place.server_cpus,
             published_port: false,
-            say: Arc::new(move |what: &str, text: &str| {
+            progress: Arc::new(move |what: &str, text: &str| {
                 listeners.tell(&Event::Preparing {
                     what: what.to_owned(),
                     text: text.to_owned(),

@@ -16,7 +16,7 @@ use crate::load::{
 use super::reading::{Reading, read};
 
 /// Response timeout, after which the server counts as silent.
-const PATIENCE: Duration = Duration::from_secs(4);
+const TIMEOUT: Duration = Duration::from_secs(4);
 /// Idle time after which no more data is expected.
 const QUIET: Duration = Duration::from_millis(300);
 /// Maximum number of bytes read from a connection.
@@ -69,7 +69,7 @@ impl Site {
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// Sends these bytes.
-    Say(Vec<u8>),
+    Send(Vec<u8>),
     /// Reads until this many complete responses have arrived in total.
     Answers(usize),
     /// Reads until an interim response (100) arrives, up to this timeout.
@@ -113,8 +113,8 @@ pub(super) enum End {
 
 impl Dialogue {
     /// Sends everything at once and reads one response for each method.
-    pub(super) fn ask(methods: &[&'static str], said: impl Into<Vec<u8>>) -> Self {
-        Self::of(methods, vec![Step::Say(said.into()), Step::Answers(methods.len())])
+    pub(super) fn ask(methods: &[&'static str], request: impl Into<Vec<u8>>) -> Self {
+        Self::of(methods, vec![Step::Send(request.into()), Step::Answers(methods.len())])
     }
 
     pub(super) fn of(methods: &[&'static str], steps: Vec<Step>) -> Self {
@@ -134,7 +134,7 @@ impl Dialogue {
         };
         // Slow clients connect first, so that a server that accepts in order holds them before the tested connection.
         let slow_clients = self.connect_slow_clients(site);
-        let Ok(stream) = site.connect(PATIENCE) else {
+        let Ok(stream) = site.connect(TIMEOUT) else {
             return transcript;
         };
         transcript.end = End::Open;
@@ -142,12 +142,12 @@ impl Dialogue {
             stream,
             transcript,
             begun: Instant::now(),
-            said: None,
+            sent: None,
         };
         for step in &self.steps {
             match step {
-                Step::Say(bytes) => talk.say(bytes),
-                Step::Answers(n) => talk.listen(PATIENCE, |reading| {
+                Step::Send(bytes) => talk.send(bytes),
+                Step::Answers(n) => talk.listen(TIMEOUT, |reading| {
                     reading.answers.iter().filter(|a| a.whole).count() >= *n
                 }),
                 Step::Interim(time) => {
@@ -179,7 +179,7 @@ impl Dialogue {
 
 /// Connects one slow client.
 fn connect_slow_client(site: &Site, bytes: &[u8]) -> Option<Stream> {
-    let mut stream = site.connect(PATIENCE).ok()?;
+    let mut stream = site.connect(TIMEOUT).ok()?;
     stream.write_all(bytes).ok()?;
     Some(stream)
 }
@@ -188,23 +188,23 @@ struct Talk {
     stream: Stream,
     transcript: Transcript,
     begun: Instant,
-    said: Option<Instant>,
+    sent: Option<Instant>,
 }
 
 impl Talk {
-    fn say(&mut self, bytes: &[u8]) {
+    fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.socket().set_nodelay(true);
-        let _ = self.stream.socket().set_write_timeout(Some(PATIENCE));
+        let _ = self.stream.socket().set_write_timeout(Some(TIMEOUT));
         // A server may respond and close before the request is complete: the response counts, not the write error.
         let _ = self.stream.write_all(bytes);
-        self.said = Some(Instant::now());
+        self.sent = Some(Instant::now());
         self.transcript.first_byte = None;
     }
 
     fn listen(&mut self, patience: Duration, enough: impl Fn(&Reading) -> bool) {
         let deadline = Instant::now() + patience;
         while self.transcript.end == End::Open && !enough(&self.transcript.reading()) {
-            if !self.hear(deadline) {
+            if !self.receive(deadline) {
                 break;
             }
         }
@@ -212,11 +212,11 @@ impl Talk {
 
     fn listen_for(&mut self, time: Duration) {
         let deadline = Instant::now() + time;
-        while self.transcript.end == End::Open && self.hear(deadline) {}
+        while self.transcript.end == End::Open && self.receive(deadline) {}
     }
 
     /// Waits for data; returns `false` after the deadline.
-    fn hear(&mut self, deadline: Instant) -> bool {
+    fn receive(&mut self, deadline: Instant) -> bool {
         let length: usize = self.transcript.pieces.iter().map(|(_, piece)| piece.len()).sum();
         if length > MOST {
             return false;
@@ -228,8 +228,8 @@ impl Talk {
             Received::Nothing => return false,
             Received::Bytes(n) => {
                 piece.truncate(n);
-                if let (None, Some(said)) = (self.transcript.first_byte, self.said) {
-                    self.transcript.first_byte = Some(said.elapsed());
+                if let (None, Some(sent)) = (self.transcript.first_byte, self.sent) {
+                    self.transcript.first_byte = Some(sent.elapsed());
                 }
                 self.transcript.pieces.push((self.begun.elapsed(), piece));
             }

@@ -60,7 +60,10 @@ impl Examined {
                 why: "the application does not have the /conformance/ routes".to_owned(),
             };
         }
-        let transcripts: Vec<_> = (rule.say)(&self.site).iter().map(|d| d.hold(&self.site)).collect();
+        let transcripts: Vec<_> = (rule.dialogues)(&self.site)
+            .iter()
+            .map(|d| d.hold(&self.site))
+            .collect();
         let judgement = (rule.judge)(&transcripts);
         Finding {
             rule: rule.id.to_owned(),
@@ -85,9 +88,9 @@ pub fn blocker(target: &Target, path: &str, features: &[Feature]) -> Option<Find
     let examined = Examined::begin(target, path);
     rules()
         .into_iter()
-        .filter(|rule| rule.bars.is_some_and(|feature| features.contains(&feature)))
+        .filter(|rule| rule.required_for.is_some_and(|feature| features.contains(&feature)))
         .map(|rule| examined.ask(rule))
-        .find(|finding| finding.verdict.bars())
+        .find(|finding| finding.verdict.lacks_feature())
 }
 
 #[cfg(test)]

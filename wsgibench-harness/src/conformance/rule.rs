@@ -64,13 +64,13 @@ impl RuleOutcome {
 
     /// Returns whether the outcome deserves the reader's attention.
     #[must_use]
-    pub fn departs(self) -> bool {
+    pub fn deviates(self) -> bool {
         !matches!(self, Self::Pass | Self::Skipped)
     }
 
     /// Returns whether loads that need the rule are excluded from timing.
     #[must_use]
-    pub fn bars(self) -> bool {
+    pub fn lacks_feature(self) -> bool {
         matches!(self, Self::Fail | Self::Refused)
     }
 }
@@ -120,9 +120,9 @@ pub struct Rule {
     /// The specification that requires it, e.g. `RFC 9112 7.1`.
     pub source: &'static str,
     /// The feature whose loads are not timed if the rule fails or is refused.
-    pub bars: Option<Feature>,
+    pub required_for: Option<Feature>,
     pub(super) needs: Needs,
-    pub(super) say: fn(&Site) -> Vec<Dialogue>,
+    pub(super) dialogues: fn(&Site) -> Vec<Dialogue>,
     pub(super) judge: fn(&[Transcript]) -> Judgement,
 }
 

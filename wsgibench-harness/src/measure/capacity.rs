@@ -93,7 +93,7 @@ fn find(asked: &LoadPlan, interrupt: &Interrupt) -> Result<f64, LaunchFailure> {
     #[expect(clippy::cast_precision_loss, reason = "requests of a second")]
     let guess = closed.counts.done as f64 / closed.seconds.max(1e-9);
     if guess <= 0.0 {
-        return Err(LaunchFailure::Said(
+        return Err(LaunchFailure::Other(
             "failed to find the server's capacity: it answered no request in one second".to_owned(),
         ));
     }
@@ -118,7 +118,7 @@ fn find(asked: &LoadPlan, interrupt: &Interrupt) -> Result<f64, LaunchFailure> {
         Ok(holds(&probe(open, PROBE)?))
     })?
     .ok_or_else(|| {
-        LaunchFailure::Said(format!(
+        LaunchFailure::Other(format!(
             "failed to find the server's capacity: it did not sustain even a tenth of {guess:.0} requests per second"
         ))
     })

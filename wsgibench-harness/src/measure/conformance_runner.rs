@@ -35,17 +35,17 @@ impl ConformanceRunner<'_> {
             untuned: spec.variant == Variant::Default,
             command: spec.command.clone(),
             versions: std::collections::BTreeMap::new(),
-            trouble: None,
+            unexamined: None,
             findings: Vec::new(),
         };
-        self.say(&spec.name, "preparing");
+        self.report_progress(&spec.name, "preparing");
         match self.runtime.block_on(self.sandbox.prepare(spec)) {
             Ok(prepared) => {
                 result.versions.clone_from(&prepared.versions);
                 self.ask(&prepared, &mut result);
             }
-            Err(PrepareError::NotAvailable(why)) => result.trouble = Some(format!("not available here: {why}")),
-            Err(error) => result.trouble = Some(error.to_string()),
+            Err(PrepareError::NotAvailable(why)) => result.unexamined = Some(format!("not available here: {why}")),
+            Err(error) => result.unexamined = Some(error.to_string()),
         }
         result
     }
@@ -54,7 +54,7 @@ impl ConformanceRunner<'_> {
     fn ask(&self, prepared: &PreparedServer, result: &mut ServerConformance) {
         let name = result.name.clone();
         let rules = conformance::rules();
-        self.say(&name, &format!("{} rules", rules.len()));
+        self.report_progress(&name, &format!("{} rules", rules.len()));
         let mut left = rules.into_iter().peekable();
         let mut start = 0;
         while left.peek().is_some() && !self.interrupt.asked() {
@@ -62,7 +62,7 @@ impl ConformanceRunner<'_> {
             let launch = match self.runtime.block_on(self.sandbox.launch(prepared, &log)) {
                 Ok(launch) => launch,
                 Err(error) => {
-                    result.trouble = Some(error.to_string());
+                    result.unexamined = Some(error.to_string());
                     return;
                 }
             };
@@ -86,13 +86,13 @@ impl ConformanceRunner<'_> {
                 }
             }
             if let Err(error) = self.runtime.block_on(launch.stop()) {
-                self.say(&name, &format!("failed to write its log: {error}"));
+                self.report_progress(&name, &format!("failed to write its log: {error}"));
             }
             start += 1;
         }
     }
 
-    fn say(&self, what: &str, text: &str) {
+    fn report_progress(&self, what: &str, text: &str) {
         (self.emit)(Event::Preparing {
             what: what.to_owned(),
             text: text.to_owned(),

@@ -74,11 +74,11 @@ pub(super) fn run(
                 Ok(outcome) => outcome.map_err(|error| format!("{error:#}")),
                 Err(panic) => Err(format!("it panicked: {panic}")),
             }
-            .map_err(|text| LaunchFailure::Said(format!("{which} failed: {text}"))),
+            .map_err(|text| LaunchFailure::Other(format!("{which} failed: {text}"))),
             () = asked(interrupt), if !already => Err(LaunchFailure::Interrupted),
             () = tokio::time::sleep(PATIENCE) => {
                 let text = format!("{which} timed out after {} s", PATIENCE.as_secs());
-                Err(LaunchFailure::Said(text))
+                Err(LaunchFailure::Other(text))
             }
         };
         // Dropping an interrupted hook runs user code, too.

@@ -65,8 +65,8 @@ pub(super) fn run(
     context.interrupt.on_first(None);
     let mut outcomes = match outcome {
         Ok(()) => [Ok(()), Ok(())],
-        Err((0, trouble)) => [Err(trouble), Ok(())],
-        Err((_, trouble)) => [Ok(()), Err(trouble)],
+        Err((0, failure)) => [Err(failure), Ok(())],
+        Err((_, failure)) => [Ok(()), Err(failure)],
     };
     for (arm, outcome) in arms.into_iter().zip(&mut outcomes) {
         let so_far = std::mem::replace(outcome, Ok(()));
@@ -83,7 +83,7 @@ fn rounds(
     let timing = arms[0].opened.timing;
     let mut rates = [0.0; 2];
     for (index, arm) in arms.iter_mut().enumerate() {
-        rates[index] = warm_up(context, arm, timing).map_err(|trouble| (index, trouble))?;
+        rates[index] = warm_up(context, arm, timing).map_err(|failure| (index, failure))?;
     }
     let connections = arms.iter().map(|arm| connections(&arm.ready.job.case.work)).max();
     let number = slices_of(timing.round, connections.unwrap_or(1), rates[0].min(rates[1]));
@@ -93,11 +93,11 @@ fn rounds(
         };
         for (arm, record) in records.into_iter().enumerate() {
             let nothing = record.load.counts.done == 0;
-            keep(arm, record).map_err(|trouble| (arm, trouble))?;
+            keep(arm, record).map_err(|failure| (arm, failure))?;
             if nothing {
                 return Err((
                     arm,
-                    LaunchFailure::Said(nothing_answered(&arms[arm].ready.job.case.work)),
+                    LaunchFailure::Other(nothing_answered(&arms[arm].ready.job.case.work)),
                 ));
             }
         }
@@ -168,7 +168,7 @@ fn round(
     for turn in 0..number {
         // Order A B, B A, A B: drift affects both arms equally.
         for arm in if turn % 2 == 0 { [0, 1] } else { [1, 0] } {
-            slice(context, &mut arms[arm], &mut parts[arm], length / number).map_err(|trouble| (arm, trouble))?;
+            slice(context, &mut arms[arm], &mut parts[arm], length / number).map_err(|failure| (arm, failure))?;
             if context.interrupt.asked() {
                 return Ok(None);
             }

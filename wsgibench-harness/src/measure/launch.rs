@@ -62,14 +62,14 @@ pub(super) enum LaunchFailure {
     /// A script blocks a thread of this process on a load CPU, which would distort all further measurements.
     Held(String),
     /// Any other failure, as a message.
-    Said(String),
+    Other(String),
 }
 
 impl From<LoadError> for LaunchFailure {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::ScriptHolds => Self::Held(error.to_string()),
-            other => Self::Said(other.to_string()),
+            other => Self::Other(other.to_string()),
         }
     }
 }
@@ -78,7 +78,7 @@ impl From<response_check::Wrong> for LaunchFailure {
     fn from(wrong: response_check::Wrong) -> Self {
         match wrong {
             response_check::Wrong::Engine(error) => error.into(),
-            other => Self::Said(other.to_string()),
+            other => Self::Other(other.to_string()),
         }
     }
 }
@@ -169,7 +169,7 @@ impl LaunchContext<'_> {
         let (load, capacity) = capacity::resolve(&plan, self.order.test_mode, self.interrupt)?;
         plan.load = load;
         let slow_clients = SlowClients::spawn(&plan.load.background_clients, &plan.target)
-            .map_err(|error| LaunchFailure::Said(format!("failed to start slow clients: {error}")))?;
+            .map_err(|error| LaunchFailure::Other(format!("failed to start slow clients: {error}")))?;
         Ok(Some(Opened {
             driver: Driver::start(&plan, work)?,
             timing,
@@ -213,7 +213,7 @@ impl LaunchContext<'_> {
             }
             // With slow clients, starvation of all other clients may be the result.
             if nothing && ready.job.case.work.load().background_clients.is_empty() {
-                return Err(LaunchFailure::Said(nothing_answered(&ready.job.case.work)));
+                return Err(LaunchFailure::Other(nothing_answered(&ready.job.case.work)));
             }
         }
         Ok(())

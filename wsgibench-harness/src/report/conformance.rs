@@ -45,11 +45,11 @@ pub fn terminal(record: &ConformanceRecord) -> String {
             "\n{}",
             wrapped("", &format!("{} {}: {}", index + 1, server.name, summary(server)))
         );
-        if let Some(trouble) = &server.trouble {
-            text.push_str(&wrapped("   ", trouble));
+        if let Some(unexamined) = &server.unexamined {
+            text.push_str(&wrapped("   ", unexamined));
         }
         for finding in &server.findings {
-            if finding.verdict.departs() {
+            if finding.verdict.deviates() {
                 let label = format!("   {} {:IDS$}", mark(finding.verdict), finding.rule);
                 text.push_str(&wrapped(&label, &finding.why));
             }
@@ -69,12 +69,12 @@ pub fn markdown(record: &ConformanceRecord) -> String {
     text.push_str(&":-:|".repeat(record.servers.len()));
     text.push('\n');
     for rule in &record.rules {
-        let bars = rule
-            .bars
+        let required_for = rule
+            .required_for
             .map_or_else(String::new, |feature| format!(" **(required for {})**", feature.name()));
         let _ = write!(
             text,
-            "| `{}` | {} ({}){bars} |",
+            "| `{}` | {} ({}){required_for} |",
             rule.id,
             escape(&rule.title),
             escape(&rule.source)
@@ -87,13 +87,13 @@ pub fn markdown(record: &ConformanceRecord) -> String {
     }
     for server in &record.servers {
         let _ = write!(text, "\n**{}**: {}\n", escape(&server.name), summary(server));
-        if let Some(trouble) = &server.trouble {
-            let _ = write!(text, "\n{}\n", escape(trouble));
+        if let Some(unexamined) = &server.unexamined {
+            let _ = write!(text, "\n{}\n", escape(unexamined));
         }
         let departures: Vec<_> = server
             .findings
             .iter()
-            .filter(|finding| finding.verdict.departs())
+            .filter(|finding| finding.verdict.deviates())
             .collect();
         if !departures.is_empty() {
             text.push('\n');
@@ -117,12 +117,12 @@ pub fn markdown(record: &ConformanceRecord) -> String {
 /// If the CSV writer fails, which for a buffer in memory means out of memory.
 pub fn csv(record: &ConformanceRecord) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(["server", "rule", "title", "source", "bars", "verdict", "why"])?;
+    writer.write_record(["server", "rule", "title", "source", "required_for", "verdict", "why"])?;
     for server in &record.servers {
         for finding in &server.findings {
             let rule = record.rules.iter().find(|rule| rule.id == finding.rule);
-            let bars = rule
-                .and_then(|rule| rule.bars)
+            let required_for = rule
+                .and_then(|rule| rule.required_for)
                 .map_or("", crate::conformance::Feature::name);
             writer.write_record(
                 [
@@ -130,15 +130,15 @@ pub fn csv(record: &ConformanceRecord) -> Result<Vec<u8>, csv::Error> {
                     &finding.rule,
                     rule.map_or("", |rule| rule.title.as_str()),
                     rule.map_or("", |rule| rule.source.as_str()),
-                    bars,
+                    required_for,
                     finding.verdict.name(),
                     &finding.why,
                 ]
                 .map(harmless),
             )?;
         }
-        if let Some(trouble) = &server.trouble {
-            writer.write_record([server.name.as_str(), "", "", "", "", "not examined", trouble].map(harmless))?;
+        if let Some(unexamined) = &server.unexamined {
+            writer.write_record([server.name.as_str(), "", "", "", "", "not examined", unexamined].map(harmless))?;
         }
     }
     writer.into_inner().map_err(|error| error.into_error().into())
@@ -209,7 +209,7 @@ mod tests {
                 untuned: false,
                 command: vec![],
                 versions: std::collections::BTreeMap::new(),
-                trouble: verdicts
+                unexamined: verdicts
                     .is_empty()
                     .then(|| "not available here: no | compiler".to_owned()),
                 findings: verdicts

@@ -94,8 +94,8 @@ impl Figures {
     pub fn of_arm(case: &CaseRecord, arm: &str) -> Self {
         let launches: Vec<&LaunchRecord> = case.of_arm(arm).collect();
         let every = || launches.iter().flat_map(|l| &l.rounds);
-        let sound = every().any(believable);
-        let chosen = |round: &&RoundRecord| !sound || believable(round);
+        let sound = every().any(is_usable);
+        let chosen = |round: &&RoundRecord| !sound || is_usable(round);
         let mut figures = Self {
             case: case.id.clone(),
             // A killed run has only the validity of its rounds, not of whole cases.
@@ -112,7 +112,7 @@ impl Figures {
             steps: Vec::new(),
             requests: Vec::new(),
             rounds: every().filter(chosen).count(),
-            rounds_left_out: every().filter(|r| sound && !believable(r)).count(),
+            rounds_left_out: every().filter(|r| sound && !is_usable(r)).count(),
             failed_launches: launches
                 .iter()
                 .filter_map(|l| l.error.as_ref().map(|e| (l.index, e.clone())))
@@ -268,7 +268,7 @@ fn mean_latency(round: &RoundRecord) -> Option<f64> {
     (!histogram.is_empty()).then(|| histogram.mean())
 }
 
-fn believable(round: &RoundRecord) -> bool {
+fn is_usable(round: &RoundRecord) -> bool {
     round.validity.level != ValidityLevel::Invalid
 }
 

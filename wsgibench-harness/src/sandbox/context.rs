@@ -41,7 +41,7 @@ pub struct SandboxOptions {
     /// of its throughput and gives the container access to the outside: for comparison and for tests.
     pub published_port: bool,
     /// Receives progress messages, one line at a time.
-    pub say: ProgressSink,
+    pub progress: ProgressSink,
 }
 
 impl fmt::Debug for SandboxOptions {
@@ -72,8 +72,8 @@ impl SandboxContext {
         })
     }
 
-    pub(crate) fn say(&self, what: &str, line: &str) {
-        (self.options.say)(what, line);
+    pub(crate) fn report_progress(&self, what: &str, line: &str) {
+        (self.options.progress)(what, line);
     }
 
     /// Records a notice and reports it as progress; repeated notices are dropped.
@@ -86,7 +86,7 @@ impl SandboxContext {
         if !notices.contains(&notice) {
             notices.push(notice);
             drop(notices);
-            self.say(if about.is_empty() { "sandbox" } else { about }, text);
+            self.report_progress(if about.is_empty() { "sandbox" } else { about }, text);
         }
     }
 

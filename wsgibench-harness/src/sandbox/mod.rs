@@ -120,7 +120,7 @@ impl Sandbox {
             .engine()
             .map(|engine| format!(" ({engine})"))
             .unwrap_or_default();
-        sandbox.context.say(
+        sandbox.context.report_progress(
             "sandbox",
             &format!("{}{engine}: {}", sandbox.kind().name(), sandbox.reason),
         );
@@ -227,7 +227,7 @@ impl Sandbox {
                     "of the addresses of {address}, {} answered first and is loaded",
                     server.address()
                 );
-                self.context.say(&prepared.spec.name, &text);
+                self.context.report_progress(&prepared.spec.name, &text);
             }
             return Ok(Launch::from(server));
         }
@@ -341,15 +341,7 @@ fn expand_placeholders(word: &str, host: &str, port: u16) -> String {
 
 /// Returns the first 12 hexadecimal digits of a hash.
 fn short_hash(hash: ring::digest::Context) -> String {
-    use std::fmt::Write;
-    hash.finish()
-        .as_ref()
-        .iter()
-        .take(6)
-        .fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hex::encode(&hash.finish().as_ref()[..6])
 }
 
 #[cfg(test)]

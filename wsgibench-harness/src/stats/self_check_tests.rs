@@ -69,7 +69,7 @@ fn refused(noise: Noise, favour: f64, cases: usize, trials: usize, seed: u64) ->
 /// A harness that favours one arm by 3 % of CPU time per request fails 19 of 20 self-checks, a sound machine at most
 /// 1 of 100, for any noise.
 #[test]
-fn self_check_detects_a_favoured_arm() {
+fn self_check_refuses_a_favoured_arm() {
     for spread in [0.02, 0.03] {
         for favour in [1.03, 1.0 / 1.03] {
             let found = refused(Noise::Normal(spread), favour, 1, 100, 1);
@@ -99,7 +99,7 @@ fn favoured(metric: Metric, factor: f64) -> SelfCheck {
 }
 
 #[test]
-fn self_check_detects_a_favoured_arm_in_every_gated_metric() {
+fn self_check_refuses_a_favoured_arm_in_every_gated_metric() {
     for metric in Metric::gated() {
         for factor in [1.15, 1.0 / 1.15] {
             let check = favoured(metric, factor);

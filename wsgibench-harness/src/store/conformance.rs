@@ -45,7 +45,8 @@ pub struct RuleRecord {
     /// The section of the specification.
     pub source: String,
     /// Feature required by loads that are not timed if the rule fails or is refused.
-    pub bars: Option<Feature>,
+    #[serde(alias = "bars")]
+    pub required_for: Option<Feature>,
 }
 
 /// One server.
@@ -61,7 +62,8 @@ pub struct ServerConformance {
     /// Package versions inside its image.
     pub versions: BTreeMap<String, String>,
     /// Why findings are missing: the server is unavailable, did not start or exited.
-    pub trouble: Option<String>,
+    #[serde(alias = "trouble")]
+    pub unexamined: Option<String>,
     /// One finding per rule, in the order of the rules.
     pub findings: Vec<Finding>,
 }
@@ -88,7 +90,7 @@ impl ConformanceRecord {
                     id: rule.id.to_owned(),
                     title: rule.title.to_owned(),
                     source: rule.source.to_owned(),
-                    bars: rule.bars,
+                    required_for: rule.required_for,
                 })
                 .collect(),
             servers: Vec::new(),
@@ -128,8 +130,8 @@ impl ServerConformance {
     pub fn barred<'a>(&'a self, rules: &[RuleRecord]) -> Vec<(Feature, &'a Finding)> {
         rules
             .iter()
-            .filter_map(|rule| Some((rule.bars?, self.finding(&rule.id)?)))
-            .filter(|(_, finding)| finding.verdict.bars())
+            .filter_map(|rule| Some((rule.required_for?, self.finding(&rule.id)?)))
+            .filter(|(_, finding)| finding.verdict.lacks_feature())
             .collect()
     }
 
@@ -177,7 +179,7 @@ mod tests {
             untuned: false,
             command: vec!["serve".into()],
             versions: BTreeMap::new(),
-            trouble: None,
+            unexamined: None,
             findings: vec![Finding {
                 rule: "head".into(),
                 verdict: RuleOutcome::Fail,
@@ -200,18 +202,18 @@ mod tests {
         let write = |change: fn(&mut serde_json::Value)| {
             let mut json = serde_json::to_value(ConformanceRecord::new("docker")).unwrap();
             json["servers"] = serde_json::json!([{
-                "name": "one", "untuned": false, "command": [], "versions": {}, "trouble": null,
+                "name": "one", "untuned": false, "command": [], "versions": {}, "unexamined": null,
                 "findings": [{"rule": "head", "verdict": "flaky", "why": "now so, now so"}],
             }]);
             change(&mut json);
             std::fs::write(&path, json.to_string()).unwrap();
             ConformanceRecord::read(&path)
         };
-        let read = write(|json| json["rules"][0]["bars"] = "trailers".into())
+        let read = write(|json| json["rules"][0]["required_for"] = "trailers".into())
             .unwrap()
             .unwrap();
         assert_eq!(read.servers[0].findings[0].verdict, RuleOutcome::Unknown);
-        assert_eq!(read.rules[0].bars, Some(Feature::Unknown));
+        assert_eq!(read.rules[0].required_for, Some(Feature::Unknown));
         let newer = write(|json| json["schema_version"] = 4_000.into()).unwrap_err();
         assert!(
             newer.to_string().contains("schema 4000, this one reads up to 1"),

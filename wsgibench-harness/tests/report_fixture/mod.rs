@@ -7,7 +7,7 @@
     reason = "made-up figures, all small and positive"
 )]
 
-mod trouble;
+mod faults;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,7 +21,7 @@ use wsgibench_harness::{
     },
 };
 
-pub(crate) use trouble::{enduring, examined, faulty};
+pub(crate) use faults::{enduring, examined, faulty};
 
 /// A server whose name contains markup.
 pub(crate) const SCRIPT: &str = "<script>alert(1)</script>";
@@ -287,12 +287,12 @@ fn make_full() -> RunRecord {
         cases.push(case("ping", "bjoern", connections, shape(62_000.0 * load)));
         cases.push(case("ping", "gunicorn_gthread", connections, shape(6_400.0 * load)));
         cases.push(case("ping", "waitress", connections, shape(6_350.0 * load)));
-        let troubled = Shape {
+        let degraded = Shape {
             failed: 30,
             timed_out: if connections == 256 { 3 } else { 0 },
             ..shape(3_900.0)
         };
-        cases.push(case("ping", "cherrypy", connections, troubled));
+        cases.push(case("ping", "cherrypy", connections, degraded));
         cases.push(case("ping", SCRIPT, connections, shape(1_200.0 * load)));
     }
     let mut suspect = case("ping", "uwsgi", 64, shape(30_000.0));

@@ -84,7 +84,7 @@ impl Bench {
             target_dir: self.path("target"),
             server_cpus: vec![0],
             published_port: false,
-            say: Arc::new(move |what, line| {
+            progress: Arc::new(move |what, line| {
                 println!("{what}: {line}");
                 said.lock().unwrap().push(format!("{what}: {line}"));
             }),

@@ -21,9 +21,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "length-body",
         title: "a body with Content-Length reaches the application complete",
         source: "RFC 9112 6.2",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| {
+        dialogues: |site| {
             let body = "wsgi".repeat(5_000);
             vec![Dialogue::ask(
                 &["POST"],
@@ -40,9 +40,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "chunked-body",
         title: "a chunked body reaches the application complete, or is rejected",
         source: "RFC 9112 7.1",
-        bars: Some(Feature::ChunkedRequests),
+        required_for: Some(Feature::ChunkedRequests),
         needs: Needs::Routes,
-        say: |site| {
+        dialogues: |site| {
             vec![Dialogue::ask(
                 &["POST"],
                 site.post(SEE, "Transfer-Encoding: chunked\r\n", CHUNKS),
@@ -54,9 +54,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "chunk-extras",
         title: "chunk extensions and trailers are ignored",
         source: "RFC 9112 7.1.1, 7.1.2",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| {
+        dialogues: |site| {
             let body = "5;name=\"va;lue\"\r\nhello\r\n6\r\n world\r\n0\r\nX-Trailer: t\r\n\r\n";
             vec![Dialogue::ask(
                 &["POST"],
@@ -74,16 +74,16 @@ pub(super) const RULES: &[Rule] = &[
         id: "expect-continue",
         title: "a client that sends `Expect: 100-continue` receives 100 (Continue)",
         source: "RFC 9110 10.1.1",
-        bars: Some(Feature::ExpectContinue),
+        required_for: Some(Feature::ExpectContinue),
         needs: Needs::Routes,
-        say: |site| {
+        dialogues: |site| {
             let head = site.post(SEE, "Content-Length: 11\r\nExpect: 100-continue\r\n", "");
             vec![Dialogue::of(
                 &["POST"],
                 vec![
-                    Step::Say(head.into()),
+                    Step::Send(head.into()),
                     Step::Interim(Duration::from_millis(1_500)),
-                    Step::Say(WORDS.into()),
+                    Step::Send(WORDS.into()),
                     Step::Answers(1),
                 ],
             )]
@@ -94,9 +94,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "unread-body",
         title: "an unread body is not parsed as the next request",
         source: "RFC 9112 9.3, 11.2",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| {
+        dialogues: |site| {
             let hidden = site.get(&format!("{SEE}?hidden=1"));
             let lines = format!("Content-Length: {}\r\n", hidden.len());
             let both = site.post("/conformance/unread", &lines, &hidden) + &site.get(&format!("{SEE}?next=1"));
@@ -123,9 +123,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "unknown-length",
         title: "the end of a response without Content-Length is detectable",
         source: "RFC 9112 6.3",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| vec![Dialogue::ask(&["GET"], site.get("/conformance/streamed"))],
+        dialogues: |site| vec![Dialogue::ask(&["GET"], site.get("/conformance/streamed"))],
         judge: |t| match t[0].reading().answers.first() {
             Some(answer) if !answer.whole => fail("the response has no end: clients wait forever"),
             Some(answer) if answer.framing == Framing::Chunked => pass("chunked"),

@@ -14,16 +14,16 @@ pub(super) const RULES: &[Rule] = &[
         id: "keep-alive",
         title: "a connection serves a second request, or its close is announced",
         source: "RFC 9112 9.3, 9.6",
-        bars: None,
+        required_for: None,
         needs: Needs::Nothing,
-        say: |site| {
+        dialogues: |site| {
             let get = site.get(&site.path);
             vec![Dialogue::of(
                 &["GET", "GET"],
                 vec![
-                    Step::Say(get.clone().into()),
+                    Step::Send(get.clone().into()),
                     Step::Answers(1),
-                    Step::Say(get.into()),
+                    Step::Send(get.into()),
                     Step::Answers(2),
                 ],
             )]
@@ -34,9 +34,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "close",
         title: "`Connection: close` closes the connection",
         source: "RFC 9112 9.6",
-        bars: None,
+        required_for: None,
         needs: Needs::Nothing,
-        say: |site| {
+        dialogues: |site| {
             let head = site.head(&format!("GET {} HTTP/1.1", site.path));
             vec![Dialogue::ask(&["GET"], head + "Connection: close\r\n\r\n")]
         },
@@ -50,9 +50,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "pipelining",
         title: "three pipelined requests are answered in order",
         source: "RFC 9112 9.3.2",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| {
+        dialogues: |site| {
             let all: String = (1..=3).map(|n| site.get(&format!("{SEE}?n={n}"))).collect();
             vec![Dialogue::ask(&["GET", "GET", "GET"], all)]
         },
@@ -62,9 +62,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "http-1.0",
         title: "responses to HTTP/1.0 clients use only HTTP/1.0 features",
         source: "RFC 9112 2.3, 6.1",
-        bars: None,
+        required_for: None,
         needs: Needs::Nothing,
-        say: |site| {
+        dialogues: |site| {
             let head = site.head(&format!("GET {} HTTP/1.0", site.path));
             vec![Dialogue::ask(&["GET"], head + "\r\n")]
         },
@@ -86,11 +86,11 @@ pub(super) const RULES: &[Rule] = &[
         id: "head",
         title: "a HEAD response has no body, and the connection stays usable",
         source: "RFC 9110 9.3.2",
-        bars: Some(Feature::Head),
+        required_for: Some(Feature::Head),
         needs: Needs::Nothing,
-        say: |site| {
+        dialogues: |site| {
             let head = site.head(&format!("HEAD {} HTTP/1.1", site.path)) + "\r\n";
-            vec![Dialogue::of(&["HEAD"], vec![Step::Say(head.into()), Step::Answers(1)])]
+            vec![Dialogue::of(&["HEAD"], vec![Step::Send(head.into()), Step::Answers(1)])]
         },
         judge: |t| {
             let reading = t[0].reading();
@@ -105,9 +105,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "no-content",
         title: "a 204 response has no body",
         source: "RFC 9110 15.3.5, 8.6",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| vec![Dialogue::ask(&["GET"], site.get("/conformance/empty"))],
+        dialogues: |site| vec![Dialogue::ask(&["GET"], site.get("/conformance/empty"))],
         judge: |t| {
             let reading = t[0].reading();
             match reading.answers.first() {
@@ -131,15 +131,15 @@ pub(super) const RULES: &[Rule] = &[
         id: "half-heads",
         title: "40 clients with incomplete request heads do not block other clients",
         source: "slow clients",
-        bars: None,
+        required_for: None,
         needs: Needs::Nothing,
-        say: |site| {
+        dialogues: |site| {
             let half = site.head(&format!("GET {} HTTP/1.1", site.path)) + "X-Slow: ";
             vec![Dialogue::of(
                 &["GET"],
                 vec![
                     Step::SlowClients(40, half.into()),
-                    Step::Say(site.get(&site.path).into()),
+                    Step::Send(site.get(&site.path).into()),
                     Step::Answers(1),
                 ],
             )]

@@ -10,18 +10,18 @@ pub(super) const RULES: &[Rule] = &[
         id: "no-host",
         title: "a request without Host is rejected",
         source: "RFC 9112 3.2",
-        bars: None,
+        required_for: None,
         needs: Needs::Nothing,
-        say: |site| vec![Dialogue::ask(&["GET"], format!("GET {} HTTP/1.1\r\n\r\n", site.path))],
+        dialogues: |site| vec![Dialogue::ask(&["GET"], format!("GET {} HTTP/1.1\r\n\r\n", site.path))],
         judge: |t| must_be_refused(&t[0], |status| tolerated(format!("responds with {status}"))),
     },
     Rule {
         id: "two-hosts",
         title: "a request with two Host headers is rejected",
         source: "RFC 9112 3.2",
-        bars: None,
+        required_for: None,
         needs: Needs::Nothing,
-        say: |site| vec![with(site, "Host: other.example\r\n")],
+        dialogues: |site| vec![with(site, "Host: other.example\r\n")],
         judge: |t| {
             must_be_refused(&t[0], |status| {
                 fail(format!("responds with {status}: proxies may choose the other host"))
@@ -32,9 +32,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "blank-before-colon",
         title: "whitespace between a header name and its colon is rejected",
         source: "RFC 9112 5.1",
-        bars: None,
+        required_for: None,
         needs: Needs::Nothing,
-        say: |site| vec![with(site, "X-Odd : a\r\n")],
+        dialogues: |site| vec![with(site, "X-Odd : a\r\n")],
         judge: |t| {
             must_be_refused(&t[0], |status| {
                 fail(format!(
@@ -47,9 +47,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "folded",
         title: "a folded header is rejected, or unfolded with a space",
         source: "RFC 9112 5.2",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| vec![see_with(site, "X-Folded: a\r\n b\r\n")],
+        dialogues: |site| vec![see_with(site, "X-Folded: a\r\n b\r\n")],
         judge: |t| match (first_seen(&t[0]), connection_outcome(&t[0])) {
             (Some(seen), _) => {
                 let value = seen
@@ -71,9 +71,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "nul-in-field",
         title: "a NUL in a header value is rejected or replaced",
         source: "RFC 9110 5.5",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| vec![see_with(site, "X-Nul: a\0b\r\n")],
+        dialogues: |site| vec![see_with(site, "X-Nul: a\0b\r\n")],
         judge: |t| match first_seen(&t[0]) {
             Some(seen) if seen.headers.get("HTTP_X_NUL").is_none_or(|value| value == "a b") => {
                 pass("replaced or removed")
@@ -85,9 +85,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "underscore",
         title: "`X_Key` is not passed to the application as `X-Key`",
         source: "CGI names, RFC 3875 4.1.18",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| vec![see_with(site, "X_Key: forged\r\n")],
+        dialogues: |site| vec![see_with(site, "X_Key: forged\r\n")],
         judge: |t| match first_seen(&t[0]) {
             Some(seen) if seen.headers.contains_key("HTTP_X_KEY") => {
                 tolerated("the application cannot distinguish them")
@@ -100,9 +100,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "fields-joined",
         title: "a repeated header reaches the application with both values",
         source: "RFC 9110 5.3, RFC 3875 4.1.18",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| vec![see_with(site, "X-Twice: a\r\nX-Other: c\r\nX-Twice: b\r\n")],
+        dialogues: |site| vec![see_with(site, "X-Twice: a\r\nX-Other: c\r\nX-Twice: b\r\n")],
         judge: |t| match first_seen(&t[0]) {
             Some(seen) => {
                 let value = seen.headers.get("HTTP_X_TWICE").cloned().unwrap_or_default();
@@ -120,9 +120,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "cookies-apart",
         title: "two Set-Cookie headers are sent separately",
         source: "RFC 9110 5.3, RFC 6265 3",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| vec![Dialogue::ask(&["GET"], site.get("/conformance/cookies"))],
+        dialogues: |site| vec![Dialogue::ask(&["GET"], site.get("/conformance/cookies"))],
         judge: |t| match t[0].reading().answers.first() {
             Some(answer) if answer.status == 200 => {
                 let cookies = answer.headers.iter().filter(|(name, _)| name == "set-cookie");
@@ -138,9 +138,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "date",
         title: "responses have a Date header",
         source: "RFC 9110 6.6.1",
-        bars: None,
+        required_for: None,
         needs: Needs::Nothing,
-        say: |site| vec![Dialogue::ask(&["GET"], site.get(&site.path))],
+        dialogues: |site| vec![Dialogue::ask(&["GET"], site.get(&site.path))],
         judge: |t| match t[0].reading().answers.first() {
             Some(answer) if answer.header("date").is_some() => pass("yes"),
             Some(_) => tolerated("no Date"),

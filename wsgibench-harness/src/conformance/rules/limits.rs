@@ -10,9 +10,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "head-12k",
         title: "a 12 KB request head is accepted, or rejected with a status",
         source: "RFC 9110 5.4, RFC 6585 5",
-        bars: None,
+        required_for: None,
         needs: Needs::Nothing,
-        say: |site| padded(site, 12 << 10),
+        dialogues: |site| padded(site, 12 << 10),
         judge: |t| match connection_outcome(&t[0]) {
             ConnectionOutcome::Accepted(_) => pass("taken"),
             ConnectionOutcome::Rejected(status) => tolerated(format!("rejected with {status}")),
@@ -24,9 +24,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "head-1m",
         title: "a 1 MB request head is rejected",
         source: "RFC 9110 5.4, RFC 6585 5",
-        bars: None,
+        required_for: None,
         needs: Needs::Nothing,
-        say: |site| padded(site, 1 << 20),
+        dialogues: |site| padded(site, 1 << 20),
         judge: |t| match connection_outcome(&t[0]) {
             ConnectionOutcome::Accepted(_) => tolerated("accepted: each client can occupy a megabyte of memory"),
             ConnectionOutcome::Rejected(status) => pass(format!("{status}")),
@@ -38,9 +38,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "target-16k",
         title: "a 16 KB request target is accepted, or rejected with a status",
         source: "RFC 9112 3",
-        bars: None,
+        required_for: None,
         needs: Needs::Nothing,
-        say: |site| {
+        dialogues: |site| {
             let target = format!("{}?{}", site.path, "a".repeat(16 << 10));
             vec![Dialogue::ask(&["GET"], site.get(&target))]
         },
@@ -55,18 +55,18 @@ pub(super) const RULES: &[Rule] = &[
         id: "bad-line",
         title: "a malformed request line is rejected",
         source: "RFC 9112 3",
-        bars: None,
+        required_for: None,
         needs: Needs::Nothing,
-        say: |_| vec![Dialogue::ask(&["GET"], "NONSENSE\r\n\r\n")],
+        dialogues: |_| vec![Dialogue::ask(&["GET"], "NONSENSE\r\n\r\n")],
         judge: |t| must_be_refused(&t[0], |status| fail(format!("responds with {status}"))),
     },
     Rule {
         id: "bad-version",
         title: "an invalid HTTP version is rejected",
         source: "RFC 9112 2.3, RFC 9110 15.6.6",
-        bars: None,
+        required_for: None,
         needs: Needs::Nothing,
-        say: |site| {
+        dialogues: |site| {
             let head = site.head(&format!("GET {} HTTP/one", site.path));
             vec![Dialogue::ask(&["GET"], head + "\r\n")]
         },
@@ -76,9 +76,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "four-words",
         title: "a request line with four parts is rejected",
         source: "RFC 9112 3",
-        bars: None,
+        required_for: None,
         needs: Needs::Nothing,
-        say: |site| {
+        dialogues: |site| {
             let head = site.head(&format!("GET {} extra HTTP/1.1", site.path));
             vec![Dialogue::ask(&["GET"], head + "\r\n")]
         },
@@ -88,9 +88,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "control-in-target",
         title: "a control character in the target is rejected",
         source: "RFC 9112 3.2",
-        bars: None,
+        required_for: None,
         needs: Needs::Nothing,
-        say: |site| {
+        dialogues: |site| {
             let get = site.get(&format!("{}?a=\x01b", site.path));
             vec![Dialogue::ask(&["GET"], get)]
         },

@@ -20,18 +20,18 @@ pub(super) const RULES: &[Rule] = &[
         id: "wsgi-get",
         title: "wsgiref.validate accepts a GET request",
         source: "PEP 3333",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| vec![Dialogue::ask(&["GET"], site.get("/conformance/validated?a=b"))],
+        dialogues: |site| vec![Dialogue::ask(&["GET"], site.get("/conformance/validated?a=b"))],
         judge: validated,
     },
     Rule {
         id: "wsgi-post",
         title: "wsgiref.validate accepts a POST request with Content-Length",
         source: "PEP 3333",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| {
+        dialogues: |site| {
             let lines = "Content-Length: 5\r\nContent-Type: text/plain\r\n";
             vec![Dialogue::ask(
                 &["POST"],
@@ -44,9 +44,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "wsgi-chunked",
         title: "wsgiref.validate accepts a chunked POST request",
         source: "PEP 3333",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| {
+        dialogues: |site| {
             let post = site.post(
                 "/conformance/validated",
                 "Transfer-Encoding: chunked\r\n",
@@ -63,9 +63,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "wsgi-close",
         title: "close() of the application's iterable is called after the response",
         source: "PEP 3333, close()",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| {
+        dialogues: |site| {
             let token = std::process::id();
             ["closing", "closed"]
                 .map(|route| Dialogue::ask(&["GET"], site.get(&format!("/conformance/{route}?token={token}"))))
@@ -84,9 +84,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "wsgi-exc-info",
         title: "a status replaced before the first body byte is the one sent",
         source: "PEP 3333, start_response()",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| plain(site, "replaced"),
+        dialogues: |site| plain(site, "replaced"),
         judge: |t| match t[0].reading().answers.first() {
             Some(answer) if answer.status == 503 => pass("the second status"),
             Some(answer) if answer.status == 200 => {
@@ -99,9 +99,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "wsgi-write",
         title: "data passed to write() precedes the returned iterable",
         source: "PEP 3333, write()",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| plain(site, "written"),
+        dialogues: |site| plain(site, "written"),
         judge: |t| match t[0].reading().answers.first() {
             Some(answer) if answer.status == 200 && answer.body == b"written, returned" => pass("in order"),
             Some(answer) if answer.status == 200 => fail(format!("the body is `{}`", short(&answer.text()))),
@@ -112,9 +112,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "wsgi-no-delay",
         title: "a chunk is sent when the application yields it",
         source: "PEP 3333, buffering and streaming",
-        bars: Some(Feature::StreamedAnswers),
+        required_for: Some(Feature::StreamedAnswers),
         needs: Needs::Routes,
-        say: |site| plain(site, "streamed"),
+        dialogues: |site| plain(site, "streamed"),
         judge: |t| {
             let reading = t[0].reading();
             match reading.answers.first() {
@@ -129,9 +129,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "wsgi-too-long",
         title: "no bytes beyond the application's Content-Length are sent",
         source: "PEP 3333, Content-Length",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| plain(site, "long"),
+        dialogues: |site| plain(site, "long"),
         judge: |t| {
             let reading = t[0].reading();
             match reading.answers.first() {
@@ -150,9 +150,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "wsgi-too-short",
         title: "a body shorter than its Content-Length closes the connection",
         source: "RFC 9112 8",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| plain(site, "short"),
+        dialogues: |site| plain(site, "short"),
         judge: |t| match t[0].reading().answers.first() {
             Some(answer) if answer.status >= 500 => pass(format!("an error: {}", answer.status)),
             Some(answer) if answer.whole => fail("the response looks complete"),
@@ -166,25 +166,25 @@ pub(super) const RULES: &[Rule] = &[
         id: "wsgi-wrong-type",
         title: "a str body instead of bytes is an error",
         source: "PEP 3333, unicode issues",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| vec![Dialogue::ask(&["GET"], site.get("/wrong-type"))],
+        dialogues: |site| vec![Dialogue::ask(&["GET"], site.get("/wrong-type"))],
         judge: error_answered,
     },
     Rule {
         id: "wsgi-raise",
         title: "an exception in the application results in an error response",
         source: "PEP 3333, error handling",
-        bars: None,
+        required_for: None,
         needs: Needs::Routes,
-        say: |site| vec![Dialogue::ask(&["GET"], site.get("/raise"))],
+        dialogues: |site| vec![Dialogue::ask(&["GET"], site.get("/raise"))],
         judge: error_answered,
     },
 ];
 
 fn plain(site: &Site, route: &str) -> Vec<Dialogue> {
     let get = site.get(&format!("/conformance/{route}"));
-    vec![Dialogue::of(&["GET"], vec![Step::Say(get.into()), Step::Answers(1)])]
+    vec![Dialogue::of(&["GET"], vec![Step::Send(get.into()), Step::Answers(1)])]
 }
 
 /// Judges the response of the validated route: `valid`, or the validator's error.

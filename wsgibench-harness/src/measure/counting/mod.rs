@@ -179,12 +179,7 @@ fn definition(ready: &Ready) -> String {
     ]);
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(parts.to_string().as_bytes());
-    let digest = hash.finish();
-    digest.as_ref().iter().take(6).fold(String::new(), |mut text, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(&hash.finish().as_ref()[..6])
 }
 
 /// Whether a scenario's parameter says how much load there is, and not what is asked.
@@ -209,8 +204,8 @@ impl LaunchContext<'_> {
         launch: &Launch,
         traced: bool,
     ) -> Result<RoundRecord, LaunchFailure> {
-        let said = LaunchFailure::Said;
-        let cannot = |why: String| LaunchFailure::Said(format!("cannot be counted: {why}"));
+        let other = LaunchFailure::Other;
+        let cannot = |why: String| LaunchFailure::Other(format!("cannot be counted: {why}"));
         let case = &ready.job.case;
         self.check(ready, launch)?;
         let dumps = Dumps {
@@ -256,7 +251,7 @@ impl LaunchContext<'_> {
         record.definition = definition(ready);
         if traced {
             let of = |from: usize, until: usize| dumps.traced(&states[from], &states[until]);
-            let calls = [of(0, 1).map_err(said)?, of(2, 3).map_err(said)?];
+            let calls = [of(0, 1).map_err(other)?, of(2, 3).map_err(other)?];
             record.system_calls_by_name = syscalls::per_request(&calls, requests);
         }
         record.statements = statements_per_request(&statements, requests);
@@ -321,7 +316,7 @@ impl LaunchContext<'_> {
                 .error_samples
                 .first()
                 .map_or(String::new(), |(_, text)| format!(": {text}"));
-            return Err(LaunchFailure::Said(format!(
+            return Err(LaunchFailure::Other(format!(
                 "cannot be counted: {lost} of {} requests failed under valgrind, which makes the server about {SLOWDOWN} times \
                  slower{sample}",
                 counts.offered
@@ -344,11 +339,11 @@ impl LaunchContext<'_> {
             let output = self
                 .runtime
                 .block_on(launch.exec_in(&companion.name, &words))
-                .map_err(|error| LaunchFailure::Said(format!("failed to count statements: {error}")))?;
+                .map_err(|error| LaunchFailure::Other(format!("failed to count statements: {error}")))?;
             let text = String::from_utf8_lossy(&output.stdout);
             let count: f64 = text.trim().parse().map_err(|_| {
                 let errors = String::from_utf8_lossy(&output.stderr);
-                LaunchFailure::Said(format!(
+                LaunchFailure::Other(format!(
                     "the statement counter of companion `{}` printed no number: {}",
                     companion.name,
                     format!("{text} {errors}").trim()

@@ -71,7 +71,7 @@ pub(super) fn check(
 ) -> Result<(), LaunchFailure> {
     for fault in &load.faults {
         if fault.after >= round && !trial {
-            return Err(LaunchFailure::Said(format!(
+            return Err(LaunchFailure::Other(format!(
                 "a fault is due after {:?}, but a round lasts {round:?}; set a longer .duration(...)",
                 fault.after
             )));
@@ -181,11 +181,11 @@ impl FaultOutcome {
     /// Returns the result of the fault thread.
     ///
     /// # Errors
-    /// Returns [`LaunchFailure::Said`] if it panicked, because a round without its faults is not the requested one.
+    /// Returns [`LaunchFailure::Other`] if it panicked, because a round without its faults is not the requested one.
     pub(super) fn of_thread(joined: thread::Result<Self>) -> Result<Self, LaunchFailure> {
         joined.map_err(|panic| {
             let text = panics::text_of(panic.as_ref());
-            LaunchFailure::Said(format!(
+            LaunchFailure::Other(format!(
                 "fault injection panicked: {text}; this is a fault in the harness, please report it"
             ))
         })
@@ -256,7 +256,7 @@ mod tests {
         let joined = thread::spawn(|| -> FaultOutcome { panic!("no such process") }).join();
         let failure = FaultOutcome::of_thread(joined).unwrap_err();
         assert!(
-            matches!(failure, LaunchFailure::Said(text) if text.contains("fault injection panicked: no such process"))
+            matches!(failure, LaunchFailure::Other(text) if text.contains("fault injection panicked: no such process"))
         );
     }
 

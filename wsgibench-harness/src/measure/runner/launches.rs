@@ -168,7 +168,7 @@ impl Runner<'_> {
         let first = match open(begun[0]) {
             Ok(Some(opened)) => opened,
             Ok(None) => return [Ok(()), Ok(())],
-            Err(trouble) => return [Err(trouble), Ok(())],
+            Err(failure) => return [Err(failure), Ok(())],
         };
         let second = match open(begun[1]) {
             Ok(Some(opened)) => opened,
@@ -391,9 +391,9 @@ impl Runner<'_> {
             round: Box::new(round),
         };
         writer.note(entry).map_err(|error| {
-            let trouble = LaunchFailure::Said(error.to_string());
+            let failure = LaunchFailure::Other(error.to_string());
             *disk = Some(error);
-            trouble
+            failure
         })
     }
 
@@ -435,7 +435,7 @@ impl Runner<'_> {
                 End::Fine
             }
             (Err(LaunchFailure::Unsupported(why)), _) => End::Unsupported(why),
-            (Err(LaunchFailure::Said(text)), _) => End::Failed(text),
+            (Err(LaunchFailure::Other(text)), _) => End::Failed(text),
             (Err(LaunchFailure::Held(text)), _) => End::Held(text),
             (Err(LaunchFailure::Died), stopped) => End::Failed(death(stopped.ok().flatten(), &log)),
         };

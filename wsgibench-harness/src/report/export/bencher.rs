@@ -25,7 +25,7 @@ const MEASURES: &[(Metric, &str)] = &[
 
 pub(super) fn json(run: &RunRecord) -> Result<Vec<u8>, ExportError> {
     let mut benchmarks = Map::new();
-    for (id, figures) in believable(run) {
+    for (id, figures) in ranked_cases(run) {
         let mut measures = Map::new();
         if let Some(time) = &figures.time {
             measures.insert("latency".into(), measure(time));
@@ -51,7 +51,7 @@ fn measure(summary: &Summary) -> Value {
 /// interval (0 for a single launch).
 pub(super) fn lines(run: &RunRecord) -> String {
     let mut text = String::new();
-    for (id, figures) in believable(run) {
+    for (id, figures) in ranked_cases(run) {
         let Some(time) = &figures.time else { continue };
         let half = (time.mean.high() - time.mean.low()) / 2.0;
         let id: String = id.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -74,7 +74,7 @@ fn whole(ns: f64) -> String {
 }
 
 /// Returns the cases that may be ranked, with their figures. Cases with faults have no time per request.
-pub(super) fn believable(run: &RunRecord) -> impl Iterator<Item = (&str, Figures)> {
+pub(super) fn ranked_cases(run: &RunRecord) -> impl Iterator<Item = (&str, Figures)> {
     run.cases
         .iter()
         .filter(|case| !faults::has(case))

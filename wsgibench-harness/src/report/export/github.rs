@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ExportError, Format, bencher::believable};
+use super::{ExportError, Format, bencher::ranked_cases};
 use crate::{
     report::units,
     stats::{Metric, Summary},
@@ -19,7 +19,7 @@ const METRICS: &[(Metric, &str)] = &[
 
 pub(super) fn render(run: &RunRecord) -> Result<Vec<u8>, ExportError> {
     let mut figures_of_all: Vec<Value> = Vec::new();
-    for (id, figures) in believable(run) {
+    for (id, figures) in ranked_cases(run) {
         if let Some(time) = &figures.time {
             figures_of_all.push(figure(&format!("{id} time per request"), "ns/request", time));
         }

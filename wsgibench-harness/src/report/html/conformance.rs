@@ -46,7 +46,7 @@ struct Examined {
     counts: Vec<String>,
     barred: Vec<Barred>,
     /// Why findings are missing.
-    trouble: Option<String>,
+    unexamined: Option<String>,
     /// Differences between the examined server and this run's.
     differences: Vec<String>,
     departures: Vec<Departure>,
@@ -73,7 +73,7 @@ struct Rule {
     id: String,
     title: String,
     source: String,
-    bars: Option<&'static str>,
+    required_for: Option<&'static str>,
     cells: Vec<Cell>,
 }
 
@@ -146,7 +146,7 @@ pub(super) fn of(record: &ConformanceRecord, run: &RunRecord) -> Option<Conforma
                         mark: mark(finding.verdict),
                     })
                     .collect(),
-                trouble: found.trouble.clone(),
+                unexamined: found.unexamined.clone(),
                 differences: differences(found, &server.versions),
                 departures: found
                     .findings
@@ -176,7 +176,7 @@ fn row<T>(rule: &RuleRecord, servers: &[(&ServerConformance, T)]) -> Rule {
         id: rule.id.clone(),
         title: rule.title.clone(),
         source: rule.source.clone(),
-        bars: rule.bars.map(crate::conformance::Feature::name),
+        required_for: rule.required_for.map(crate::conformance::Feature::name),
         cells: servers.iter().map(|(server, _)| cell(server)).collect(),
     }
 }

@@ -139,8 +139,8 @@ fn of_run(run: &RunRecord) -> Column {
             let reasons: Vec<&str> = figures.findings.iter().map(|f| f.text.as_str()).collect();
             format!("suspect: {}", reasons.join("; "))
         });
-        let believable = figures.ranked();
-        let metrics = METRICS.into_iter().filter(|_| believable).filter_map(|metric| {
+        let ranked = figures.ranked();
+        let metrics = METRICS.into_iter().filter(|_| ranked).filter_map(|metric| {
             let figure = Figure {
                 estimate: figures.metrics.get(&metric)?.mean,
                 level: figures.level,

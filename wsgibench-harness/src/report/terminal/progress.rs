@@ -72,7 +72,7 @@ impl Progress {
                     format!("{}: ", notice.about)
                 };
                 let label = format!("{} ", style("note:").yellow());
-                self.say(&wrapped(&label, &format!("{about}{}", notice.text)));
+                self.print_line(&wrapped(&label, &format!("{about}{}", notice.text)));
             }
             _ if self.options.quiet => {}
             Event::Planned {
@@ -91,7 +91,7 @@ impl Progress {
                     if *launches == 1 { "launch" } else { "launches" },
                     units::span(*expected)
                 );
-                self.say(&wrapped("", &text));
+                self.print_line(&wrapped("", &text));
             }
             Event::Preparing { what, text } => self.prepare(what, text),
             Event::Launching {
@@ -114,7 +114,7 @@ impl Progress {
                         .set_message(cut(&format!("{case}{arm}: starting"), WIDTH.min(78)));
                 } else {
                     let text = format!("[{number}/{of}] {case}{arm}, {}", left(*time));
-                    self.say(&wrapped("", &text));
+                    self.print_line(&wrapped("", &text));
                 }
             }
             Event::WarmingUp { case } => {
@@ -137,12 +137,12 @@ impl Progress {
                         .map_or_else(|| "-".into(), |v| units::time(v * 1e3)),
                     units::grouped(round.load.counts.failed + round.load.counts.timed_out),
                 );
-                self.say(&wrapped("  ", &text));
+                self.print_line(&wrapped("  ", &text));
             }
             Event::LaunchDone { case, launch } => self.launch_done(case, launch),
             // On standard output, results already show it.
             Event::Reported { path } if !self.options.results => {
-                self.say(&wrapped("report: ", &path.display().to_string()));
+                self.print_line(&wrapped("report: ", &path.display().to_string()));
             }
             Event::Finished { .. } => {
                 if let Some(bars) = &self.bars {
@@ -157,7 +157,7 @@ impl Progress {
     fn prepare(&mut self, what: &str, text: &str) {
         match &self.bars {
             Some(bars) if !self.options.verbose => bars.now.set_message(cut(&format!("{what}: {text}"), 78)),
-            _ => self.say(&wrapped("", &format!("{}: {}", plain(what), plain(text)))),
+            _ => self.print_line(&wrapped("", &format!("{}: {}", plain(what), plain(text)))),
         }
     }
 
@@ -177,7 +177,7 @@ impl Progress {
         }
         if let Some(error) = &launch.error {
             let label = format!("{} ", style("failed:").red());
-            self.say(&wrapped(
+            self.print_line(&wrapped(
                 &label,
                 &format!("{case} launch {}: {error}", launch.index + 1),
             ));
@@ -191,11 +191,11 @@ impl Progress {
                 launch.index + 1,
                 launch.rounds.len()
             );
-            self.say(&wrapped("  ", &text));
+            self.print_line(&wrapped("  ", &text));
         }
     }
 
-    fn say(&mut self, text: &str) {
+    fn print_line(&mut self, text: &str) {
         let err = &mut self.err;
         let mut write = || {
             let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());

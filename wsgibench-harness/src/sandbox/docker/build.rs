@@ -88,8 +88,8 @@ impl Steps {
         texts.flatten().collect()
     }
 
-    /// Adds a message; calls `say` for each step of the Dockerfile that starts.
-    fn take(&mut self, status: StatusResponse, say: impl Fn(&str)) {
+    /// Adds a message; calls `progress` for each step of the Dockerfile that starts.
+    fn take(&mut self, status: StatusResponse, progress: impl Fn(&str)) {
         let mut begun = self.0.values().filter(|step| step.begun.is_some()).count();
         for vertex in status.vertexes {
             let step = self.0.entry(vertex.digest).or_default();
@@ -99,7 +99,7 @@ impl Steps {
                 step.begun = Some(begun);
                 begun += 1;
                 if !vertex.cached && vertex.completed.is_none() && is_own_step(&step.name) {
-                    say(&shortened(&step.name));
+                    progress(&shortened(&step.name));
                 }
             }
         }
@@ -121,8 +121,8 @@ impl Steps {
     }
 }
 
-/// Builds the image; calls `say` for each step that is not cached.
-pub(super) async fn build(engine: &Engine, build: Build<'_>, say: impl Fn(&str)) -> Result<(), String> {
+/// Builds the image; calls `progress` for each step that is not cached.
+pub(super) async fn build(engine: &Engine, build: Build<'_>, progress: impl Fn(&str)) -> Result<(), String> {
     let mut arguments: HashMap<String, String> = PROXIES
         .iter()
         .filter_map(|name| {
@@ -153,7 +153,7 @@ pub(super) async fn build(engine: &Engine, build: Build<'_>, say: impl Fn(&str))
         match message {
             Ok(message) => {
                 if let Some(BuildInfoAux::BuildKit(status)) = message.aux {
-                    steps.take(status, &say);
+                    steps.take(status, &progress);
                 }
             }
             Err(error) => {

@@ -126,7 +126,7 @@ impl DockerSandbox {
     /// Removes the network.
     pub(crate) async fn close(self) {
         if let Err(error) = self.network.remove(&self.engine).await {
-            self.context.say(
+            self.context.report_progress(
                 "sandbox",
                 &format!("failed to remove the network {}: {error}", self.network.name),
             );

@@ -40,7 +40,7 @@ pub(super) async fn reap_dead(engine: &Engine, context: &SandboxContext) {
     .await
     .unwrap_or(0);
     if removed > 0 {
-        context.say(
+        context.report_progress(
             "sandbox",
             &format!("removed {removed} containers and networks of killed runs"),
         );

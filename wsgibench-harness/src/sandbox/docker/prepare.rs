@@ -148,7 +148,7 @@ async fn built(
     if sandbox.engine.api.inspect_image(&tag).await.is_ok() {
         return Ok(tag);
     }
-    sandbox.context.say(
+    sandbox.context.report_progress(
         recipe.name,
         &format!("building its image {tag} from {}", base.reference),
     );
@@ -165,9 +165,11 @@ async fn built(
             .join("logs")
             .join(format!("build-{name}.log")),
     };
-    build::build(&sandbox.engine, build, |step| sandbox.context.say(recipe.name, step))
-        .await
-        .map_err(failed)?;
+    build::build(&sandbox.engine, build, |step| {
+        sandbox.context.report_progress(recipe.name, step);
+    })
+    .await
+    .map_err(failed)?;
     image_prune::remove_unused(&sandbox.engine, &repository, &sandbox.tags.all()).await;
     Ok(tag)
 }

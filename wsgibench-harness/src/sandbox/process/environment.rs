@@ -136,7 +136,7 @@ pub(super) async fn prepare(context: &SandboxContext, spec: &ServerSpec) -> Resu
     // Concurrent runs must not make the same environment; the second finds it complete.
     let lock = lock(&path).await.map_err(io)?;
     if !is_complete(&path) {
-        context.say(&spec.name, "making its virtual environment");
+        context.report_progress(&spec.name, "making its virtual environment");
         make(&path, &packages, &python).await.map_err(failed)?;
     }
     drop(lock);

@@ -50,7 +50,7 @@ impl ProcessSandbox {
 pub(crate) fn reap_dead(context: &SandboxContext) {
     let removed = process_cleanup::sweep(&context.folder("tmp"), super::owner::Owner::is_proven_dead);
     if removed > 0 {
-        context.say(
+        context.report_progress(
             "sandbox",
             &format!("removed {removed} processes, control groups and folders of killed runs"),
         );

@@ -58,7 +58,7 @@ pub(super) async fn make(
     temporary: &Path,
     release: &str,
     reference: &str,
-    say: impl Fn(&str),
+    progress: impl Fn(&str),
 ) -> Result<(), String> {
     if !cfg!(target_os = "linux") {
         return Err(
@@ -74,7 +74,7 @@ pub(super) async fn make(
     }
     let installing = INSTALLATION.lock().await;
     if find("debootstrap").is_none() {
-        say("installing debootstrap with apt");
+        progress("installing debootstrap with apt");
         run(&["apt-get", "update"]).await?;
         run(&[
             "apt-get",
@@ -89,7 +89,7 @@ pub(super) async fn make(
     drop(installing);
     let folder = TempFolder::create(temporary, "base").map_err(|error| format!("temporary folder: {error}"))?;
     let root = folder.root();
-    say(&format!(
+    progress(&format!(
         "making {reference} from Debian {release} with debootstrap: about a minute"
     ));
     let root_text = root.display().to_string();
@@ -104,7 +104,7 @@ pub(super) async fn make(
     words.extend(mirror.as_deref());
     run(&words).await?;
     configure(&root).await?;
-    say(&format!("imports {reference}"));
+    progress(&format!("imports {reference}"));
     import(engine, &root, reference).await?;
     // Half a gigabyte of small files: not on the runtime's own thread.
     let _ = tokio::task::spawn_blocking(move || drop(folder)).await;

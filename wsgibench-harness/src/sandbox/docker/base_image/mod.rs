@@ -64,29 +64,29 @@ impl BaseImages {
 
     async fn find(&self, python: Option<&str>) -> Result<Base, String> {
         let wanted = Wanted::new(python)?;
-        let say = |line: &str| self.context.say("base image", line);
+        let progress = |line: &str| self.context.report_progress("base image", line);
         if let Some(reference) = crate::variables::text(&wanted.variable) {
             self.pulls
                 .find_or_pull(&reference)
                 .await
                 .map_err(|why| format!("{} names it, but {why}", wanted.variable))?;
-            say(&format!("{reference}, as {} says", wanted.variable));
+            progress(&format!("{reference}, as {} says", wanted.variable));
             return self.base(&reference).await;
         }
         for reference in [&wanted.official, &wanted.own] {
             if let Ok(base) = self.base(reference).await {
-                say(&format!("{reference}, a local image"));
+                progress(&format!("{reference}, a local image"));
                 return Ok(base);
             }
         }
-        say(&format!("no local image; pulling {}", wanted.official));
+        progress(&format!("no local image; pulling {}", wanted.official));
         match self.pulls.pull(&wanted.official).await {
             Ok(()) => {
-                say(&format!("{}, pulled", wanted.official));
+                progress(&format!("{}, pulled", wanted.official));
                 self.base(&wanted.official).await
             }
             Err(why) => {
-                say(&why);
+                progress(&why);
                 let Some(release) = wanted.release else {
                     return Err(format!(
                         "{why}; Debian has no release with this Python: name an image with {}",
@@ -94,7 +94,7 @@ impl BaseImages {
                     ));
                 };
                 let temporary = self.context.folder("tmp");
-                debootstrap::make(&self.engine, &temporary, release, &wanted.own, say)
+                debootstrap::make(&self.engine, &temporary, release, &wanted.own, progress)
                     .await
                     .map_err(|error| format!("{why}; {error}"))?;
                 self.base(&wanted.own).await

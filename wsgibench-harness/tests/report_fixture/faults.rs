@@ -29,7 +29,7 @@ fn felt(lost: u64, after: Option<f64>) -> Felt {
 }
 
 /// Returns a case of 16 connections with these effects of a fault at 3 s of 15 s.
-fn troubled(scenario: &str, server: &str, fault: &Fault, launches: &[Felt]) -> CaseRecord {
+fn case_with_fault(scenario: &str, server: &str, fault: &Fault, launches: &[Felt]) -> CaseRecord {
     let rate = 4_000.0;
     let count = u32::try_from(launches.len()).unwrap();
     let mut case = case(
@@ -49,13 +49,13 @@ fn troubled(scenario: &str, server: &str, fault: &Fault, launches: &[Felt]) -> C
         .fault(fault.clone());
     for (launch, felt) in case.launches.iter_mut().zip(launches) {
         for round in &mut launch.rounds {
-            trouble(round, &fault.action.name(), rate, *felt);
+            degrade(round, &fault.action.name(), rate, *felt);
         }
     }
     case
 }
 
-fn trouble(round: &mut RoundRecord, action: &str, rate: f64, Felt { lost, after }: Felt) {
+fn degrade(round: &mut RoundRecord, action: &str, rate: f64, Felt { lost, after }: Felt) {
     let (at, length) = (3.0, 15.0);
     let down = at..at + after.unwrap_or(length);
     let (mut done, mut errors) = (0.0, 0);
@@ -101,7 +101,7 @@ pub(crate) fn faulty() -> RunRecord {
     let kill = Fault::kill_worker().after(Duration::from_secs(3));
     let reload = Fault::reload().after(Duration::from_secs(3));
     let raise = Fault::harmful_requests("/raise?why=<b>&times=1", 50).after(Duration::from_secs(3));
-    let killed = |server: &str, launches: &[Felt]| troubled("worker_killed", server, &kill, launches);
+    let killed = |server: &str, launches: &[Felt]| case_with_fault("worker_killed", server, &kill, launches);
     let recovered = killed(
         "gunicorn_gthread",
         &[felt(9, Some(0.5)), felt(4, Some(0.2)), felt(16, Some(0.8))],
@@ -113,10 +113,10 @@ pub(crate) fn faulty() -> RunRecord {
     for launch in &mut undone.launches {
         launch.rounds[0].faults[0].told = "not done: no worker process found".into();
     }
-    let reloaded = troubled("reload", "gunicorn_gthread", &reload, &[felt(0, Some(0.0))]);
-    let mut cannot = troubled("reload", "bjoern", &reload, &[]);
+    let reloaded = case_with_fault("reload", "gunicorn_gthread", &reload, &[felt(0, Some(0.0))]);
+    let mut cannot = case_with_fault("reload", "bjoern", &reload, &[]);
     cannot.outcome = CaseOutcome::Unsupported("it declares no signal to reload on".into());
-    let mut raises = troubled("app_raises", SCRIPT, &raise, &[felt(0, Some(0.1))]);
+    let mut raises = case_with_fault("app_raises", SCRIPT, &raise, &[felt(0, Some(0.1))]);
     raises.validity.add(finding(
         "steal",
         ValidityLevel::Suspect,
@@ -205,7 +205,7 @@ pub(crate) fn examined() -> ConformanceRecord {
             untuned: false,
             command: vec!["serve".into()],
             versions: BTreeMap::from([("python".into(), "3.11.2".into()), ("server".into(), "26.0".into())]),
-            trouble: None,
+            unexamined: None,
             findings: findings.collect(),
         });
     };
@@ -235,7 +235,7 @@ pub(crate) fn examined() -> ConformanceRecord {
         untuned: false,
         command: vec![],
         versions: BTreeMap::new(),
-        trouble: Some("not available here: no compiler".into()),
+        unexamined: Some("not available here: no compiler".into()),
         findings: vec![],
     });
     record

@@ -136,7 +136,7 @@ pub(crate) fn the_timeline_dips_where_the_fault_is_marked() {
     page.quiet();
 }
 
-pub(crate) fn a_departure_leads_by_keyboard_to_its_reason() {
+pub(crate) fn a_deviation_leads_by_keyboard_to_its_reason() {
     let run = fixture::faulty();
     let page = open(&run, 1280);
     let record = fixture::examined();
@@ -247,14 +247,14 @@ pub(crate) fn endurance_and_footprint_are_those_of_the_record() {
     page.quiet();
 }
 
-pub(crate) fn trouble_is_accessible_in_both_themes_wide_and_narrow() {
+pub(crate) fn faults_are_accessible_in_both_themes_wide_and_narrow() {
     for width in [1400, 390] {
         let page = open(&everything(), width);
         page.eval("document.querySelectorAll('#faults .canvas').forEach((c) => wsgibench.chart(c.dataset.chart))");
         for section in ["faults", "endurance", "conformance", "footprint"] {
             page.shot_of(&format!("#{section}"), &format!("{section}-{width}"));
         }
-        both_themes(&page, &format!("trouble-{width}"), width);
+        both_themes(&page, &format!("faults-{width}"), width);
         assert_eq!(page.eval("return window.owned ?? null"), Value::Null);
         assert_eq!(page.eval("return document.querySelectorAll('script').length"), 3);
         page.quiet();
