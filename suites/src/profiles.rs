@@ -14,7 +14,7 @@ fn default() -> Profile {
     Profile {
         cases: ping_at_64(),
         description:
-            "ping at 64 connections on every server of the studies: 6 launches of 1 s warm-up and 2 rounds of 2.5 s"
+            "ping at 64 connections on every server of the studies: 6 launches of 1 s warm-up and 2 rounds of 1.5 s"
                 .into(),
         ..Profile::default()
     }

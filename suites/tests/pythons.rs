@@ -62,7 +62,10 @@ fn main() -> ExitCode {
         .collect();
     let specs: Vec<_> = specs.iter().collect();
     let prepared = runtime.block_on(sandbox.prepare_all(&specs, |_| true));
-    assert_eq!(prepared.len(), selected.len());
+    let prepared: Vec<_> = prepared
+        .into_iter()
+        .map(|server| server.expect("all were begun"))
+        .collect();
     let mut trials = Vec::new();
     for ((server, python), prepared) in selected.into_iter().zip(prepared) {
         let missing = match &prepared {

@@ -75,7 +75,10 @@ async fn servers_with_the_same_folder_share_an_image() {
     let specs = ["one", "two", "three"].map(|name| bench.container_spec(name));
     let specs: Vec<_> = specs.iter().collect();
     let prepared = sandbox.prepare_all(&specs, |_| true).await;
-    let images: Vec<String> = prepared.into_iter().map(|prepared| prepared.unwrap().image).collect();
+    let images: Vec<String> = prepared
+        .into_iter()
+        .map(|prepared| prepared.unwrap().unwrap().image)
+        .collect();
     assert!(images.iter().all(|image| *image == images[0]), "{images:?}");
     let said = bench.said.lock().unwrap().join("\n");
     assert_eq!(said.matches("building its image").count(), 1, "{said}");

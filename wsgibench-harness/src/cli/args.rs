@@ -228,7 +228,7 @@ pub struct Args {
         help_heading = "Comparison"
     )]
     pub ungate: Vec<String>,
-    /// Limit the time of a comparison; refused beforehand if it is too short for a decision
+    /// Limit the time of a comparison: shorten rounds first, then plan fewer blocks; refused beforehand if it is too short for a decision
     #[arg(long, value_name = "TIME", env = "WSGIBENCH_BUDGET", value_parser = positive_time, help_heading = "Comparison")]
     pub budget: Option<Duration>,
     /// Measure identical arms: fail if they differ by more than chance, and report how small a change a gate can detect here

@@ -19,6 +19,7 @@ use crate::{
     against::Base,
     declare::{Case, Profile},
     measure::{
+        budget,
         comparison::{Judged, Pairing},
         event::Event,
         gate::{self, Ended, GatePlan, GatePolicy},
@@ -49,6 +50,9 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     leave_out_faults(run, plan);
     // Errors of the command line are reported before another commit is built.
     let judged = judged(args, &plan.order.profile)?;
+    if let Some(text) = fit_budget(args, plan, &judged) {
+        run.listeners.notice("", text);
+    }
     if args.base().is_some() {
         // So is a budget that is too short. The other commit's cases are not known yet: assumes all that are selected.
         let selected: Vec<String> = plan.cases.iter().map(|case| case.id.clone()).collect();
@@ -87,6 +91,31 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
         outcomes: file.outcomes.clone(),
     });
     Ok((record, status))
+}
+
+/// Shortens the rounds if the budget requires it and the command line does not set their length. Returns a notice.
+fn fit_budget(args: &Args, plan: &mut Plan, judged: &Judged) -> Option<String> {
+    let budget = args.budget?;
+    if args.rounds.is_some() || args.measurement_time.is_some() || args.warm_up_time.is_some() {
+        return None;
+    }
+    let blocks = gate::blocks_for_all_metrics(&judged.family(plan.cases.len()), judged.alpha)?;
+    let blocks = u32::try_from(blocks).ok()?;
+    let launches_per_job = if args.base().is_some() { 2 } else { 1 };
+    let block = |profile: &Profile| {
+        let mut order = plan.order.clone();
+        order.profile = profile.clone();
+        order.block_time() * launches_per_job
+    };
+    let shorter = budget::shorten_rounds(&plan.order.profile, block, blocks, budget)?;
+    let text = format!(
+        "rounds are shortened to {} after a warm-up of {}, so that {blocks} blocks fit in the budget of {}",
+        humantime::format_duration(shorter.measurement_time),
+        humantime::format_duration(shorter.warm_up_time),
+        humantime::format_duration(budget),
+    );
+    plan.order.profile = shorter;
+    Some(text)
 }
 
 /// Creates the policy of a gate.

@@ -58,12 +58,12 @@ impl Default for Profile {
     fn default() -> Self {
         Self {
             name: "default".into(),
-            description: "6 launches of 1 s warm-up and 2 rounds of 2.5 s".into(),
+            description: "6 launches of 1 s warm-up and 2 rounds of 1.5 s".into(),
             cases: Vec::new(),
             launches: 6,
             rounds: 2,
             warm_up_time: Duration::from_secs(1),
-            measurement_time: Duration::from_millis(2_500),
+            measurement_time: Duration::from_millis(1_500),
             statistics_interval: None,
             limits: None,
             ungated: Vec::new(),

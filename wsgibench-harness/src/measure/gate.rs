@@ -95,11 +95,7 @@ impl GatePlan {
     pub fn limits(&self) -> Option<String> {
         let lost = self.family.cannot_fail(&self.design);
         let blocks = self.design.last_blocks();
-        let standard = Design::standard();
-        let needed = standard.looks.iter().map(|look| look.blocks).find(|&blocks| {
-            Design::within(blocks)
-                .is_some_and(|design| self.family.cannot_fail(&design.at(self.design.alpha)).is_empty())
-        });
+        let needed = blocks_for_all_metrics(&self.family, self.design.alpha);
         let remedy = needed.map_or_else(
             || "select fewer cases".to_owned(),
             |needed| format!("{needed} blocks are needed for them (a larger `--budget`)"),
@@ -112,6 +108,17 @@ impl GatePlan {
             )
         })
     }
+}
+
+/// Returns the smallest number of blocks in which every gated metric can fail; `None` if the standard plan is too short.
+#[must_use]
+pub fn blocks_for_all_metrics(family: &Family, alpha: f64) -> Option<usize> {
+    let standard = Design::standard();
+    standard
+        .looks
+        .iter()
+        .map(|look| look.blocks)
+        .find(|&blocks| Design::within(blocks).is_some_and(|design| family.cannot_fail(&design.at(alpha)).is_empty()))
 }
 
 /// Plans a comparison of the cases with these ids. A block of all of them takes `block`.

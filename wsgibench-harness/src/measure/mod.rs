@@ -1,6 +1,7 @@
 //! Runs the plan: launches, rounds, validity, comparisons, and the events that reports subscribe to.
 
 mod availability;
+pub mod budget;
 mod burst;
 mod capacity;
 pub mod comparison;

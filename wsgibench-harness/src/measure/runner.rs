@@ -193,7 +193,9 @@ impl Runner<'_> {
         // After an interrupt there are fewer outcomes than servers.
         let mut built: Vec<(&ServerSpec, Built)> = Vec::new();
         for (spec, outcome) in specs.into_iter().zip(outcomes) {
-            built.push((spec, self.record_server(writer, spec, outcome)?));
+            if let Some(outcome) = outcome {
+                built.push((spec, self.record_server(writer, spec, outcome)?));
+            }
         }
         if let Some(plan) = &self.order.counting {
             for (_, outcome) in &mut built {

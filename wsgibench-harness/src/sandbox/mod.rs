@@ -29,7 +29,7 @@ mod versions;
 
 use std::{future::ready, path::Path, sync::Arc};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 
 pub use context::{ProgressSink, SandboxChoice, SandboxOptions};
 pub use error::{LaunchError, PrepareError, SandboxError};
@@ -204,14 +204,16 @@ impl Sandbox {
         }
     }
 
-    /// Prepares servers, three at a time. The results have the order of `specs` and end before the first server for
-    /// which `begin`, called before each server, returns `false`.
+    /// Prepares servers, three at a time, until `begin`, called before each server, returns `false`. The results have the order of
+    /// `specs`; servers that were not begun have none.
     pub async fn prepare_all(
         &self,
         specs: &[&ServerSpec],
         begin: impl Fn(&ServerSpec) -> bool,
-    ) -> Vec<Result<PreparedServer, PrepareError>> {
-        side_by_side(specs, begin, |spec| self.prepare(spec)).await
+    ) -> Vec<Option<Result<PreparedServer, PrepareError>>> {
+        // A Python version of its own may need another base image, which takes longest.
+        let first = |spec: &ServerSpec| spec.python.is_some();
+        side_by_side(specs, first, begin, |spec| self.prepare(spec)).await
     }
 
     /// Starts a server and returns once it responds. Its output is written to `log` when it is stopped or fails.
@@ -292,18 +294,25 @@ impl Sandbox {
     }
 }
 
-/// Runs `work` on the items, [`PREPARED_AT_ONCE`] at a time, until `begin` returns `false`; the results have the order of the items.
+/// Runs `work` on the items, [`PREPARED_AT_ONCE`] at a time, those that go `first` before the others, until `begin` returns `false`.
+/// The results have the order of the items.
 async fn side_by_side<T: Copy, R, F: Future<Output = R>>(
     items: &[T],
+    first: impl Fn(T) -> bool,
     begin: impl Fn(T) -> bool,
     work: impl Fn(T) -> F,
-) -> Vec<R> {
-    stream::iter(items.iter().copied())
-        .take_while(|&item| ready(begin(item)))
-        .map(work)
-        .buffered(PREPARED_AT_ONCE)
-        .collect()
-        .await
+) -> Vec<Option<R>> {
+    let mut queue: Vec<(usize, T)> = items.iter().copied().enumerate().collect();
+    queue.sort_by_key(|&(_, item)| !first(item));
+    let mut finished = stream::iter(queue)
+        .take_while(|&(_, item)| ready(begin(item)))
+        .map(|(index, item)| work(item).map(move |result| (index, result)))
+        .buffer_unordered(PREPARED_AT_ONCE);
+    let mut results: Vec<Option<R>> = items.iter().map(|_| None).collect();
+    while let Some((index, result)) = finished.next().await {
+        results[index] = Some(result);
+    }
+    results
 }
 
 /// Whether the user names an engine (`DOCKER_HOST`, a Docker context).
@@ -346,7 +355,7 @@ fn short_hash(hash: ring::digest::Context) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
 
     use super::*;
 
@@ -367,8 +376,16 @@ mod tests {
             }
         };
         let items: Vec<usize> = (0..10).collect();
-        assert_eq!(side_by_side(&items, |_| true, work).await, items);
+        let all: Vec<Option<usize>> = items.iter().copied().map(Some).collect();
+        assert_eq!(side_by_side(&items, |_| false, |_| true, work).await, all);
         assert_eq!(most.get(), PREPARED_AT_ONCE);
-        assert_eq!(side_by_side(&items, |item| item < 5, work).await, items[..5]);
+        let order = RefCell::new(Vec::new());
+        let begin = |item| {
+            order.borrow_mut().push(item);
+            item < 5
+        };
+        let results = side_by_side(&items, |item| item == 3, begin, work).await;
+        assert_eq!(results, [&all[..5], &[None; 5]].concat());
+        assert_eq!(*order.borrow(), [3, 0, 1, 2, 4, 5]);
     }
 }
