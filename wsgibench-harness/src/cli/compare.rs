@@ -25,7 +25,7 @@ use crate::{
         gate::{self, Ended, GatePlan, GatePolicy},
     },
     stats::{
-        StopReason,
+        Outcome, StopReason, Verdict,
         compare::design::ALPHA,
         metric::{Margin, MarginOverride, Metric},
     },
@@ -107,7 +107,8 @@ fn fit_budget(args: &Args, plan: &mut Plan, judged: &Judged) -> Option<String> {
         order.profile = profile.clone();
         order.block_time() * launches_per_job
     };
-    let shorter = budget::shorten_rounds(&plan.order.profile, block, blocks, budget)?;
+    // Leaves time to repeat a tenth of the blocks.
+    let shorter = budget::shorten_rounds(&plan.order.profile, block, blocks, budget * 10 / 11)?;
     let text = format!(
         "rounds are shortened to {} after a warm-up of {}, so that {blocks} blocks fit in the budget of {}",
         humantime::format_duration(shorter.measurement_time),
@@ -205,7 +206,12 @@ fn decide(
 ) -> (VerdictFile, ExitStatus) {
     let outcomes = policy.outcomes(record);
     let disturbance = policy.disturbance(record);
-    let missing = verdict::missing(args.gate, record, &outcomes, &disturbance);
+    let mut missing = verdict::missing(args.gate, record, &outcomes, &disturbance);
+    // A regression that was found needs no more blocks.
+    let found = |outcome: &Outcome| outcome.gated && outcome.verdict == Verdict::Regression;
+    if args.gate.is_some() && missing.is_empty() && !outcomes.iter().any(found) {
+        missing.extend(policy.lost(record));
+    }
     let decided = verdict::status(args.gate, exit::of_run(record), &missing, &outcomes);
     let interrupted = record.interrupted && policy.ended().is_none();
     let (word, status) = overruled(decided, interrupted, args.gate, identical);

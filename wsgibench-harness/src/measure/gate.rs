@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     stats::{
-        Decision, Design, Family, Metric, Outcome, Progress, StopReason,
+        Decision, Design, Family, Metric, Outcome, Progress, Series, StopReason,
+        compare::usable_blocks,
         disturbance::{Disturbance, Guard},
     },
     store::record::RunRecord,
@@ -220,10 +221,39 @@ impl GatePolicy {
         self.ended
     }
 
-    /// Returns the outcomes so far.
+    /// Returns the outcomes so far. If the time ended the comparison between two looks, the blocks there are belong to the next.
     #[must_use]
     pub fn outcomes(&self, run: &RunRecord) -> Vec<Outcome> {
-        self.decision.decide(&self.judged.series(run, &self.family))
+        let series = self.judged.series(run, &self.family);
+        match self.cut_short(&series).map(Decision::new) {
+            Some(Ok(decision)) => decision.decide(&series),
+            _ => self.decision.decide(&series),
+        }
+    }
+
+    /// Returns the design of a comparison that ended before the last planned look without a decision.
+    fn cut_short(&self, series: &[Series]) -> Option<Design> {
+        matches!(self.ended, Some(Ended::Budget | Ended::Disturbed | Ended::Missing))
+            .then(|| self.decision.design().ended_after(usable_blocks(series)))
+    }
+
+    /// Returns a message about gated metrics that could have failed in the planned blocks, but not in those that were measured.
+    #[must_use]
+    pub fn lost(&self, run: &RunRecord) -> Option<String> {
+        let series = self.judged.series(run, &self.family);
+        let (planned, reached) = (self.decision.design(), self.cut_short(&series)?);
+        let before = self.family.cannot_fail(planned);
+        let mut lost = self.family.cannot_fail(&reached);
+        lost.retain(|metric| !before.contains(metric));
+        (!lost.is_empty()).then(|| {
+            format!(
+                "{} of {} planned blocks are usable, in which these gated metrics cannot fail, whatever their change: {}; give a larger \
+                 `--budget`, or ungate them",
+                usable_blocks(&series),
+                planned.last_blocks(),
+                titles(&lost)
+            )
+        })
     }
 
     /// Returns the disturbances so far.
@@ -468,6 +498,41 @@ mod tests {
         assert_eq!(after(14, &slower(14, 4)), (true, None));
         assert_eq!(after(16, &slower(16, 4)), (false, certain));
         assert_eq!(after(36, &slower(36, 12)), (false, Some(Ended::Disturbed)));
+    }
+
+    /// Sixteen blocks were planned for twenty cases, of which one starts slower.
+    fn out_of_time(blocks: u32) -> (Vec<Outcome>, Option<String>) {
+        let mut cases: Vec<Value> = (1..20)
+            .map(|index| case(&format!("s{index}"), &CaseOutcome::Measured, blocks, 1.0, 0))
+            .collect();
+        cases.push(case("slower", &CaseOutcome::Measured, blocks, 1.5, 0));
+        let run = samples::run("r", &cases);
+        let mut policy = policy(20);
+        policy.ended = Some(Ended::Budget);
+        (policy.outcomes(&run), policy.lost(&run))
+    }
+
+    #[test]
+    fn blocks_after_the_last_look_in_time_decide() {
+        let regressions = |outcomes: &[Outcome]| -> Vec<String> {
+            let gated = outcomes.iter().filter(|outcome| outcome.gated);
+            gated
+                .filter(|outcome| outcome.verdict == crate::stats::Verdict::Regression)
+                .map(|outcome| outcome.case.clone())
+                .collect()
+        };
+        let (outcomes, lost) = out_of_time(15);
+        assert_eq!(regressions(&outcomes).len(), 1, "{outcomes:?}");
+        assert!(regressions(&outcomes)[0].contains("slower"));
+        assert_eq!(lost, None);
+        // No change is significant in ten blocks of that many cases, and the gate says so instead of passing.
+        let (outcomes, lost) = out_of_time(10);
+        assert_eq!(regressions(&outcomes), [] as [String; 0]);
+        let lost = lost.expect("a metric that cannot fail");
+        assert!(
+            lost.contains("10 of 26 planned blocks") && lost.contains("start-up time"),
+            "{lost}"
+        );
     }
 
     #[test]

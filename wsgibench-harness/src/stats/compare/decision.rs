@@ -40,6 +40,18 @@ pub enum StopReason {
     LastLook,
 }
 
+/// Returns the number of blocks in which every primary series has a usable value (every series, if none is primary).
+#[must_use]
+pub fn usable_blocks(series: &[Series]) -> usize {
+    let any_primary = series.iter().any(|series| series.role.is_primary());
+    series
+        .iter()
+        .filter(|series| series.role.is_primary() || !any_primary)
+        .map(Differences::count)
+        .min()
+        .unwrap_or(0)
+}
+
 /// The test results of one series, before the adjustment for the family.
 struct Judged {
     differences: Differences,
@@ -111,13 +123,7 @@ impl Decision {
     /// all unusable never reaches a look, so the caller must limit its attempts and refuse an empty comparison beforehand.
     #[must_use]
     pub fn progress(&self, series: &[Series]) -> Progress {
-        let any_primary = series.iter().any(|series| series.role.is_primary());
-        let blocks = series
-            .iter()
-            .filter(|series| series.role.is_primary() || !any_primary)
-            .map(Differences::count)
-            .min()
-            .unwrap_or(0);
+        let blocks = usable_blocks(series);
         let Some(next) = self.design.looks.iter().find(|look| look.blocks > blocks) else {
             return Progress::Stop(StopReason::LastLook);
         };

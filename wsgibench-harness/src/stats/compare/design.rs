@@ -101,6 +101,22 @@ impl Design {
         self.looks.last().map_or(0, |look| look.blocks)
     }
 
+    /// Returns the design of a comparison that its time budget ended after `blocks` blocks: the next planned look takes the blocks
+    /// there are, with its own share. The error rate holds, since the time does not depend on which arm is slower: every block
+    /// measures both. A comparison that ends before its first look keeps its design.
+    #[must_use]
+    pub fn ended_after(&self, blocks: usize) -> Self {
+        let reached = self.looks.iter().filter(|look| look.blocks <= blocks).count();
+        let mut looks = self.looks[..(reached + 1).min(self.looks.len())].to_vec();
+        let last_reached = reached.checked_sub(1).map(|index| looks[index].blocks);
+        match (last_reached, looks.get_mut(reached)) {
+            (Some(last), Some(next)) if blocks > last => next.blocks = blocks,
+            (Some(_), Some(_)) => looks.truncate(reached),
+            _ => {}
+        }
+        Self { looks, ..self.clone() }
+    }
+
     /// Returns the smallest number of blocks at which a change, however large, of a pair with this share of the error rate can
     /// be significant; `None` if the plan has no such look. The smallest p-value of an exact sign-flip test of `n` blocks is
     /// `1 / 2^n`.
@@ -167,6 +183,29 @@ mod tests {
         }
         assert_eq!(standard.decidable_at(1e-9), None);
         assert_eq!(Design::within(10).and_then(|design| design.decidable_at(0.1)), None);
+    }
+
+    #[test]
+    fn the_next_look_takes_the_blocks_of_a_comparison_that_ended_early() {
+        let planned = Design::within(16).expect("two looks");
+        let looks = |blocks: usize| {
+            let ended = planned.ended_after(blocks);
+            assert_eq!(ended.check(), Ok(()));
+            ended
+                .looks
+                .iter()
+                .map(|look| (look.blocks, look.share))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(looks(15), [(10, 0.25), (15, 0.3)]);
+        assert_eq!(looks(10), [(10, 0.25)]);
+        assert_eq!(looks(16), [(10, 0.25), (16, 0.3)]);
+        assert_eq!(looks(20), [(10, 0.25), (16, 0.3)]);
+        // Too few blocks for the first look decide nothing.
+        assert_eq!(looks(9), [(10, 0.25)]);
+        // Twelve blocks suffice for a metric with a tenth of the error rate, eleven do not.
+        assert_eq!(planned.ended_after(12).decidable_at(0.1), Some(12));
+        assert_eq!(planned.ended_after(11).decidable_at(0.1), None);
     }
 
     #[test]

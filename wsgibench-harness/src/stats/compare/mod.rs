@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::estimate::Interval;
 use super::metric::{Margin, Metric};
 
-pub use decision::{Decision, Progress, StopReason};
+pub use decision::{Decision, Progress, StopReason, usable_blocks};
 pub use design::{Design, DesignError, Look};
 pub use family::{Family, GateRole};
 
