@@ -11,6 +11,7 @@ pub mod distribution;
 pub mod disturbance;
 pub mod estimate;
 pub mod holm;
+pub mod max_t;
 pub mod metric;
 pub mod rank;
 pub mod sample;
