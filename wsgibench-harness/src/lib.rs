@@ -34,6 +34,7 @@ pub mod measure;
 pub mod null_server;
 mod panics;
 pub mod prelude;
+pub mod profile;
 pub mod report;
 pub mod sandbox;
 pub mod stats;

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 const LAYERS: [&[&str]; 9] = [
     &["affinity"],
     &["panics", "stats", "null_server", "lock_file", "subprocess", "variables"],
-    &["counts", "load"],
+    &["counts", "load", "profile"],
     &["conformance", "declare"],
     &["sandbox", "store"],
     &["measure"],
