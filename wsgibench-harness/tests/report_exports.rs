@@ -483,3 +483,65 @@ fn criterion_files_of_unmeasured_cases_are_removed() {
     criterion::write(&run, target.path(), None).unwrap();
     assert!(!folder.join("new").exists() && !folder.join("base").exists());
 }
+
+#[test]
+fn profiles_are_written_for_other_tools() {
+    let run = fixture::explained();
+    let folded = text(Format::Folded, &run);
+    let stacks: Vec<&str> = folded.lines().collect();
+    assert!(stacks.len() > 12, "{folded}");
+    for line in &stacks {
+        let (stack, time) = line.rsplit_once(' ').unwrap();
+        assert!(
+            time.parse::<u64>().unwrap() > 0 && stack.split(';').count() >= 4,
+            "{line}"
+        );
+    }
+    let whole: u64 = stacks
+        .iter()
+        .filter(|line| line.starts_with("shop/gunicorn_gthread/c64;candidate;running;"))
+        .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap())
+        .sum();
+    let profile = &run.explanation.as_ref().unwrap().cases[0];
+    #[expect(clippy::cast_precision_loss, reason = "nanoseconds of a request")]
+    let microseconds = whole as f64 / 1e3;
+    assert!((microseconds - profile.cpu.candidate_us).abs() < 0.1, "{microseconds}");
+    let speedscope: Value = serde_json::from_str(&text(Format::Speedscope, &run)).unwrap();
+    let profiles = speedscope["profiles"].as_array().unwrap();
+    assert_eq!(profiles.len(), 6);
+    let frames = speedscope["shared"]["frames"].as_array().unwrap().len();
+    for profile in profiles {
+        let samples = profile["samples"].as_array().unwrap();
+        assert_eq!(samples.len(), profile["weights"].as_array().unwrap().len());
+        let indexes = samples.iter().flat_map(|sample| sample.as_array().unwrap());
+        assert!(
+            indexes
+                .into_iter()
+                .all(|index| usize::try_from(index.as_u64().unwrap()).unwrap() < frames)
+        );
+    }
+    assert!(export::render(Format::Pprof, &run).unwrap().starts_with(&[0x1f, 0x8b]));
+    let error = export::render(Format::Folded, &fixture::full())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("has no profiles") && error.contains("--explain"),
+        "{error}"
+    );
+}
+
+#[test]
+fn markdown_and_junit_name_the_slower_function() {
+    let run = fixture::explained();
+    let markdown = text(Format::Markdown, &run);
+    let begin = markdown.find("### Functions of shop/gunicorn").unwrap();
+    let end = begin + markdown[begin..].find("### shop").unwrap();
+    assert!(!markdown.contains("<script>"));
+    insta::assert_snapshot!(&markdown[begin..end]);
+    #[cfg(feature = "junit")]
+    {
+        let junit = text(Format::Junit, &run);
+        assert!(junit.contains("`serialise` changed most, by +"), "{junit}");
+        assert!(!junit.contains("<script>"));
+    }
+}

@@ -345,3 +345,13 @@ fn profile_with_statistics_interval_shows_a_table_per_round() {
     assert_fits(&page);
     insta::assert_snapshot!(page.split_once("kubeup/gevent/c60, every").unwrap().1);
 }
+
+#[test]
+fn functions_of_profiled_cases() {
+    let page = run_text(&fixture::explained());
+    console::set_colors_enabled(false);
+    let page = console::strip_ansi_codes(&page).into_owned();
+    assert_fits(&page);
+    let functions = page.find("shop/gunicorn_gthread/c64: ").expect("the profiled case");
+    insta::assert_snapshot!(&page[functions..]);
+}

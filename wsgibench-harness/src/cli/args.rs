@@ -18,6 +18,7 @@ Examples:
   cargo bench -- ping --server-url http://10.0.0.7:8000   Load a server that is already running
   cargo bench -- --save-baseline main             Save the figures; compare later with --baseline main
   cargo bench -- --against origin/main --gate     Fail if a server became slower than at that commit
+  cargo bench -- --against origin/main --explain  Name the functions whose CPU time per request changed
   cargo bench -- --count                          Count instructions and system calls per request
   cargo bench -- --count --against main --gate    Fail if a request costs more instructions, on any noisy machine
 
@@ -201,6 +202,10 @@ pub struct Args {
     /// With --count: write the counts to FILE, `counts.toml` by default; cases that were not selected are kept
     #[arg(long, value_name = "FILE", env = "WSGIBENCH_BLESS_COUNTS", num_args = 0..=1, require_equals = true, default_missing_value = "counts.toml", conflicts_with_all = ["check_counts", "against", "against_tip", "versus"], help_heading = "Comparison")]
     pub bless_counts: Option<PathBuf>,
+    /// After the measurement, profile further launches and name the functions whose CPU time per request changed; `on-regression`:
+    /// only where a gate fails
+    #[arg(long, value_name = "WHEN", env = "WSGIBENCH_EXPLAIN", num_args = 0..=1, require_equals = true, default_missing_value = "on", conflicts_with_all = ["self_check", "load_baseline"], help_heading = "Comparison")]
+    pub explain: Option<Explain>,
     /// Set the margin of a metric in percent; repeatable
     #[arg(
         long,
@@ -272,7 +277,7 @@ pub struct Args {
     pub load_baseline: Option<String>,
 
     /// Check servers against the rules of HTTP/1.1 and PEP 3333 instead of measuring; all tuned servers, or those of --server and --tag
-    #[arg(long, env = "WSGIBENCH_CONFORMANCE", conflicts_with_all = ["against", "against_tip", "versus", "gate", "self_check", "save_baseline", "baseline", "baseline_lenient", "load_baseline"], help_heading = "Selection")]
+    #[arg(long, env = "WSGIBENCH_CONFORMANCE", conflicts_with_all = ["against", "against_tip", "versus", "gate", "explain", "self_check", "save_baseline", "baseline", "baseline_lenient", "load_baseline"], help_heading = "Selection")]
     pub conformance: bool,
 
     /// Format of standard output
@@ -330,6 +335,15 @@ pub enum Count {
     Alone,
     /// Gate on counts, then on time
     First,
+}
+
+/// `--explain`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Explain {
+    /// After every measurement
+    On,
+    /// Where a gate fails
+    OnRegression,
 }
 
 /// `--list --format`.
@@ -580,12 +594,13 @@ mod tests {
             let line = ["x"].iter().chain(line).map(OsString::from);
             variables::parse_with::<Args>(line, &variable).map(|args| format!("{args:?}"))
         };
-        let lines: [&[&str]; 5] = [
+        let lines: [&[&str]; 6] = [
             &["--profile", "full"],
             &["--against", "main", "--gate"],
             &["--baseline", "main"],
             &["--verbose"],
             &["--count"],
+            &["--explain"],
         ];
         for name in &switches {
             for line in lines {

@@ -8,6 +8,7 @@ use super::{
     arms::{self, OtherArm},
     counts,
     exit::{self, ExitStatus},
+    explain,
     identical::Identical,
     ignored_files,
     plan::Plan,
@@ -85,6 +86,7 @@ pub(super) fn run(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     };
     let (mut file, status) = decide(args, &record, &policy, other, &identical);
     file.notes.extend(limits);
+    file.notes.extend(explain::hint(args, &file));
     keep(run, &mut record, &file)?;
     run.listeners.tell(&Event::Compared {
         verdict: Box::new(serde_json::to_value(&file).unwrap_or_default()),

@@ -12,7 +12,7 @@ use super::{
     args::{Args, Count, OutputFormat},
     baseline, compare, conformance, counts,
     exit::ExitStatus,
-    list, output, plan,
+    explain, list, output, plan,
     project::{Baked, Project},
     resume,
     run::{self, Listeners, Run},
@@ -142,6 +142,8 @@ struct Work<'a> {
 fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -> Result<ExitStatus, Failure> {
     let (args, listeners) = (work.args, &run.listeners);
     counts::check_usage(args)?;
+    let formats: Vec<Format> = work.exports.iter().map(|(format, _)| *format).collect();
+    explain::check_usage(run, args, &formats)?;
     let earlier = baseline::read(&run.store, args)?;
     if let Some(name) = &args.load_baseline {
         let kept = run.store.read_baseline(name)?;
@@ -158,8 +160,9 @@ fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -
         resume::prepare(&run.store, name, args, &mut plan)?;
     }
     if args.count == Some(Count::First) {
-        let counted = counts::first(run, args, &plan, work.bench)?;
+        let (mut counted, counted_plan) = counts::first(run, args, &plan, work.bench)?;
         if counted.status != ExitStatus::Success {
+            explain::after(run, args, &counted_plan, &mut counted.record);
             listeners.notice("", "the gate ends with the counts; time is not measured");
             listeners.tell(&Event::Finished {
                 run: Box::new(counted.record.clone()),
@@ -177,7 +180,7 @@ fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -
         }
         listeners.notice("", "no count has risen; measuring time");
     }
-    let (record, status) = if counts::is_alone(args) {
+    let (mut record, status) = if counts::is_alone(args) {
         let counted = counts::run(run, args, &mut plan, work.bench, earlier.as_deref())?;
         (counted.record, counted.status)
     } else if compare::wanted(args) {
@@ -192,6 +195,7 @@ fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -
         let status = run::status(&record);
         (record, status)
     };
+    explain::after(run, args, &plan, &mut record);
     // A baseline that lacks a case must not discard the measurement: write everything else first.
     let advised = baseline::conclude(
         &run.store,

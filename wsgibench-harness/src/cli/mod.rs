@@ -7,6 +7,7 @@ mod compare;
 mod conformance;
 mod counts;
 mod exit;
+mod explain;
 mod identical;
 mod identical_gates;
 mod ignored_files;

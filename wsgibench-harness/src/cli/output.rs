@@ -105,6 +105,10 @@ pub(super) fn finish(
     listeners: &Listeners,
 ) -> Result<(), Failure> {
     for (format, path) in exports {
+        if format.is_profile() && run.explanation.is_none() {
+            listeners.notice("", format!("no {format} is written: the run has no profiles"));
+            continue;
+        }
         export::write(*format, run, path)
             .map_err(|e| Failure::machine(format!("failed to export to {}: {e}", path.display())))?;
         if path.as_os_str() != "-" {

@@ -170,6 +170,7 @@ pub(super) fn make(
         resumed: false,
         manifest_dir: manifest_dir.to_owned(),
         counting: None,
+        profiling: None,
     };
     Ok(Plan {
         cases,

@@ -75,9 +75,20 @@ pub(super) struct Place {
 impl Run {
     /// Measures a plan under a policy. When this returns, the record is on disk and all servers are stopped.
     pub(super) fn measure(&self, args: &Args, plan: &Plan, policy: &mut dyn Policy) -> Result<RunRecord, Failure> {
+        self.measure_in(&self.store, args, plan, policy)
+    }
+
+    /// Measures a plan as a run of another storage.
+    pub(super) fn measure_in(
+        &self,
+        store: &Store,
+        args: &Args,
+        plan: &Plan,
+        policy: &mut dyn Policy,
+    ) -> Result<RunRecord, Failure> {
         let mut writer = match &plan.resumes {
-            Some(run) => self.store.resume(run.as_ref().clone())?,
-            None => self.store.begin(first_record(plan))?,
+            Some(run) => store.resume(run.as_ref().clone())?,
+            None => store.begin(first_record(plan))?,
         };
         let opened = self.open_sandbox(
             args,
@@ -163,7 +174,13 @@ impl Run {
             }
         }
         let reference = self.ceiling(writer, plan, sandbox)?;
-        let emit = |event: Event| self.listeners.tell(&event);
+        let profiling = plan.order.profiling.is_some();
+        let emit = |event: Event| {
+            // What a sampled server reaches is no figure.
+            if !(profiling && matches!(event, Event::CaseDone { .. } | Event::RoundDone { .. })) {
+                self.listeners.tell(&event);
+            }
+        };
         let runner = Runner {
             order: &plan.order,
             sandbox,
@@ -181,7 +198,11 @@ impl Run {
 
     /// Measures the maximum rate of the load engine against the null server, on the same path as the servers.
     fn ceiling(&self, writer: &mut RunWriter, plan: &Plan, sandbox: &Sandbox) -> Result<Option<Reference>, Failure> {
-        if plan.order.test_mode || plan.order.counting.is_some() || self.interrupt.asked() {
+        if plan.order.test_mode
+            || plan.order.counting.is_some()
+            || plan.order.profiling.is_some()
+            || self.interrupt.asked()
+        {
             return Ok(None);
         }
         let order = &plan.order;
@@ -269,6 +290,7 @@ fn first_record(plan: &Plan) -> RunRecord {
         script_ceiling: None,
         counted: None,
         comparison: None,
+        explanation: None,
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::counting::{CountPlan, LAUNCH_TIME};
+use super::{
+    counting::{CountPlan, LAUNCH_TIME},
+    profiling::ProfilePlan,
+};
 use crate::{
     declare::{Case, Profile, ServerSpec, Work},
     load::{Load, Model},
@@ -56,6 +59,8 @@ pub struct RunPlan {
     pub manifest_dir: PathBuf,
     /// Count instructions and system calls instead of measuring times (`--count`).
     pub counting: Option<Arc<CountPlan>>,
+    /// Sample the servers' threads (`--explain`); nothing of such a run is a figure.
+    pub profiling: Option<Arc<ProfilePlan>>,
 }
 
 /// Warm-up, number and length of rounds of one launch.
@@ -152,6 +157,7 @@ impl RunPlan {
             resumed: false,
             manifest_dir: PathBuf::from("/"),
             counting: None,
+            profiling: None,
         }
     }
 }

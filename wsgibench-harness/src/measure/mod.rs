@@ -22,6 +22,7 @@ mod launch;
 mod launch_order;
 mod metrics;
 pub(crate) mod process_cpu;
+pub mod profiling;
 mod reference;
 mod response_check;
 mod runner;

@@ -150,6 +150,7 @@ impl Runner<'_> {
         }
         let pairs = |a: &Ready, b: &Ready| {
             !self.order.test_mode
+                && self.order.profiling.is_none()
                 && a.job.case.id == b.job.case.id
                 && a.job.arm != b.job.arm
                 && interleave::is_possible(&a.job.case.work, &b.job.case.work)

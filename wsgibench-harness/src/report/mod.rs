@@ -11,6 +11,7 @@ pub mod counts;
 pub mod criterion;
 pub mod display;
 pub mod endurance;
+pub mod explanation;
 pub mod export;
 pub mod facts;
 pub mod faults;

@@ -9,6 +9,7 @@ use crate::{
     counts::{CountEnvironment, CountRecord},
     declare::{Profile, ServerSpec},
     load::{Load, RoundResult},
+    profile::Explanation,
     stats::Slope,
 };
 
@@ -55,6 +56,9 @@ pub struct RunRecord {
     /// Comparison, if requested (also in `verdict.json`).
     #[serde(default)]
     pub comparison: Option<serde_json::Value>,
+    /// Profiles and the functions that changed, if requested (`--explain`; also in `explain.json`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Box<Explanation>>,
 }
 
 /// The machine and the sandbox.

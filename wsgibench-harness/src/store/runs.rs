@@ -29,6 +29,14 @@ impl Store {
         }
     }
 
+    /// Returns the storage of profiled runs, `target/wsgibench/explain`, apart from the runs that have figures.
+    #[must_use]
+    pub fn of_profiles(&self) -> Self {
+        Self {
+            root: self.root.join("explain"),
+        }
+    }
+
     /// Returns `target/wsgibench`.
     #[must_use]
     pub fn root(&self) -> &Path {

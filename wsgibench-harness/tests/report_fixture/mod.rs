@@ -7,6 +7,7 @@
     reason = "made-up figures, all small and positive"
 )]
 
+mod explained;
 mod faults;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -21,6 +22,7 @@ use wsgibench_harness::{
     },
 };
 
+pub(crate) use explained::explained;
 pub(crate) use faults::{enduring, examined, faulty};
 
 /// A server whose name contains markup.
@@ -269,6 +271,7 @@ pub(crate) fn run(cases: Vec<CaseRecord>) -> RunRecord {
         cases,
         ceiling: None,
         script_ceiling: None,
+        explanation: None,
         counted: None,
         comparison: None,
     }

@@ -9,6 +9,7 @@ mod counting;
 mod declared;
 #[path = "../needs/mod.rs"]
 mod needs;
+mod profiling;
 mod scripts;
 
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ fn main() -> ExitCode {
         ),
         ("test_runners_list_cases_and_run_one", command_line::test_runner),
         ("cargo_test_tries_each_script_once", command_line::test_mode),
+        ("functions_of_one_arm_are_profiled", profiling::one_arm),
+        ("options_of_profiles_without_a_meaning_are_refused", profiling::usage),
     ];
     let mut trials: Vec<Trial> = tests.into_iter().map(|(name, test)| python.trial(name, test)).collect();
     let valgrind = Need::valgrind();

@@ -9,6 +9,7 @@ use super::{
         arms::{self, OtherArm},
         compare, exit,
         exit::ExitStatus,
+        explain,
         identical::Identical,
         ignored_files,
         plan::Plan,
@@ -180,7 +181,7 @@ fn conclude(
     let (word, status) = compare::overruled(decided, record.interrupted, args.gate, identical);
     let mut notes: Vec<String> = verdict::away(record);
     notes.extend(identical.note(args.base().map_or("", Base::reference)));
-    let file = VerdictFile {
+    let mut file = VerdictFile {
         version: compare::VERDICT_VERSION,
         run: record.id.clone(),
         against: other.against,
@@ -196,6 +197,7 @@ fn conclude(
         outcomes,
         attribution,
     };
+    file.notes.extend(explain::hint(args, &file));
     write_json(&run.store.root().join("verdict.json"), &file)?;
     record.comparison = serde_json::to_value(&file).ok();
     run.store.rewrite(record)?;

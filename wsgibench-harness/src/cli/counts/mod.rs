@@ -76,8 +76,9 @@ pub(super) fn run(
     Ok(Counted { record, status })
 }
 
-/// Counts both arms of `--against` before they are timed, with a share of the error rate. The plan is left as it was.
-pub(super) fn first(run: &Run, args: &Args, plan: &Plan, bench: &str) -> Result<Counted, Failure> {
+/// Counts both arms of `--against` before they are timed, with a share of the error rate. The plan is left as it was; the one of
+/// the counts, with both arms, is returned.
+pub(super) fn first(run: &Run, args: &Args, plan: &Plan, bench: &str) -> Result<(Counted, Plan), Failure> {
     let valgrind =
         Valgrind::find(run.store.root()).map_err(|error| Failure::usage(format!("--count=first: {error}")))?;
     let mut counted = Plan {
@@ -88,7 +89,9 @@ pub(super) fn first(run: &Run, args: &Args, plan: &Plan, bench: &str) -> Result<
         resumes: None,
     };
     prepare(run, args, &mut counted, valgrind);
-    against(run, args, &mut counted, bench, &judged(args, ALPHA_FIRST)?)
+    let judged = judged(args, ALPHA_FIRST)?;
+    let outcome = against(run, args, &mut counted, bench, &judged)?;
+    Ok((outcome, counted))
 }
 
 /// Returns the judged metrics and margins.

@@ -83,8 +83,14 @@ impl Runner<'_> {
         let mut notes = Vec::new();
         let keep = |round| self.keep(writer, &begun.key(), round, &mut disk);
         let case = &ready.job.case;
-        let outcome = hooks::run("set-up", case.setup, ready, &begun.launch, self.runtime, self.interrupt)
-            .and_then(|()| context.load(ready, &begun.launch, &begun.record, keep, |note| notes.push(note)));
+        let note = |note| notes.push(note);
+        let (launch, record) = (&begun.launch, &begun.record);
+        let outcome = hooks::run("set-up", case.setup, ready, launch, self.runtime, self.interrupt).and_then(|()| {
+            match &self.order.profiling {
+                Some(plan) => context.profile(plan, ready, launch, record, keep, note),
+                None => context.load(ready, launch, record, keep, note),
+            }
+        });
         let torn_down = self.tear_down(&begun);
         begun.record.reference.extend(self.reference_rate());
         if let Some(error) = disk {

@@ -6,11 +6,12 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{ExportError, Format};
 use crate::{
+    profile::CaseExplanation,
     report::{
         comparison::{Comparison, change},
-        display,
+        display, explanation,
         figures::Figures,
-        terminal::case_text,
+        terminal::{case_text, explanation_text},
     },
     stats::{Outcome, Verdict},
     store::record::{CaseOutcome, CaseRecord, RunRecord, ValidityLevel},
@@ -24,7 +25,11 @@ pub(super) fn render(run: &RunRecord) -> Result<Vec<u8>, ExportError> {
     let mut report = Report::new("wsgibench");
     let mut suites: Vec<TestSuite> = Vec::new();
     for case in &run.cases {
-        let test = test(case, &comparison);
+        let explained = run
+            .explanation
+            .as_ref()
+            .and_then(|all| all.cases.iter().find(|one| one.case == case.id));
+        let test = test(case, &comparison, explained);
         if !suites.iter().any(|s| s.name.as_str() == case.scenario) {
             suites.push(TestSuite::new(case.scenario.as_str()));
         }
@@ -47,7 +52,7 @@ pub(super) fn render(run: &RunRecord) -> Result<Vec<u8>, ExportError> {
         .map_err(|e| ExportError::form(Format::Junit, e))
 }
 
-fn test(case: &CaseRecord, comparison: &Comparison) -> TestCase {
+fn test(case: &CaseRecord, comparison: &Comparison, explained: Option<&CaseExplanation>) -> TestCase {
     let figures = Figures::of(case);
     let outcomes: Vec<&Outcome> = comparison.outcomes.iter().filter(|o| o.case == case.id).collect();
     let worse: Vec<String> = outcomes
@@ -60,7 +65,8 @@ fn test(case: &CaseRecord, comparison: &Comparison) -> TestCase {
         CaseOutcome::Measured if !worse.is_empty() => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_type("regression").set_message(worse.join("; "));
-            status.set_description(worse.join("\n"));
+            let explained = explained.map(explanation::summary);
+            status.set_description(worse.iter().cloned().chain(explained).collect::<Vec<_>>().join("\n"));
             status
         }
         CaseOutcome::Measured if figures.level == ValidityLevel::Invalid => {
@@ -87,6 +93,9 @@ fn test(case: &CaseRecord, comparison: &Comparison) -> TestCase {
     for outcome in outcomes {
         output.push_str(&sentence(outcome, comparison));
         output.push('\n');
+    }
+    if let Some(explained) = explained {
+        output.push_str(&console::strip_ansi_codes(&explanation_text(explained)));
     }
     test.set_system_out(output);
     test

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use crate::{
     declare::Variant,
+    profile::{CaseExplanation, Explanation},
     report::{
         comparison::{Comparison, change},
         counts::{CountFigures, attribution_rows},
-        display, endurance, faults,
+        display, endurance, explanation, faults,
         figures::Figures,
         ranking::{Ranking, rankings, server_of},
         units,
@@ -33,6 +34,13 @@ pub(super) fn render(run: &RunRecord) -> String {
             blocks.push(attributed(&comparison));
         }
         Some(Err(why)) => blocks.push(format!("{}\n\n", escape(&why))),
+    }
+    blocks.extend(run.explanation.iter().flat_map(|explanation| explained(explanation)));
+    let beside_counts = Comparison::of(run)
+        .and_then(Result::ok)
+        .is_some_and(|comparison| !comparison.attribution.is_empty());
+    if run.explanation.is_some() && beside_counts {
+        blocks.push(format!("{}\n\n", explanation::BESIDE_COUNTS));
     }
     if run.counted.is_some() {
         blocks.push(counts(run));
@@ -268,6 +276,49 @@ fn attributed(comparison: &Comparison) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The functions of each profiled case.
+fn explained(explanation: &Explanation) -> Vec<String> {
+    let table = |case: &CaseExplanation| {
+        let mut text = format!(
+            "### Functions of {}\n\n{}\n\n",
+            escape(&case.case),
+            escape(&explanation::summary(case))
+        );
+        let heads: &[&str] = if explanation::is_compared(case) {
+            &explanation::COMPARED
+        } else {
+            &explanation::ALONE
+        };
+        let columns: Vec<&str> = heads
+            .iter()
+            .map(|head| {
+                if ["function", "file"].contains(head) {
+                    "---"
+                } else {
+                    "---:"
+                }
+            })
+            .collect();
+        let _ = writeln!(text, "| {} |\n|{}|", heads.join(" | "), columns.join("|"));
+        for row in explanation::functions(case) {
+            let cells: Vec<String> = if explanation::is_compared(case) {
+                row.compared().iter().map(|cell| escape(cell)).collect()
+            } else {
+                row.alone().iter().map(|cell| escape(cell)).collect()
+            };
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
+        }
+        let _ = writeln!(text, "\n{}\n", escape(&explanation::caption(case)));
+        for note in &case.notes {
+            let _ = writeln!(text, "- {}", escape(note));
+        }
+        text.push('\n');
+        text
+    };
+    let notes = explanation.notes.iter().map(|note| format!("- {}\n\n", escape(note)));
+    explanation.cases.iter().map(table).chain(notes).collect()
 }
 
 fn compared(comparison: &Comparison) -> String {

@@ -16,7 +16,10 @@ use std::{fmt, io::Write as _, path::Path, str::FromStr};
 
 pub(super) use table::harmless;
 
-use crate::store::{ignore_closed_pipe, record::RunRecord, write_output};
+use crate::{
+    profile::export,
+    store::{ignore_closed_pipe, record::RunRecord, write_output},
+};
 
 /// An export format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,11 +44,17 @@ pub enum Format {
     Svg,
     /// A folder of charts as PNG.
     Png,
+    /// Profiles of `--explain` as folded stacks, for flame graph tools.
+    Folded,
+    /// Profiles of `--explain` for speedscope (JSON).
+    Speedscope,
+    /// Profiles of `--explain` for pprof (compressed).
+    Pprof,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Csv,
         Self::Xlsx,
         Self::Junit,
@@ -56,6 +65,9 @@ impl Format {
         Self::Json,
         Self::Svg,
         Self::Png,
+        Self::Folded,
+        Self::Speedscope,
+        Self::Pprof,
     ];
 
     /// Returns its name on the command line.
@@ -72,6 +84,9 @@ impl Format {
             Self::Json => "json",
             Self::Svg => "svg",
             Self::Png => "png",
+            Self::Folded => "folded",
+            Self::Speedscope => "speedscope",
+            Self::Pprof => "pprof",
         }
     }
 
@@ -82,8 +97,22 @@ impl Format {
             Self::Xlsx => Some(("spreadsheet", cfg!(feature = "spreadsheet"))),
             Self::Junit => Some(("junit", cfg!(feature = "junit"))),
             Self::Svg | Self::Png => Some(("pictures", cfg!(feature = "pictures"))),
-            Self::Csv | Self::Markdown | Self::Bencher | Self::BencherLines | Self::Github | Self::Json => None,
+            Self::Csv
+            | Self::Markdown
+            | Self::Bencher
+            | Self::BencherLines
+            | Self::Github
+            | Self::Json
+            | Self::Folded
+            | Self::Speedscope
+            | Self::Pprof => None,
         }
+    }
+
+    /// Returns whether it writes the profiles of `--explain`.
+    #[must_use]
+    pub fn is_profile(self) -> bool {
+        matches!(self, Self::Folded | Self::Speedscope | Self::Pprof)
     }
 
     /// Checks that this build provides the format.
@@ -155,6 +184,14 @@ pub enum ExportError {
         /// The cause.
         source: std::io::Error,
     },
+    /// The run has no profiles.
+    #[error("run {run} has no profiles to write as {format}; add --explain")]
+    NoProfile {
+        /// The format.
+        format: Format,
+        /// The run.
+        run: String,
+    },
     /// Rendering failed.
     #[error("failed to render the run as {format}: {reason}")]
     Form {
@@ -199,7 +236,24 @@ pub fn render(format: Format, run: &RunRecord) -> Result<Vec<u8>, ExportError> {
             bytes.push(b'\n');
             Ok(bytes)
         }
+        Format::Folded | Format::Speedscope | Format::Pprof => profile(format, run),
         _ => Err(ExportError::Folder(format)),
+    }
+}
+
+fn profile(format: Format, run: &RunRecord) -> Result<Vec<u8>, ExportError> {
+    let Some(explanation) = &run.explanation else {
+        return Err(ExportError::NoProfile {
+            format,
+            run: run.id.clone(),
+        });
+    };
+    match format {
+        Format::Folded => Ok(export::folded(explanation).into_bytes()),
+        Format::Speedscope => {
+            serde_json::to_vec(&export::speedscope(explanation)).map_err(|e| ExportError::form(format, e))
+        }
+        _ => export::pprof(explanation).map_err(|e| ExportError::form(format, e)),
     }
 }
 

@@ -5,6 +5,7 @@ mod compared;
 mod conformance;
 mod data;
 mod endurance;
+mod explain;
 mod faults;
 mod history;
 mod missing;
@@ -25,14 +26,17 @@ use crate::store::{BaselineRun, ConformanceRecord, record::RunRecord, write_outp
 
 const TEMPLATE: &str = include_str!("assets/index.html.jinja");
 /// Templates by the names under which they are included.
-const PARTS: [(&str, &str); 4] = [
+const PARTS: [(&str, &str); 5] = [
     ("macros", include_str!("assets/macros.html.jinja")),
     ("faults", include_str!("assets/faults.html.jinja")),
     ("endurance", include_str!("assets/endurance.html.jinja")),
     ("conformance", include_str!("assets/conformance.html.jinja")),
+    ("explain", include_str!("assets/explain.html.jinja")),
 ];
 const STYLE: &str = include_str!("assets/style.css");
 const SCRIPT: &str = include_str!("assets/report.js");
+/// Draws flame graphs.
+const FLAME: &str = include_str!("assets/flame.js");
 /// Apache `ECharts` 5.5.1; see `assets/README.md`.
 const CHARTS: &str = include_str!("assets/echarts.min.js");
 
@@ -103,6 +107,10 @@ pub fn render(page: &Page) -> Result<String, ReportError> {
         return Err(ReportError::NoRun);
     };
     let view = view::View::of(run, &ordered, page);
+    let profiles = run
+        .explanation
+        .as_ref()
+        .map(|explanation| explain::data(explanation).to_string());
     let data = for_script(&serde_json::to_string(&data::of(&view.charts()))?);
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -112,9 +120,10 @@ pub fn render(page: &Page) -> Result<String, ReportError> {
     environment.add_template("report", TEMPLATE)?;
     let policy = format!(
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; \
-         script-src {} {}",
+         script-src {} {} {}",
         hash(CHARTS),
-        hash(SCRIPT)
+        hash(SCRIPT),
+        hash(FLAME)
     );
     Ok(environment.get_template("report")?.render(context! {
         view => Value::from(Serde(&view)),
@@ -122,6 +131,8 @@ pub fn render(page: &Page) -> Result<String, ReportError> {
         script => Value::from_safe_string(SCRIPT.to_owned()),
         library => Value::from_safe_string(CHARTS.to_owned()),
         data => Value::from_safe_string(data),
+        flame => Value::from_safe_string(FLAME.to_owned()),
+        profiles => profiles.map(|profiles| Value::from_safe_string(for_script(&profiles))),
         policy => policy,
     })?)
 }

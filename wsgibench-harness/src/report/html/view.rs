@@ -7,6 +7,7 @@ use super::{
     compared::{Compared, compared},
     conformance::{self, Conformance},
     endurance,
+    explain::{self, Explained},
     faults::{self, Group},
     history::{self, History},
     missing,
@@ -54,6 +55,9 @@ pub(super) struct View {
     servers: Vec<Server>,
     comparison: Option<Compared>,
     comparison_error: Option<String>,
+    /// Profiled cases.
+    explained: Vec<Explained>,
+    explained_notes: Vec<String>,
     histories: Vec<History>,
     /// Notices on missing data.
     missing: Vec<String>,
@@ -173,6 +177,11 @@ impl View {
         let known = read.as_ref().and_then(|read| read.as_ref().ok());
         let rankings = rankings(run, &figures);
         let answers = answers::of_run(run, &figures, &rankings, known);
+        let explained = run
+            .explanation
+            .as_deref()
+            .map(|all| explain::of(all, known))
+            .unwrap_or_default();
         let (comparison, comparison_error) = match read {
             None => (None, None),
             Some(Ok(comparison)) => (Some(compared(&comparison)), None),
@@ -199,6 +208,12 @@ impl View {
             servers: run.servers.iter().map(server).collect(),
             comparison,
             comparison_error,
+            explained,
+            explained_notes: run
+                .explanation
+                .as_ref()
+                .map(|all| all.notes.clone())
+                .unwrap_or_default(),
             histories: history::of_runs(runs)
                 .into_iter()
                 .chain(page.baseline.and_then(|baseline| history::of_baseline(&baseline, run)))

@@ -6,6 +6,7 @@
 mod advice;
 mod case;
 mod compare;
+mod explain;
 mod footprint;
 mod intervals;
 mod progress;
@@ -18,6 +19,7 @@ use self::progress::Progress;
 use super::{Listener, comparison::Comparison, figures::Figures, ranking::rankings};
 use crate::{
     measure::event::Event,
+    profile::CaseExplanation,
     store::record::{CaseRecord, RunRecord},
 };
 
@@ -103,6 +105,12 @@ pub fn case_text(case: &CaseRecord) -> String {
     case::render(case, &Figures::of(case))
 }
 
+/// Formats the functions of one profiled case.
+#[must_use]
+pub fn explanation_text(case: &CaseExplanation) -> String {
+    explain::of_case(case)
+}
+
 /// Formats the results of the whole run: rankings, unranked cases, intervals if requested, and the comparison if there is
 /// one.
 #[must_use]
@@ -127,6 +135,12 @@ pub fn run_text(run: &RunRecord) -> String {
             text.push_str(&why);
             text.push('\n');
         }
+    }
+    if let Some(explanation) = &run.explanation {
+        let counted = Comparison::of(run)
+            .and_then(Result::ok)
+            .is_some_and(|comparison| !comparison.attribution.is_empty());
+        text.push_str(&explain::render(explanation, counted));
     }
     if run.interrupted {
         text.push_str("\nThe run was interrupted; the results cover its completed rounds.\n");
