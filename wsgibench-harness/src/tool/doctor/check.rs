@@ -96,6 +96,17 @@ fn sandbox(facts: &Facts) -> Vec<Line> {
             "servers need a container engine or Python: install one of them (python3 and python3-venv)",
         ),
     });
+    if matches!(facts.engine, Engine::Answers { .. }) {
+        lines.push(if facts.profiles {
+            ok("profiles of containers", "permitted (--explain)")
+        } else {
+            warn(
+                "profiles of containers",
+                "not permitted",
+                format!("required for --explain only: {}", crate::profile::permission::REMEDY),
+            )
+        });
+    }
     lines.push(match facts.cgroup {
         Some(version) => ok("control groups", version),
         None => warn(

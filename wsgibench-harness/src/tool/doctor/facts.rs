@@ -26,6 +26,8 @@ pub(super) struct Facts {
     pub(super) python: Result<String, String>,
     pub(super) debootstrap: bool,
     pub(super) root: bool,
+    /// May read the memory of containers' processes.
+    pub(super) profiles: bool,
     pub(super) cpus: usize,
     pub(super) descriptors: Option<u64>,
     pub(super) backlog: Option<u64>,
@@ -76,6 +78,7 @@ impl Facts {
             python: python(),
             debootstrap: runs("debootstrap", &["--version"]),
             root: rustix::process::geteuid().is_root(),
+            profiles: crate::profile::permission::reads_other_users(),
             cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             descriptors: rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum,
             backlog: number("/proc/sys/net/core/somaxconn"),
