@@ -31,12 +31,26 @@ pub trait IsServer {
     label = "not a server",
     note = "`servers` and `baseline` take paths of functions `#[server] fn name() -> Server`"
 )]
-pub trait ServerFn {}
+pub trait ServerFn<Parameters> {}
 
-impl<F: Fn() -> Server> ServerFn for F {}
+impl<F: Fn() -> Server> ServerFn<()> for F {}
+
+/// Implements it for functions with parameters, whose types tell the implementations apart.
+macro_rules! with_parameters {
+    ($($parameter:ident)+) => {
+        impl<F: Fn($($parameter),+) -> Server, $($parameter),+> ServerFn<($($parameter,)+)> for F {}
+    };
+}
+
+with_parameters!(A);
+with_parameters!(A B);
+with_parameters!(A B C);
+with_parameters!(A B C D);
+with_parameters!(A B C D E);
+with_parameters!(A B C D E G);
 
 /// Compiles only for functions that can be a `#[server]`.
-pub const fn assert_server<F: ServerFn>(_function: &F) {}
+pub const fn assert_server<Parameters, F: ServerFn<Parameters>>(_function: &F) {}
 
 /// Returns at compile time whether `name` is one of `names`.
 #[must_use]

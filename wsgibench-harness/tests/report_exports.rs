@@ -20,6 +20,57 @@ fn text(format: Format, run: &RunRecord) -> String {
 }
 
 #[test]
+fn metrics_of_a_server_with_parameters_are_drawn_over_a_parameter() {
+    use wsgibench_harness::report::charts;
+    let settings = [(1, 1), (1, 4), (1, 16), (2, 1), (2, 4), (2, 16)];
+    let name = |(workers, threads): (u32, u32)| format!("app@workers={workers}-threads={threads}");
+    let mut cases = Vec::new();
+    for setting in settings {
+        let rate = 900.0 * f64::from(setting.0) + 100.0 * f64::from(setting.1);
+        cases.push(fixture::case("wait", &name(setting), 64, fixture::shape(rate)));
+    }
+    cases.push(fixture::case("wait", "other", 64, fixture::shape(500.0)));
+    let mut run = fixture::run(cases);
+    for (server, (workers, threads)) in run.servers.iter_mut().zip(settings) {
+        let values = [["workers", &workers.to_string()], ["threads", &threads.to_string()]];
+        let setting = serde_json::json!({"function": "app", "values": values, "default": threads == 4});
+        server.spec.setting = serde_json::from_value(setting).unwrap();
+    }
+    let figures: Vec<Figures> = run.cases.iter().map(Figures::of).collect();
+    let charts = charts::of_scenario(&run, &figures, "wait");
+    let chart = charts
+        .iter()
+        .find(|chart| chart.title == "Throughput by threads of app")
+        .unwrap();
+    let lines: Vec<(&str, Vec<f64>)> = chart
+        .series
+        .iter()
+        .map(|line| (line.name.as_str(), line.points.iter().map(|point| point.x).collect()))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            ("app workers=1", vec![1.0, 4.0, 16.0]),
+            ("app workers=2", vec![1.0, 4.0, 16.0])
+        ]
+    );
+    assert_eq!(chart.series.iter().map(|line| line.color).collect::<Vec<_>>(), [7, 8]);
+    let first = &chart.series[0].points[0];
+    assert!(
+        (first.y / 1_000.0 - 1.0).abs() < 0.05 && first.low.unwrap() < first.y,
+        "{first:?}"
+    );
+    let mut ids: Vec<&str> = charts.iter().map(|chart| chart.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), charts.len());
+    for title in ["99th percentile of latency", "Server CPU per request", "Peak memory"] {
+        let title = format!("{title} by threads of app");
+        assert!(charts.iter().any(|chart| chart.title == title), "{title}");
+    }
+}
+
+#[test]
 fn csv_has_one_row_per_round() {
     let run = fixture::full();
     let bytes = export::render(Format::Csv, &run).unwrap();

@@ -9,10 +9,11 @@ mod doc;
 mod errors;
 mod function;
 mod options;
+mod params;
 mod scenario;
 mod server;
 
-/// Declares a server: a function `fn name() -> Server` without parameters.
+/// Declares a server: a function `fn name(parameters...) -> Server`.
 ///
 /// The function's name is the server's name in case ids, its doc comment the description in reports. Folders in the
 /// returned `Server` are relative to the crate of the function.
@@ -27,6 +28,29 @@ mod server;
 ///         .port(8000)
 /// }
 /// ```
+///
+/// # Parameters
+/// A server with parameters is measured once for each combination of their values, given by lists and `cases(...)` as in
+/// [`macro@scenario`]. Each combination is a variant, a server of its own named `name@parameters`:
+///
+/// ```ignore
+/// #[server(workers = [1, 2, 4], threads = [1, 16])]   // app@workers=1-threads=1, app@workers=1-threads=16, ...
+/// fn app(workers: usize, threads: usize) -> Server {
+///     Server::python(["gunicorn==27.0.1"])
+///         .app("app")
+///         .command([
+///             "gunicorn".into(),
+///             format!("--workers={workers}"),
+///             format!("--threads={threads}"),
+///             "--bind={host}:{port}".into(),
+///             "app:application".to_owned(),
+///         ])
+///         .default_variant(workers == 2 && threads == 16)
+/// }
+/// ```
+///
+/// `servers = [app]` in a scenario and `--server app` select all variants; `baseline = app` and `--versus app` mean the one marked
+/// by `Server::default_variant`.
 ///
 /// # Options
 /// - `crate = path`: the path of `wsgibench_harness`, for a crate that re-exports it.

@@ -47,12 +47,12 @@ pub(super) fn request(
         .check_names(declarations, &declarations.cases())
         .map_err(|e| Failure::usage(e.to_string()))?;
     let chosen = |declared: &&DeclaredServer| {
-        let (name, server) = (&declared.name, &declared.server);
+        let server = &declared.server;
         if args.servers.is_empty() && args.tags.is_empty() {
             // A variant for a specific comparison behaves like the server that it derives from.
-            return server.variant == Variant::Tuned && !server.opt_in;
+            return server.variant == Variant::Tuned && !server.opt_in && represents(declarations, declared);
         }
-        (args.servers.is_empty() || args.servers.contains(name))
+        (args.servers.is_empty() || args.servers.iter().any(|name| declared.is_called(name)))
             && (args.tags.is_empty() || args.tags.iter().any(|tag| server.tags.contains(tag)))
     };
     let all = declarations.cases();
@@ -69,6 +69,19 @@ pub(super) fn request(
         cases,
         exports: exports.to_vec(),
     }))
+}
+
+/// Returns whether the server represents all variants of its function: it is the default one, or the first if none is.
+fn represents(declarations: &Declarations, declared: &DeclaredServer) -> bool {
+    let function = declared.function();
+    let mut variants = declarations
+        .servers
+        .iter()
+        .filter(|server| server.function() == function);
+    let default = variants.clone().find(|server| server.server.default_variant);
+    default
+        .or_else(|| variants.next())
+        .is_some_and(|server| server.name == declared.name)
 }
 
 /// Checks the servers, prints the table and writes `conformance.json`.

@@ -54,7 +54,7 @@ pub fn run_main(manifest_dir: &str, package: &str, crate_name: &str) -> ExitCode
 }
 
 fn go(baked: Baked<'_>, bench: &str, args: impl Iterator<Item = OsString>) -> Result<ExitStatus, Failure> {
-    let args = match Args::parse_from_os(args) {
+    let mut args = match Args::parse_from_os(args) {
         Ok(args) => args,
         Err(error) => {
             // --help and --version also arrive here, for standard output and with status 0.
@@ -76,7 +76,15 @@ fn go(baked: Baked<'_>, bench: &str, args: impl Iterator<Item = OsString>) -> Re
     let manifest_dir = project.manifest_dir.as_path();
     let mut declarations = Declarations::collect()?;
     let moved = project.relocate(&mut declarations);
+    if let Some(server) = &mut args.versus {
+        *server = declarations
+            .reference(server)
+            .map_err(|problem| Failure::usage(format!("--versus {server}: {problem}")))?;
+    }
     for running in &args.server_urls {
+        declarations
+            .check_running(running)
+            .map_err(|problem| Failure::usage(format!("--server-url: {problem}")))?;
         declarations.add_running(running, manifest_dir);
     }
     if let Some(file) = &declarations_file {

@@ -20,6 +20,7 @@ pub(super) fn spec() -> ServerSpec {
             column: 1,
         },
         manifest_dir: PathBuf::from("/"),
+        setting: None,
         server: Server::dockerfile("one"),
     };
     let machine = Machine {

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     DeclareError, DeclareErrors, Hook, Location, Profile, ProfileEntry, Scenario, ScenarioEntry, Server, ServerEntry,
-    Work, check, id, suggest,
+    ServerVariant, Setting, Work, check, id, setting::MOST_VARIANTS, suggest,
 };
 use crate::panics;
 
@@ -23,8 +23,24 @@ pub struct DeclaredServer {
     pub location: Location,
     /// Folder of the declaring crate, the base of relative folders.
     pub manifest_dir: PathBuf,
+    /// Its parameters, if it is a variant of a server with parameters.
+    pub setting: Option<Setting>,
     /// The value that its function returned.
     pub server: Server,
+}
+
+impl DeclaredServer {
+    /// Returns the name of its function, the same for all variants.
+    #[must_use]
+    pub fn function(&self) -> &str {
+        self.setting.as_ref().map_or(&self.name, |setting| &setting.function)
+    }
+
+    /// Returns whether `name` selects it: its own name, or its function's, which selects all variants.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.function() == name
+    }
 }
 
 /// All declarations, validated as a whole, in order of file and line.
@@ -91,7 +107,8 @@ impl Declarations {
     ) -> Result<Self, DeclareErrors> {
         let mut errors = Vec::new();
         let servers = read_servers(servers, &mut errors);
-        let names: Vec<String> = servers.iter().map(|server| server.name.clone()).collect();
+        let mut names: Vec<String> = servers.iter().map(|server| server.function().to_owned()).collect();
+        names.dedup();
         let declarations = Self {
             scenarios: read_scenarios(scenarios, &names, &mut errors),
             profiles: read_profiles(profiles, &mut errors),
@@ -109,6 +126,8 @@ impl Declarations {
     pub fn cases(&self) -> Vec<Case> {
         let mut cases = Vec::new();
         for scenario in &self.scenarios {
+            let baseline = scenario.baseline.as_ref();
+            let baseline = baseline.map(|name| self.reference(name).unwrap_or_else(|_| name.clone()));
             for set in &scenario.params {
                 for server in self.servers.iter().filter(|server| is_for(scenario, server)) {
                     let mut tags = scenario.tags.clone();
@@ -130,7 +149,7 @@ impl Declarations {
                         description: scenario.description.clone(),
                         tags,
                         ignored: scenario.ignore.clone(),
-                        baseline: scenario.baseline.clone(),
+                        baseline: baseline.clone(),
                         setup: scenario.setup,
                         teardown: scenario.teardown,
                     });
@@ -145,11 +164,30 @@ impl Declarations {
     pub fn server(&self, name: &str) -> Option<&DeclaredServer> {
         self.servers.iter().find(|server| server.name == name)
     }
+
+    /// Returns the name of the server with which others are compared: of a server with parameters, the default variant.
+    ///
+    /// # Errors
+    /// The server has parameters, and no variant is marked as the default one.
+    pub fn reference(&self, name: &str) -> Result<String, String> {
+        let variants: Vec<_> = self.servers.iter().filter(|server| server.is_called(name)).collect();
+        let Some(first) = variants.first().filter(|first| first.name != name) else {
+            return Ok(name.to_owned());
+        };
+        let default = variants.iter().find(|server| server.server.default_variant);
+        default.map(|server| server.name.clone()).ok_or_else(|| {
+            format!(
+                "server `{name}` has parameters and no default variant; name one, e.g. `{}`, or mark one with \
+                 `Server::default_variant(...)`",
+                first.name
+            )
+        })
+    }
 }
 
 fn is_for(scenario: &Scenario, server: &DeclaredServer) -> bool {
     match &scenario.servers {
-        Some(names) => names.contains(&server.name),
+        Some(names) => names.iter().any(|name| server.is_called(name)),
         None => !server.server.opt_in,
     }
 }
@@ -168,25 +206,72 @@ fn read_servers(entries: &[&ServerEntry], errors: &mut Vec<DeclareError>) -> Vec
     let mut servers = Vec::new();
     for entry in entries {
         let invalid = invalid("server", entry.name, entry.location);
-        match calling(entry.build) {
-            Ok(server) => {
-                errors.extend(
-                    check::server(&server, Path::new(entry.manifest_dir))
-                        .into_iter()
-                        .map(&invalid),
-                );
-                servers.push(DeclaredServer {
-                    name: entry.name.to_owned(),
-                    description: entry.description.to_owned(),
-                    location: entry.location,
-                    manifest_dir: PathBuf::from(entry.manifest_dir),
-                    server,
-                });
+        match calling(entry.variants) {
+            Ok(variants) => {
+                errors.extend(check_variants(&variants).into_iter().map(&invalid));
+                for variant in variants {
+                    let problems = check::server(&variant.server, Path::new(entry.manifest_dir));
+                    errors.extend(problems.into_iter().map(|problem| match &variant.id {
+                        None => invalid(problem),
+                        Some(id) => invalid(format!("`{id}`: {problem}")),
+                    }));
+                    servers.push(declared(entry, variant));
+                }
             }
             Err(panic) => errors.push(invalid(panic)),
         }
     }
+    // Variants are servers too: none may have the files of another server.
+    let variants = servers.iter().filter(|server| server.setting.is_some());
+    unique(
+        "server",
+        variants.map(|server| (server.name.as_str(), server.location)),
+        errors,
+    );
     servers
+}
+
+fn declared(entry: &ServerEntry, variant: ServerVariant) -> DeclaredServer {
+    DeclaredServer {
+        name: variant.name(entry.name),
+        description: entry.description.to_owned(),
+        location: entry.location,
+        manifest_dir: PathBuf::from(entry.manifest_dir),
+        setting: variant.id.is_some().then(|| Setting {
+            function: entry.name.to_owned(),
+            values: variant.values,
+            default: variant.server.default_variant,
+        }),
+        server: variant.server,
+    }
+}
+
+/// Returns the problems of the variants as a whole.
+fn check_variants(variants: &[ServerVariant]) -> Vec<String> {
+    let mut problems = Vec::new();
+    if variants.is_empty() {
+        problems.push("its parameter lists are empty, so it has no variant; give each parameter a value".into());
+    }
+    if variants.len() > MOST_VARIANTS {
+        problems.push(format!(
+            "its parameters make {} variants, more than {MOST_VARIANTS}; shorten the lists, or name combinations with `cases(...)`",
+            variants.len()
+        ));
+    }
+    let defaults: Vec<&str> = variants
+        .iter()
+        .filter(|variant| variant.server.default_variant)
+        .map(|variant| variant.id.as_deref().unwrap_or_default())
+        .collect();
+    match defaults.as_slice() {
+        [""] => problems.push("it has no parameters; leave out `.default_variant(...)`".into()),
+        [first, second, ..] => problems.push(format!(
+            "the variants `{first}` and `{second}` are both the default one; make the condition of `.default_variant(...)` hold for \
+             one variant only"
+        )),
+        _ => {}
+    }
+    problems
 }
 
 fn read_scenarios(entries: &[&ScenarioEntry], servers: &[String], errors: &mut Vec<DeclareError>) -> Vec<Scenario> {

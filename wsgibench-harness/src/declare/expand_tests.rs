@@ -15,7 +15,13 @@ fn server(name: &'static str, line: u32) -> ServerEntry {
         location: at("src/servers.rs", line),
         manifest_dir: "/project",
         description: "",
-        build: || Server::dockerfile("images/x").tag("c").tag("study"),
+        variants: || {
+            vec![ServerVariant::new(
+                None,
+                Vec::new(),
+                Server::dockerfile("images/x").tag("c").tag("study"),
+            )]
+        },
     }
 }
 
@@ -47,7 +53,13 @@ fn set(name: &str, value: &str, load: Load) -> ParamSet {
 #[test]
 fn opt_in_server_is_only_in_scenarios_that_name_it() {
     let mut special = server("special", 2);
-    special.build = || Server::dockerfile("images/x").opt_in();
+    special.variants = || {
+        vec![ServerVariant::new(
+            None,
+            Vec::new(),
+            Server::dockerfile("images/x").opt_in(),
+        )]
+    };
     let usual = server("usual", 1);
     let (all, mut one) = (scenario("all", 1), scenario("one", 2));
     one.servers = &["special"];
@@ -199,7 +211,7 @@ fn invalid_scenarios_are_reported_with_their_place() {
 #[test]
 fn panic_in_a_declared_function_is_an_error() {
     let bad = ServerEntry {
-        build: || panic!("no {} here", "luck"),
+        variants: || panic!("no {} here", "luck"),
         ..server("a", 4)
     };
     let text = errors(&[&bad], &[&scenario("s", 1)], &[]);
@@ -229,5 +241,109 @@ fn profiles_are_validated_and_unique() {
     assert!(
         text.contains("profile `default` at src/profiles.rs:1:1: `rounds` is 0"),
         "{text}"
+    );
+}
+
+fn with_workers(server: impl Fn(usize) -> Server) -> Vec<ServerVariant> {
+    let variant = |workers: usize| {
+        let values = vec![("workers".to_owned(), workers.to_string())];
+        ServerVariant::new(None, values, server(workers))
+    };
+    [1, 2, 4].map(variant).into()
+}
+
+#[test]
+fn server_with_parameters_expands_into_variants() {
+    let app = ServerEntry {
+        variants: || with_workers(|workers| Server::dockerfile("images/x").default_variant(workers == 2)),
+        ..server("app", 1)
+    };
+    let only = ScenarioEntry {
+        servers: &["app"],
+        baseline: "app",
+        params: || vec![set("connections", "8", Load::closed(8).request(get("/")))],
+        ..scenario("ping", 1)
+    };
+    let declared = Declarations::from_entries(&[&app, &server("other", 2)], &[&only], &[]).unwrap();
+    let cases = declared.cases();
+    let ids: Vec<_> = cases.iter().map(|case| case.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        [
+            "ping/app@workers=1/c8",
+            "ping/app@workers=2/c8",
+            "ping/app@workers=4/c8"
+        ]
+    );
+    assert!(
+        cases
+            .iter()
+            .all(|case| case.baseline.as_deref() == Some("app@workers=2"))
+    );
+    assert_eq!(declared.reference("other"), Ok("other".to_owned()));
+    assert_eq!(declared.reference("app@workers=4"), Ok("app@workers=4".to_owned()));
+    let setting = declared.server("app@workers=2").unwrap().setting.clone().unwrap();
+    assert_eq!((setting.function.as_str(), setting.default), ("app", true));
+    assert_eq!(setting.values, [("workers".to_owned(), "2".to_owned())]);
+    let running: crate::declare::RunningServer = "app=127.0.0.1:8000".parse().unwrap();
+    let error = declared.check_running(&running).unwrap_err();
+    assert!(error.contains("`app_running=http://127.0.0.1:8000`"), "{error}");
+}
+
+#[test]
+fn reference_to_a_server_without_a_default_variant_is_an_error() {
+    let app = ServerEntry {
+        variants: || with_workers(|_| Server::dockerfile("images/x")),
+        ..server("app", 1)
+    };
+    let declared = Declarations::from_entries(&[&app], &[&scenario("s", 1)], &[]).unwrap();
+    let error = declared.reference("app").unwrap_err();
+    assert!(
+        error.contains("no default variant; name one, e.g. `app@workers=1`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn invalid_variants_are_reported_with_their_parameters() {
+    let text = |variants: fn() -> Vec<ServerVariant>| {
+        let app = ServerEntry {
+            variants,
+            ..server("app", 1)
+        };
+        errors(&[&app], &[&scenario("s", 1)], &[])
+    };
+    assert!(text(Vec::new).contains("has no variant"));
+    let two = text(|| with_workers(|workers| Server::dockerfile("x").default_variant(workers > 1)));
+    assert!(
+        two.contains("`workers=2` and `workers=4` are both the default one"),
+        "{two}"
+    );
+    let one = text(|| {
+        vec![ServerVariant::new(
+            None,
+            vec![],
+            Server::dockerfile("x").default_variant(true),
+        )]
+    });
+    assert!(
+        one.contains("it has no parameters; leave out `.default_variant"),
+        "{one}"
+    );
+    let port = text(|| with_workers(|workers| Server::dockerfile("x").port(u16::from(workers > 1))));
+    assert!(port.contains("`workers=1`: its port is 0"), "{port}");
+    let twice = text(|| {
+        let mut variants = with_workers(|_| Server::dockerfile("x"));
+        variants.extend(with_workers(|_| Server::dockerfile("x")));
+        variants
+    });
+    assert!(twice.contains("two servers are named `app@workers=1`"), "{twice}");
+    let many = text(|| {
+        let numbered = |n: usize| ServerVariant::new(None, vec![("n".into(), n.to_string())], Server::dockerfile("x"));
+        (0..1000).map(numbered).collect()
+    });
+    assert!(
+        many.contains("make 1000 variants, more than 200; shorten the lists"),
+        "{many}"
     );
 }

@@ -21,6 +21,7 @@ mod running;
 pub mod scenario;
 pub mod select;
 pub mod server;
+pub mod setting;
 mod suggest;
 
 pub use error::{DeclareError, DeclareErrors};
@@ -37,3 +38,4 @@ pub use running::RunningServer;
 pub use scenario::{ParamSet, Scenario, Work};
 pub use select::{Ignored, SelectError, Selector};
 pub use server::{Command, Server, ServerSpec, Source, Variant};
+pub use setting::{ServerVariant, Setting};

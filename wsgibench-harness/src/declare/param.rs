@@ -1,8 +1,8 @@
-//! Types of scenario parameters.
+//! Types of parameters of scenarios and servers.
 
 use std::time::Duration;
 
-/// A value of a scenario parameter, with a text for ids and reports.
+/// A value of a parameter, with a text for ids and reports.
 ///
 /// Implement it for your own type to use that as a parameter:
 ///
@@ -19,7 +19,7 @@ use std::time::Duration;
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a scenario parameter",
+    message = "`{Self}` cannot be a parameter",
     label = "not a parameter type",
     note = "numbers, `bool`, `char`, strings and `Duration` can; implement `wsgibench_harness::declare::ParamValue` for your own type"
 )]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Hook, ParamSet, Profile, Server};
+use super::{Hook, ParamSet, Profile, ServerVariant};
 
 /// The place of a declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub struct ServerEntry {
     pub manifest_dir: &'static str,
     /// Doc comment.
     pub description: &'static str,
-    /// The function.
-    pub build: fn() -> Server,
+    /// Calls the function for each combination of its parameters.
+    pub variants: fn() -> Vec<ServerVariant>,
 }
 
 /// A function under `#[scenario]`.

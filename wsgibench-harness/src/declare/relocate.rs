@@ -97,6 +97,7 @@ mod tests {
                     column: 1,
                 },
                 manifest_dir: "/w/one/suites".into(),
+                setting: None,
                 server,
             }],
             scenarios: Vec::new(),

@@ -72,6 +72,7 @@ pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Mac
             })
             .collect(),
         reload: server.reload.clone(),
+        setting: declared.setting.clone(),
     };
     (spec, notices.collect())
 }
@@ -221,6 +222,7 @@ mod tests {
                 column: 1,
             },
             manifest_dir: "/project/suites".into(),
+            setting: None,
             server,
         }
     }

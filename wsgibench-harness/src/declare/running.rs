@@ -66,6 +66,21 @@ impl std::str::FromStr for RunningServer {
 }
 
 impl Declarations {
+    /// Checks that an external server does not take the name of a server with parameters.
+    ///
+    /// # Errors
+    /// It does; the message suggests another name.
+    pub fn check_running(&self, running: &RunningServer) -> Result<(), String> {
+        let has_parameters = |server: &DeclaredServer| server.setting.is_some() && server.function() == running.name;
+        if self.servers.iter().any(has_parameters) {
+            return Err(format!(
+                "server `{0}` has parameters, so no single server replaces it; choose another name, e.g. `{0}_running=http://{1}`",
+                running.name, running.address
+            ));
+        }
+        Ok(())
+    }
+
     /// Adds an external server. If a server of this name is declared, its description and readiness path are kept, and
     /// it is probed there and not started.
     pub fn add_running(&mut self, running: &RunningServer, manifest_dir: &Path) {
@@ -89,6 +104,7 @@ impl Declarations {
                 column: 1,
             },
             manifest_dir: manifest_dir.to_owned(),
+            setting: None,
             server,
         });
     }

@@ -124,12 +124,18 @@ impl Selector {
         } else {
             Vec::new()
         };
+        let called: Vec<&str> = declarations
+            .servers
+            .iter()
+            .filter(|server| self.servers.iter().any(|name| server.is_called(name)))
+            .map(|server| server.name.as_str())
+            .collect();
         let any = |names: &[String], name: &str| names.is_empty() || names.iter().any(|n| n == name);
         cases.retain(|case| {
             (filters.is_empty() || filters.iter().any(|filter| filter.matches(&case.id)))
                 && !skip.iter().any(|skip| skip.matches(&case.id))
                 && (chosen.is_empty() || chosen.iter().any(|regex| self.chooses(regex, case, declarations)))
-                && any(&self.servers, &case.server)
+                && (self.servers.is_empty() || called.contains(&case.server.as_str()))
                 && any(&self.scenarios, &case.scenario)
                 && (self.tags.is_empty() || case.tags.iter().any(|tag| self.tags.contains(tag)))
                 && (self.ignored != Ignored::Only || case.ignored.is_some())
@@ -156,7 +162,13 @@ impl Selector {
     /// # Errors
     /// The first unknown name, with the most similar one.
     pub fn check_names(&self, declarations: &Declarations, cases: &[Case]) -> Result<(), SelectError> {
-        let servers: Vec<&str> = declarations.servers.iter().map(|server| server.name.as_str()).collect();
+        let mut servers: Vec<&str> = Vec::new();
+        for server in &declarations.servers {
+            if server.setting.is_some() && !servers.contains(&server.function()) {
+                servers.push(server.function());
+            }
+            servers.push(&server.name);
+        }
         let scenarios: Vec<&str> = declarations
             .scenarios
             .iter()

@@ -18,6 +18,7 @@ fn declarations() -> Declarations {
         description: String::new(),
         location: HERE,
         manifest_dir: PathBuf::from("/project"),
+        setting: None,
         server: Server::dockerfile("x").tag(tag),
     };
     let scenario = |name: &str, ignore: Option<&str>| Scenario {
@@ -230,4 +231,44 @@ fn empty_selection_names_the_combined_criteria() {
         ..Selector::default()
     };
     assert!(error(&selector, &profile(&[])).contains("filters ping; --skip ping; leave one of them out"));
+}
+
+#[test]
+fn name_of_a_function_selects_all_its_variants() {
+    let mut declarations = declarations();
+    let variant = |workers: &str| DeclaredServer {
+        name: format!("app@workers={workers}"),
+        setting: Some(crate::declare::Setting {
+            function: "app".into(),
+            values: vec![("workers".into(), workers.into())],
+            default: false,
+        }),
+        ..declarations.servers[0].clone()
+    };
+    declarations.servers = vec![variant("1"), variant("2"), declarations.servers[0].clone()];
+    let select = |name: &str| {
+        let selector = Selector {
+            servers: strings(&[name]),
+            scenarios: strings(&["ping"]),
+            ..Selector::default()
+        };
+        selector
+            .select(&declarations, &profile(&["c64"]))
+            .map(|cases| cases.into_iter().map(|case| case.id).collect::<Vec<_>>())
+    };
+    assert_eq!(
+        select("app").unwrap(),
+        [
+            "ping/app@workers=1/c64",
+            "ping/app@workers=2/c64",
+            "ping/app@workers=1/c1000",
+            "ping/app@workers=2/c1000"
+        ]
+    );
+    assert_eq!(select("app@workers=2").unwrap().len(), 2);
+    let error = select("apq").unwrap_err().to_string();
+    assert!(
+        error.contains("did you mean `app`?") && error.contains("app, app@workers=1"),
+        "{error}"
+    );
 }

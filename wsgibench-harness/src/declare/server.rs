@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::Limits;
+use super::{Limits, Setting};
 use crate::load::Tls;
 
 /// The source of a server's image.
@@ -108,6 +108,8 @@ pub struct Server {
     pub reload: Option<String>,
     /// Whether it is measured only in scenarios that name it.
     pub opt_in: bool,
+    /// Whether it is the default variant of a server with parameters.
+    pub default_variant: bool,
 }
 
 /// A container that runs with a server, e.g. a database; started before the server, on the same network.
@@ -256,6 +258,9 @@ pub struct ServerSpec {
     /// Signal that makes it reload gracefully.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload: Option<String>,
+    /// Its parameters, if it is a variant of a server with parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setting: Option<Setting>,
 }
 
 impl Server {
@@ -282,6 +287,7 @@ impl Server {
             companions: Vec::new(),
             reload: None,
             opt_in: false,
+            default_variant: false,
         }
     }
 
@@ -461,6 +467,24 @@ impl Server {
     #[must_use]
     pub fn with_companion(mut self, companion: Companion) -> Self {
         self.companions.push(companion);
+        self
+    }
+
+    /// Marks this variant of a server with parameters as the default one if the condition holds: the setting in use, for which
+    /// `baseline = app` and `--versus app` stand.
+    ///
+    /// ```
+    /// use wsgibench_harness::prelude::*;
+    ///
+    /// #[server(threads = [1, 4, 16])]
+    /// fn app(threads: usize) -> Server {
+    ///     Server::python(["gunicorn==27.0.1"]).default_variant(threads == 4)
+    /// }
+    /// assert!(app(4).default_variant && !app(16).default_variant);
+    /// ```
+    #[must_use]
+    pub fn default_variant(mut self, condition: bool) -> Self {
+        self.default_variant = condition;
         self
     }
 

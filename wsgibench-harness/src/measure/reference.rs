@@ -218,6 +218,7 @@ fn spec(folder: &Path, command: Vec<String>) -> ServerSpec {
             column: column!(),
         },
         manifest_dir: folder.to_owned(),
+        setting: None,
         server: Server::dockerfile(folder).command(command).env(name, value).port(PORT),
     };
     let machine = Machine {

@@ -297,6 +297,7 @@ mod tests {
                 column: 1,
             },
             manifest_dir: "/".into(),
+            setting: None,
             server: Server::dockerfile("one")
                 .readiness(path, Duration::from_secs(30))
                 .host("shop.test"),

@@ -215,6 +215,7 @@ pub(crate) fn server(name: &str) -> ServerRecord {
             notes: vec![],
             companions: vec![],
             reload: None,
+            setting: None,
         },
         image: format!(
             "wsgibench/{}:0f3a",

@@ -142,6 +142,7 @@ pub(crate) fn spec(name: &str, source: Source, command: &[&str]) -> ServerSpec {
         notes: Vec::new(),
         companions: Vec::new(),
         reload: None,
+        setting: None,
     }
 }
 

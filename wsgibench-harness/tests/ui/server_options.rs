@@ -1,4 +1,4 @@
-//! `#[server]` with options other than `crate`.
+//! `#[server]` with unknown options.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

@@ -1,4 +1,4 @@
-//! `#[server]` functions with parameters or a wrong return type.
+//! `#[server]` functions with parameters without values or a wrong return type.
 #![allow(unused_variables, unused_imports, dead_code)]
 
 use wsgibench_harness::prelude::*;

@@ -10,6 +10,27 @@ fn threads() -> Server {
         .command(["python", "serve.py", "{port}"])
 }
 
+/// The same with a wait before each response of `/delayed`.
+#[server(delay_ms = [1, 20], kind = ["threads"])]
+fn delayed(delay_ms: u64, kind: &str) -> Server {
+    Server::dockerfile("tests/whole_bench/app")
+        .app("tests/whole_bench/app")
+        .command([
+            "python".to_owned(),
+            "serve.py".to_owned(),
+            "{port}".to_owned(),
+            format!("0.{delay_ms:03}"),
+        ])
+        .note(kind)
+        .default_variant(delay_ms == 20)
+        .opt_in()
+}
+
+#[scenario(servers = [delayed], connections = [2], tags = ["variants"])]
+fn slow(connections: usize) -> Load {
+    Load::closed(connections).request(get("/delayed").expect_status(200))
+}
+
 /// The same in a container, with a companion that stores its requests.
 #[server]
 fn with_store() -> Server {

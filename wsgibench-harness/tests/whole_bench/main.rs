@@ -11,6 +11,7 @@ mod declared;
 mod needs;
 mod profiling;
 mod scripts;
+mod variants;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
             "too_few_open_files_are_told_before_a_server_starts",
             command_line::descriptor_limit,
         ),
+        ("a_server_with_parameters_is_measured_as_variants", variants::measured),
         ("test_runners_list_cases_and_run_one", command_line::test_runner),
         ("cargo_test_tries_each_script_once", command_line::test_mode),
         ("functions_of_one_arm_are_profiled", profiling::one_arm),

@@ -4,13 +4,11 @@ use proc_macro2::Span;
 use quote::ToTokens;
 use syn::{Expr, ExprArray, ExprLit, Lit, Path, ext::IdentExt};
 
-use super::{
-    cases::{self, Case},
-    form::Form,
-};
+use super::form::Form;
 use crate::{
     errors::{Errors, list, nearest},
     options::{self, Opt, Value},
+    params::Values,
 };
 
 /// Options of every scenario.
@@ -34,18 +32,11 @@ pub(crate) struct Attribute {
     pub(crate) teardown: Option<Path>,
     pub(crate) user_setup: Option<Path>,
     pub(crate) user_teardown: Option<Path>,
-    pub(crate) axes: Vec<Axis>,
-    pub(crate) cases: Vec<Case>,
+    pub(crate) values: Values,
     pub(crate) model: Option<Model>,
 }
 
-/// Values by name.
-pub(crate) struct Axis {
-    pub(crate) name: String,
-    pub(crate) values: Expr,
-}
-
-/// The load model of a script; `users` and `rate` are each an [`Axis`] too.
+/// The load model of a script; `users` and `rate` are each a list of values too.
 #[derive(Clone)]
 pub(crate) enum Model {
     Users,
@@ -65,11 +56,10 @@ pub(crate) fn read(options: Vec<Opt>, form: &Form, errors: &mut Errors) -> Attri
         teardown: None,
         user_setup: None,
         user_teardown: None,
-        axes: Vec::new(),
-        cases: Vec::new(),
+        values: Values::default(),
         model: None,
     };
-    for param in &form.params {
+    for param in &form.params.list {
         let name = param.name();
         let of_users = name == "load" || OF_USERS.contains(&name.as_str());
         if OPTIONS.contains(&name.as_str()) || (form.scripted && of_users) {
@@ -89,11 +79,26 @@ pub(crate) fn read(options: Vec<Opt>, form: &Form, errors: &mut Errors) -> Attri
         attribute.take(&option, &name, form, errors);
         seen.push(name);
     }
-    attribute.check_parameters(form, &seen, errors);
+    let of_script = |name: &str| form.scripted && matches!(name, "users" | "rate");
+    attribute.values.check(&form.params, &seen, errors, |param| {
+        let name = param.name();
+        // A mistake in the name of the option is already reported.
+        if meant(&name, &seen, form) {
+            None
+        } else if of_script(&name) {
+            Some(format!(
+                "the parameter `{name}` has no values; write `{name} = [...]`, which is the load model too"
+            ))
+        } else {
+            Some(format!(
+                "the parameter `{name}` has no values; write `#[scenario({name} = [value, ...])]`"
+            ))
+        }
+    });
     let named = |model: &&str| seen.iter().any(|s| s == *model) || meant(model, &seen, form);
     if form.scripted && attribute.model.is_none() && !MODELS.iter().any(named) {
         errors.at(
-            &form.ident,
+            &form.params.function,
             "a scripted scenario needs a load model: `users = [10, 100]` (that many users at once), `rate = [50]` (that many arrive \
              every second) or `load = <a Load without requests>`",
         );
@@ -126,14 +131,14 @@ impl Attribute {
             }
             "tags" => self.tags = tags(option, errors),
             "ignore" => self.ignore = reason(option, errors),
-            "cases" => self.cases = cases::read(option, form, errors),
+            "cases" => self.values.cases(option, &form.params, errors),
             "load" if form.scripted => self.load(option, errors),
             "users" | "rate" if form.scripted => {
                 let model = if name == "users" { Model::Users } else { Model::Rate };
                 self.set_model(option, model, errors);
-                self.axis(option, name, errors);
+                self.values.list(option, name, errors);
             }
-            _ if form.param(name).is_some() => self.axis(option, name, errors),
+            _ if form.params.get(name).is_some() => self.values.list(option, name, errors),
             _ => errors.at(&option.name, unknown(name, form)),
         }
     }
@@ -158,69 +163,6 @@ impl Attribute {
             self.model = Some(model);
         }
     }
-
-    fn axis(&mut self, option: &Opt, name: &str, errors: &mut Errors) {
-        let example = match name {
-            "connections" => "connections = [64, 100]".to_owned(),
-            "users" => "users = [10, 100]".to_owned(),
-            "rate" => "rate = [500, 2_000]".to_owned(),
-            other => format!("{other} = [value, ...]"),
-        };
-        match &option.value {
-            Value::Expr(Expr::Array(array)) if array.elems.is_empty() => {
-                errors.at(
-                    array,
-                    format!("the list of `{name}` is empty, so there would be no case; write `{example}`"),
-                );
-            }
-            Value::Expr(value @ (Expr::Lit(_) | Expr::Tuple(_))) => {
-                errors.at(value, format!("`{name}` needs a list of values; write `{example}`"));
-            }
-            Value::Expr(value) => self.axes.push(Axis {
-                name: name.to_owned(),
-                values: value.clone(),
-            }),
-            Value::Flag | Value::List(_) => {
-                errors.at(option, format!("`{name}` needs a list of values; write `{example}`"));
-            }
-        }
-    }
-
-    /// Checks that each parameter has its values from exactly one place, and that all cases have the same parameters.
-    fn check_parameters(&self, form: &Form, seen: &[String], errors: &mut Errors) {
-        for param in &form.params {
-            let name = param.name();
-            let giving = self.cases.iter().find(|case| case.value(&name).is_some());
-            match (seen.contains(&name), giving) {
-                (true, Some(case)) => errors.at(
-                    &case.name,
-                    format!("`{name}` already has a list; leave it out of the cases or remove the list"),
-                ),
-                (false, Some(_)) => {
-                    for case in self.cases.iter().filter(|case| case.value(&name).is_none()) {
-                        errors.at(
-                            &case.name,
-                            format!("case `{}` has no value for `{name}`, but others do", case.name),
-                        );
-                    }
-                }
-                // A mistake in `cases`, or in the name of the option, is already reported.
-                (false, None)
-                    if (seen.iter().any(|s| s == "cases") && self.cases.is_empty()) || meant(&name, seen, form) => {}
-                (false, None) if form.scripted && matches!(name.as_str(), "users" | "rate") => errors.at(
-                    &param.ident,
-                    format!(
-                        "the parameter `{name}` has no values; write `{name} = [...]`, which is the load model too"
-                    ),
-                ),
-                (false, None) => errors.at(
-                    &param.ident,
-                    format!("the parameter `{name}` has no values; write `#[scenario({name} = [value, ...])]`"),
-                ),
-                (true, None) => {}
-            }
-        }
-    }
 }
 
 /// Whether an unknown option was probably meant to be this one.
@@ -237,7 +179,7 @@ fn choices(form: &Form) -> Vec<String> {
     } else {
         (&[], &[])
     };
-    let params = form.params.iter().map(super::form::Param::name);
+    let params = form.params.names().into_iter();
     let options = OPTIONS.iter().chain(models).chain(of_users);
     let options = options.map(|&option| option.to_owned());
     params.chain(options).collect()
@@ -249,7 +191,7 @@ const USER_HOOK: &str = "the path of an `async fn(user: &mut User) -> Result<()>
 
 fn unknown(name: &str, form: &Form) -> String {
     let choices = choices(form);
-    let (params, options) = choices.split_at(form.params.len());
+    let (params, options) = choices.split_at(form.params.list.len());
     let hint = match nearest(name, choices.iter().map(String::as_str)) {
         Some(meant) => format!("; did you mean `{meant}`?"),
         None if !form.scripted && MODELS.contains(&name) => {
@@ -263,7 +205,7 @@ fn unknown(name: &str, form: &Form) -> String {
     };
     format!(
         "`{name}` is neither a parameter of `{}` nor an option of `#[scenario]`{hint}\nparameters: {}\noptions: {}",
-        form.ident,
+        form.params.function,
         list(params.iter().map(String::as_str)),
         list(options.iter().map(String::as_str))
     )

@@ -1,39 +1,22 @@
 //! Parsing of the function: declared or scripted, and its parameters.
 
-use quote::ToTokens;
-use syn::{FnArg, Ident, Pat, PatType, Signature, Type, ext::IdentExt};
+use syn::{FnArg, PatType, Signature, Type};
 
-use crate::{errors::Errors, function};
+use crate::{
+    errors::Errors,
+    function,
+    params::{self, Param, Params},
+};
 
 pub(crate) const DECLARED_SHAPE: &str = "fn name(parameters...) -> Load { ... }";
 pub(crate) const SCRIPTED_SHAPE: &str = "async fn name(user: &mut User, parameters...) -> Result<()> { ... }";
 
 /// The parsed signature.
 pub(crate) struct Form {
-    /// Name of the function, as a token to point at.
-    pub(crate) ident: Ident,
     /// Whether it is an `async fn` with a `User`.
     pub(crate) scripted: bool,
-    /// Its parameters without the user.
-    pub(crate) params: Vec<Param>,
-}
-
-/// One parameter.
-pub(crate) struct Param {
-    pub(crate) ident: Ident,
-    pub(crate) ty: Type,
-}
-
-impl Param {
-    pub(crate) fn name(&self) -> String {
-        self.ident.unraw().to_string()
-    }
-}
-
-impl Form {
-    pub(crate) fn param(&self, name: &str) -> Option<&Param> {
-        self.params.iter().find(|param| param.name() == name)
-    }
+    /// The function and its parameters without the user.
+    pub(crate) params: Params,
 }
 
 /// Parses and checks the signature.
@@ -52,14 +35,16 @@ pub(crate) fn read(signature: &Signature, errors: &mut Errors) -> Form {
     if scripted && check_user(signature, &typed, errors) {
         typed.remove(0);
     }
-    let params = typed
+    let list = typed
         .into_iter()
         .filter_map(|parameter| param(parameter, scripted, errors))
         .collect();
     Form {
-        ident: signature.ident.clone(),
         scripted,
-        params,
+        params: Params {
+            function: signature.ident.clone(),
+            list,
+        },
     }
 }
 
@@ -136,23 +121,5 @@ fn param(parameter: &PatType, scripted: bool, errors: &mut Errors) -> Option<Par
         errors.at(parameter, text);
         return None;
     }
-    if matches!(&*parameter.ty, Type::ImplTrait(_)) {
-        errors.at(
-            &parameter.ty,
-            "a parameter needs a concrete type, since its values come from the attribute's list",
-        );
-    }
-    match &*parameter.pat {
-        Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => Some(Param {
-            ident: pat.ident.clone(),
-            ty: (*parameter.ty).clone(),
-        }),
-        other => {
-            errors.at(
-                other.to_token_stream(),
-                "a parameter needs a plain name, under which the attribute gives its values",
-            );
-            None
-        }
-    }
+    params::read(parameter, errors)
 }

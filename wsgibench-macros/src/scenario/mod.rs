@@ -6,7 +6,6 @@ use quote::quote;
 use crate::{errors::Errors, function, options};
 
 mod attribute;
-mod cases;
 mod emit;
 mod form;
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Axis, Chart, Kind, Point, Quantity, Series, over_time, percentiles, requests, slug};
+use super::{Axis, Chart, Kind, Point, Quantity, Series, over_time, percentiles, requests, settings, slug};
 use crate::{
+    declare::Setting,
     load::{Model, Quantile},
     report::{display, faults, figures::Figures, intervals, units::float_len},
     stats::{Metric, Summary},
@@ -16,6 +17,8 @@ pub(super) struct Item<'a> {
     pub(super) figures: &'a Figures,
     /// Index of the server in the run, which selects its colour.
     pub(super) color: usize,
+    /// Parameters of its server, if that has parameters.
+    pub(super) setting: Option<&'a Setting>,
 }
 
 impl Item<'_> {
@@ -43,6 +46,7 @@ pub(super) fn items<'a>(
             case,
             figures,
             color: run.servers.iter().position(|s| s.spec.name == case.server).unwrap_or(0),
+            setting: settings::of_case(run, case),
         })
         .collect()
 }
@@ -68,6 +72,7 @@ pub fn of_scenario(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<
     for measure in MEASURES {
         charts.extend(against(&items, measure, scenario));
     }
+    charts.extend(settings::charts(&items, scenario, run.servers.len()));
     charts.extend(launches(&items, scenario));
     charts.extend(errors(&items, scenario));
     charts.extend(percentiles::charts(&items, scenario));
@@ -77,11 +82,11 @@ pub fn of_scenario(run: &RunRecord, figures: &[Figures], scenario: &str) -> Vec<
 }
 
 /// A metric drawn against the parameter.
-struct Measure {
-    id: &'static str,
-    title: &'static str,
-    axis: &'static str,
-    quantity: Quantity,
+pub(super) struct Measure {
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
+    pub(super) axis: &'static str,
+    pub(super) quantity: Quantity,
     /// Factor from the summary's unit to the chart's quantity.
     scale: f64,
     value: fn(&Figures) -> Option<&Summary>,
@@ -90,7 +95,7 @@ struct Measure {
 }
 
 /// Metrics drawn for every study: throughput, latency percentiles and resource usage.
-const MEASURES: &[Measure] = &[
+pub(super) const MEASURES: &[Measure] = &[
     Measure {
         id: "throughput",
         title: "Throughput",
@@ -180,18 +185,23 @@ pub(super) fn lower_bound(quantile: Quantile) -> Option<String> {
         .then(|| "lower bound: some requests were unanswered when the round ended".to_owned())
 }
 
+/// Returns a point for each item that has the measure, with x still to be set.
+pub(super) fn measured<'b, 'a: 'b>(
+    items: impl Iterator<Item = &'b Item<'a>>,
+    measure: &Measure,
+) -> impl Iterator<Item = (&'b Item<'a>, Point)> {
+    items.filter_map(|item| {
+        let summary = (measure.value)(item.figures)?;
+        let bound = measure
+            .quantile
+            .and_then(|q| lower_bound(item.figures.response.quantile(q)));
+        Some((item, point(summary, measure.scale, bound.or_else(|| item.why()))))
+    })
+}
+
 /// Draws a metric against the parameter: lines for a number with at least two values, dots with intervals otherwise.
 fn against(items: &[Item], measure: &Measure, scenario: &str) -> Option<Chart> {
-    let points: Vec<(&Item, Point)> = items
-        .iter()
-        .filter_map(|item| {
-            let summary = (measure.value)(item.figures)?;
-            let bound = measure
-                .quantile
-                .and_then(|q| lower_bound(item.figures.response.quantile(q)));
-            Some((item, point(summary, measure.scale, bound.or_else(|| item.why()))))
-        })
-        .collect();
+    let points: Vec<(&Item, Point)> = measured(items.iter(), measure).collect();
     // A chart of zeros adds nothing: the tables report that there were no errors.
     if points.is_empty() || (measure.quantity == Quantity::Share && points.iter().all(|(_, p)| p.y <= 0.0)) {
         return None;

@@ -7,6 +7,7 @@ mod build;
 mod over_time;
 mod percentiles;
 mod requests;
+mod settings;
 mod timeline;
 
 use serde::Serialize;

@@ -41,6 +41,9 @@ pub(super) fn server(record: &ServerRecord) -> Server {
             Source::Running(address) => format!("already running at {address}"),
         },
     );
+    let parameters = spec.setting.iter().flat_map(|setting| &setting.values);
+    let parameters: Vec<String> = parameters.map(|(name, value)| format!("{name} = {value}")).collect();
+    fact("parameters", parameters.join(", "));
     fact("Python", python(record.versions.get("python"), spec.python.as_ref()));
     let versions = record
         .versions

@@ -1,10 +1,12 @@
-"""The server that the whole bench's test measures: the standard library alone, `serve.py PORT`.
+"""The server that the whole bench's test measures: the standard library alone, `serve.py PORT [SECONDS]`; it waits for SECONDS
+before it responds to `/delayed`.
 
 Set-up commands create the file `seeded` in the folder named by `SEEDS`.
 """
 
 import os
 import sys
+import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -31,6 +33,8 @@ class Handler(BaseHTTPRequestHandler):
                 return self.answer(200, answer.read())
         if self.path == "/seeds":
             return self.answer(200, " ".join(sorted(SEEDS)).encode())
+        if self.path == "/delayed":
+            time.sleep(float(sys.argv[2]))
         if self.path == "/address":
             return self.answer(200, self.headers.get("Host", "").encode())
         self.answer(200)

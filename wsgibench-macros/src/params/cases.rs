@@ -3,7 +3,7 @@
 use proc_macro2::Ident;
 use syn::{Expr, ext::IdentExt};
 
-use super::form::Form;
+use super::Params;
 use crate::{
     errors::{Errors, list, nearest},
     options::{self, Opt, Value},
@@ -34,7 +34,7 @@ impl Case {
 }
 
 /// Parses the cases and reports every mistake in them.
-pub(crate) fn read(option: &Opt, form: &Form, errors: &mut Errors) -> Vec<Case> {
+pub(crate) fn read(option: &Opt, params: &Params, errors: &mut Errors) -> Vec<Case> {
     let Value::List(tokens) = &option.value else {
         errors.at(option, format!("`cases` needs {WANTED}"));
         return Vec::new();
@@ -62,24 +62,24 @@ pub(crate) fn read(option: &Opt, form: &Form, errors: &mut Errors) -> Vec<Case> 
             errors.at(&case, format!("case `{}` has no values", case.name));
         }
         for pair in given {
-            value(&mut read, &pair, form, errors);
+            value(&mut read, &pair, params, errors);
         }
         cases.push(read);
     }
     cases
 }
 
-fn value(case: &mut Case, pair: &Opt, form: &Form, errors: &mut Errors) {
+fn value(case: &mut Case, pair: &Opt, params: &Params, errors: &mut Errors) {
     let name = pair.name.unraw().to_string();
-    if form.param(&name).is_none() {
-        let params: Vec<String> = form.params.iter().map(super::form::Param::name).collect();
-        let choices = || params.iter().map(String::as_str);
+    if params.get(&name).is_none() {
+        let names = params.names();
+        let choices = || names.iter().map(String::as_str);
         let meant = nearest(&name, choices()).map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
         errors.at(
             &pair.name,
             format!(
                 "`{}` has no parameter `{name}`{meant}\nparameters: {}",
-                form.ident,
+                params.function,
                 list(choices())
             ),
         );
