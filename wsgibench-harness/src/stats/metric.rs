@@ -13,14 +13,17 @@ pub enum Metric {
     /// Successful requests per second.
     Throughput,
     /// CPU time of the server's whole sandbox per successful request, microseconds.
+    #[serde(alias = "cpu")]
     CpuPerRequest,
     /// Median latency, microseconds.
     P50,
     /// 99th percentile of latency, microseconds.
     P99,
     /// Peak memory of the server's sandbox, bytes.
+    #[serde(alias = "memory")]
     PeakMemory,
     /// Failed and timed-out requests as a share of completed ones (0 to 1).
+    #[serde(alias = "errors")]
     ErrorShare,
     /// Time from the start to readiness, seconds.
     StartUpTime,
@@ -167,6 +170,17 @@ impl Metric {
             Self::InstructionsPerRequest => "instructions_per_request",
             Self::SyscallsPerRequest => "syscalls_per_request",
             Self::StatementsPerRequest => "statements_per_request",
+        }
+    }
+
+    /// Returns the short name that the command line also reads.
+    #[must_use]
+    pub fn alias(self) -> Option<&'static str> {
+        match self {
+            Self::CpuPerRequest => Some("cpu"),
+            Self::PeakMemory => Some("memory"),
+            Self::ErrorShare => Some("errors"),
+            _ => None,
         }
     }
 
@@ -326,7 +340,11 @@ fn percent_word(metric: Metric) -> &'static str {
 }
 
 fn all_ids() -> String {
-    Metric::every().map(Metric::id).collect::<Vec<_>>().join(", ")
+    let name = |metric: Metric| match metric.alias() {
+        Some(alias) => format!("{metric} ({alias})"),
+        None => metric.to_string(),
+    };
+    Metric::every().map(name).collect::<Vec<_>>().join(", ")
 }
 
 fn suggestion(given: &str) -> String {
@@ -341,11 +359,11 @@ fn suggestion(given: &str) -> String {
 impl FromStr for Metric {
     type Err = MetricError;
 
-    /// Parses both `cpu_per_request` and `cpu-per-request`.
+    /// Parses `cpu_per_request`, `cpu-per-request` and the alias `cpu`.
     fn from_str(text: &str) -> Result<Self, MetricError> {
         let id = text.trim().to_lowercase().replace('-', "_");
         Self::every()
-            .find(|metric| metric.id() == id)
+            .find(|metric| metric.id() == id || metric.alias() == Some(&id))
             .ok_or_else(|| MetricError::Unknown {
                 given: text.trim().to_owned(),
             })
@@ -360,6 +378,11 @@ mod tests {
     fn every_id_parses_in_both_spellings_and_from_json() {
         for metric in Metric::every() {
             assert_eq!(metric.id().parse(), Ok(metric));
+            if let Some(alias) = metric.alias() {
+                assert_eq!(alias.to_uppercase().parse(), Ok(metric));
+                let read: Metric = serde_json::from_value(alias.into()).expect("an alias is read from files");
+                assert_eq!(read, metric);
+            }
             assert_eq!(metric.id().replace('_', "-").to_uppercase().parse(), Ok(metric));
             let json = serde_json::to_string(&metric).expect("a metric is plain data");
             assert_eq!(json, format!("\"{}\"", metric.id()));
