@@ -49,6 +49,7 @@ pub use crate::{
         script::{Multipart, RequestError, Response, RootCertificate, User},
     },
     profile, scenario, server,
+    stats::Threshold,
 };
 
 /// Returns a duration of `seconds`.

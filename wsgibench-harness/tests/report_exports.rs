@@ -70,6 +70,93 @@ fn metrics_of_a_server_with_parameters_are_drawn_over_a_parameter() {
     }
 }
 
+/// Returns a run with a met, a broken and an undecided threshold, and one of a failed case.
+fn with_thresholds() -> RunRecord {
+    use wsgibench_harness::measure::thresholds;
+    let mut run = fixture::full();
+    let mut limit = |id: &str, of: &dyn Fn(f64) -> String| {
+        let case = run.cases.iter_mut().find(|case| case.id == id).unwrap();
+        let rounds = case.launches.iter().flat_map(|launch| &launch.rounds);
+        let mut p99: Vec<f64> = rounds.map(|round| round.metrics["p99"]).collect();
+        p99.sort_by(f64::total_cmp);
+        let centre = p99.get(p99.len() / 2).copied().unwrap_or_default();
+        case.load.thresholds.push(of(centre).parse().unwrap());
+    };
+    limit("ping/bjoern/c64", &|p99| format!("p99<{}us", p99 * 2.0));
+    limit("ping/waitress/c64", &|p99| format!("p99<{}us", p99 / 2.0));
+    limit("ping/cherrypy/c64", &|p99| format!("p99<{p99}us"));
+    limit("ping/meinheld/c64", &|_| "p99<9ms".into());
+    run.thresholds = thresholds::of_run(&run);
+    run
+}
+
+#[test]
+fn every_report_shows_the_judged_thresholds() {
+    use wsgibench_harness::report::{terminal, thresholds};
+    let run = with_thresholds();
+    let report = run.thresholds.as_ref().unwrap();
+    let verdict = |case: &str| {
+        let outcome = report
+            .outcomes
+            .iter()
+            .find(|outcome| outcome.case == format!("ping/{case}/c64"));
+        outcome.unwrap().verdict.id()
+    };
+    assert_eq!(
+        ["bjoern", "waitress", "cherrypy", "meinheld"].map(verdict),
+        ["met", "broken", "undecided", "undecided"]
+    );
+    let rows = thresholds::rows(&run);
+    let row = |case: &str| rows.iter().find(|row| row.case == format!("ping/{case}/c64")).unwrap();
+    assert!(row("meinheld").note.contains("the image does not build"), "{rows:?}");
+    assert!(row("bjoern").interval.contains(" at 98."), "{rows:?}");
+
+    let junit = text(Format::Junit, &run);
+    let failure = junit.split("type=\"broken_threshold\"").nth(1).expect("a failure");
+    assert!(!failure.contains("type=\"broken_threshold\""), "{junit}");
+    assert!(
+        junit.contains("threshold p99&lt;") && junit.contains("is broken"),
+        "{junit}"
+    );
+
+    let markdown = text(Format::Markdown, &run);
+    assert!(
+        markdown.contains("### Thresholds") && markdown.contains("| **broken** |"),
+        "{markdown}"
+    );
+    assert!(markdown.contains("confidence of 95 %"), "{markdown}");
+
+    let shown = terminal::run_text(&run);
+    let shown = console::strip_ansi_codes(&shown).into_owned();
+    let section = shown.split("\nThresholds\n").nth(1).expect("a section");
+    for told in [
+        "  met ",
+        "  broken ",
+        "  undecided",
+        "more launches narrow it",
+        "confidence of 95 %",
+    ] {
+        assert!(section.contains(told), "{told}: {section}");
+    }
+    assert!(!terminal::run_text(&fixture::full()).contains("Thresholds"));
+}
+
+#[cfg(feature = "html")]
+#[test]
+fn page_lists_the_judged_thresholds() {
+    use wsgibench_harness::report::html::{Page, render};
+    let run = with_thresholds();
+    let page = Page {
+        runs: &[&run],
+        ..Page::default()
+    };
+    let html = render(&page).unwrap();
+    let section = html.split("id=\"thresholds\"").nth(1).expect("a section");
+    for verdict in ["met", "broken", "undecided"] {
+        assert!(section.contains(&format!("data-threshold=\"{verdict}\"")), "{verdict}");
+    }
+}
+
 #[test]
 fn csv_has_one_row_per_round() {
     let run = fixture::full();

@@ -17,6 +17,7 @@ Examples:
   cargo bench -- --profile appdynamics            Repeat a published study
   cargo bench -- ping --server-url http://10.0.0.7:8000   Load a server that is already running
   cargo bench -- --save-baseline main             Save the figures; compare later with --baseline main
+  cargo bench -- --threshold 'p99<50ms' --gate    Fail if a server breaks a threshold
   cargo bench -- --against origin/main --gate     Fail if a server became slower than at that commit
   cargo bench -- --against origin/main --explain  Name the functions whose CPU time per request changed
   cargo bench -- --count                          Count instructions and system calls per request
@@ -30,7 +31,7 @@ Exit status:
   0    success
   1    a case failed to run
   2    invalid usage, or a plan that cannot do what was asked
-  3    regression
+  3    regression, or a broken threshold
   4    inconclusive under --gate=strict
   5    a gated measurement is missing or invalid
   130  interrupted by Ctrl-C";
@@ -189,7 +190,7 @@ pub struct Args {
         help_heading = "Comparison"
     )]
     pub candidate_env: Vec<(String, String)>,
-    /// Fail on a regression; `strict` also fails on an inconclusive comparison
+    /// Fail on a regression or a broken threshold; `strict` also fails if one is inconclusive
     #[arg(long, value_name = "HOW", env = "WSGIBENCH_GATE", num_args = 0..=1, require_equals = true, default_missing_value = "on", help_heading = "Comparison")]
     pub gate: Option<Gate>,
     /// Count instructions, system calls, bytes and database statements per request under valgrind, instead of measuring time;
@@ -233,6 +234,17 @@ pub struct Args {
         help_heading = "Comparison"
     )]
     pub ungate: Vec<String>,
+    /// Judge a metric against a limit over launches (p99<50ms, errors<0.1%, memory<512MiB, throughput>2000); a broken threshold fails
+    /// a gate, which needs no base then; repeatable
+    #[arg(
+        long,
+        value_name = "METRIC<VALUE",
+        env = "WSGIBENCH_THRESHOLD",
+        value_delimiter = ',',
+        conflicts_with_all = ["self_check", "load_baseline", "conformance"],
+        help_heading = "Comparison"
+    )]
+    pub threshold: Vec<String>,
     /// Limit the time of a comparison: shorten rounds first, then plan fewer blocks; refused beforehand if it is too short for a decision
     #[arg(long, value_name = "TIME", env = "WSGIBENCH_BUDGET", value_parser = positive_time, help_heading = "Comparison")]
     pub budget: Option<Duration>,

@@ -43,7 +43,7 @@ pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     }
     let Some(base) = args.base() else {
         return Err(Failure::usage(
-            "--gate needs something to compare with: --against GIT_REF, or --versus SERVER",
+            "--gate needs something to compare with: --against GIT_REF, --versus SERVER, or a --threshold",
         ));
     };
     let reference = base.reference();
@@ -201,8 +201,9 @@ fn add_base(plan: &mut Plan, declared: &Declared) -> Vec<String> {
     unmatched
 }
 
-/// Returns the case with the base's load. A script is code, so both arms run the working tree's.
-fn with_load(case: &Case, load: Load) -> Case {
+/// Returns the case with the base's load and its own thresholds, which are no part of the work. A script is code, so both arms run the working tree's.
+fn with_load(case: &Case, mut load: Load) -> Case {
+    load.thresholds.clone_from(&case.work.load().thresholds);
     Case {
         work: case.work.clone().with_load(load),
         ..case.clone()

@@ -13,7 +13,7 @@ use super::{
     ignored_files,
     plan::Plan,
     run::Run,
-    self_check,
+    self_check, thresholds,
     verdict::{self, Gate, VerdictFile},
 };
 use crate::{
@@ -36,9 +36,9 @@ use crate::{
 /// Schema version of `verdict.json`.
 pub(super) const VERDICT_VERSION: u32 = 2;
 
-/// Returns whether the command line asks for a comparison within the run.
-pub(super) fn wanted(args: &Args) -> bool {
-    args.base().is_some() || args.versus.is_some() || args.gate.is_some()
+/// Returns whether the command line asks for a comparison within the run. A gate does, unless thresholds alone decide it.
+pub(super) fn wanted(args: &Args, plan: &Plan) -> bool {
+    args.base().is_some() || args.versus.is_some() || (args.gate.is_some() && !thresholds::any(plan))
 }
 
 /// Measures both arms and decides.
@@ -235,6 +235,7 @@ fn decide(
             .chain(of_scripts(args, record))
             .collect(),
         outcomes,
+        thresholds: None,
         attribution: BTreeMap::new(),
     };
     (file, status)

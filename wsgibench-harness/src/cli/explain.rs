@@ -283,6 +283,7 @@ mod tests {
             identical: Vec::new(),
             notes: Vec::new(),
             outcomes: Decision::new(Design::standard()).unwrap().decide(&[series]),
+            thresholds: None,
             attribution: BTreeMap::new(),
         }
     }

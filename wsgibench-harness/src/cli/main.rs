@@ -16,7 +16,7 @@ use super::{
     project::{Baked, Project},
     resume,
     run::{self, Listeners, Run},
-    self_check, target,
+    self_check, target, thresholds,
 };
 use crate::{
     against::bench::DECLARATIONS_VARIABLE,
@@ -163,6 +163,7 @@ fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -
         return Ok(ExitStatus::Success);
     }
     let mut plan = plan::make(work.declarations, args, work.manifest_dir, work.target_dir)?;
+    thresholds::apply(run, args, &mut plan)?;
     baseline::foretell(args, earlier.as_deref(), &plan.order.jobs, listeners);
     if let Some(name) = &args.resume {
         resume::prepare(&run.store, name, args, &mut plan)?;
@@ -191,7 +192,7 @@ fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -
     let (mut record, status) = if counts::is_alone(args) {
         let counted = counts::run(run, args, &mut plan, work.bench, earlier.as_deref())?;
         (counted.record, counted.status)
-    } else if compare::wanted(args) {
+    } else if compare::wanted(args, &plan) {
         compare::run(run, args, &mut plan, work.bench)?
     } else if args.self_check {
         match self_check::run(run, args, &mut plan)? {
@@ -204,6 +205,7 @@ fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -
         (record, status)
     };
     explain::after(run, args, &plan, &mut record);
+    let status = thresholds::conclude(run, args, &mut record, status)?;
     // A baseline that lacks a case must not discard the measurement: write everything else first.
     let advised = baseline::conclude(
         &run.store,

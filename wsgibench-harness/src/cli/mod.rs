@@ -22,6 +22,7 @@ mod run;
 mod samples;
 mod self_check;
 mod target;
+mod thresholds;
 pub mod verdict;
 
 pub use exit::ExitStatus;

@@ -289,6 +289,7 @@ fn first_record(plan: &Plan) -> RunRecord {
         ceiling: None,
         script_ceiling: None,
         counted: None,
+        thresholds: None,
         comparison: None,
         explanation: None,
     }

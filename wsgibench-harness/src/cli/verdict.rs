@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::exit::ExitStatus;
 use crate::{
     counts::attribution::Attribution,
-    stats::{Outcome, Verdict, disturbance::Disturbance},
+    stats::{Outcome, ThresholdReport, Verdict, disturbance::Disturbance},
     store::record::{CaseOutcome, CaseRecord, RunRecord, ValidityLevel},
 };
 
@@ -23,7 +23,7 @@ pub struct VerdictFile {
     pub against: String,
     /// Whether a gate was requested.
     pub gate: bool,
-    /// `pass`, `regression`, `inconclusive`, `missing`, `failed`.
+    /// `pass`, `regression`, `broken` (a threshold), `inconclusive`, `missing`, `failed`.
     pub verdict: String,
     /// The corresponding exit status.
     pub exit_status: i32,
@@ -42,6 +42,9 @@ pub struct VerdictFile {
     pub notes: Vec<String>,
     /// Results per case and metric: verdict, change, interval, p, margin, MDE, blocks.
     pub outcomes: Vec<Outcome>,
+    /// Judged thresholds, with the confidence of all together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<ThresholdReport>,
     /// Changes of instructions by function and library, per case (`--count`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attribution: BTreeMap<String, Attribution>,

@@ -3,7 +3,10 @@
 use std::{net::Ipv4Addr, path::Path, time::Duration};
 
 use super::{Limits, Profile, Server, Source, Work, python, server::Companion};
-use crate::load::{Action, Arrivals, Fault, Load, LoadPlan, Model, Target, tls};
+use crate::{
+    load::{Action, Arrivals, Fault, Load, LoadPlan, Model, Target, tls},
+    stats::Threshold,
+};
 
 /// Smallest memory limit that a container engine accepts, bytes.
 const LEAST_MEMORY: u64 = 6 << 20;
@@ -190,6 +193,7 @@ pub(crate) fn work(work: &Work) -> Vec<String> {
                 );
             }
             problems.extend(faults(load));
+            problems.extend(thresholds(load));
             problems
         }
         Work::Script { load, .. } => {
@@ -203,6 +207,7 @@ pub(crate) fn work(work: &Work) -> Vec<String> {
                 problems.push("`of_capacity` is not supported for scripts, since the capacity is measured with declared requests; give rates in requests per second".into());
             }
             problems.extend(faults(load));
+            problems.extend(thresholds(load));
             if load.idle_connections > 0 {
                 problems.push(
                     "idle connections are not supported with scripted users; leave out `.idle_connections(n)`".into(),
@@ -229,6 +234,19 @@ fn faults(load: &Load) -> Option<String> {
         )),
         Some(_) => None,
     }
+}
+
+/// Checks the limits of thresholds, that no metric has two, and that the load has figures to judge.
+fn thresholds(load: &Load) -> Vec<String> {
+    let mut problems: Vec<String> = load.thresholds.iter().filter_map(Threshold::problem).collect();
+    problems.extend(Threshold::contradiction(&load.thresholds));
+    if !load.thresholds.is_empty() && !load.faults.is_empty() {
+        problems.push(
+            "it has thresholds and faults, but a load with faults has no rate to judge; leave out the thresholds"
+                .into(),
+        );
+    }
+    problems
 }
 
 /// Returns the problems that a load has on any machine.
@@ -274,6 +292,7 @@ mod tests {
     use crate::{
         declare::{Limits, Profile, Server, Source, Work, server::Companion},
         load::{Fault, Load, Stage, Values, get, script::script},
+        stats::Threshold,
     };
 
     fn about_script(load: Load) -> String {
@@ -362,6 +381,22 @@ mod tests {
         let unused = Load::closed(1).request(get("/").values("id", Values::Counter));
         assert!(about(unused).contains("write {id} in the path"));
         assert!(about(Load::closed(1).request(get("/").timeout(Duration::ZERO))).contains("a timeout of 0"));
+        let threshold = |limits: &[Threshold]| {
+            let load = limits
+                .iter()
+                .fold(Load::closed(1).request(get("/")), |load, limit| load.threshold(*limit));
+            about(load)
+        };
+        let p99 = |milliseconds| Threshold::p99_below(Duration::from_millis(milliseconds));
+        assert_eq!(threshold(&[p99(50), Threshold::errors_below(0.01)]), "");
+        assert!(threshold(&[p99(0)]).contains("a number above 0"));
+        assert!(threshold(&[Threshold::errors_below(10.0)]).contains("below 100 %"));
+        assert!(threshold(&[p99(50), p99(60)]).contains("p99 has two thresholds"));
+        let faulty = Load::closed(1)
+            .duration(Duration::from_secs(9))
+            .fault(Fault::kill_worker());
+        let faulty = faulty.threshold(p99(50)).request(get("/"));
+        assert!(about(faulty).contains("no rate to judge"));
         let killed = Load::closed(1).fault(Fault::kill_worker());
         assert!(about(killed.clone().request(get("/"))).contains("add `.duration(...)`"));
         let lasting = |seconds| {

@@ -14,6 +14,7 @@ use super::{
     request::Request,
     slow::Slow,
 };
+use crate::stats::Threshold;
 
 /// When requests are due.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -169,6 +170,9 @@ pub struct Load {
     /// Faults that the caller injects into the server during a round.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
+    /// Thresholds of its figures, which the caller judges over launches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<Threshold>,
     /// Scripted users do not think: [`User::think`](crate::load::script::User::think) returns at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skips_thinking: bool,
@@ -343,6 +347,24 @@ macro_rules! common_settings {
             self
         }
 
+        /// Adds a threshold, which is judged over launches. A broken threshold fails a gate.
+        ///
+        /// ```
+        /// use wsgibench_harness::prelude::*;
+        ///
+        /// let load = Load::rate(200)
+        ///     .request(get("/"))
+        ///     .threshold(Threshold::p99_below(millis(50)))
+        ///     .threshold(Threshold::errors_below(0.001));
+        /// assert_eq!(load.thresholds[0].to_string(), "p99<50ms");
+        /// ```
+        #[must_use]
+        pub fn threshold(mut self, threshold: Threshold) -> Self {
+            let $this = &mut self;
+            $load.thresholds.push(threshold);
+            self
+        }
+
         /// Injects a fault into the server during each round. The results are requests lost and time to recover; such a
         /// scenario is not ranked, and needs a `duration`.
         #[must_use]
@@ -403,6 +425,7 @@ impl Load {
             of_capacity: false,
             background_clients: Vec::new(),
             faults: Vec::new(),
+            thresholds: Vec::new(),
             skips_thinking: false,
         }
     }

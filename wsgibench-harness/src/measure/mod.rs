@@ -28,6 +28,7 @@ mod response_check;
 mod runner;
 mod sampler;
 mod slow_clients;
+pub mod thresholds;
 pub mod validity;
 
 pub use interrupt::{INTERRUPTED_STATUS, Interrupt};

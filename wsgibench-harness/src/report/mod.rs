@@ -26,6 +26,7 @@ pub mod intervals;
 pub mod range;
 pub mod ranking;
 pub mod terminal;
+pub mod thresholds;
 pub mod units;
 
 use crate::measure::event::Event;

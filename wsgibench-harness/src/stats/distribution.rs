@@ -61,6 +61,26 @@ pub fn proportion_lower_bound(events: usize, trials: usize, confidence: f64) -> 
     1.0 - proportion_upper_bound(trials.saturating_sub(events), trials, confidence)
 }
 
+/// Returns the exact probability of at least `events` of `trials` at a true `share` (0 to 1).
+#[must_use]
+pub fn proportion_at_least(events: u64, trials: u64, share: f64) -> f64 {
+    if events == 0 {
+        return 1.0;
+    }
+    if events > trials {
+        return 0.0;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "counts of requests stay far below 2^53")]
+    let (a, b) = (events as f64, (trials - events) as f64 + 1.0);
+    Beta::new(a, b).map_or(1.0, |distribution| distribution.cdf(share.clamp(0.0, 1.0)))
+}
+
+/// Returns the exact probability of at most `events` of `trials` at a true `share` (0 to 1).
+#[must_use]
+pub fn proportion_at_most(events: u64, trials: u64, share: f64) -> f64 {
+    1.0 - proportion_at_least(events + 1, trials, share)
+}
+
 /// Returns Student's t statistic for a mean of 0: infinite, with the sign of the mean, for equal values; NaN for fewer than
 /// two values or only zeros.
 #[must_use]

@@ -17,6 +17,7 @@ pub mod rank;
 pub mod sample;
 pub mod self_check;
 pub mod slope;
+pub mod threshold;
 
 pub use baseline::{Advice, Standing, advise};
 pub use compare::{Decision, Design, Family, GateRole, Outcome, Progress, Series, StopReason, Verdict};
@@ -26,3 +27,4 @@ pub use metric::{Direction, Margin, Metric, Unit};
 pub use rank::{Contender, Pairing, Place, rank};
 pub use self_check::{SelfCheck, self_check};
 pub use slope::{Slope, slope};
+pub use threshold::{Threshold, ThresholdOutcome, ThresholdReport, ThresholdVerdict};

@@ -10,7 +10,7 @@ use crate::{
     declare::{Profile, ServerSpec},
     load::{Load, RoundResult},
     profile::Explanation,
-    stats::Slope,
+    stats::{Slope, ThresholdReport},
 };
 
 /// Schema version of `run.json`; raised when a field changes its meaning or is removed.
@@ -53,6 +53,9 @@ pub struct RunRecord {
     /// Environment of the counts of a counted run (`--count`): everything except the servers' images that affects them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<CountEnvironment>,
+    /// Judged thresholds, if a case has any (also in `verdict.json`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<ThresholdReport>,
     /// Comparison, if requested (also in `verdict.json`).
     #[serde(default)]
     pub comparison: Option<serde_json::Value>,

@@ -274,6 +274,7 @@ pub(crate) fn run(cases: Vec<CaseRecord>) -> RunRecord {
         script_ceiling: None,
         explanation: None,
         counted: None,
+        thresholds: None,
         comparison: None,
     }
 }

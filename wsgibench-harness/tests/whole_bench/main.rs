@@ -50,6 +50,7 @@ fn main() -> ExitCode {
             command_line::descriptor_limit,
         ),
         ("a_server_with_parameters_is_measured_as_variants", variants::measured),
+        ("thresholds_decide_a_gate_without_a_base", variants::thresholds),
         ("test_runners_list_cases_and_run_one", command_line::test_runner),
         ("cargo_test_tries_each_script_once", command_line::test_mode),
         ("functions_of_one_arm_are_profiled", profiling::one_arm),

@@ -1,4 +1,6 @@
-//! A server with parameters, from the attribute to the files of a run.
+//! A server with parameters, and thresholds, from the attribute to the files of a run.
+
+use wsgibench_harness::store::record::ValidityLevel;
 
 use crate::bench::{Bench, quick};
 
@@ -35,5 +37,70 @@ pub(crate) fn measured() {
         unknown.status == Some(2) && unknown.err.contains("did you mean `delayed`?"),
         "{}",
         unknown.err
+    );
+}
+
+pub(crate) fn thresholds() {
+    let bench = Bench::new();
+    let gate = |limits: &[&str], more: &[&str]| {
+        let slow = [
+            "--launches",
+            "2",
+            "--rounds",
+            "1",
+            "--bench",
+            "--warm-up-time",
+            "100ms",
+            "--measurement-time",
+            "500ms",
+        ];
+        let mut arguments = [&slow[..], &["--server", "delayed@delay_ms=20-kind=threads"], more].concat();
+        for limit in limits {
+            arguments.extend(["--threshold", limit]);
+        }
+        bench.run(&arguments)
+    };
+    let verdict = || -> serde_json::Value {
+        let text = std::fs::read_to_string(bench.0.path().join("wsgibench/verdict.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    // On a busy machine a measurement may be invalid, which is no verdict.
+    let believed = || bench.record().cases[0].validity.level < ValidityLevel::Invalid;
+    let expect = |status: i32| Some(if believed() { status } else { 5 });
+
+    // Each response waits for 20 ms.
+    let broken = gate(&["p50<10ms", "p99<1000s"], &["--gate"]);
+    assert_eq!(broken.status, expect(3));
+    if believed() {
+        assert_eq!(verdict()["verdict"], "broken");
+        assert!(broken.out.contains("broken     p50<10ms"), "{}", broken.out);
+    }
+    let outcomes = verdict()["thresholds"].clone();
+    assert_eq!(outcomes["confidence"], 0.95);
+    assert_eq!(outcomes["outcomes"].as_array().unwrap().len(), 2);
+    assert_eq!(bench.record().thresholds.unwrap().outcomes[0].threshold, "p50<10ms");
+
+    let met = gate(&["p50<1000s"], &["--gate=strict"]);
+    assert_eq!(met.status, expect(0));
+    let shown = gate(&["p50<10ms"], &[]);
+    assert_eq!(
+        (shown.status, verdict()["verdict"].as_str()),
+        (Some(0), Some("advisory"))
+    );
+
+    for (limits, told) in [
+        (&["p50<10"][..], "--threshold `p50<10`: a time needs a unit"),
+        (&["p50<10ms", "p50<20ms"], "p50 has two thresholds"),
+        (&["throughput<10"], "write `throughput>10`"),
+    ] {
+        let refused = gate(limits, &["--gate"]);
+        assert_eq!(refused.status, Some(2));
+        assert!(refused.err.contains(told), "{told}: {}", refused.err);
+    }
+    let none = gate(&[], &["--gate"]);
+    assert!(
+        none.status == Some(2) && none.err.contains("or a --threshold"),
+        "{}",
+        none.err
     );
 }

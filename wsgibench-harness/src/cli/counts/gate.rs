@@ -195,6 +195,7 @@ fn conclude(
         identical: identical.servers.clone(),
         notes,
         outcomes,
+        thresholds: None,
         attribution,
     };
     file.notes.extend(explain::hint(args, &file));

@@ -1,4 +1,4 @@
-//! `JUnit` XML: each case is a test, each gated regression a failure with its figures.
+//! `JUnit` XML: each case is a test, each gated regression and each broken threshold a failure with its figures.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::{
         display, explanation,
         figures::Figures,
         terminal::{case_text, explanation_text},
+        thresholds,
     },
     stats::{Outcome, Verdict},
     store::record::{CaseOutcome, CaseRecord, RunRecord, ValidityLevel},
@@ -24,12 +25,13 @@ pub(super) fn render(run: &RunRecord) -> Result<Vec<u8>, ExportError> {
     };
     let mut report = Report::new("wsgibench");
     let mut suites: Vec<TestSuite> = Vec::new();
+    let judged = thresholds::rows(run);
     for case in &run.cases {
         let explained = run
             .explanation
             .as_ref()
             .and_then(|all| all.cases.iter().find(|one| one.case == case.id));
-        let test = test(case, &comparison, explained);
+        let test = test(case, &comparison, explained, &judged);
         if !suites.iter().any(|s| s.name.as_str() == case.scenario) {
             suites.push(TestSuite::new(case.scenario.as_str()));
         }
@@ -52,7 +54,12 @@ pub(super) fn render(run: &RunRecord) -> Result<Vec<u8>, ExportError> {
         .map_err(|e| ExportError::form(Format::Junit, e))
 }
 
-fn test(case: &CaseRecord, comparison: &Comparison, explained: Option<&CaseExplanation>) -> TestCase {
+fn test(
+    case: &CaseRecord,
+    comparison: &Comparison,
+    explained: Option<&CaseExplanation>,
+    judged: &[thresholds::Row],
+) -> TestCase {
     let figures = Figures::of(case);
     let outcomes: Vec<&Outcome> = comparison.outcomes.iter().filter(|o| o.case == case.id).collect();
     let worse: Vec<String> = outcomes
@@ -60,15 +67,20 @@ fn test(case: &CaseRecord, comparison: &Comparison, explained: Option<&CaseExpla
         .filter(|o| o.gated && o.verdict == Verdict::Regression)
         .map(|o| sentence(o, comparison))
         .collect();
+    let thresholds: Vec<thresholds::Row> = judged.iter().filter(|row| row.case == case.id).cloned().collect();
+    let broken: Vec<String> = thresholds
+        .iter()
+        .filter(|row| row.verdict == "broken")
+        .map(thresholds::Row::sentence)
+        .collect();
     let status = match &case.outcome {
         CaseOutcome::Failed(why) => error("failed", why),
-        CaseOutcome::Measured if !worse.is_empty() => {
-            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            status.set_type("regression").set_message(worse.join("; "));
-            let explained = explained.map(explanation::summary);
-            status.set_description(worse.iter().cloned().chain(explained).collect::<Vec<_>>().join("\n"));
-            status
-        }
+        CaseOutcome::Measured if !worse.is_empty() => failure(
+            "regression",
+            &[worse, broken].concat(),
+            explained.map(explanation::summary),
+        ),
+        CaseOutcome::Measured if !broken.is_empty() => failure("broken_threshold", &broken, None),
         CaseOutcome::Measured if figures.level == ValidityLevel::Invalid => {
             let texts: Vec<&str> = figures.findings.iter().map(|f| f.text.as_str()).collect();
             error("invalid", &texts.join("; "))
@@ -97,8 +109,20 @@ fn test(case: &CaseRecord, comparison: &Comparison, explained: Option<&CaseExpla
     if let Some(explained) = explained {
         output.push_str(&console::strip_ansi_codes(&explanation_text(explained)));
     }
+    for row in thresholds {
+        output.push_str(&row.sentence());
+        output.push('\n');
+    }
     test.set_system_out(output);
     test
+}
+
+/// Returns a failure with its sentences; `more` is added to its description.
+fn failure(kind: &str, sentences: &[String], more: Option<String>) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    status.set_type(kind).set_message(sentences.join("; "));
+    status.set_description(sentences.iter().cloned().chain(more).collect::<Vec<_>>().join("\n"));
+    status
 }
 
 fn error(kind: &str, why: &str) -> TestCaseStatus {

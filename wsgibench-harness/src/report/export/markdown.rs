@@ -11,7 +11,7 @@ use crate::{
         display, endurance, explanation, faults,
         figures::Figures,
         ranking::{Ranking, rankings, server_of},
-        units,
+        thresholds, units,
     },
     stats::{Metric, Summary},
     store::{
@@ -42,6 +42,7 @@ pub(super) fn render(run: &RunRecord) -> String {
     if run.explanation.is_some() && beside_counts {
         blocks.push(format!("{}\n\n", explanation::BESIDE_COUNTS));
     }
+    blocks.extend(judged_thresholds(run));
     if run.counted.is_some() {
         blocks.push(counts(run));
     } else {
@@ -319,6 +320,40 @@ fn explained(explanation: &Explanation) -> Vec<String> {
     };
     let notes = explanation.notes.iter().map(|note| format!("- {}\n\n", escape(note)));
     explanation.cases.iter().map(table).chain(notes).collect()
+}
+
+/// The judged thresholds, if there are any.
+fn judged_thresholds(run: &RunRecord) -> Option<String> {
+    let about = thresholds::about(run)?;
+    let mut text = String::from("### Thresholds\n\n");
+    let rows = thresholds::rows(run);
+    if rows.is_empty() {
+        text.push_str("No threshold was judged.\n\n");
+    } else {
+        text.push_str(
+            "| case | threshold | verdict | estimate | interval | launches |\n|---|---|---|---:|---:|---:|\n",
+        );
+    }
+    for row in rows {
+        let bold = if row.verdict == "broken" { "**" } else { "" };
+        let note = if row.note.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", escape(&row.note))
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {bold}{}{bold}{note} | {} | {} | {} |",
+            escape(&row.case),
+            escape(&row.threshold),
+            row.verdict,
+            row.estimate,
+            row.interval,
+            row.launches
+        );
+    }
+    let _ = writeln!(text, "\n{about}\n");
+    Some(text)
 }
 
 fn compared(comparison: &Comparison) -> String {

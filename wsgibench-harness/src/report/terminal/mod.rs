@@ -12,6 +12,7 @@ mod intervals;
 mod progress;
 mod ranking;
 mod text;
+mod thresholds;
 
 use std::io::Write;
 
@@ -128,6 +129,7 @@ pub fn run_text(run: &RunRecord) -> String {
     if figures.iter().all(|f| !f.ranked()) {
         text.push_str("\nNo valid measurements; see the reasons above.\n");
     }
+    text.push_str(&thresholds::render(run));
     match Comparison::of(run) {
         None => {}
         Some(Ok(comparison)) => text.push_str(&compare::render(&comparison)),
