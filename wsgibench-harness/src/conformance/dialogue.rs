@@ -201,8 +201,8 @@ impl Talk {
         self.transcript.first_byte = None;
     }
 
-    fn listen(&mut self, patience: Duration, enough: impl Fn(&Reading) -> bool) {
-        let deadline = Instant::now() + patience;
+    fn listen(&mut self, timeout: Duration, enough: impl Fn(&Reading) -> bool) {
+        let deadline = Instant::now() + timeout;
         while self.transcript.end == End::Open && !enough(&self.transcript.reading()) {
             if !self.receive(deadline) {
                 break;

@@ -15,7 +15,7 @@ const PROBES: u32 = 6;
 /// A rate is sustained if at least this share of the due requests is answered before the probe ends,
 const ANSWERED: f64 = 0.98;
 /// and 99 % of them within this time: the wait at the end of a second at 10 % above the capacity.
-const PATIENCE: Duration = Duration::from_millis(100);
+const LATENCY_LIMIT: Duration = Duration::from_millis(100);
 /// Capacity assumed in a trial, which measures nothing.
 const TRIAL: f64 = 100.0;
 
@@ -128,8 +128,8 @@ fn find(asked: &LoadPlan, interrupt: &Interrupt) -> Result<f64, LaunchFailure> {
 #[expect(clippy::cast_precision_loss, reason = "requests of a second")]
 fn holds(round: &RoundResult) -> bool {
     let counts = &round.counts;
-    let patience = u64::try_from(PATIENCE.as_nanos()).unwrap_or(u64::MAX);
-    counts.done as f64 >= ANSWERED * counts.offered as f64 && round.response_time.quantile(0.99).ns <= patience
+    let limit = u64::try_from(LATENCY_LIMIT.as_nanos()).unwrap_or(u64::MAX);
+    counts.done as f64 >= ANSWERED * counts.offered as f64 && round.response_time.quantile(0.99).ns <= limit
 }
 
 /// Bisects from a first estimate and returns the highest sustained rate.

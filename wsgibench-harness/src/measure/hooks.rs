@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Timeout of a hook.
-const PATIENCE: Duration = Duration::from_secs(300);
+const HOOK_TIMEOUT: Duration = Duration::from_secs(300);
 
 struct Access(Rc<Launch>);
 
@@ -76,8 +76,8 @@ pub(super) fn run(
             }
             .map_err(|text| LaunchFailure::Other(format!("{which} failed: {text}"))),
             () = asked(interrupt), if !already => Err(LaunchFailure::Interrupted),
-            () = tokio::time::sleep(PATIENCE) => {
-                let text = format!("{which} timed out after {} s", PATIENCE.as_secs());
+            () = tokio::time::sleep(HOOK_TIMEOUT) => {
+                let text = format!("{which} timed out after {} s", HOOK_TIMEOUT.as_secs());
                 Err(LaunchFailure::Other(text))
             }
         };

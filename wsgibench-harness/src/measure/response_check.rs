@@ -89,11 +89,11 @@ impl Tried {
 const SECURE_COOKIES: &str =
     "the server sets Secure cookies over plain HTTP; users keep and send them, as behind a TLS proxy";
 /// Minimum timeout of the first response.
-const PATIENCE: Duration = Duration::from_secs(10);
+const FIRST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval between checks of a driven connection.
-const LOOK: Duration = Duration::from_millis(40);
+const CHECK_INTERVAL: Duration = Duration::from_millis(40);
 /// Timeout of one script run, in addition to the timeout of a pending request.
-const SCRIPT_PATIENCE: Duration = Duration::from_secs(30);
+const SCRIPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Sends each request once through the load generator, so that the checked requests are the timed ones.
 ///
@@ -107,27 +107,27 @@ pub(super) fn check(
 ) -> Result<Tried, Wrong> {
     match work {
         Work::Load(load) => {
-            each_request(plan, load)?;
+            each_request(plan, load, FIRST_RESPONSE_TIMEOUT)?;
             Ok(Tried::Requests)
         }
         Work::Script { script, .. } => once(plan, script, interrupt, note),
     }
 }
 
-/// Sends each request of the mix in sequence on one connection.
-fn each_request(plan: &LoadPlan, load: &Load) -> Result<(), Wrong> {
+/// Sends each request of the mix in sequence on one connection. A first response may take longer than later ones: its timeout is at
+/// least `first_response_timeout`.
+fn each_request(plan: &LoadPlan, load: &Load, first_response_timeout: Duration) -> Result<(), Wrong> {
     for request in &load.requests {
         let mut single = Load::new(Model::Closed { connections: 1 });
         single.requests = vec![request.clone()];
         single.keep_alive = load.keep_alive;
-        // A first response may take longer than later ones; its timeout is at least that under load.
-        single.timeout = load.timeout.max(PATIENCE);
+        single.timeout = load.timeout.max(first_response_timeout);
         let plan = LoadPlan {
             target: plan.target.clone(),
             load: single,
             warm_up: Duration::ZERO,
             rounds: 1,
-            measurement_time: LOOK,
+            measurement_time: CHECK_INTERVAL,
             cpus: plan.cpus.iter().copied().take(1).collect(),
             seed: plan.seed,
             stripe: Stripe::default(),
@@ -144,10 +144,10 @@ fn each_request(plan: &LoadPlan, load: &Load) -> Result<(), Wrong> {
 fn ask(plan: &LoadPlan) -> Result<(), String> {
     let mut session = Session::start(plan).map_err(|e| e.to_string())?;
     let begun = Instant::now();
-    let patience = plan.load.timeout;
-    let mut verdict = Err(no_answer(patience));
-    while begun.elapsed() < patience + LOOK {
-        let result = session.round(LOOK).map_err(|e| e.to_string())?;
+    let timeout = plan.load.timeout;
+    let mut verdict = Err(no_answer(timeout));
+    while begun.elapsed() < timeout + CHECK_INTERVAL {
+        let result = session.round(CHECK_INTERVAL).map_err(|e| e.to_string())?;
         if let Some(what) = fault(&result) {
             verdict = Err(what);
             break;
@@ -166,7 +166,7 @@ fn once(plan: &LoadPlan, script: &Script, interrupt: &Interrupt, note: impl FnOn
     let mut session = ScriptSession::trial(plan, script.clone())?;
     let canceller = session.watch();
     interrupt.on_first(Some(Box::new(move || canceller.cancel())));
-    let trial = session.try_once(SCRIPT_PATIENCE);
+    let trial = session.try_once(SCRIPT_TIMEOUT);
     session.finish()?;
     let trial = trial?;
     if interrupt.asked() {
@@ -194,7 +194,7 @@ fn judged(trial: &Trial) -> Result<Tried, String> {
         return Err(if trial.finished {
             "it sent no request; await one, e.g. `user.get(\"/\").await?`".to_owned()
         } else {
-            format!("no response within {} s", SCRIPT_PATIENCE.as_secs())
+            format!("no response within {} s", SCRIPT_TIMEOUT.as_secs())
         });
     }
     let took = Duration::from_secs_f64(round.seconds.max(0.0));
@@ -232,8 +232,8 @@ fn with_tls_remedy(target: &Target, what: String) -> String {
     }
 }
 
-fn no_answer(patience: Duration) -> String {
-    format!("no response within {} s", patience.as_secs_f64())
+fn no_answer(timeout: Duration) -> String {
+    format!("no response within {} s", timeout.as_secs_f64())
 }
 
 /// Returns the explanation of the first failure of a kind.

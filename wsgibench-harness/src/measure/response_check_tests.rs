@@ -98,7 +98,7 @@ fn a_script_is_run_once_and_its_failure_is_named() {
 }
 
 #[test]
-fn a_script_that_hangs_or_blocks_its_thread_is_an_error() {
+fn a_script_that_hangs_is_an_error() {
     let hangs = error_of(|user| {
         Box::pin(async move {
             user.get("/").await?;
@@ -107,6 +107,10 @@ fn a_script_that_hangs_or_blocks_its_thread_is_an_error() {
         })
     });
     assert!(hangs.contains("the script hangs: no request"), "{hangs}");
+}
+
+#[test]
+fn a_script_that_blocks_its_thread_is_an_error() {
     let held = tried(|_| {
         Box::pin(async {
             std::thread::sleep(Duration::from_secs(3_600));
@@ -164,16 +168,20 @@ fn raw(answer: &'static [u8], after: Duration, closes: bool) -> std::net::Socket
     address
 }
 
-fn declared(address: std::net::SocketAddr, load: Load) -> Result<Tried, String> {
+fn raw_plan(address: std::net::SocketAddr, load: Load) -> LoadPlan {
     let host = "raw.test".to_owned();
-    let plan = LoadPlan::new(
+    LoadPlan::new(
         Target {
             address,
             host,
             tls: None,
         },
-        load.clone(),
-    );
+        load,
+    )
+}
+
+fn declared(address: std::net::SocketAddr, load: Load) -> Result<Tried, String> {
+    let plan = raw_plan(address, load.clone());
     check(&plan, &Work::Load(load), &Interrupt::default(), drop).map_err(|wrong| wrong.to_string())
 }
 
@@ -220,12 +228,23 @@ fn malformed_responses_are_reported_with_the_rule_and_first_line() {
 }
 
 #[test]
-fn a_first_response_has_the_timeout_of_its_request() {
-    let late = raw(
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK",
-        Duration::from_secs(11),
-        false,
+fn a_first_response_has_the_longer_of_its_own_and_the_minimum_timeout() {
+    let (short, delay, long) = (
+        Duration::from_millis(100),
+        Duration::from_millis(500),
+        Duration::from_secs(60),
     );
-    let load = Load::closed(1).request(get("/")).timeout(Duration::from_secs(60));
-    assert_eq!(declared(late, load), Ok(Tried::Requests));
+    let late = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", delay, false);
+    let asked = |own: Duration, minimum: Duration| {
+        let load = Load::closed(1).request(get("/")).timeout(own);
+        each_request(&raw_plan(late, load.clone()), &load, minimum).map_err(|wrong| wrong.to_string())
+    };
+    assert_eq!(asked(long, short), Ok(()));
+    assert_eq!(asked(short, long), Ok(()));
+    let error = asked(short, short).unwrap_err();
+    // Either the load generator or the check notices first.
+    assert!(
+        error.contains("no complete response in time") || error.contains("no response within 0.1 s"),
+        "{error}"
+    );
 }

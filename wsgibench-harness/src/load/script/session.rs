@@ -41,9 +41,9 @@ const LEAD: Nanos = 2_000_000;
 const TRIAL_TICK: Nanos = 5_000_000;
 /// A script that does nothing for this long in a trial hangs.
 const HANGING: Nanos = 5_000_000_000;
-/// First number of users of a trial, so that no timed user meets data that they left on the server.
 /// Longest trial, if the timeout of an endless request does not end it.
 const LONGEST_TRIAL: Duration = Duration::from_secs(3_600);
+/// First number of users of a trial, so that no timed user meets data that they left on the server.
 const TRIAL_NUMBERS: u64 = 1 << 48;
 /// Time for a worker to exit. A worker whose script blocks the thread does not exit and is left behind.
 const TEARDOWN_TIMEOUT: Duration = TEARDOWN_TIME.saturating_add(Duration::from_secs(1));

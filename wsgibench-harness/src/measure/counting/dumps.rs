@@ -26,7 +26,7 @@ const ORDER_WITHIN: Duration = Duration::from_secs(60);
 /// Time limit for a process to write its last dump after the stop signal.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
 /// Interval between looks.
-const LOOK: Duration = Duration::from_millis(40);
+const CHECK_INTERVAL: Duration = Duration::from_millis(40);
 
 /// A process under valgrind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,7 +137,7 @@ impl Dumps<'_> {
             .map_err(|error| format!("failed to run vgdb in the sandbox of the server: {error}"))?;
         let deadline = Instant::now() + ORDER_WITHIN;
         loop {
-            thread::sleep(LOOK);
+            thread::sleep(CHECK_INTERVAL);
             let now = self.state()?;
             // A process that runs on its own may have taken the order already, and its vgdb is gone.
             let arrived = |pid: &u32| {
@@ -171,7 +171,12 @@ impl Dumps<'_> {
                 // A server that ended a moment ago has written its counts.
                 let _ = self.runtime.block_on(self.launch.signal(signal));
             }
-            let deadline = Instant::now() + if signal.is_some() { STOP_WITHIN } else { LOOK * 12 };
+            let deadline = Instant::now()
+                + if signal.is_some() {
+                    STOP_WITHIN
+                } else {
+                    CHECK_INTERVAL * 12
+                };
             while Instant::now() < deadline {
                 if !self.launch.is_alive() {
                     return Err("the server ended before its counts were written".to_owned());
@@ -179,7 +184,7 @@ impl Dumps<'_> {
                 if pending()?.is_empty() {
                     return Ok(());
                 }
-                thread::sleep(LOOK);
+                thread::sleep(CHECK_INTERVAL);
             }
         }
         Err(format!(

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Timeout of a harmful request.
-const PATIENCE: Duration = Duration::from_secs(2);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest duration of a memory exhaustion.
 const EXHAUSTING: Duration = Duration::from_secs(15);
 
@@ -186,13 +186,13 @@ fn cpu_ticks(pid: u32) -> u64 {
 }
 
 fn pid_told(target: &Target, path: &str) -> Option<u32> {
-    let response = get(target, path, PATIENCE).ok()?;
+    let response = get(target, path, REQUEST_TIMEOUT).ok()?;
     response.body.trim().parse().ok()
 }
 
 /// Sends one request and returns its outcome in a word or two.
 fn ask(target: &Target, path: &str) -> String {
-    match get(target, path, PATIENCE) {
+    match get(target, path, REQUEST_TIMEOUT) {
         Ok(response) if response.truncated => format!("{} cut short", response.status),
         Ok(response) => response.status,
         Err(error) => error.to_string(),

@@ -48,8 +48,8 @@ pub(super) async fn reap_dead(engine: &Engine, context: &SandboxContext) {
 }
 
 /// Does the same for runs that do not use an engine; does nothing if none responds.
-pub(crate) async fn reap_quietly(context: &SandboxContext, patience: Duration) {
-    if let Ok(Ok(engine)) = tokio::time::timeout(patience, Engine::connect()).await {
+pub(crate) async fn reap_quietly(context: &SandboxContext, timeout: Duration) {
+    if let Ok(Ok(engine)) = tokio::time::timeout(timeout, Engine::connect()).await {
         reap_dead(&engine, context).await;
     }
 }
