@@ -115,7 +115,10 @@ pub(crate) fn selects(name: &str) -> bool {
             name.contains(filter.as_str())
         }
     };
-    !arguments.list && arguments.filter.as_ref().is_none_or(matches) && !arguments.skip.iter().any(matches)
+    !arguments.list
+        && !arguments.ignored
+        && arguments.filter.as_ref().is_none_or(matches)
+        && !arguments.skip.iter().any(matches)
 }
 
 /// Runs the tests as libtest does, with libtest's arguments.
@@ -140,18 +143,26 @@ pub(crate) fn block_on(test: impl Future<Output = ()>) {
         .block_on(test);
 }
 
-/// Returns tests named by their functions: `trials!(need; a, module::b)`, `trials!(need, async; c)`.
+/// Returns tests named by the paths of their functions, as libtest names them: `trials!(need; a, module::b)`,
+/// `trials!(need, async; c)`.
 macro_rules! trials {
     ($need:expr, async; $($($test:ident)::+),* $(,)?) => {
-        [$($need.trial($crate::needs::last(stringify!($($test)::+)), || $crate::needs::block_on($($test)::+()))),*]
+        [$($need.trial(
+            &$crate::needs::name(module_path!(), stringify!($($test)::+)),
+            || $crate::needs::block_on($($test)::+()),
+        )),*]
     };
     ($need:expr; $($($test:ident)::+),* $(,)?) => {
-        [$($need.trial($crate::needs::last(stringify!($($test)::+)), $($test)::+)),*]
+        [$($need.trial(&$crate::needs::name(module_path!(), stringify!($($test)::+)), $($test)::+)),*]
     };
 }
 pub(crate) use trials;
 
-/// Returns the last component of a path.
-pub(crate) fn last(path: &'static str) -> &'static str {
-    path.rsplit("::").next().unwrap_or(path).trim()
+/// Returns the path of a function below the crate.
+pub(crate) fn name(module: &str, function: &str) -> String {
+    let function = function.replace(' ', "");
+    match module.split_once("::") {
+        Some((_, below)) => format!("{below}::{function}"),
+        None => function,
+    }
 }

@@ -2,30 +2,30 @@
 //! Without Python the tests are ignored, and those that install packages without a package index; `WSGIBENCH_REQUIRE_PYTHON=1` and
 //! `WSGIBENCH_REQUIRE_INDEX=1` make them fail.
 
-#[macro_use]
-mod needs;
-mod sandbox_support;
-
-use std::process::ExitCode;
-
-use needs::Need;
-use sandbox_support::{Bench, eventually, get, gunicorn_spec, helper, of_helper, read};
+use libtest_mimic::Trial;
 use wsgibench_harness::{
     declare::Source,
     sandbox::{LaunchError, PrepareError, Sandbox, SandboxChoice, SandboxKind, Signal},
 };
 
-fn main() -> ExitCode {
-    let python = Need::python();
+use crate::{
+    Needs,
+    needs::trials,
+    support::{Bench, eventually, get, gunicorn_spec, helper, of_helper, read},
+};
+
+/// Returns the tests of this file.
+pub(crate) fn trials(needs: &Needs) -> Vec<Trial> {
     let mut tests = Vec::from(
-        trials!(python, async; server_runs_from_start_to_stop, dropped_launch_kills_children_in_other_sessions, external_kill_is_detected_and_reported, failed_start_is_reported_with_the_servers_output, occupied_fixed_port_is_reported, user_settings_of_pip_and_python_do_not_affect_environments, index_settings_of_the_configuration_file_are_passed_to_pip, servers_that_cannot_be_prepared_are_reported_by_cause, next_start_removes_objects_of_killed_runs_only, named_engine_is_never_replaced_by_processes, emergency_cleanup_removes_everything),
+        trials!(needs.python, async; server_runs_from_start_to_stop, dropped_launch_kills_children_in_other_sessions, external_kill_is_detected_and_reported, failed_start_is_reported_with_the_servers_output, occupied_fixed_port_is_reported, user_settings_of_pip_and_python_do_not_affect_environments, index_settings_of_the_configuration_file_are_passed_to_pip, servers_that_cannot_be_prepared_are_reported_by_cause, next_start_removes_objects_of_killed_runs_only, named_engine_is_never_replaced_by_processes, emergency_cleanup_removes_everything),
     );
-    let index = python.clone().and(Need::index());
-    tests.extend(trials!(index, async; gunicorn_is_installed_from_the_index_once));
+    tests.extend(
+        trials!(needs.python.clone().and(needs.index.clone()), async; gunicorn_is_installed_from_the_index_once),
+    );
     // Started by other tests.
-    let helpers = trials!(python, async; helper_with_pip_settings, helper_with_an_index, helper_that_waits_to_be_killed, helper_with_a_named_engine, helper_with_an_emergency_cleanup);
+    let helpers = trials!(needs.python, async; helper_with_pip_settings, helper_with_an_index, helper_that_waits_to_be_killed, helper_with_a_named_engine, helper_with_an_emergency_cleanup);
     tests.extend(helpers.map(|test| test.with_ignored_flag(true)));
-    needs::run(tests)
+    tests
 }
 
 async fn open(bench: &Bench) -> Sandbox {
@@ -240,7 +240,12 @@ async fn user_settings_of_pip_and_python_do_not_affect_environments() {
     )
     .unwrap();
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["helper_with_pip_settings", "--exact", "--ignored", "--nocapture"])
+        .args([
+            "process::helper_with_pip_settings",
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
         .env("PIP_CONFIG_FILE", &config)
         .env("PIP_USER", "1")
         .env("PIP_TARGET", &elsewhere)
@@ -279,7 +284,7 @@ async fn index_settings_of_the_configuration_file_are_passed_to_pip() {
     )
     .unwrap();
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["helper_with_an_index", "--exact", "--ignored", "--nocapture"]);
+    command.args(["process::helper_with_an_index", "--exact", "--ignored", "--nocapture"]);
     for name in ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX"] {
         command.env_remove(name);
     }
@@ -355,7 +360,7 @@ async fn next_start_removes_objects_of_killed_runs_only() {
     let prepared = sandbox.prepare(&bench.process_spec("alive")).await.unwrap();
     let alive = sandbox.launch(&prepared, &bench.path("log")).await.unwrap();
 
-    let mut helper = helper("helper_that_waits_to_be_killed", &bench);
+    let mut helper = helper("process::helper_that_waits_to_be_killed", &bench);
     let folders = || std::fs::read_dir(bench.path("target/wsgibench/tmp")).unwrap().count();
     assert_eq!(folders(), 2);
     let mine = |name: &str| processes_with(name, &bench.path("target").display().to_string());
@@ -386,7 +391,12 @@ async fn helper_with_a_named_engine() {
 
 fn with_engine(variables: &[(&str, &str)]) -> String {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["helper_with_a_named_engine", "--exact", "--ignored", "--nocapture"]);
+    command.args([
+        "process::helper_with_a_named_engine",
+        "--exact",
+        "--ignored",
+        "--nocapture",
+    ]);
     for name in ["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"] {
         command.env_remove(name);
     }
@@ -442,7 +452,7 @@ async fn helper_with_an_emergency_cleanup() {
 
 async fn emergency_cleanup_removes_everything() {
     let bench = Bench::new();
-    let mut helper = helper("helper_with_an_emergency_cleanup", &bench);
+    let mut helper = helper("process::helper_with_an_emergency_cleanup", &bench);
     let target = bench.path("target").display().to_string();
     assert_eq!(processes_with("WSGIBENCH_LAUNCH", &target).len(), 1);
     drop(helper.stdin.take());

@@ -1,27 +1,30 @@
 //! Gunicorn over TLS, in both sandboxes. Where there is no package index or no container engine the tests are ignored;
 //! `WSGIBENCH_REQUIRE_INDEX=1` and `WSGIBENCH_REQUIRE_DOCKER=1` make them fail.
 
-#[macro_use]
-mod needs;
-mod sandbox_support;
+use std::time::Duration;
 
-use std::{process::ExitCode, time::Duration};
-
-use needs::Need;
+use libtest_mimic::Trial;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use sandbox_support::{Bench, gunicorn_spec};
 use wsgibench_harness::{
     declare::ServerSpec,
     load::{self, Load, LoadPlan, Tls, get},
     sandbox::{Sandbox, SandboxChoice},
 };
 
-fn main() -> ExitCode {
-    let index = Need::index();
-    let both = index.clone().and(Need::engine());
-    let mut tests = Vec::from(trials!(index, async; gunicorn_over_tls_as_a_process));
-    tests.extend(trials!(both, async; gunicorn_over_tls_in_a_container));
-    needs::run(tests)
+use crate::{
+    Needs,
+    needs::trials,
+    support::{Bench, gunicorn_spec},
+};
+
+/// Returns the tests of this file.
+pub(crate) fn trials(needs: &Needs) -> Vec<Trial> {
+    let mut tests = Vec::from(trials!(needs.index, async; gunicorn_over_tls_as_a_process));
+    if cfg!(feature = "docker") {
+        let both = needs.index.clone().and(needs.engine.clone());
+        tests.extend(trials!(both, async; gunicorn_over_tls_in_a_container));
+    }
+    tests
 }
 
 /// Gunicorn with a certificate for `shop.test` in its application folder.

@@ -1,5 +1,4 @@
 //! Fixtures of the sandbox tests: a server that needs only the standard library, and the options of a sandbox.
-#![allow(dead_code, reason = "each test program uses a part")]
 
 use std::{
     fs,

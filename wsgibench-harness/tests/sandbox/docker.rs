@@ -1,34 +1,35 @@
 //! The docker sandbox, with a real engine. Without one the tests are ignored; `WSGIBENCH_REQUIRE_DOCKER=1` makes them fail.
 
-#[macro_use]
-mod needs;
-mod sandbox_support;
-
-use std::{collections::HashMap, process::ExitCode, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use bollard::query_parameters::{
     InspectNetworkOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveImageOptions,
 };
-use needs::Need;
-use sandbox_support::{Bench, eventually, get, gunicorn_spec, helper, of_helper, read};
+use libtest_mimic::Trial;
 use wsgibench_harness::{
     __private::engine_usage,
     declare::{Source, server::Companion},
     sandbox::{Launch, LaunchError, PrepareError, Sandbox, SandboxChoice, SandboxKind, Signal},
 };
 
-fn main() -> ExitCode {
-    let engine = Need::engine();
+use crate::{
+    Needs,
+    needs::trials,
+    support::{Bench, eventually, get, gunicorn_spec, helper, of_helper, read},
+};
+
+/// Returns the tests of this file.
+pub(crate) fn trials(needs: &Needs) -> Vec<Trial> {
     let mut tests = Vec::from(
-        trials!(engine, async; servers_with_the_same_folder_share_an_image, server_runs_from_start_to_stop, restarted_server_keeps_its_address, container_is_confined_and_limited, failed_start_is_reported_and_removes_the_container, failed_build_shows_the_output_of_the_failing_step, tag_depends_on_content_and_old_images_are_pruned, external_kill_is_detected_and_reported, published_port_is_used_if_requested, companion_starts_first_and_is_found_by_name, container_is_removed_on_drop_cancellation_and_panic, next_start_removes_objects_of_killed_runs_only, emergency_cleanup_removes_everything, engine_and_control_group_report_the_same_usage),
+        trials!(needs.engine, async; servers_with_the_same_folder_share_an_image, server_runs_from_start_to_stop, restarted_server_keeps_its_address, container_is_confined_and_limited, failed_start_is_reported_and_removes_the_container, failed_build_shows_the_output_of_the_failing_step, tag_depends_on_content_and_old_images_are_pruned, external_kill_is_detected_and_reported, published_port_is_used_if_requested, companion_starts_first_and_is_found_by_name, container_is_removed_on_drop_cancellation_and_panic, next_start_removes_objects_of_killed_runs_only, emergency_cleanup_removes_everything, engine_and_control_group_report_the_same_usage),
     );
-    let index = engine.clone().and(Need::index());
-    tests.extend(trials!(index, async; requirement_lines_are_enough_for_an_image));
+    tests.extend(
+        trials!(needs.engine.clone().and(needs.index.clone()), async; requirement_lines_are_enough_for_an_image),
+    );
     // Started by other tests, or takes a minute, root and the network.
-    let ignored =
-        trials!(engine, async; helper_that_ends_badly, base_image_is_made_from_debian_packages_without_a_registry);
+    let ignored = trials!(needs.engine, async; helper_that_ends_badly, base_image_is_made_from_debian_packages_without_a_registry);
     tests.extend(ignored.map(|test| test.with_ignored_flag(true)));
-    needs::run(tests)
+    tests
 }
 
 async fn open(bench: &Bench) -> Sandbox {
@@ -428,7 +429,7 @@ async fn next_start_removes_objects_of_killed_runs_only() {
     let (bench, dead) = (Bench::new(), Bench::new());
     let sandbox = open(&bench).await;
     let alive = launch(&sandbox, &bench).await;
-    let mut helper = helper("helper_that_ends_badly", &dead);
+    let mut helper = helper("docker::helper_that_ends_badly", &dead);
     helper.kill().unwrap();
     helper.wait().unwrap();
     assert_eq!(left_of(&dead.run_id).await.len(), 2, "a container and a network");
@@ -443,7 +444,7 @@ async fn next_start_removes_objects_of_killed_runs_only() {
 
 async fn emergency_cleanup_removes_everything() {
     let theirs = Bench::new();
-    let mut helper = helper("helper_that_ends_badly", &theirs);
+    let mut helper = helper("docker::helper_that_ends_badly", &theirs);
     assert_eq!(left_of(&theirs.run_id).await.len(), 2);
     drop(helper.stdin.take());
     assert_eq!(helper.wait().unwrap().code(), Some(130));

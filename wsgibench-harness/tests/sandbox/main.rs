@@ -1,0 +1,34 @@
+//! Both sandboxes, with real processes and a real container engine. One program, because its tests mostly wait, and because one check
+//! of the package index is enough for all of them.
+
+#[cfg(feature = "docker")]
+mod docker;
+#[path = "../needs/mod.rs"]
+mod needs;
+mod process;
+mod support;
+mod tls;
+
+use std::process::ExitCode;
+
+use needs::Need;
+
+/// What tests of this program need.
+struct Needs {
+    python: Need,
+    engine: Need,
+    index: Need,
+}
+
+fn main() -> ExitCode {
+    let needs = Needs {
+        python: Need::python(),
+        engine: Need::engine(),
+        index: Need::index(),
+    };
+    let mut tests = process::trials(&needs);
+    #[cfg(feature = "docker")]
+    tests.extend(docker::trials(&needs));
+    tests.extend(tls::trials(&needs));
+    needs::run_waiting(tests)
+}
