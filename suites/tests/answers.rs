@@ -37,7 +37,7 @@ server.serve_forever()
 
 fn main() -> std::process::ExitCode {
     let tests = trials!(needs::Need::python(); every_script_completes_with_its_expected_responses, every_scenario_gets_its_expected_responses);
-    needs::run(tests.into())
+    needs::run_waiting(tests.into())
 }
 
 struct Served {

@@ -1,14 +1,7 @@
-//! Runs the database scenarios in real containers as `cargo bench` does: PostgreSQL responds, and a case whose database is unreachable
-//! fails with that reason while the others continue. Without an engine the test is ignored; `WSGIBENCH_REQUIRE_DOCKER=1` makes it
-//! fail.
-//!
-//! This program is both: the bench (when it finds [`ROLE`] in its environment) and the test that starts it.
+//! The database scenarios as `cargo bench` runs them: PostgreSQL responds, and a case whose database is unreachable fails with that
+//! reason while the others continue.
 
-#[macro_use]
-#[path = "../../wsgibench-harness/tests/needs/mod.rs"]
-mod needs;
-
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 use wsgibench_harness::{
     prelude::*,
@@ -16,8 +9,7 @@ use wsgibench_harness::{
 };
 use wsgibench_suites::{gunicorn_gevent_database, gunicorn_gthread, gunicorn_gthread_database, scenarios};
 
-/// Environment variable that makes this program the bench.
-const ROLE: &str = "WSGIBENCH_TEST_IS_THE_BENCH";
+use crate::ROLE;
 
 /// A server whose database is unreachable: its companion is running, but the application connects to a port without a listener.
 #[server]
@@ -48,15 +40,7 @@ fn update(connections: usize) -> Load {
     scenarios::database::database_update(connections)
 }
 
-fn main() -> ExitCode {
-    wsgibench_harness::null_server::maybe_serve();
-    if std::env::var_os(ROLE).is_some() {
-        return wsgibench_harness::cli::run_main(env!("CARGO_MANIFEST_DIR"), env!("CARGO_PKG_NAME"), "database");
-    }
-    needs::run(trials!(needs::Need::engine(); database_responds_or_the_case_fails_with_the_reason).into())
-}
-
-fn database_responds_or_the_case_fails_with_the_reason() {
+pub(crate) fn database_responds_or_the_case_fails_with_the_reason() {
     let target = tempfile::Builder::new()
         .prefix("database-")
         .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
@@ -67,6 +51,8 @@ fn database_responds_or_the_case_fails_with_the_reason() {
         .args(arguments.split(' '))
         .env(ROLE, "1")
         .env("CARGO_TARGET_DIR", target.path())
+        // No figure is judged, so it need not wait for other benches.
+        .env("WSGIBENCH_LOCK_DIR", target.path())
         .env("WSGIBENCH_SANDBOX", "docker")
         .output()
         .unwrap();
