@@ -10,6 +10,8 @@ use std::{
     net::Ipv4Addr,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Mutex,
+    thread,
     time::Duration,
 };
 
@@ -112,6 +114,7 @@ fn every_script_completes_with_its_expected_responses() {
 fn every_scenario_gets_its_expected_responses() {
     let declarations = Declarations::collect().expect("the suite is right");
     let server = serve();
+    let mut plans = Vec::new();
     for scenario in &declarations.scenarios {
         if scenario.name == "upload_chunked" {
             continue; // The standard library's server does not support chunked uploads.
@@ -122,7 +125,7 @@ fn every_scenario_gets_its_expected_responses() {
                 .is_some_and(|server| !server.server.companions.is_empty())
         };
         if scenario.servers.iter().flatten().any(has_companion) {
-            continue; // It needs a companion: tests/database.rs runs it in containers.
+            continue; // It needs a companion: tests/containers runs it.
         }
         for set in &scenario.params {
             let Work::Load(load) = &set.work else { continue };
@@ -133,15 +136,25 @@ fn every_scenario_gets_its_expected_responses() {
             };
             let mut plan = LoadPlan::new(target, small(load));
             let large = scenario.name == "upload_large";
-            plan.measurement_time = Duration::from_millis(if large { 3_000 } else { 300 });
-            let result = load::run(&plan).unwrap_or_else(|error| panic!("{}/{}: {error}", scenario.name, set.id));
+            plan.measurement_time = Duration::from_millis(if large { 6_000 } else { 300 });
+            plans.push((format!("{}/{}", scenario.name, set.id), plan));
+        }
+    }
+    assert!(plans.len() > 10, "{}", plans.len());
+    let queue = Mutex::new(plans);
+    let work = || {
+        while let Some((case, plan)) = { queue.lock().unwrap().pop() } {
+            let result = load::run(&plan).unwrap_or_else(|error| panic!("{case}: {error}"));
             let round = &result.rounds[0];
-            let what = format!(
-                "{}/{}: {:?} {:?}",
-                scenario.name, set.id, round.errors, round.failed_checks
-            );
+            let what = format!("{case}: {:?} {:?}", round.errors, round.failed_checks);
             assert_eq!(round.counts.failed, 0, "{what}");
             assert!(round.counts.done > 0, "{what}: no request was completed");
         }
-    }
+    };
+    // A panic in one of the threads fails the test.
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(work);
+        }
+    });
 }

@@ -21,10 +21,10 @@ use crate::{
 /// Returns the tests of this file.
 pub(crate) fn trials(needs: &Needs) -> Vec<Trial> {
     let mut tests = Vec::from(
-        trials!(needs.engine, async; servers_with_the_same_folder_share_an_image, server_runs_from_start_to_stop, restarted_server_keeps_its_address, container_is_confined_and_limited, failed_start_is_reported_and_removes_the_container, failed_build_shows_the_output_of_the_failing_step, tag_depends_on_content_and_old_images_are_pruned, external_kill_is_detected_and_reported, published_port_is_used_if_requested, companion_starts_first_and_is_found_by_name, container_is_removed_on_drop_cancellation_and_panic, next_start_removes_objects_of_killed_runs_only, emergency_cleanup_removes_everything, engine_and_control_group_report_the_same_usage),
+        trials!(needs.engine.clone().and(needs.index.clone()), async; requirement_lines_are_enough_for_an_image),
     );
     tests.extend(
-        trials!(needs.engine.clone().and(needs.index.clone()), async; requirement_lines_are_enough_for_an_image),
+        trials!(needs.engine, async; servers_with_the_same_folder_share_an_image, server_runs_from_start_to_stop, restarted_server_keeps_its_address, container_is_confined_and_limited, failed_start_is_reported_and_removes_the_container, failed_build_shows_the_output_of_the_failing_step, tag_depends_on_content_and_old_images_are_pruned, external_kill_is_detected_and_reported, published_port_is_used_if_requested, companion_starts_first_and_is_found_by_name, container_is_removed_on_drop_cancellation_and_panic, next_start_removes_objects_of_killed_runs_only, emergency_cleanup_removes_everything, engine_and_control_group_report_the_same_usage),
     );
     // Started by other tests, or takes a minute, root and the network.
     let ignored = trials!(needs.engine, async; helper_that_ends_badly, base_image_is_made_from_debian_packages_without_a_registry);

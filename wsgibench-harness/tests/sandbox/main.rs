@@ -26,9 +26,10 @@ fn main() -> ExitCode {
         engine: Need::engine(),
         index: Need::index(),
     };
-    let mut tests = process::trials(&needs);
+    // The longest begin first.
+    let mut tests = tls::trials(&needs);
+    tests.extend(process::trials(&needs));
     #[cfg(feature = "docker")]
     tests.extend(docker::trials(&needs));
-    tests.extend(tls::trials(&needs));
     needs::run_waiting(tests)
 }

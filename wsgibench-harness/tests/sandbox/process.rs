@@ -17,10 +17,10 @@ use crate::{
 /// Returns the tests of this file.
 pub(crate) fn trials(needs: &Needs) -> Vec<Trial> {
     let mut tests = Vec::from(
-        trials!(needs.python, async; server_runs_from_start_to_stop, dropped_launch_kills_children_in_other_sessions, external_kill_is_detected_and_reported, failed_start_is_reported_with_the_servers_output, occupied_fixed_port_is_reported, user_settings_of_pip_and_python_do_not_affect_environments, index_settings_of_the_configuration_file_are_passed_to_pip, servers_that_cannot_be_prepared_are_reported_by_cause, next_start_removes_objects_of_killed_runs_only, named_engine_is_never_replaced_by_processes, emergency_cleanup_removes_everything),
+        trials!(needs.python.clone().and(needs.index.clone()), async; gunicorn_is_installed_from_the_index_once),
     );
     tests.extend(
-        trials!(needs.python.clone().and(needs.index.clone()), async; gunicorn_is_installed_from_the_index_once),
+        trials!(needs.python, async; server_runs_from_start_to_stop, dropped_launch_kills_children_in_other_sessions, external_kill_is_detected_and_reported, failed_start_is_reported_with_the_servers_output, occupied_fixed_port_is_reported, user_settings_of_pip_and_python_do_not_affect_environments, index_settings_of_the_configuration_file_are_passed_to_pip, servers_that_cannot_be_prepared_are_reported_by_cause, next_start_removes_objects_of_killed_runs_only, named_engine_is_never_replaced_by_processes, emergency_cleanup_removes_everything),
     );
     // Started by other tests.
     let helpers = trials!(needs.python, async; helper_with_pip_settings, helper_with_an_index, helper_that_waits_to_be_killed, helper_with_a_named_engine, helper_with_an_emergency_cleanup);

@@ -56,10 +56,13 @@ fn main() -> ExitCode {
         ("functions_of_one_arm_are_profiled", profiling::one_arm),
         ("options_of_profiles_without_a_meaning_are_refused", profiling::usage),
     ];
-    let mut trials: Vec<Trial> = tests.into_iter().map(|(name, test)| python.trial(name, test)).collect();
+    // The longest begin first.
     let valgrind = Need::valgrind();
-    trials.push(valgrind.trial("counts_are_blessed_and_checked", counting::blessed_and_checked));
-    trials.push(valgrind.trial("scripted_users_are_counted_without_thinking", counting::script));
+    let mut trials: Vec<Trial> = vec![
+        valgrind.trial("counts_are_blessed_and_checked", counting::blessed_and_checked),
+        valgrind.trial("scripted_users_are_counted_without_thinking", counting::script),
+    ];
+    trials.extend(tests.into_iter().map(|(name, test)| python.trial(name, test)));
     trials.push(python.trial(
         "counting_without_valgrind_names_the_package",
         counting::without_valgrind,
