@@ -72,7 +72,7 @@ pub fn resolve(declared: &DeclaredServer, limits: Option<&Limits>, machine: &Mac
             })
             .collect(),
         reload: server.reload.clone(),
-        setting: declared.setting.clone(),
+        setting: declared.setting.clone().map(Box::new),
     };
     (spec, notices.collect())
 }

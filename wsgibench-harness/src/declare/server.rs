@@ -260,7 +260,7 @@ pub struct ServerSpec {
     pub reload: Option<String>,
     /// Its parameters, if it is a variant of a server with parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub setting: Option<Setting>,
+    pub setting: Option<Box<Setting>>,
 }
 
 impl Server {

@@ -136,7 +136,7 @@ fn rest(setting: &Setting, without: &str) -> String {
 
 /// Returns the parameters of a case's server.
 pub(super) fn of_case<'a>(run: &'a RunRecord, case: &CaseRecord) -> Option<&'a Setting> {
-    ranking::server_of(run, case)?.spec.setting.as_ref()
+    ranking::server_of(run, case)?.spec.setting.as_deref()
 }
 
 #[cfg(test)]

@@ -21,9 +21,9 @@ fn plain() -> Server {
 }
 
 /// A parameter may be called as its function is.
-#[server(six = [6], a = [1], b = ['b'], c = [2.5], d = [true], e = [secs(1)])]
-fn six(six: u8, a: u8, b: char, c: f64, d: bool, e: Duration) -> Server {
-    Server::image(format!("{six}{a}{b}{c}{d}{e:?}"))
+#[server(six = [6], workers = [1], kind = ['b'], factor = [2.5], reuse = [true], wait = [secs(1)])]
+fn six(six: u8, workers: u8, kind: char, factor: f64, reuse: bool, wait: Duration) -> Server {
+    Server::image(format!("{six}{workers}{kind}{factor}{reuse}{wait:?}"))
 }
 
 #[scenario(servers = [app, plain], baseline = app)]
@@ -51,7 +51,7 @@ fn main() {
             "pong/named@small-backlog=2/default",
             "pong/named@large-backlog=1/default",
             "pong/named@large-backlog=2/default",
-            "pong/six@six=6-a=1-b=b-c=2.5-d=true-e=1s/default",
+            "pong/six@six=6-workers=1-kind=b-factor=2.5-reuse=true-wait=1s/default",
         ]
     );
     let cases = declared.cases();
