@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     time::Duration,
 };
 
@@ -27,14 +27,67 @@ pub(crate) fn chromium() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// A report open in a separate browser.
+/// Timeout of a call, and of loading a page. A late response ends the connection for all tests (in `headless_chrome`), so it is
+/// longer than any call takes on a busy machine.
+const CALL_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The browser of all tests, started by the first of them.
+static BROWSER: Mutex<Option<Browser>> = Mutex::new(None);
+
+fn browser() -> Browser {
+    let mut browser = BROWSER.lock().unwrap_or_else(PoisonError::into_inner);
+    browser.get_or_insert_with(start).clone()
+}
+
+fn start() -> Browser {
+    let program = chromium().expect("a test of the browser runs only where there is one");
+    let options = LaunchOptions::default_builder()
+        .path(Some(program))
+        // Containers lack the namespaces for Chromium's sandbox; only generated files are opened.
+        .sandbox(false)
+        .idle_browser_timeout(CALL_TIMEOUT)
+        .args(vec![OsStr::new("--hide-scrollbars"), OsStr::new("--disable-gpu")])
+        .build()
+        .unwrap();
+    let browser = Browser::new(options).expect("chromium starts");
+    browser.set_default_timeout(CALL_TIMEOUT);
+    browser
+}
+
+/// Stops the browser; a static is not dropped.
+pub(crate) fn stop() {
+    drop(BROWSER.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
+
+/// A report open in a window of its own, with its own storage: the page keeps its theme there.
 pub(crate) struct Report {
     pub(crate) tab: Arc<Tab>,
     /// Requests other than for the file itself, and JavaScript errors.
     unwanted: Arc<Mutex<Vec<String>>>,
-    pub(crate) path: PathBuf,
-    _browser: Browser,
+    /// Receives the end of each load.
+    loaded: mpsc::Receiver<()>,
+    file: Arc<ReportFile>,
+}
+
+/// A report on disk.
+struct ReportFile {
+    path: PathBuf,
     _folder: tempfile::TempDir,
+}
+
+impl ReportFile {
+    fn write(made_of: &html::Page) -> Arc<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.html");
+        html::write(made_of, &path).unwrap();
+        Arc::new(Self { path, _folder: folder })
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let _ = self.tab.close_target();
+    }
 }
 
 impl Report {
@@ -49,22 +102,31 @@ impl Report {
         )
     }
 
+    /// Opens the report of `runs` in windows of these widths, one after the other.
+    pub(crate) fn open_at(runs: &[&RunRecord], widths: [u32; 2]) -> impl Iterator<Item = (u32, Self)> + use<> {
+        Self::open_page_at(
+            &html::Page {
+                runs,
+                ..html::Page::default()
+            },
+            widths,
+        )
+    }
+
+    pub(crate) fn open_page_at(made_of: &html::Page, widths: [u32; 2]) -> impl Iterator<Item = (u32, Self)> + use<> {
+        let file = ReportFile::write(made_of);
+        widths
+            .into_iter()
+            .map(move |width| (width, Self::load(Arc::clone(&file), width)))
+    }
+
     pub(crate) fn open_page(made_of: &html::Page, width: u32) -> Self {
-        let program = chromium().expect("a test of the browser runs only where there is one");
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("index.html");
-        html::write(made_of, &path).unwrap();
-        let options = LaunchOptions::default_builder()
-            .path(Some(program))
-            // Containers lack the namespaces for Chromium's sandbox; only generated files are opened.
-            .sandbox(false)
-            .window_size(Some((width, 900)))
-            .idle_browser_timeout(Duration::from_secs(120))
-            .args(vec![OsStr::new("--hide-scrollbars"), OsStr::new("--disable-gpu")])
-            .build()
-            .unwrap();
-        let browser = Browser::new(options).expect("chromium starts");
-        let tab = browser.new_tab().unwrap();
+        Self::load(ReportFile::write(made_of), width)
+    }
+
+    fn load(file: Arc<ReportFile>, width: u32) -> Self {
+        let browser = browser();
+        let tab = browser.new_context().unwrap().new_tab().unwrap();
         let unwanted = Arc::new(Mutex::new(Vec::new()));
         tab.call_method(headless_chrome::protocol::cdp::Network::Enable {
             max_total_buffer_size: None,
@@ -91,9 +153,13 @@ impl Report {
             device_posture: None,
         })
         .unwrap();
+        // Keyboard focus as in the only window.
+        tab.call_method(Emulation::SetFocusEmulationEnabled { enabled: true })
+            .unwrap();
         tab.enable_log().unwrap();
         tab.enable_runtime().unwrap();
         let seen = Arc::clone(&unwanted);
+        let (load_ended, loaded) = mpsc::channel();
         tab.add_event_listener(Arc::new(move |event: &Event| {
             let text = match event {
                 Event::NetworkRequestWillBeSent(e) => {
@@ -105,6 +171,10 @@ impl Report {
                 }
                 Event::LogEntryAdded(e) => format!("log: {}", e.params.entry.text),
                 Event::RuntimeExceptionThrown(e) => format!("exception: {:?}", e.params.exception_details),
+                Event::PageLoadEventFired(_) => {
+                    let _ = load_ended.send(());
+                    return;
+                }
                 _ => return,
             };
             seen.lock().unwrap().push(text);
@@ -113,20 +183,20 @@ impl Report {
         let page = Self {
             tab,
             unwanted,
-            path,
-            _browser: browser,
-            _folder: folder,
+            loaded,
+            file,
         };
         page.go();
         page
     }
 
     pub(crate) fn go(&self) {
+        // The end of loading of the blank page before it.
+        while self.loaded.try_recv().is_ok() {}
         self.tab
-            .navigate_to(&format!("file://{}", self.path.display()))
-            .unwrap()
-            .wait_until_navigated()
+            .navigate_to(&format!("file://{}", self.file.path.display()))
             .unwrap();
+        self.loaded.recv_timeout(CALL_TIMEOUT).expect("the page loads");
     }
 
     /// Evaluates an expression to JSON, awaiting promises.
@@ -143,6 +213,11 @@ impl Report {
             .unwrap_or("null")
             .to_owned();
         serde_json::from_str(&text).unwrap()
+    }
+
+    /// Returns the size of the file in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        std::fs::metadata(&self.file.path).unwrap().len()
     }
 
     pub(crate) fn quiet(&self) {
@@ -203,29 +278,37 @@ impl Report {
 pub(crate) const DRAW_ALL: &str = "document.querySelectorAll('details.param').forEach((d) => { d.open = true; }); \
      document.querySelectorAll('.canvas').forEach((c) => wsgibench.chart(c.dataset.chart));";
 
-/// Checks accessibility in both themes with all sections open.
+/// Options of axe for the rules whose outcome depends on colours.
+const COLOUR_RULES: &str = "{runOnly: {type: 'rule', values: ['color-contrast', 'link-in-text-block']}}";
+
+/// Checks accessibility with all sections open: all rules in the light theme, and in the dark one, which changes nothing but colours,
+/// those that depend on them.
 pub(crate) fn both_themes(page: &Report, name: &str, width: u32) {
-    for dark in [false, true] {
-        let is = page.eval("return document.getElementById('theme').getAttribute('aria-pressed')");
+    page.eval(DRAW_ALL);
+    page.eval("document.querySelectorAll('details').forEach((d) => { d.open = true; });");
+    page.tab.evaluate(AXE, false).unwrap();
+    for (dark, rules) in [(false, "{}"), (true, COLOUR_RULES)] {
+        let pressed = "document.getElementById('theme').getAttribute('aria-pressed')";
         let wanted = dark.to_string();
-        if is != wanted.as_str() {
+        if page.eval(&format!("return {pressed}")) != wanted.as_str() {
             page.eval("document.getElementById('theme').click()");
         }
-        let now = page.eval("return [document.getElementById('theme').getAttribute('aria-pressed'), getComputedStyle(document.body).backgroundColor]");
-        assert_eq!(now[0], dark.to_string());
+        let now = page.eval(&format!(
+            "return [{pressed}, getComputedStyle(document.body).backgroundColor]"
+        ));
+        assert_eq!(now[0], wanted);
         assert_eq!(now[1] == "rgb(15, 19, 24)", dark, "{now}");
-        page.eval(DRAW_ALL);
-        page.eval("document.querySelectorAll('details').forEach((d) => { d.open = true; }); await new Promise((r) => setTimeout(r, 300));");
+        page.eval("await new Promise((r) => setTimeout(r, 300));");
         page.fits(&format!("width {width}"));
-        page.tab.evaluate(AXE, false).unwrap();
-        let violations = page.eval(
-            "const r = await axe.run(document, {resultTypes: ['violations']}); \
-             return r.violations.map((v) => [v.id, v.help, v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200) + ' ' + n.failureSummary)])",
-        );
+        let found = page.eval(&format!(
+            "const r = await axe.run(document, {{resultTypes: ['violations'], ...{rules}}}); \
+             return [r.passes.some((p) => p.id === 'color-contrast'), \
+               r.violations.map((v) => [v.id, v.help, v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200) + ' ' + n.failureSummary)])]"
+        ));
         assert_eq!(
-            violations,
-            serde_json::json!([]),
-            "width {width}, dark {dark}: {violations:#}"
+            found,
+            serde_json::json!([true, []]),
+            "width {width}, dark {dark}: {found:#}"
         );
         page.shot(&format!("{name}-{}", if dark { "dark" } else { "light" }));
     }
@@ -240,6 +323,5 @@ pub(crate) fn opening(page: &Report) -> (f64, f64, u64) {
          const p = performance.getEntriesByName('first-contentful-paint')[0]; \
          return [p ? p.startTime : performance.now(), n.loadEventEnd]",
     );
-    let bytes = std::fs::metadata(&page.path).unwrap().len();
-    (timing[0].as_f64().unwrap(), timing[1].as_f64().unwrap(), bytes)
+    (timing[0].as_f64().unwrap(), timing[1].as_f64().unwrap(), page.bytes())
 }

@@ -14,13 +14,17 @@ use crate::{
     report_fixture as fixture,
 };
 
-fn open(run: &RunRecord, width: u32) -> Report {
+fn open(run: &RunRecord) -> Report {
+    open_at(run, [1280, 390]).next().unwrap().1
+}
+
+fn open_at(run: &RunRecord, widths: [u32; 2]) -> impl Iterator<Item = (u32, Report)> + use<> {
     let made_of = html::Page {
         runs: &[run],
         conformance: Some(&fixture::examined()),
         ..html::Page::default()
     };
-    Report::open_page(&made_of, width)
+    Report::open_page_at(&made_of, widths)
 }
 
 /// A run with faults and endurance results.
@@ -32,7 +36,7 @@ fn everything() -> RunRecord {
 
 pub(crate) fn faults_are_those_of_the_record_and_never_ranked() {
     let run = fixture::faulty();
-    let page = open(&run, 1280);
+    let page = open(&run);
     let shown = page.eval(
         "return Object.fromEntries([...document.querySelectorAll('table.faults tr[data-case]')].map((row) => [row.dataset.case, \
          Object.fromEntries([...row.querySelectorAll('[data-figure]')].map((cell) => [cell.dataset.figure, cell.textContent]))]))",
@@ -92,7 +96,7 @@ pub(crate) fn faults_are_those_of_the_record_and_never_ranked() {
 
 pub(crate) fn the_timeline_dips_where_the_fault_is_marked() {
     let run = fixture::faulty();
-    let page = open(&run, 1280);
+    let page = open(&run);
     let drawn = page.eval(
         "const id = [...document.querySelectorAll('[data-chart]')].map((c) => c.dataset.chart).find((id) => \
            id.startsWith('fault-worker') && id.endsWith('-answers')); \
@@ -138,7 +142,7 @@ pub(crate) fn the_timeline_dips_where_the_fault_is_marked() {
 
 pub(crate) fn a_deviation_leads_by_keyboard_to_its_reason() {
     let run = fixture::faulty();
-    let page = open(&run, 1280);
+    let page = open(&run);
     let record = fixture::examined();
     let servers = page.eval(
         "return [...document.querySelectorAll('table.conformance thead th')].slice(1).map((th) => th.textContent)",
@@ -202,7 +206,7 @@ pub(crate) fn a_deviation_leads_by_keyboard_to_its_reason() {
 
 pub(crate) fn endurance_and_footprint_are_those_of_the_record() {
     let run = fixture::enduring();
-    let page = open(&run, 1280);
+    let page = open(&run);
     let cells = |table: &str| {
         page.eval(&format!(
             "return [...document.querySelectorAll('#{table} tbody tr')].map((row) => [...row.cells].map((c) => c.textContent))"
@@ -248,8 +252,7 @@ pub(crate) fn endurance_and_footprint_are_those_of_the_record() {
 }
 
 pub(crate) fn faults_are_accessible_in_both_themes_wide_and_narrow() {
-    for width in [1400, 390] {
-        let page = open(&everything(), width);
+    for (width, page) in open_at(&everything(), [1400, 390]) {
         page.eval("document.querySelectorAll('#faults .canvas').forEach((c) => wsgibench.chart(c.dataset.chart))");
         for section in ["faults", "endurance", "conformance", "footprint"] {
             page.shot_of(&format!("#{section}"), &format!("{section}-{width}"));

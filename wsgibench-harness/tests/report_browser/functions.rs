@@ -115,8 +115,7 @@ pub(crate) fn flame_graphs_zoom_and_search_by_keyboard() {
 
 pub(crate) fn functions_are_accessible_in_both_themes_wide_and_narrow() {
     let run = fixture::explained();
-    for width in [1280, 390] {
-        let page = Report::open(&[&run], width);
+    for (width, page) in Report::open_at(&[&run], [1280, 390]) {
         page.eval("document.getElementById('functions').scrollIntoView({behavior: 'instant'}); await new Promise((r) => setTimeout(r, 500));");
         both_themes(&page, &format!("functions-{width}"), width);
     }

@@ -111,8 +111,7 @@ pub(crate) fn a_real_run_shows_the_figures_of_its_file() {
 
 pub(crate) fn a_real_run_is_accessible_in_both_themes_wide_and_narrow() {
     let (_, run) = real_run();
-    for width in [1400, 390] {
-        let page = Report::open(&[&run], width);
+    for (width, page) in Report::open_at(&[&run], [1400, 390]) {
         both_themes(&page, &format!("real-{width}"), width);
     }
 }

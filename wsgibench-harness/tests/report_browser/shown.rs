@@ -132,8 +132,7 @@ pub(crate) fn the_table_under_a_chart_has_its_figures() {
 }
 
 pub(crate) fn the_theme_switches_and_both_are_accessible() {
-    for width in [1280, 390] {
-        let page = Report::open(&[&fixture::full(), &fixture::compared()], width);
+    for (width, page) in Report::open_at(&[&fixture::full(), &fixture::compared()], [1280, 390]) {
         both_themes(&page, &format!("axe-{width}"), width);
     }
 }
@@ -178,8 +177,8 @@ pub(crate) fn the_first_screen_has_the_answers() {
             "cargo bench -- --against origin/main --exact ping/gunicorn_gthread/c64",
         ),
     ] {
-        for (width, bottom) in [(1280, 800), (390, 1_400)] {
-            let page = Report::open(&[run], width);
+        for (width, page) in Report::open_at(&[run], [1280, 390]) {
+            let bottom = if width < 600 { 1_400 } else { 800 };
             for (answer, text) in [
                 ("best", best),
                 ("confidence", confidence),
@@ -228,8 +227,7 @@ pub(crate) fn names_stand_at_the_points_and_no_text_is_rotated() {
         (fixture::mixed(), "shop-throughput"),
         (fixture::full(), "ping-launches"),
     ] {
-        for width in [1280, 390] {
-            let page = Report::open(&[&run], width);
+        for (width, page) in Report::open_at(&[&run], [1280, 390]) {
             page.eval(DRAW_ALL);
             let rotated = page.eval(
                 "return [...document.querySelectorAll('.canvas svg text')].filter((t) => { const m = t.getScreenCTM(); \
