@@ -611,6 +611,33 @@ fn criterion_files_have_one_sample_per_launch() {
 }
 
 #[test]
+fn counted_metrics_have_criterion_files_of_their_own() {
+    let target = tempfile::tempdir().unwrap();
+    criterion::write(&fixture::full(), target.path(), None).unwrap();
+    criterion::write(&fixture::counted(), target.path(), None).unwrap();
+    let group = |metric: &str| target.path().join(format!("criterion/ping {metric}"));
+    let folder = group("instructions_per_request").join("bjoern/c64/base");
+    let read = |name: &str| -> Value { serde_json::from_slice(&fs::read(folder.join(name)).unwrap()).unwrap() };
+    assert_eq!(
+        read("benchmark.json")["full_id"],
+        "ping instructions_per_request/bjoern/c64"
+    );
+    let mean = read("estimates.json")["mean"]["point_estimate"].as_f64().unwrap();
+    assert!((mean / 15_140.0 - 1.0).abs() < 1e-3, "{mean}");
+    let calls = fs::read_to_string(group("syscalls_per_request").join("bjoern/c64/new/sample.json")).unwrap();
+    assert!(calls.contains("6.0"), "{calls}");
+    assert!(!group("statements_per_request").exists());
+    // Instructions that cannot be counted have no files; those of the timed run are left as they are.
+    assert!(!group("instructions_per_request").join("granian").exists());
+    assert!(
+        target
+            .path()
+            .join("criterion/ping/bjoern/c64/new/estimates.json")
+            .is_file()
+    );
+}
+
+#[test]
 fn criterion_files_of_unmeasured_cases_are_removed() {
     let target = tempfile::tempdir().unwrap();
     let mut run = fixture::run(vec![fixture::case("ping", "a", 64, fixture::shape(100.0))]);

@@ -1,14 +1,17 @@
-//! Experiments on counts: their scatter, planted changes, identical gates, and false alarms by simulation.
+//! Experiments on counts: their scatter, planted changes, identical gates, busy neighbours, and false alarms by simulation.
 //!
+//!     cargo bench -p wsgibench-experiments --bench counts -- all                        everything below; resumable
 //!     cargo bench -p wsgibench-experiments --bench counts -- --count --launches 10      scatter over ten launches
 //!     cargo bench -p wsgibench-experiments --bench counts -- gates bjoern 60            identical gates; resumable
-//!     cargo bench -p wsgibench-experiments --bench counts -- gates bjoern 20 work=1     gates on planted work; also calls=1
+//!     cargo bench -p wsgibench-experiments --bench counts -- gates bjoern 20 work=1     gates on planted work; also calls=1,
+//!                                                                                       statements=1
+//!     cargo bench -p wsgibench-experiments --bench counts -- neighbours bjoern          counts while all CPUs are busy
 //!     cargo bench -p wsgibench-experiments --bench counts -- simulation                 20,000 families of identical arms
 //!
 //! Gates compare with HEAD, so commit first. Each gate's result is a line of `target/wsgibench/counted-gates.jsonl`; the same
 //! command goes on where it ended.
 
-#[path = "simulation.rs"]
+mod neighbours;
 mod simulation;
 
 use std::{
@@ -58,6 +61,38 @@ fn wsgiref() -> Server {
     )
 }
 
+/// Gunicorn's threads with a database.
+#[server]
+fn database() -> Server {
+    let image = Companion::dockerfile("database", "../suites/images/postgresql");
+    gthread()
+        .env(
+            "WSGIBENCH_DATABASE",
+            "host=database port=5432 user=bench dbname=postgres sslmode=disable gssencmode=disable",
+        )
+        .env("PLANTED_STATEMENTS", "0")
+        .with_companion(image.port(5432).confined().counts_statements_by([
+            "psql",
+            "--host=/tmp",
+            "--username=bench",
+            "--dbname=postgres",
+            "-Atc",
+            "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements",
+        ]))
+}
+
+/// What `all` runs: server, gates, plant.
+const GATES: [(&str, &str, Option<&str>); 8] = [
+    ("bjoern", "20", Some("work=3")),
+    ("gthread", "20", Some("work=100")),
+    ("bjoern", "20", Some("calls=1")),
+    ("wsgiref", "20", Some("calls=1")),
+    ("gthread", "20", Some("calls=3")),
+    ("database", "20", Some("statements=1")),
+    ("bjoern", "60", None),
+    ("gthread", "60", None),
+];
+
 #[scenario(connections = [1])]
 fn ping(connections: usize) -> Load {
     Load::closed(connections).request(get("/").expect_status(200).expect_body("OK"))
@@ -74,6 +109,8 @@ fn main() -> ExitCode {
             simulation::run();
             Ok(())
         }
+        ["all"] => all(),
+        ["neighbours", server] => neighbours::compare(server),
         ["gates", server, gates] => run_gates(server, gates, None),
         ["gates", server, gates, plant] => run_gates(server, gates, Some(plant)),
         _ => {
@@ -91,6 +128,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn all() -> Result<()> {
+    simulation::run();
+    for server in ["bjoern", "gthread"] {
+        neighbours::compare(server)?;
+    }
+    for (server, gates, plant) in GATES {
+        run_gates(server, gates, plant)?;
+    }
+    Ok(())
 }
 
 /// Runs gates until there are `gates` of this kind on record, and prints what they decided.
@@ -161,7 +209,8 @@ fn gate(server: &str, plant: Option<&str>, root: &Path) -> Result<(i64, f64)> {
         None => {}
         Some(Some(("work", amount))) => drop(command.arg(format!("--candidate-env=PLANTED_WORK={amount}"))),
         Some(Some(("calls", amount))) => drop(command.arg(format!("--candidate-env=PLANTED_CALLS={amount}"))),
-        Some(_) => bail!("a plant is work=N or calls=N"),
+        Some(Some(("statements", amount))) => drop(command.arg(format!("--candidate-env=PLANTED_STATEMENTS={amount}"))),
+        Some(_) => bail!("a plant is work=N, calls=N or statements=N"),
     }
     let begun = Instant::now();
     let status = command.status()?.code();

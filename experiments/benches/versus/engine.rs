@@ -38,6 +38,7 @@ pub(crate) fn plan(address: SocketAddr, load: Load, length: Duration, cpu: usize
         seed: 1,
         stripe: Stripe::default(),
         busy_poll: true,
+        before_request: None,
     }
 }
 

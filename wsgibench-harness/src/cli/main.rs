@@ -190,7 +190,7 @@ fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -
         listeners.notice("", "no count has risen; measuring time");
     }
     let (mut record, status) = if counts::is_alone(args) {
-        let counted = counts::run(run, args, &mut plan, work.bench, earlier.as_deref())?;
+        let counted = counts::run(run, args, &mut plan, work.bench, earlier.as_deref(), work.declarations)?;
         (counted.record, counted.status)
     } else if compare::wanted(args, &plan) {
         compare::run(run, args, &mut plan, work.bench)?

@@ -2,7 +2,10 @@
 //!
 //! Sorted, with one line a case, so that a change shows as a change of that line.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -234,19 +237,35 @@ impl CountFile {
         }
         let lost = |id: &&String| self.cases.contains_key(*id) && !here.cases.contains_key(*id);
         checked.missing = wanted.iter().filter(lost).cloned().collect();
-        for (server, packages) in &here.images {
-            let Some(kept) = self.images.get(server) else { continue };
-            let names: std::collections::BTreeSet<&String> = kept.keys().chain(packages.keys()).collect();
-            for name in names {
-                let version = |of: &BTreeMap<String, String>| of.get(name).map_or("absent", String::as_str).to_owned();
-                if kept.get(name) != packages.get(name) {
-                    let (before, now) = (version(kept), version(packages));
-                    checked.images.push(format!("{server}: {name} {before}, now {now}"));
-                }
-            }
-        }
+        checked.images = image_changes(&self.images, &here.images);
         checked
     }
+}
+
+/// Returns a line for each package whose version differs between the images of a server, `server: package old, now new`.
+#[must_use]
+pub fn image_changes(
+    kept: &BTreeMap<String, BTreeMap<String, String>>,
+    here: &BTreeMap<String, BTreeMap<String, String>>,
+) -> Vec<String> {
+    let mut changes = Vec::new();
+    for (server, packages) in here {
+        let Some(before) = kept.get(server) else { continue };
+        let names: BTreeSet<&String> = before.keys().chain(packages.keys()).collect();
+        let version =
+            |of: &BTreeMap<String, String>, name: &str| of.get(name).map_or("absent", String::as_str).to_owned();
+        let differing = names
+            .into_iter()
+            .filter(|name| before.get(*name) != packages.get(*name));
+        changes.extend(differing.map(|name| {
+            format!(
+                "{server}: {name} {}, now {}",
+                version(before, name),
+                version(packages, name)
+            )
+        }));
+    }
+    changes
 }
 
 fn drift(case: &str, metric: Metric, kept: (Figure, usize), here: (Figure, usize), margin: Margin) -> Drift {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use attribution::{FunctionChange, FunctionCost};
 pub use decision::{CountSeries, decide};
-pub use window::{Window, per_request};
+pub use window::{ProcessWindows, Window, per_request};
 
 /// Counts of one launch, per request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -37,11 +37,16 @@ pub struct CountRecord {
     /// Database statements per request, if the server has a companion that counts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statements: Option<f64>,
-    /// Instructions per second of the idle server (heartbeats, timers); subtracted from the windows.
-    pub idle_instructions_per_second: f64,
+    /// Instructions per second that no request causes (heartbeats, timers); they are not part of the count.
+    #[serde(alias = "idle_instructions_per_second")]
+    pub background_instructions_per_second: f64,
     /// Processes of the server that executed instructions.
     pub processes: usize,
-    /// System calls per request by name, if this launch was traced.
+    /// System calls per request that depend on timing: clock reads and waits for threads. [`system_calls`](Self::system_calls)
+    /// includes them, the metric `syscalls_per_request` does not.
+    #[serde(default)]
+    pub timing_dependent_calls: f64,
+    /// System calls per request by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub system_calls_by_name: BTreeMap<String, f64>,
     /// Functions with the most instructions of their own, per request.

@@ -5,6 +5,17 @@ use std::collections::BTreeMap;
 /// Calls that read a clock. The vDSO serves them without entering the kernel, but valgrind hides the vDSO.
 pub const CLOCK_READS: [&str; 4] = ["clock_gettime", "gettimeofday", "time", "getcpu"];
 
+/// Calls by which threads wait for each other. Their number depends on who comes first and on timeouts, such as that of
+/// Python's interpreter lock.
+pub const THREAD_WAITS: [&str; 2] = ["futex", "sched_yield"];
+
+/// Returns the sum of calls that read a clock or wait for a thread.
+#[must_use]
+pub fn timing_dependent(by_name: &BTreeMap<String, f64>) -> f64 {
+    let names = CLOCK_READS.into_iter().chain(THREAD_WAITS);
+    names.filter_map(|name| by_name.get(name)).sum()
+}
+
 /// Counts system calls by name in a part of a trace.
 ///
 /// A call is one `SYSCALL[pid,thread](number) sys_name (...)` however many lines report its progress.
@@ -52,7 +63,7 @@ fn name(call: &str) -> Option<String> {
     Some(name)
 }
 
-/// Returns calls per request by name, from counts in two windows of `requests`.
+/// Returns calls per request by name: the slope from a window of `requests[0]` to an equally long one of `requests[1]`.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts of a window are far below 2^52")]
 pub fn per_request(counts: &[BTreeMap<String, u64>; 2], requests: [u64; 2]) -> BTreeMap<String, f64> {
@@ -87,9 +98,15 @@ SYSCALL[7,1](  5) sys_newfstat ( 3, 0x1 )[sync] --> Success(0x0)
 
     #[test]
     fn slopes_leave_out_what_both_windows_have() {
-        let small = BTreeMap::from([("read".to_owned(), 12), ("accept4".to_owned(), 1)]);
-        let large = BTreeMap::from([("read".to_owned(), 102), ("accept4".to_owned(), 1)]);
+        let counts = |calls: &[(&str, u64)]| calls.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect();
+        // One read a request; a heartbeat.
+        let small = counts(&[("read", 12), ("accept4", 1), ("utimensat", 20)]);
+        let large = counts(&[("read", 102), ("accept4", 1), ("utimensat", 20), ("futex", 45)]);
         let calls = per_request(&[small, large], [10, 100]);
-        assert_eq!(calls, BTreeMap::from([("read".to_owned(), 1.0)]));
+        assert_eq!(
+            calls,
+            BTreeMap::from([("read".to_owned(), 1.0), ("futex".to_owned(), 0.5)])
+        );
+        assert!((timing_dependent(&calls) - 0.5).abs() < 1e-9);
     }
 }

@@ -37,7 +37,7 @@ mod worker;
 pub use error::LoadError;
 pub use fault::{Action, Fault};
 pub use model::{Arrivals, Load, LoadWithoutRequest, Model, Stage};
-pub use plan::{KeepAlive, LoadPlan, Stripe, Target};
+pub use plan::{BeforeRequest, KeepAlive, LoadPlan, NextStep, Stripe, Target};
 pub(crate) use preflight::raise_descriptors;
 pub use preflight::{Notice, Topic, preflight};
 pub use request::{Body, Check, Request, Values, delete, get, post, put, request};

@@ -1,6 +1,6 @@
 //! The input of the load generator.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,48 @@ pub struct LoadPlan {
     /// machine, which would be part of each latency. Must be off if the server uses the same CPUs.
     #[serde(default)]
     pub busy_poll: bool,
+    /// A wait before each request and each connection.
+    #[serde(skip)]
+    pub before_request: Option<BeforeRequest>,
+}
+
+/// A wait before each request and each connection, such as for the server to become idle. It blocks the thread of the load, so it
+/// suits loads of one connection.
+#[derive(Clone)]
+pub struct BeforeRequest(Arc<dyn Fn(NextStep) + Send + Sync>);
+
+/// What follows a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    /// A connection is opened.
+    Connection,
+    /// A request is sent.
+    Request,
+}
+
+impl BeforeRequest {
+    /// Creates one that calls `wait`.
+    #[must_use]
+    pub fn new(wait: impl Fn(NextStep) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(wait))
+    }
+
+    /// Blocks until the next step may follow.
+    pub(super) fn wait(&self, next: NextStep) {
+        (self.0)(next);
+    }
+}
+
+impl fmt::Debug for BeforeRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BeforeRequest")
+    }
+}
+
+impl PartialEq for BeforeRequest {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl LoadPlan {
@@ -51,6 +93,7 @@ impl LoadPlan {
             seed: 0,
             stripe: Stripe::default(),
             busy_poll: false,
+            before_request: None,
         }
     }
 

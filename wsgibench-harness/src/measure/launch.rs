@@ -148,6 +148,7 @@ impl LaunchContext<'_> {
             seed,
             stripe: Stripe::default(),
             busy_poll: !self.order.shared_cpus,
+            before_request: None,
         };
         let tried = response_check::check(&plan, work, self.interrupt, &mut notes);
         self.interrupt.on_first(None);

@@ -107,6 +107,7 @@ impl Reference {
             seed: 0,
             stripe: Stripe::default(),
             busy_poll: false,
+            before_request: None,
         }
     }
 

@@ -132,6 +132,7 @@ fn each_request(plan: &LoadPlan, load: &Load, first_response_timeout: Duration) 
             seed: plan.seed,
             stripe: Stripe::default(),
             busy_poll: false,
+            before_request: None,
         };
         ask(&plan).map_err(|what| {
             let request = format!("{} {}", request.method, request.path);

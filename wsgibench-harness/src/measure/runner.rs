@@ -3,7 +3,7 @@
 mod launches;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::{
     availability,
+    counting::CountPlan,
     event::Event,
     interleave,
     interrupt::Interrupt,
@@ -89,6 +90,11 @@ impl Runner<'_> {
     pub fn run(&self, writer: &mut RunWriter, policy: &mut dyn Policy) -> Result<(), StoreError> {
         let mut ready = self.prepare(writer)?;
         self.emit_plan(writer, ready.len(), policy.blocks());
+        if let Some(plan) = &self.order.counting {
+            self.run_counted(plan, writer, &ready, policy)?;
+            self.close_cases(writer);
+            return Ok(());
+        }
         let of = ready.len() * policy.blocks() as usize;
         let mut number = 0;
         let mut block = 0;
@@ -118,10 +124,6 @@ impl Runner<'_> {
                     left: self.left(&ready, number, of),
                 });
                 let next = match turn[..] {
-                    _ if self.order.counting.is_some() => {
-                        let counted: Vec<&Ready> = turn.iter().map(|&index| &ready[index]).collect();
-                        self.launch_counted(writer, &counted, block, &mut dropped)?
-                    }
                     [a, b] => self.launch_both(writer, [&ready[a], &ready[b]], block)?,
                     _ => self.launch(writer, first, block)?,
                 };
@@ -141,13 +143,56 @@ impl Runner<'_> {
         Ok(())
     }
 
+    /// Counts all blocks, as many launches side by side as have CPUs of their own.
+    fn run_counted(
+        &self,
+        plan: &CountPlan,
+        writer: &mut RunWriter,
+        ready: &[Ready],
+        policy: &mut dyn Policy,
+    ) -> Result<(), StoreError> {
+        let cpus = ready.iter().map(|ready| ready.job.spec.limits.cpus).max().unwrap_or(1);
+        let all: Vec<(u32, &Ready)> = (0..policy.blocks())
+            .flat_map(|block| {
+                let order = launch_order::of_block(ready.len(), self.order.seed, block);
+                order.into_iter().map(move |index| (block, &ready[index]))
+            })
+            .collect();
+        let mut waiting: VecDeque<(u32, &Ready)> = all
+            .iter()
+            .filter(|(block, ready)| !is_done(writer.run(), &ready.job, *block))
+            .copied()
+            .collect();
+        let mut dropped = HashSet::new();
+        while let Some((block, _)) = waiting.front()
+            && !self.interrupt.asked()
+            && policy.more(*block, writer.run())
+        {
+            let number = all.len() - waiting.len() + 1;
+            let turn: Vec<(u32, &Ready)> = waiting.drain(..plan.side_by_side(cpus).min(waiting.len())).collect();
+            let names = |name: fn(&Ready) -> &str| {
+                let mut names: Vec<&str> = turn.iter().map(|(_, ready)| name(ready)).collect();
+                names.dedup();
+                names.join(" and ")
+            };
+            (self.emit)(Event::Launching {
+                case: names(|ready| &ready.job.case.id),
+                arm: names(|ready| ready.job.arm),
+                number,
+                of: all.len(),
+                left: self.left(ready, number, all.len()),
+            });
+            if self.launch_counted(plan, writer, &turn, &mut dropped)? == Next::EndRun {
+                break;
+            }
+            waiting.retain(|(_, ready)| !dropped.contains(&ready.job.case.id));
+        }
+        Ok(())
+    }
+
     /// Returns the launches of a block in random order; the two arms of a case together if their load can be interleaved.
     fn turns(&self, ready: &[Ready], block: u32) -> Vec<Vec<usize>> {
         let order = launch_order::of_block(ready.len(), self.order.seed, block);
-        if let Some(plan) = &self.order.counting {
-            let cpus = ready.iter().map(|ready| ready.job.spec.limits.cpus).max().unwrap_or(1);
-            return order.chunks(plan.side_by_side(cpus)).map(<[usize]>::to_vec).collect();
-        }
         let pairs = |a: &Ready, b: &Ready| {
             !self.order.test_mode
                 && self.order.profiling.is_none()

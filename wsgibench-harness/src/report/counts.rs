@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    counts::{attribution::Attribution, decision, syscalls::CLOCK_READS},
+    counts::{
+        attribution::Attribution,
+        decision,
+        syscalls::{CLOCK_READS, THREAD_WAITS},
+    },
     stats::{
         Metric,
         sample::{mean, spread},
@@ -38,8 +42,8 @@ pub struct CountFigures {
     pub bytes: (f64, f64),
     /// System calls per request by name, most frequent first.
     pub calls: Vec<(String, f64)>,
-    /// Instructions per second of the idle server.
-    pub idle: f64,
+    /// Instructions per second that no request causes.
+    pub background: f64,
     /// Processes that executed instructions.
     pub processes: usize,
     /// Why the instructions cannot be counted.
@@ -82,7 +86,7 @@ impl CountFigures {
             counts: counts.collect(),
             bytes: (first.bytes_sent, first.bytes_received),
             calls,
-            idle: first.idle_instructions_per_second,
+            background: first.background_instructions_per_second,
             processes: first.processes,
             cannot: decision::cannot_be_counted(&values(Metric::InstructionsPerRequest)),
         })
@@ -100,14 +104,13 @@ impl CountFigures {
         (!named.is_empty()).then(|| named.join(", "))
     }
 
-    /// Clock reads per request, which the vDSO serves without a system call outside valgrind.
+    /// Calls per request that `syscalls_per_request` leaves out: clock reads, and waits of threads for each other.
     #[must_use]
-    pub fn clock_reads(&self) -> f64 {
-        let reads = self
-            .calls
-            .iter()
-            .filter(|(name, _)| CLOCK_READS.contains(&name.as_str()));
-        reads.map(|(_, calls)| calls).sum()
+    pub fn left_out(&self) -> [f64; 2] {
+        [&CLOCK_READS[..], &THREAD_WAITS[..]].map(|names| {
+            let calls = self.calls.iter().filter(|(name, _)| names.contains(&name.as_str()));
+            calls.map(|(_, calls)| calls).sum::<f64>().max(0.0)
+        })
     }
 }
 

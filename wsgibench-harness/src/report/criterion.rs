@@ -1,7 +1,8 @@
 //! Criterion's files, as read by critcmp and Criterion's own `--load-baseline`.
 //!
 //! Each launch is one sample: the time per request in nanoseconds. Each case has a folder
-//! `criterion/<scenario>/<server>/<param>/<baseline>/`, escaped for file systems as Criterion does it.
+//! `criterion/<scenario>/<server>/<param>/<baseline>/`, escaped for file systems as Criterion does it. A counted case has one
+//! for each metric, `criterion/<scenario> <metric>/...`, whose samples are counts per request in place of nanoseconds.
 
 use std::{
     fs, io,
@@ -12,8 +13,9 @@ use serde_json::{Value, json};
 
 use super::figures::{Figures, time_per_request};
 use crate::{
+    counts::decision,
     load::Model,
-    stats::{Estimate, Tukey, sample::median},
+    stats::{Estimate, Metric, Summary, Tukey, sample::median, summarise},
     store::{
         record::{CaseRecord, RunRecord, ValidityLevel},
         write_atomically,
@@ -29,9 +31,21 @@ const LONGEST: usize = 64;
 /// # Errors
 /// If a file cannot be written; the error names the path.
 pub fn write(run: &RunRecord, target: &Path, baseline: Option<&str>) -> io::Result<()> {
-    for case in &run.cases {
-        let folder = folder(target, case);
-        let files = files(case);
+    let sets = run.cases.iter().flat_map(|case| {
+        if is_counted(case) {
+            Metric::COUNTS
+                .map(|metric| counted(case, metric))
+                .into_iter()
+                .flatten()
+                .collect()
+        } else {
+            vec![(case.scenario.clone(), timed(case))]
+        }
+        .into_iter()
+        .map(move |(group, files)| (case, group, files))
+    });
+    for (case, group, files) in sets {
+        let folder = folder(target, case, &group);
         for name in ["new", baseline.unwrap_or("base")] {
             let folder = folder.join(safe(name));
             match &files {
@@ -60,29 +74,61 @@ fn at(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-fn folder(target: &Path, case: &CaseRecord) -> PathBuf {
+fn folder(target: &Path, case: &CaseRecord, group: &str) -> PathBuf {
     target
         .join("criterion")
-        .join(safe(&case.scenario))
+        .join(safe(group))
         .join(safe(&case.server))
         .join(safe(&case.param))
 }
 
-/// Returns the four files of a case; `None` without valid figures.
-fn files(case: &CaseRecord) -> Option<[(&'static str, Value); 4]> {
+/// The files of a group, by name.
+type Files = [(&'static str, Value); 4];
+
+fn is_counted(case: &CaseRecord) -> bool {
+    case.candidate()
+        .flat_map(|launch| &launch.rounds)
+        .any(|round| round.counts.is_some())
+}
+
+/// Returns the files of a timed case; `None` without valid figures.
+fn timed(case: &CaseRecord) -> Option<Files> {
     let figures = Figures::of(case);
     let summary = figures.time.as_ref().filter(|_| figures.ranked())?;
-    let times = launch_times(case);
-    let tukey = Tukey::of(&times)?;
-    let parts = [&case.scenario, &case.server, &case.param].map(|part| safe(part));
+    files(case, &case.scenario, &case.id, summary, &launch_times(case))
+}
+
+/// Returns the group of a counted metric and its files; `None` if the metric was not counted.
+fn counted(case: &CaseRecord, metric: Metric) -> Option<(String, Option<Files>)> {
+    let launches: Vec<f64> = case
+        .candidate()
+        .flat_map(|launch| &launch.rounds)
+        .filter_map(|round| round.metrics.get(metric.id()).copied())
+        .collect();
+    if launches.is_empty() {
+        return None;
+    }
+    let group = format!("{} {}", case.scenario, metric.id());
+    let id = format!("{group}/{}/{}", case.server, case.param);
+    let rounds: Vec<Vec<f64>> = launches.iter().map(|value| vec![*value]).collect();
+    let files = summarise(&rounds)
+        .ok()
+        .filter(|_| decision::cannot_be_counted(&launches).is_none())
+        .and_then(|summary| files(case, &group, &id, &summary, &launches));
+    Some((group, files))
+}
+
+fn files(case: &CaseRecord, group: &str, id: &str, summary: &Summary, times: &[f64]) -> Option<Files> {
+    let tukey = Tukey::of(times)?;
+    let parts = [group, &case.server, &case.param].map(safe);
     let benchmark = json!({
-        "group_id": case.scenario,
+        "group_id": group,
         "function_id": case.server,
         "value_str": case.param,
         "throughput": {"Elements": 1},
-        "full_id": case.id,
+        "full_id": id,
         "directory_name": parts.join("/"),
-        "title": case.id,
+        "title": id,
     });
     let sample = json!({
         "sampling_mode": "Flat",

@@ -43,6 +43,12 @@ pub struct BaselineRun {
     /// Environment of the counts of a counted run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<CountEnvironment>,
+    /// Hash of what the counts of a case depend on besides environment and image, by case.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub definitions: BTreeMap<String, String>,
+    /// Versions of the packages in the servers' images of a counted run, by server.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub packages: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// Properties that must match for figures of two days to be comparable.
@@ -133,6 +139,16 @@ impl BaselineRun {
             started: run.started.to_string(),
             fingerprint: Fingerprint::of(run),
             counted: run.counted.clone(),
+            definitions: run
+                .cases
+                .iter()
+                .filter_map(|case| Some((case.id.clone(), case.definition()?.to_owned())))
+                .collect(),
+            packages: if run.counted.is_some() {
+                run.packages()
+            } else {
+                BTreeMap::new()
+            },
             cases,
         }
     }
@@ -240,6 +256,8 @@ mod tests {
             started: "2026-01-01T00:00:00Z".to_owned(),
             fingerprint: Fingerprint::default(),
             counted: None,
+            definitions: BTreeMap::new(),
+            packages: BTreeMap::new(),
             cases: BTreeMap::from([(
                 "ping/a/c1".to_owned(),
                 BTreeMap::from([("throughput".to_owned(), vec![1.0, 2.0])]),

@@ -420,6 +420,25 @@ impl RunRecord {
             scripted: self.script_ceiling,
         }
     }
+
+    /// Returns the versions of the packages in each server's image.
+    #[must_use]
+    pub fn packages(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+        let servers = self.servers.iter();
+        servers
+            .map(|server| (server.spec.name.clone(), server.versions.clone()))
+            .collect()
+    }
+}
+
+impl CaseRecord {
+    /// Returns the hash of what the counts of the case depend on besides environment and image; `None` if it was not counted.
+    #[must_use]
+    pub fn definition(&self) -> Option<&str> {
+        let rounds = self.candidate().flat_map(|launch| &launch.rounds);
+        let mut counted = rounds.filter_map(|round| round.counts.as_deref());
+        counted.next().map(|counts| counts.definition.as_str())
+    }
 }
 
 /// Validity of a measurement.

@@ -14,6 +14,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
 use wsgibench_harness::{
+    counts::CountRecord,
     declare::{Limits, Profile, ServerSpec, Source, Variant},
     load::{ErrorKind, FailedCheck, Latency, Load, RequestResult, RoundResult, Step, get, post, script::WHOLE_SCRIPT},
     store::record::{
@@ -486,4 +487,36 @@ pub(crate) fn many(count: usize) -> RunRecord {
         })
         .collect();
     run(cases)
+}
+
+/// A counted run: one server whose counts agree and one whose launches scatter.
+pub(crate) fn counted() -> RunRecord {
+    let mut run = run(["bjoern", "granian"]
+        .map(|server| case("ping", server, 64, shape(100.0)))
+        .into());
+    for (case, (instructions, scatter)) in run.cases.iter_mut().zip([(15_140.0, 1e-4), (45_000.0, 0.03)]) {
+        for (index, launch) in case.launches.iter_mut().enumerate() {
+            launch.rounds.truncate(1);
+            let count = instructions * (1.0 + scatter * wobble(index as u64, 7));
+            launch.rounds[0].metrics = BTreeMap::from([
+                ("instructions_per_request".to_owned(), count),
+                ("syscalls_per_request".to_owned(), 6.0),
+            ]);
+            launch.rounds[0].counts = Some(Box::new(CountRecord {
+                requests: [30, 300],
+                instructions: count,
+                system_calls: 10.5,
+                timing_dependent_calls: 4.5,
+                bytes_sent: 41.0,
+                bytes_received: 90.0,
+                background_instructions_per_second: 8_500.0,
+                processes: 1,
+                system_calls_by_name: [("clock_gettime", 4.0), ("epoll_wait", 2.0), ("futex", 0.5)]
+                    .map(|(name, calls)| (name.to_owned(), calls))
+                    .into(),
+                ..CountRecord::default()
+            }));
+        }
+    }
+    run
 }

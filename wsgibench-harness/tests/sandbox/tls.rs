@@ -86,9 +86,9 @@ async fn load_over_tls(choice: SandboxChoice) {
 }
 
 async fn gunicorn_over_tls_as_a_process() {
-    load_over_tls(SandboxChoice::Process).await;
+    Box::pin(load_over_tls(SandboxChoice::Process)).await;
 }
 
 async fn gunicorn_over_tls_in_a_container() {
-    load_over_tls(SandboxChoice::Docker).await;
+    Box::pin(load_over_tls(SandboxChoice::Docker)).await;
 }

@@ -241,3 +241,9 @@ async fn holds(user: &mut User) -> Result<()> {
     std::thread::sleep(secs(3_600));
     Ok(())
 }
+
+/// A server that ends after sixty requests.
+#[scenario(servers = [threads], connections = [1], tags = ["ends"])]
+fn ends(connections: usize) -> Load {
+    Load::closed(connections).request(get("/last").expect_status(200))
+}

@@ -60,6 +60,12 @@ fn main() -> ExitCode {
     let valgrind = Need::valgrind();
     let mut trials: Vec<Trial> = vec![
         valgrind.trial("counts_are_blessed_and_checked", counting::blessed_and_checked),
+        valgrind.trial(
+            "counted_baselines_of_another_environment_or_definition_are_refused",
+            counting::baselines,
+        ),
+        valgrind.trial("counts_ignore_arrival_schedules", counting::arrival_schedule),
+        valgrind.trial("a_counted_server_that_ends_is_a_failure", counting::server_that_ends),
         valgrind.trial("scripted_users_are_counted_without_thinking", counting::script),
     ];
     trials.extend(tests.into_iter().map(|(name, test)| python.trial(name, test)));

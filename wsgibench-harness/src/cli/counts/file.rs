@@ -14,6 +14,7 @@ use crate::{
         decision,
         file::{CaseCounts, Checked, CountFile, Drift, Figure},
     },
+    declare::Declarations,
     measure::comparison::{Judged, of_launch},
     report::units,
     stats::Metric,
@@ -58,6 +59,29 @@ impl Files {
                 })
                 .transpose()?,
         })
+    }
+
+    /// Refuses a file to check against that has cases of servers or scenarios that are not declared: their counts would never
+    /// be checked.
+    pub(super) fn refuse_undeclared(&self, declarations: &Declarations) -> Result<(), Failure> {
+        let Some((path, kept)) = &self.check else {
+            return Ok(());
+        };
+        let scenarios: Vec<&str> = declarations
+            .scenarios
+            .iter()
+            .map(|scenario| scenario.name.as_str())
+            .collect();
+        let servers: Vec<&str> = declarations.servers.iter().map(|server| server.name.as_str()).collect();
+        let unknown = undeclared(kept, &scenarios, &servers);
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "{} has cases whose server or scenario is not declared: {}; remove their lines",
+            path.display(),
+            unknown.join(", ")
+        )))
     }
 
     /// Checks the counts, or rewrites the file.
@@ -111,6 +135,17 @@ impl Files {
         }
         Ok(status)
     }
+}
+
+/// Returns the cases of a file whose scenario or server is not among these. An id is `scenario/server/parameters`.
+fn undeclared<'a>(kept: &'a CountFile, scenarios: &[&str], servers: &[&str]) -> Vec<&'a str> {
+    let is_known = |id: &str| {
+        let mut parts = id.split('/');
+        let scenario = parts.next().is_some_and(|name| scenarios.contains(&name));
+        scenario && parts.next().is_some_and(|name| servers.contains(&name))
+    };
+    let ids = kept.cases.keys().map(String::as_str);
+    ids.filter(|id| !is_known(id)).collect()
 }
 
 /// A rise fails as a regression; a case that one side lacks is a wrong use of the file.
@@ -185,16 +220,12 @@ fn file_of(record: &RunRecord) -> CountFile {
     let cases = record.cases.iter().filter(|case| case.outcome == CaseOutcome::Measured);
     let cases = cases.filter_map(|case| {
         let instructions = values(case, Metric::InstructionsPerRequest);
-        let first = case
-            .candidate()
-            .flat_map(|launch| &launch.rounds)
-            .find_map(|round| round.counts.as_ref())?;
         let counts = CaseCounts {
             n: instructions.len(),
             instructions: Figure::of(&instructions)?,
             syscalls: Figure::of(&values(case, Metric::SyscallsPerRequest))?,
             statements: Figure::of(&values(case, Metric::StatementsPerRequest)),
-            definition: first.definition.clone(),
+            definition: case.definition()?.to_owned(),
         };
         Some((case.id.clone(), counts))
     });
@@ -202,11 +233,7 @@ fn file_of(record: &RunRecord) -> CountFile {
         version: 1,
         environment: record.counted.clone().unwrap_or_default(),
         cases: cases.collect(),
-        images: record
-            .servers
-            .iter()
-            .map(|server| (server.spec.name.clone(), server.versions.clone()))
-            .collect(),
+        images: record.packages(),
     }
 }
 
@@ -214,6 +241,19 @@ fn file_of(record: &RunRecord) -> CountFile {
 mod tests {
     use super::*;
     use crate::stats::Margin;
+
+    #[test]
+    fn cases_of_undeclared_servers_and_scenarios_are_unknown() {
+        let ids = ["ping/a/c1", "ping/gone/c1", "gone/a/c1", "ping"];
+        let kept = CountFile {
+            cases: ids.map(|id| (id.to_owned(), CaseCounts::default())).into(),
+            ..CountFile::default()
+        };
+        assert_eq!(
+            undeclared(&kept, &["ping"], &["a"]),
+            ["gone/a/c1", "ping", "ping/gone/c1"]
+        );
+    }
 
     #[test]
     fn a_rise_fails_and_an_unknown_case_is_wrong_usage() {

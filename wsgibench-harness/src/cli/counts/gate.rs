@@ -24,6 +24,7 @@ use crate::{
         CountEnvironment, CountSeries,
         attribution::{self, Attribution, FunctionCost},
         decide, decision,
+        file::image_changes,
     },
     measure::{
         Policy,
@@ -106,7 +107,16 @@ pub(super) fn against(
         .collect();
     let outcomes = decide(&series, judged.alpha);
     let attributions = attributions(&record, &judged.pairing);
-    let status = conclude(run, args, &mut record, other, &identical, outcomes, attributions)?;
+    let status = conclude(
+        run,
+        args,
+        &mut record,
+        other,
+        &identical,
+        outcomes,
+        attributions,
+        Vec::new(),
+    )?;
     Ok(Counted { record, status })
 }
 
@@ -148,7 +158,8 @@ fn attributions(record: &RunRecord, pairing: &Pairing) -> BTreeMap<String, Attri
         .collect()
 }
 
-/// Writes the verdict and returns the exit status.
+/// Writes the verdict and returns the exit status. `images` says how the servers' images differ from the base's.
+#[expect(clippy::too_many_arguments, reason = "all of it is in the verdict")]
 fn conclude(
     run: &Run,
     args: &Args,
@@ -157,6 +168,7 @@ fn conclude(
     identical: &Identical,
     outcomes: Vec<Outcome>,
     attribution: BTreeMap<String, Attribution>,
+    images: Vec<String>,
 ) -> Result<ExitStatus, Failure> {
     let disturbance = Guard::default().judge(0, 1);
     // What cannot be counted is missing for its own reason.
@@ -180,6 +192,7 @@ fn conclude(
     let decided = verdict::status(args.gate, exit::of_run(record), &missing, &outcomes);
     let (word, status) = compare::overruled(decided, record.interrupted, args.gate, identical);
     let mut notes: Vec<String> = verdict::away(record);
+    notes.extend(images);
     notes.extend(identical.note(args.base().map_or("", Base::reference)));
     let mut file = VerdictFile {
         version: compare::VERDICT_VERSION,
@@ -229,6 +242,22 @@ pub(super) fn on_baseline(
         )));
     };
     refuse_other_environment(&format!("baseline `{name}`"), last.counted.as_ref(), record)?;
+    let redefined: Vec<&str> = record
+        .cases
+        .iter()
+        .filter(|case| {
+            let kept = last.definitions.get(&case.id);
+            kept.is_some_and(|kept| case.definition().is_some_and(|here| here != kept))
+        })
+        .map(|case| case.id.as_str())
+        .collect();
+    if !redefined.is_empty() {
+        return Err(Failure::usage(format!(
+            "{}: counted in baseline `{name}` with another load, other limits or other environment variables; count and save it again \
+             with --count --save-baseline {name}",
+            redefined.join(", ")
+        )));
+    }
     let cases: Vec<&CaseRecord> = record
         .cases
         .iter()
@@ -273,6 +302,8 @@ pub(super) fn on_baseline(
         })
         .collect();
     let outcomes = decide(&series, judged.alpha);
+    let changes = image_changes(&last.packages, &record.packages());
+    let images = changes.into_iter().map(|change| format!("image of {change}")).collect();
     let other = OtherArm {
         against: format!("baseline `{name}`"),
         unmatched,
@@ -286,6 +317,7 @@ pub(super) fn on_baseline(
         &Identical::default(),
         outcomes,
         BTreeMap::new(),
+        images,
     )
 }
 

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     counts::decision::{self, launches_needed},
+    declare::Declarations,
     measure::{
         comparison::{Judged, Pairing},
         counting::Valgrind,
@@ -47,9 +48,11 @@ pub(super) fn run(
     plan: &mut Plan,
     bench: &str,
     earlier: Option<&[BaselineRun]>,
+    declarations: &Declarations,
 ) -> Result<Counted, Failure> {
     let valgrind = Valgrind::find(run.store.root()).map_err(|error| Failure::usage(format!("--count: {error}")))?;
     let files = Files::read(args, &plan.order.manifest_dir)?;
+    files.refuse_undeclared(declarations)?;
     prepare(run, args, plan, valgrind);
     let judged = judged(args, ALPHA)?;
     if args.base().is_some() || args.versus.is_some() {

@@ -41,7 +41,7 @@ pub(super) fn prepare(run: &Run, args: &Args, plan: &mut Plan, valgrind: Valgrin
     run.listeners.notice(
         "",
         format!(
-            "counting under valgrind {}: memory limits and start-up times of the servers are multiplied by 10, timeouts of requests by 20",
+            "counting under valgrind {}: memory limits and start-up times of the servers are multiplied by 5, timeouts of requests by 20",
             valgrind.version()
         ),
     );

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     super::{
-        plan::KeepAlive,
+        plan::{KeepAlive, NextStep},
         result::ErrorKind,
         retry::{self, Ending, Loss},
     },
@@ -149,6 +149,9 @@ async fn follow(
     after: Duration,
 ) -> Result<(Ticket, http::Response<Incoming>, Instant), RequestError> {
     loop {
+        if let Some(before) = &user.state.plan.before_request {
+            before.wait(NextStep::Request);
+        }
         let mut ticket = Ticket::new(user);
         let deadline = Instant::now() + after;
         let (method, headers, path) = (order.method.clone(), order.headers.clone(), order.path.clone());

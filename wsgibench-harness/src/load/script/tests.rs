@@ -29,6 +29,7 @@ fn plan(server: &Server, load: Load) -> LoadPlan {
         seed: 7,
         stripe: Stripe::default(),
         busy_poll: false,
+        before_request: None,
     }
 }
 

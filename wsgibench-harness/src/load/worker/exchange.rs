@@ -4,7 +4,7 @@ use super::{
     super::{
         clock::{NEVER, Nanos},
         excerpt::first_line,
-        plan::KeepAlive,
+        plan::{KeepAlive, NextStep},
         result::ErrorKind,
         retry::{Ending, Loss},
         wire::{Judge, NO_CHECK},
@@ -49,6 +49,13 @@ impl Worker {
     /// Sends the prepared request on an idle connection.
     #[inline]
     pub(super) fn send(&mut self, idx: usize, now: Nanos) {
+        let now = match &self.plan.before_request {
+            None => now,
+            Some(before) => {
+                before.wait(NextStep::Request);
+                self.clock.now()
+            }
+        };
         let Some(conn) = self.conns.get_mut(idx) else { return };
         let close = match self.keep_alive {
             KeepAlive::Always => conn.agent.owner == Owner::Loop(0),

@@ -11,6 +11,7 @@ use rustix::{io::Errno, net::sockopt::set_socket_linger};
 use super::{
     super::{
         clock::{NEVER, nanos},
+        plan::NextStep,
         result::ErrorKind,
         retry::Ending,
         socket,
@@ -32,6 +33,9 @@ pub(super) enum CloseMode {
 impl Worker {
     /// Opens a socket for a slot without one.
     pub(super) fn connect(&mut self, idx: usize) {
+        if let Some(before) = &self.plan.before_request {
+            before.wait(NextStep::Connection);
+        }
         let opened = self.tick();
         let generation = self.next_generation.wrapping_add(1);
         self.next_generation = generation;

@@ -39,6 +39,9 @@ impl Worker {
 
     fn work(&mut self) -> Result<(), LoadError> {
         let mut events = Events::with_capacity(1024);
+        // Without initial connections it is ready before anything happens.
+        let begun = self.tick();
+        self.handle_infrequent(begun);
         loop {
             let now = self.tick();
             self.offer_due(now);

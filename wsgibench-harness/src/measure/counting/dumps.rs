@@ -28,6 +28,17 @@ const STOP_WITHIN: Duration = Duration::from_secs(4);
 /// Interval between looks.
 const CHECK_INTERVAL: Duration = Duration::from_millis(40);
 
+/// Before each profile of a concatenation.
+const SEPARATOR: &str = "@wsgibench-dump ";
+
+/// A dump that a process has written.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Dump {
+    /// When, seconds since the epoch; `None` if the sandbox does not tell.
+    pub(super) taken: Option<f64>,
+    pub(super) profile: Profile,
+}
+
 /// A process under valgrind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Process {
@@ -158,12 +169,14 @@ impl Dumps<'_> {
         }
     }
 
-    /// Waits until no process has `last` pending, stopping the server if need be.
-    pub(super) fn settle(&self, last: &str) -> Result<(), String> {
+    /// Waits until no process has one of these dumps pending, stopping the server if need be.
+    pub(super) fn settle(&self, awaited: &[String]) -> Result<(), String> {
         let pending = || -> Result<Vec<u32>, String> {
             let state = self.state()?;
-            let with_last = |process: &Process| process.pending.as_deref() == Some(last);
-            let pending = state.processes.iter().filter(|(_, process)| with_last(process));
+            let pending = state.processes.iter().filter(|(_, process)| {
+                let pending = process.pending.as_ref();
+                pending.is_some_and(|pending| awaited.contains(pending))
+            });
             Ok(pending.map(|(pid, _)| *pid).collect())
         };
         for signal in [None, Some(Signal::Term), Some(Signal::Int)] {
@@ -194,11 +207,19 @@ impl Dumps<'_> {
     }
 
     /// Reads all dumps.
-    pub(super) fn profiles(&self) -> Result<Vec<Profile>, String> {
-        let script = format!("cat {PREFIX}.out.*.[0-9]* 2>/dev/null; true");
+    pub(super) fn dumps(&self) -> Result<Vec<Dump>, String> {
+        // Without `%.Y` (busybox) the times are unknown.
+        let script = format!(
+            "for f in {PREFIX}.out.*.[0-9]*; do [ -e \"$f\" ] || continue; echo \"{SEPARATOR}$(stat -c %.Y \"$f\" 2>/dev/null)\"; \
+             cat \"$f\"; done; true"
+        );
         let text = self.shell(&script)?;
         split(&String::from_utf8_lossy(&text))
-            .map(|text| callgrind::parse(text).map_err(|error| format!("failed to read callgrind's profile: {error}")))
+            .map(|(taken, text)| {
+                let profile = callgrind::parse(text);
+                let profile = profile.map_err(|error| format!("failed to read callgrind's profile: {error}"))?;
+                Ok(Dump { taken, profile })
+            })
             .collect()
     }
 
@@ -217,10 +238,13 @@ impl Dumps<'_> {
     }
 }
 
-/// Splits a concatenation of profiles.
-fn split(text: &str) -> impl Iterator<Item = &str> {
-    const HEADER: &str = "# callgrind format";
-    text.split(HEADER).filter(|part| !part.trim().is_empty())
+/// Splits a concatenation of profiles, each after a line with its time.
+fn split(text: &str) -> impl Iterator<Item = (Option<f64>, &str)> {
+    let parts = text.split(SEPARATOR).filter(|part| !part.trim().is_empty());
+    parts.map(|part| {
+        let (time, profile) = part.split_once('\n').unwrap_or((part, ""));
+        (time.trim().parse().ok(), profile)
+    })
 }
 
 #[cfg(test)]
@@ -237,9 +261,16 @@ mod tests {
     }
 
     #[test]
-    fn concatenated_profiles_are_split() {
-        let one = "# callgrind format\nversion: 1\ntotals: 1\n";
-        assert_eq!(split(&one.repeat(2)).count(), 2);
+    fn concatenated_profiles_are_split_and_have_times() {
+        let text = format!("{SEPARATOR}17.25\n# callgrind format\ntotals: 1\n{SEPARATOR}\n# callgrind format\n");
+        let parts: Vec<(Option<f64>, &str)> = split(&text).collect();
+        assert_eq!(
+            parts,
+            [
+                (Some(17.25), "# callgrind format\ntotals: 1\n"),
+                (None, "# callgrind format\n")
+            ]
+        );
         assert_eq!(split("").count(), 0);
     }
 }

@@ -1,22 +1,22 @@
 //! Counted launches: a server runs under callgrind and answers a fixed number of requests on one connection.
 //!
-//! One launch has a warm-up, a small window, an idle window and a large window; the figures are the slope between the small
-//! and the large one ([`counts::window`](crate::counts::window)).
+//! One launch has a warm-up, a window of many requests and an equally long one of few; the figures are the slope between them
+//! ([`counts::window`](crate::counts::window)).
 
 mod dumps;
+mod quiescence;
 mod valgrind;
 
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
-    thread,
     time::{Duration, Instant},
 };
 
 use ring::digest;
 
-use self::dumps::{Dumps, State};
-pub use self::valgrind::{Valgrind, ValgrindError};
+use self::dumps::{Dump, Dumps, State};
+pub use self::valgrind::{Valgrind, ValgrindError, installed_version};
 use super::{
     driver::Driver,
     job::Ready,
@@ -24,7 +24,7 @@ use super::{
     response_check,
 };
 use crate::{
-    counts::{CountRecord, Window, per_request, syscalls},
+    counts::{CountRecord, ProcessWindows, Window, per_request, syscalls},
     declare::{Source, Work},
     load::{Counts, Load, LoadPlan, Model, RoundResult, Stripe},
     sandbox::{Launch, PreparedServer, Sandbox, SandboxKind},
@@ -47,9 +47,7 @@ const LARGE: [(Duration, u64); 3] = [
 /// Requests of the large window where even those take too long.
 const LEAST: u64 = 60;
 /// The large window has this many times the requests of the small one.
-const RATIO: u64 = 10;
-/// Length of the idle window.
-const IDLE: Duration = Duration::from_secs(1);
+const RATIO: u32 = 10;
 /// Timeouts of requests are multiplied by this.
 const SLOWDOWN: u32 = 20;
 /// Longest time of one window.
@@ -59,7 +57,7 @@ const LARGE_BODY: f64 = 65_536.0;
 /// Host name in requests to servers that do not declare one: an address would vary in length.
 const HOST: &str = "wsgibench.local";
 /// Names of the dumps, in order.
-const DUMPS: [&str; 4] = ["w0", "w1", "w2", "w3"];
+const DUMPS: [&str; 3] = ["w0", "w1", "w2"];
 /// Expected time of a launch.
 pub(super) const LAUNCH_TIME: Duration = Duration::from_secs(10);
 
@@ -129,11 +127,6 @@ impl CountPlan {
     }
 }
 
-/// Returns the instrumented server, with each system call traced.
-pub(super) fn traced(instrumented: &PreparedServer) -> PreparedServer {
-    instrumented.with_tool_option("--trace-syscalls=yes")
-}
-
 /// Returns the work of a case as it is counted: one user on one connection, without think time, with long timeouts.
 pub(super) fn counted(work: &Work, requests: u64) -> Work {
     let load = work.load();
@@ -162,13 +155,17 @@ pub fn counts_alike(a: &Load, b: &Load) -> bool {
     normal(a).load() == normal(b).load()
 }
 
-/// Returns the hash of what a count depends on besides image and machine: the requests, the server's limits and command.
+/// Returns the hash of what a count depends on besides image and machine: the requests, the server's limits and environment
+/// variables. Its command is judged like its image.
 fn definition(ready: &Ready) -> String {
     let spec = &ready.prepared.spec;
+    // Paths of this machine, in the process sandbox.
+    let own = |(name, _): &&(String, String)| !name.starts_with("VALGRIND_");
+    let variables: Vec<_> = spec.env.iter().filter(own).collect();
     let parts = serde_json::json!([
         counted(&ready.job.case.work, 0).load(),
         spec.limits,
-        spec.env,
+        variables,
         ready
             .job
             .case
@@ -202,7 +199,6 @@ impl LaunchContext<'_> {
         kind: SandboxKind,
         ready: &Ready,
         launch: &Launch,
-        traced: bool,
     ) -> Result<RoundRecord, LaunchFailure> {
         let other = LaunchFailure::Other;
         let cannot = |why: String| LaunchFailure::Other(format!("cannot be counted: {why}"));
@@ -226,34 +222,31 @@ impl LaunchContext<'_> {
         let trial = self.visit(ready, launch, TRIAL)?;
         let each = Duration::from_secs_f64(trial.seconds / done(&trial.result).max(1.0));
         let large = plan.requests(&case.id, each);
-        let small = (large / RATIO).max(1);
-        let mut statements = vec![self.statements(ready, launch)?];
-        let mut states: Vec<State> = Vec::new();
+        let small = (large / u64::from(RATIO)).max(1);
         let order = |index: usize| dumps.order(&format!("dump {}", DUMPS[index]));
-        states.push(order(0).map_err(cannot)?);
-        let first = self.visit(ready, launch, small)?;
+        let mut statements = vec![self.statements(ready, launch)?];
+        let mut states: Vec<State> = vec![order(0).map_err(cannot)?];
+        let many = self.visit(ready, launch, large)?;
         statements.push(self.statements(ready, launch)?);
         alive()?;
-        let begun = Instant::now();
         states.push(order(1).map_err(cannot)?);
-        thread::sleep(IDLE.saturating_sub(begun.elapsed()));
-        let idle_seconds = begun.elapsed().as_secs_f64();
-        states.push(order(2).map_err(cannot)?);
-        let second = self.visit(ready, launch, large)?;
+        // As long as the large window, so that heartbeats and timers cancel.
+        let every = Duration::from_secs_f64(many.seconds / (done(&many.result) / f64::from(RATIO)).max(1.0));
+        let few = self.visit_every(ready, launch, small, Some(every))?;
         statements.push(self.statements(ready, launch)?);
         alive()?;
-        states.push(order(3).map_err(cannot)?);
+        states.push(order(2).map_err(cannot)?);
         self.visit(ready, launch, TAIL)?;
-        dumps.settle(&format!("dump {}", DUMPS[3])).map_err(cannot)?;
-        let requests = [&first, &second].map(|visit| visit.result.counts.done);
-        let mut record = figures(&dumps, &states, [&first, &second], idle_seconds).map_err(cannot)?;
+        // A process that has not run since the first dump has none to wait for.
+        let awaited = [1, 2].map(|index| format!("dump {}", DUMPS[index]));
+        dumps.settle(&awaited).map_err(cannot)?;
+        let requests = [&few, &many].map(|visit| visit.result.counts.done);
+        let mut record = figures(&dumps, &states, [&few, &many]).map_err(cannot)?;
         record.requests = requests;
         record.definition = definition(ready);
-        if traced {
-            let of = |from: usize, until: usize| dumps.traced(&states[from], &states[until]);
-            let calls = [of(0, 1).map_err(other)?, of(2, 3).map_err(other)?];
-            record.system_calls_by_name = syscalls::per_request(&calls, requests);
-        }
+        let traced = |from: usize, until: usize| dumps.traced(&states[from], &states[until]).map_err(other);
+        record.system_calls_by_name = syscalls::per_request(&[traced(1, 2)?, traced(0, 1)?], requests);
+        record.timing_dependent_calls = syscalls::timing_dependent(&record.system_calls_by_name);
         record.statements = statements_per_request(&statements, requests);
         if record.bytes_sent.max(record.bytes_received) > LARGE_BODY {
             record.notes.push(
@@ -261,17 +254,22 @@ impl LaunchContext<'_> {
                     .to_owned(),
             );
         }
-        Ok(round(record, second.result.counts))
+        Ok(round(record, many.result.counts))
     }
 
     /// Checks the responses before anything is counted.
     fn check(&self, ready: &Ready, launch: &Launch) -> Result<(), LaunchFailure> {
         let work = counted(&ready.job.case.work, 1);
-        let checked = response_check::check(&self.load_plan(ready, launch, &work), &work, self.interrupt, |_| {});
+        let checked = response_check::check(
+            &self.load_plan(ready, launch, &work, None),
+            &work,
+            self.interrupt,
+            |_| {},
+        );
         checked.map(drop).map_err(LaunchFailure::from)
     }
 
-    fn load_plan(&self, ready: &Ready, launch: &Launch, work: &Work) -> LoadPlan {
+    fn load_plan(&self, ready: &Ready, launch: &Launch, work: &Work, every: Option<Duration>) -> LoadPlan {
         let mut target = ready.job.spec.target(launch.address());
         if ready.job.spec.host.is_none() {
             HOST.clone_into(&mut target.host);
@@ -287,17 +285,29 @@ impl LaunchContext<'_> {
             seed: self.order.seed,
             stripe: Stripe::default(),
             busy_poll: false,
+            before_request: Some(quiescence::of(launch, every)),
         }
     }
 
     /// One user asks for so many requests, or runs its script so many times, and leaves.
     fn visit(&self, ready: &Ready, launch: &Launch, requests: u64) -> Result<Visit, LaunchFailure> {
+        self.visit_every(ready, launch, requests, None)
+    }
+
+    /// The same, with a distance in time between requests.
+    fn visit_every(
+        &self,
+        ready: &Ready,
+        launch: &Launch,
+        requests: u64,
+        every: Option<Duration>,
+    ) -> Result<Visit, LaunchFailure> {
         if self.interrupt.asked() {
             return Err(LaunchFailure::Interrupted);
         }
         let work = counted(&ready.job.case.work, requests);
         let begun = Instant::now();
-        let mut driver = Driver::start(&self.load_plan(ready, launch, &work), &work)?;
+        let mut driver = Driver::start(&self.load_plan(ready, launch, &work, every), &work)?;
         let watch = driver.watch();
         self.cancels.lock().unwrap_or_else(PoisonError::into_inner).push(watch);
         let result = driver.one_visit(requests, AT_MOST);
@@ -360,44 +370,28 @@ fn done(result: &RoundResult) -> f64 {
     result.counts.done as f64
 }
 
-/// Returns the slope of the statements; what the counter itself executes is the same in both windows.
+/// Returns the slope of the statements; what the counter itself executes is the same in both windows. The large window lies
+/// between the first two readings.
 #[expect(clippy::cast_precision_loss, reason = "requests of a window are far below 2^52")]
 fn statements_per_request(readings: &[Option<f64>], requests: [u64; 2]) -> Option<f64> {
     let [Some(a), Some(b), Some(c)] = readings[..] else {
         return None;
     };
-    Some(((c - b) - (b - a)) / (requests[1] as f64 - requests[0] as f64))
+    Some(((b - a) - (c - b)) / (requests[1] as f64 - requests[0] as f64))
 }
 
 /// Computes the figures from the dumps.
-fn figures(dumps: &Dumps<'_>, states: &[State], visits: [&Visit; 2], idle_seconds: f64) -> Result<CountRecord, String> {
-    let (before, after) = (states[1].pids(), states[3].pids());
+fn figures(dumps: &Dumps<'_>, states: &[State], visits: [&Visit; 2]) -> Result<CountRecord, String> {
+    let (before, after) = (states[0].pids(), states[2].pids());
     if before != after {
         return Err(format!(
             "processes of the server ended or started while it was counted ({before:?} before, {after:?} after): disable worker \
              recycling, and give its workers a longer time limit, since valgrind makes them about {SLOWDOWN} times slower"
         ));
     }
-    let mut windows: BTreeMap<String, Window> = BTreeMap::new();
-    let mut active = std::collections::BTreeSet::new();
-    for profile in dumps.profiles()? {
-        let Some(name) = profile.trigger.strip_prefix("dump ") else {
-            continue;
-        };
-        if profile.instructions > 0 && DUMPS[1..].contains(&name) {
-            active.insert(profile.pid);
-        }
-        windows.entry(name.to_owned()).or_default().add(&profile);
-    }
-    let mut window = |name: &str, requests: u64, seconds: f64| Window {
-        requests,
-        seconds,
-        ..windows.remove(name).unwrap_or_default()
-    };
-    let small = window(DUMPS[1], visits[0].result.counts.done, visits[0].seconds);
-    let idle = window(DUMPS[2], 0, idle_seconds);
-    let large = window(DUMPS[3], visits[1].result.counts.done, visits[1].seconds);
-    let each = per_request(&small, &idle, &large)?;
+    let fallback = [visits[1].seconds, visits[0].seconds];
+    let processes = windows(dumps.dumps()?, fallback);
+    let each = per_request(&processes, visits.map(|visit| visit.result.counts.done))?;
     #[expect(clippy::cast_precision_loss, reason = "bytes of a window are far below 2^52")]
     let bytes = |of: fn(&RoundResult) -> u64| of(&visits[1].result) as f64 / done(&visits[1].result).max(1.0);
     Ok(CountRecord {
@@ -405,18 +399,58 @@ fn figures(dumps: &Dumps<'_>, states: &[State], visits: [&Visit; 2], idle_second
         system_calls: each.system_calls,
         bytes_sent: bytes(|result| result.bytes_sent),
         bytes_received: bytes(|result| result.bytes_received),
-        idle_instructions_per_second: each.idle_per_second,
-        processes: active.len(),
+        background_instructions_per_second: each.background_per_second,
+        processes: each.processes,
         functions: each.functions,
         ..CountRecord::default()
     })
+}
+
+/// Returns the windows of each process. They last from dump to dump, or as long as `fallback` where the times are unknown.
+///
+/// A process that did not run in the large window has taken no dump at its end. It answers no requests, and is left out.
+fn windows(dumps: Vec<Dump>, fallback: [f64; 2]) -> Vec<ProcessWindows> {
+    let mut by_process: BTreeMap<u32, [Option<Dump>; 3]> = BTreeMap::new();
+    for dump in dumps {
+        let name = dump.profile.trigger.strip_prefix("dump ");
+        let index = DUMPS.iter().position(|known| name == Some(*known));
+        if let Some(index) = index {
+            let dumps = by_process.entry(dump.profile.pid).or_default();
+            dumps[index] = Some(dump);
+        }
+    }
+    by_process
+        .into_values()
+        .filter(|dumps| dumps[1].is_some())
+        .map(|dumps| {
+            let window = |index: usize| {
+                let mut window = Window::default();
+                if let Some(dump) = &dumps[index] {
+                    let before = dumps[..index].iter().rev().flatten().next();
+                    let begun = before.and_then(|before| before.taken);
+                    window.add(&dump.profile);
+                    window.seconds = begun
+                        .zip(dump.taken)
+                        .map_or(fallback[index - 1], |(begun, ended)| ended - begun);
+                }
+                window
+            };
+            ProcessWindows {
+                large: window(1),
+                small: window(2),
+            }
+        })
+        .collect()
 }
 
 /// Makes the record of a round. Its load has counts and no times, which valgrind would falsify.
 fn round(record: CountRecord, counts: Counts) -> RoundRecord {
     let mut metrics = BTreeMap::from([
         (Metric::InstructionsPerRequest.id().to_owned(), record.instructions),
-        (Metric::SyscallsPerRequest.id().to_owned(), record.system_calls),
+        (
+            Metric::SyscallsPerRequest.id().to_owned(),
+            record.system_calls - record.timing_dependent_calls,
+        ),
     ]);
     if let Some(statements) = record.statements {
         metrics.insert(Metric::StatementsPerRequest.id().to_owned(), statements);
@@ -450,7 +484,7 @@ fn round(record: CountRecord, counts: Counts) -> RoundRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::get;
+    use crate::{counts::callgrind::Profile, load::get};
 
     #[test]
     fn loads_that_differ_in_connections_or_rate_are_counted_once() {
@@ -464,9 +498,43 @@ mod tests {
     }
 
     #[test]
+    fn windows_last_from_dump_to_dump_of_each_process() {
+        let dump = |pid: u32, name: &str, taken: Option<f64>, instructions: u64| Dump {
+            taken,
+            profile: Profile {
+                pid,
+                trigger: format!("dump {name}"),
+                instructions,
+                ..Profile::default()
+            },
+        };
+        let at = Some;
+        let found = windows(
+            vec![
+                dump(7, "w0", at(10.0), 99),
+                dump(7, "w1", at(12.5), 50),
+                dump(7, "w2", at(15.0), 5),
+                // Asleep through the end of the large window.
+                dump(8, "w0", at(10.0), 99),
+                dump(8, "w2", at(20.0), 60),
+                dump(9, "w0", None, 99),
+                dump(9, "w1", None, 70),
+                dump(9, "w2", None, 7),
+            ],
+            [5.0, 5.5],
+        );
+        let last = |windows: &ProcessWindows, large: f64, small: f64| {
+            (windows.large.seconds - large).abs() < 1e-9 && (windows.small.seconds - small).abs() < 1e-9
+        };
+        assert!(last(&found[0], 2.5, 2.5) && last(&found[1], 5.0, 5.5), "{found:?}");
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].small.instructions, found[1].large.instructions), (5, 70));
+    }
+
+    #[test]
     fn statements_of_the_counter_itself_cancel() {
         // Two a request, and one of the counter before each reading.
-        let readings = [Some(10.0), Some(10.0 + 120.0 + 1.0), Some(131.0 + 1_200.0 + 1.0)];
+        let readings = [Some(10.0), Some(10.0 + 1_200.0 + 1.0), Some(1_211.0 + 120.0 + 1.0)];
         assert_eq!(statements_per_request(&readings, [60, 600]), Some(2.0));
         assert_eq!(statements_per_request(&[None, None, None], [60, 600]), None);
     }

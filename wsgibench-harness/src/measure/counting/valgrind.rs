@@ -24,8 +24,10 @@ const LIBRARIES: [&str; 6] = [
 const IN_CONTAINER: &str = "/wsgibench-valgrind";
 /// Prefix of all files that valgrind writes.
 pub(super) const PREFIX: &str = "wsgibench-count";
-/// Factor by which start-up time limits are multiplied.
-const SLOWDOWN: u32 = 10;
+/// Factor by which memory limits and start-up time limits are multiplied.
+const SLOWDOWN: u32 = 5;
+/// Threads of a process: more than any server has, since valgrind aborts a process that starts one more.
+const MAX_THREADS: u32 = 4_096;
 /// Basic blocks between two looks for a request to dump. Dumps are asked for while the server is idle, and taken this soon
 /// after it wakes.
 const POLL: u32 = 50;
@@ -70,12 +72,24 @@ pub struct Valgrind {
 const LAUNCHER: &str =
     "#!/bin/sh\nVALGRIND_LAUNCHER=\"$0\"\nexport VALGRIND_LAUNCHER\nexec \"$VALGRIND_LIB/@TOOL@\" \"$@\"\n";
 
-impl Valgrind {
-    /// Finds valgrind on this machine, and writes what servers need of it to `folder`.
-    ///
-    /// # Errors
-    /// If it is missing, or lacks callgrind for this architecture.
-    pub fn find(folder: &Path) -> Result<Self, ValgrindError> {
+/// Returns the version of the valgrind that counting uses on this machine.
+///
+/// # Errors
+/// If it is missing, does not run, or lacks callgrind for this architecture.
+pub fn installed_version() -> Result<String, ValgrindError> {
+    Installed::find().map(|installed| installed.version)
+}
+
+/// Valgrind's files on this machine.
+struct Installed {
+    version: String,
+    library: PathBuf,
+    tool: String,
+    vgdb: PathBuf,
+}
+
+impl Installed {
+    fn find() -> Result<Self, ValgrindError> {
         let program = in_path("valgrind").ok_or(ValgrindError::Missing)?;
         let vgdb = in_path("vgdb").ok_or(ValgrindError::Missing)?;
         let output = Command::new(&program)
@@ -91,16 +105,30 @@ impl Valgrind {
         let tool = tool_name(std::env::consts::ARCH);
         let named = std::env::var_os("VALGRIND_LIB").map(PathBuf::from);
         let folders: Vec<PathBuf> = named.into_iter().chain(LIBRARIES.map(PathBuf::from)).collect();
-        let library = folders.iter().find(|folder| folder.join(&tool).is_file()).cloned();
-        let library = library.ok_or_else(|| {
-            let folder = folders.iter().find(|folder| folder.is_dir());
-            ValgrindError::Architecture(
-                std::env::consts::ARCH.to_owned(),
-                folder.cloned().unwrap_or_else(|| PathBuf::from(LIBRARIES[0])),
-            )
-        })?;
+        let library = library_with(&tool, &folders)?;
         Ok(Self {
             version: version.to_owned(),
+            library,
+            tool,
+            vgdb,
+        })
+    }
+}
+
+impl Valgrind {
+    /// Finds valgrind on this machine, and writes what servers need of it to `folder`.
+    ///
+    /// # Errors
+    /// If it is missing, or lacks callgrind for this architecture.
+    pub fn find(folder: &Path) -> Result<Self, ValgrindError> {
+        let Installed {
+            version,
+            library,
+            tool,
+            vgdb,
+        } = Installed::find()?;
+        Ok(Self {
+            version,
             library,
             launcher: write_launcher(folder, &tool)?,
             tool,
@@ -150,6 +178,8 @@ impl Valgrind {
             "--instr-atstart=no".to_owned(),
             "--collect-systime=yes".to_owned(),
             "--cache-sim=no".to_owned(),
+            "--trace-syscalls=yes".to_owned(),
+            format!("--max-threads={MAX_THREADS}"),
             format!("--vgdb-poll={POLL}"),
             format!("--vgdb-prefix={prefix}"),
             format!("--callgrind-out-file={prefix}.out.%p"),
@@ -197,6 +227,18 @@ impl Valgrind {
             sandbox: sandbox.to_owned(),
         }
     }
+}
+
+/// Returns the folder that has the tool. Without one, the error names the first folder that exists.
+fn library_with(tool: &str, folders: &[PathBuf]) -> Result<PathBuf, ValgrindError> {
+    let with_tool = folders.iter().find(|folder| folder.join(tool).is_file());
+    with_tool.cloned().ok_or_else(|| {
+        let folder = folders.iter().find(|folder| folder.is_dir());
+        ValgrindError::Architecture(
+            std::env::consts::ARCH.to_owned(),
+            folder.cloned().unwrap_or_else(|| PathBuf::from(LIBRARIES[0])),
+        )
+    })
 }
 
 /// Folder of valgrind's files: a container's `/tmp` in memory, or the home that a process is given.
@@ -289,6 +331,8 @@ impl Valgrind {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn sample() -> Valgrind {
@@ -324,6 +368,24 @@ mod tests {
         );
         assert_eq!(valgrind.instrument(SandboxKind::Docker).mounts.len(), 5);
         assert_eq!(own_libc("81-82 rw-p 0 00:00 0 [heap]\n"), None);
+    }
+
+    #[test]
+    fn valgrind_of_another_architecture_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("callgrind-s390x-linux"), "").unwrap();
+        let folders = [PathBuf::from("/nonexistent"), folder.path().to_owned()];
+        let found = library_with("callgrind-s390x-linux", &folders);
+        assert_eq!(found, Ok(folder.path().to_owned()));
+        let error = library_with("callgrind-amd64-linux", &folders).unwrap_err().to_string();
+        assert!(
+            error.contains(std::env::consts::ARCH) && error.contains(&folder.path().display().to_string()),
+            "{error}"
+        );
+        assert!(
+            error.contains("install the valgrind package of this architecture"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -14,11 +14,11 @@ use super::{Next, Runner};
 use crate::{
     load::{Watch, raise_descriptors},
     measure::{
-        counting,
+        counting::CountPlan,
         event::Event,
         hooks,
         interleave::{self, Arm},
-        job::Ready,
+        job::{Job, Ready},
         launch::{self, LaunchContext, LaunchFailure, log_name, log_path},
     },
     sandbox::{Launch, LaunchError, StopInfo},
@@ -191,46 +191,36 @@ impl Runner<'_> {
     /// Counts launches side by side, each on CPUs of its own. A case whose launch fails is added to `dropped`.
     pub(super) fn launch_counted(
         &self,
+        plan: &CountPlan,
         writer: &mut RunWriter,
-        turn: &[&Ready],
-        block: u32,
+        turn: &[(u32, &Ready)],
         dropped: &mut HashSet<String>,
     ) -> Result<Next, StoreError> {
-        let Some(plan) = &self.order.counting else {
-            return Ok(Next::GoOn);
-        };
-        let cpus = turn.iter().map(|ready| ready.job.spec.limits.cpus).max().unwrap_or(1);
-        let mut placed = Vec::new();
-        for (place, ready) in turn.iter().enumerate() {
-            let index = self.launches_so_far(writer.run(), &ready.job.case.id, ready.job.arm);
-            let mut prepared = ready.prepared.on_cpus(&plan.cpus(place, cpus));
-            // System calls have names in the first launch of each arm.
-            let traced = index == 0;
-            if traced {
-                prepared = counting::traced(&prepared);
-            }
-            let ready = Ready {
-                job: ready.job.clone(),
-                prepared: Arc::new(prepared),
-            };
-            placed.push((ready, traced));
-        }
-        let starts = placed.iter().map(|(ready, _)| {
+        let cpus = turn.iter().map(|(_, ready)| ready.job.spec.limits.cpus).max();
+        let placed: Vec<(u32, Ready)> = turn
+            .iter()
+            .enumerate()
+            .map(|(place, (block, ready))| {
+                let cpus = plan.cpus(place, cpus.unwrap_or(1));
+                let prepared = Arc::new(ready.prepared.on_cpus(&cpus));
+                let job = ready.job.clone();
+                (*block, Ready { job, prepared })
+            })
+            .collect();
+        let starts = placed.iter().enumerate().map(|(place, (_, ready))| {
             let job = &ready.job;
-            let log = log_path(
-                writer.dir(),
-                &job.case.id,
-                job.arm,
-                self.launches_so_far(writer.run(), &job.case.id, job.arm),
-            );
+            let same = |other: &Job| other.case.id == job.case.id && other.arm == job.arm;
+            let beside = placed[..place].iter().filter(|(_, other)| same(&other.job)).count();
+            let index = self.launches_so_far(writer.run(), &job.case.id, job.arm) + u32::try_from(beside).unwrap_or(0);
+            let log = log_path(writer.dir(), &job.case.id, job.arm, index);
             async move { self.sandbox.launch(&ready.prepared, &log).await }
         });
         let started = self.runtime.block_on(futures_util::future::join_all(starts));
         let mut next = Next::GoOn;
         let mut running = Vec::new();
-        for ((ready, traced), launch) in placed.iter().zip(started) {
-            match self.begun(writer, ready, block, launch)? {
-                Ok(begun) => running.push((begun, *traced)),
+        for ((block, ready), launch) in placed.iter().zip(started) {
+            match self.begun(writer, ready, *block, launch)? {
+                Ok(begun) => running.push(begun),
                 Err(_) => {
                     dropped.insert(ready.job.case.id.clone());
                 }
@@ -240,7 +230,7 @@ impl Runner<'_> {
         let kind = self.sandbox.kind();
         let set_up: Vec<Result<(), LaunchFailure>> = running
             .iter()
-            .map(|(begun, _)| {
+            .map(|begun| {
                 let hook = begun.ready.job.case.setup;
                 hooks::run("set-up", hook, begun.ready, &begun.launch, self.runtime, self.interrupt)
             })
@@ -254,9 +244,9 @@ impl Runner<'_> {
             let counting: Vec<_> = running
                 .iter()
                 .zip(set_up)
-                .map(|((begun, traced), set_up)| {
+                .map(|(begun, set_up)| {
                     let (context, ready, launch): (_, _, &Launch) = (&context, begun.ready, &begun.launch);
-                    set_up.map(|()| scope.spawn(move || context.count(plan, kind, ready, launch, *traced)))
+                    set_up.map(|()| scope.spawn(move || context.count(plan, kind, ready, launch)))
                 })
                 .collect();
             let join = |thread: thread::ScopedJoinHandle<'_, Result<RoundRecord, LaunchFailure>>| {
@@ -265,7 +255,7 @@ impl Runner<'_> {
             counting.into_iter().map(|thread| thread.and_then(join)).collect()
         });
         self.interrupt.on_first(None);
-        for ((begun, _), outcome) in running.into_iter().zip(outcomes) {
+        for (begun, outcome) in running.into_iter().zip(outcomes) {
             let torn_down = self.tear_down(&begun);
             let mut disk = None;
             let mut notes = Vec::new();

@@ -3,6 +3,7 @@
 
 mod compared;
 mod conformance;
+mod counts;
 mod data;
 mod endurance;
 mod explain;
@@ -26,8 +27,9 @@ use crate::store::{BaselineRun, ConformanceRecord, record::RunRecord, write_outp
 
 const TEMPLATE: &str = include_str!("assets/index.html.jinja");
 /// Templates by the names under which they are included.
-const PARTS: [(&str, &str); 5] = [
+const PARTS: [(&str, &str); 6] = [
     ("macros", include_str!("assets/macros.html.jinja")),
+    ("counts", include_str!("assets/counts.html.jinja")),
     ("faults", include_str!("assets/faults.html.jinja")),
     ("endurance", include_str!("assets/endurance.html.jinja")),
     ("conformance", include_str!("assets/conformance.html.jinja")),

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    report::{figures::Figures, fixture},
+    counts::attribution::{Attribution, FunctionChange},
+    report::{comparison::Comparison, figures::Figures, fixture},
     store::record::{CaseOutcome, RunRecord},
 };
 
@@ -114,6 +115,35 @@ fn endurance_and_footprint_as_they_are_shown() {
 }
 
 #[test]
+fn counts_and_attribution_as_they_are_shown() {
+    let mut run = fixture::counted();
+    let change = |function: &str, change: f64| FunctionChange {
+        function: function.into(),
+        file: "libpython3.11.so".into(),
+        base: 500.0,
+        candidate: 500.0 + change,
+        change,
+    };
+    let attribution = Attribution {
+        libraries: vec![change("", 75.0)],
+        functions: vec![change("PyObject_Str", 60.0), change("PyLong_New", 15.0)],
+    };
+    let comparison = Comparison {
+        attribution: [("ping/bjoern/c64".to_owned(), attribution)].into(),
+        ..Comparison::default()
+    };
+    insta::assert_json_snapshot!(counts::of(&run, Some(&comparison)));
+    let page = render(&Page {
+        runs: &[&run],
+        ..Page::default()
+    })
+    .unwrap();
+    assert!(page.contains("id=\"counts\"") && page.contains("href=\"#counts\""));
+    run.cases.clear();
+    assert_eq!(counts::of(&run, None), []);
+}
+
+#[test]
 fn empty_sections_are_omitted() {
     let run = fixture::full();
     let page = render(&Page {
@@ -121,7 +151,7 @@ fn empty_sections_are_omitted() {
         ..Page::default()
     })
     .unwrap();
-    for section in ["faults", "endurance", "conformance"] {
+    for section in ["counts", "faults", "endurance", "conformance"] {
         assert!(!page.contains(&format!("id=\"{section}\"")), "{section}");
         assert!(!page.contains(&format!("href=\"#{section}\"")), "{section}");
     }

@@ -6,7 +6,7 @@ use super::{
     Page,
     compared::{Compared, compared},
     conformance::{self, Conformance},
-    endurance,
+    counts, endurance,
     explain::{self, Explained},
     faults::{self, Group},
     history::{self, History},
@@ -49,6 +49,7 @@ pub(super) struct View {
     /// Number of cases with faults.
     faulty: usize,
     faults: Vec<Group>,
+    counts: Vec<Table>,
     endurance: Vec<Table>,
     conformance: Option<Conformance>,
     footprint: Option<Table>,
@@ -184,6 +185,7 @@ impl View {
             .as_deref()
             .map(|all| explain::of(all, known))
             .unwrap_or_default();
+        let counts = counts::of(run, known);
         let (comparison, comparison_error) = match read {
             None => (None, None),
             Some(Ok(comparison)) => (Some(compared(&comparison)), None),
@@ -204,6 +206,7 @@ impl View {
             scenarios: scenarios(run, &figures, &rankings),
             faulty: run.cases.iter().filter(|case| crate::report::faults::has(case)).count(),
             faults: faults::of(run, &figures),
+            counts,
             endurance: endurance::of(run),
             conformance: page.conformance.and_then(|record| conformance::of(record, run)),
             footprint: endurance::footprint(run),

@@ -62,8 +62,9 @@ fn counts(page: &mut Page, counts: &CountFigures) {
         let spread = count
             .spread
             .map_or_else(String::new, |spread| format!("  SD {:.3} %", spread * 100.0));
-        let clock = if count.metric == Metric::SyscallsPerRequest && counts.clock_reads() > 0.0 {
-            format!(", {:.1} of them clock reads", counts.clock_reads())
+        let clock = if count.metric == Metric::SyscallsPerRequest && counts.left_out() != [0.0, 0.0] {
+            let [clocks, waits] = counts.left_out();
+            format!(", without {clocks:.1} clock reads and {waits:.1} waits of threads")
         } else {
             String::new()
         };
@@ -79,10 +80,10 @@ fn counts(page: &mut Page, counts: &CountFigures) {
         &format!("{} to the server, {} back", units::count(sent), units::count(received)),
         "",
     );
-    let idle = if counts.idle >= 1.0 {
+    let background = if counts.background >= 1.0 {
         format!(
-            "; idle: {} instructions a second, subtracted",
-            units::count(counts.idle)
+            "; heartbeats and timers, {} instructions a second, are left out",
+            units::count(counts.background)
         )
     } else {
         String::new()
@@ -90,7 +91,10 @@ fn counts(page: &mut Page, counts: &CountFigures) {
     let launches = if counts.launches == 1 { "launch" } else { "launches" };
     page.wrapped(
         "",
-        &format!("{} {launches} of {} requests{idle}", counts.launches, counts.requests),
+        &format!(
+            "{} {launches} of {} requests{background}",
+            counts.launches, counts.requests
+        ),
     );
     if let Some(why) = &counts.cannot {
         page.wrapped("count", &format!("cannot be counted: {why}"));

@@ -107,6 +107,11 @@ fn sandbox(facts: &Facts) -> Vec<Line> {
             )
         });
     }
+    lines.push(match &facts.valgrind {
+        Ok(version) => ok("valgrind, for --count", version.clone()),
+        // Measuring does not need it.
+        Err(why) => warn("valgrind, for --count", "unavailable", why.clone()),
+    });
     lines.push(match facts.cgroup {
         Some(version) => ok("control groups", version),
         None => warn(

@@ -10,6 +10,7 @@ fn good() -> Facts {
         python: Ok("3.12.1".into()),
         debootstrap: true,
         profiles: true,
+        valgrind: Ok("3.19.0".into()),
         root: true,
         cpus: 8,
         descriptors: Some(1_048_576),
@@ -46,10 +47,13 @@ fn good_machine_has_no_problems() {
 
 #[test]
 fn each_problem_is_one_line_with_a_remedy() {
-    let spoilt: [(&str, Spoil); 16] = [
+    let spoilt: [(&str, Spoil); 17] = [
         ("container engine", |f| f.engine = Engine::Missing("no socket".into())),
         ("Python for local processes", |f| {
             f.python = Err("python3 is not here".into());
+        }),
+        ("valgrind, for --count", |f| {
+            f.valgrind = Err("valgrind not found; install it".into());
         }),
         ("control groups", |f| f.cgroup = None),
         ("CPUs", |f| f.cpus = 1),
@@ -106,6 +110,7 @@ fn missing_base_image_matters_only_if_it_cannot_be_built() {
 #[test]
 fn unavailable_facts_are_handled() {
     let facts = Facts {
+        valgrind: Err("valgrind not found".into()),
         engine: Engine::Missing("no socket".into()),
         python: Ok("3.12".into()),
         debootstrap: false,

@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     measure::{
+        counting,
         environment::{self, CpuTicks},
         process_cpu::ProcessCpu,
     },
@@ -25,6 +26,8 @@ pub(super) struct Facts {
     pub(super) engine: Engine,
     pub(super) python: Result<String, String>,
     pub(super) debootstrap: bool,
+    /// Version of valgrind, or why servers cannot be counted.
+    pub(super) valgrind: Result<String, String>,
     pub(super) root: bool,
     /// May read the memory of containers' processes.
     pub(super) profiles: bool,
@@ -77,6 +80,7 @@ impl Facts {
             engine,
             python: python(),
             debootstrap: runs("debootstrap", &["--version"]),
+            valgrind: counting::installed_version().map_err(|error| error.to_string()),
             root: rustix::process::geteuid().is_root(),
             profiles: crate::profile::permission::reads_other_users(),
             cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

@@ -35,6 +35,11 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, " ".join(sorted(SEEDS)).encode())
         if self.path == "/delayed":
             time.sleep(float(sys.argv[2]))
+        if self.path == "/last":
+            LAST.append(self.path)
+            if len(LAST) > 60:
+                os._exit(3)
+            return self.answer(200)
         if self.path == "/address":
             return self.answer(200, self.headers.get("Host", "").encode())
         self.answer(200)
@@ -58,6 +63,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 SEEDS = set()
+LAST = []
 
 if __name__ == "__main__":
     server = ThreadingHTTPServer(("0.0.0.0", int(sys.argv[1])), Handler)
