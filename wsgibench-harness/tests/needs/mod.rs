@@ -126,11 +126,11 @@ pub(crate) fn run(trials: Vec<Trial>) -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// Runs tests that mostly wait for other processes: four times as many at a time as there are CPUs, unless an argument tells a number.
+/// Runs tests that mostly wait for other processes: twice as many at a time as there are CPUs, unless an argument tells a number.
 pub(crate) fn run_waiting(trials: Vec<Trial>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    arguments.test_threads.get_or_insert(4 * cpus);
+    arguments.test_threads.get_or_insert(2 * cpus);
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

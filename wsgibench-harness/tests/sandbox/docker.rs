@@ -218,7 +218,7 @@ async fn failed_start_is_reported_and_removes_the_container() {
     assert!(error.to_string().contains("no such setting"), "{error}");
     assert!(read(&bench.path("log")).contains("no such setting"));
 
-    let error = try_command(&["sh", "-c", "echo thinking; sleep 300"], 2).await;
+    let error = try_command(&["sh", "-c", "echo thinking; sleep 300"], 10).await;
     assert!(
         matches!(error, LaunchError::NotReady { .. }) && error.to_string().contains("thinking"),
         "{error}"

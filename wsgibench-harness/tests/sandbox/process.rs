@@ -161,7 +161,7 @@ async fn failed_start_is_reported_with_the_servers_output() {
     .map(Into::into)
     .into();
     spec.port = free_port();
-    spec.ready_within = std::time::Duration::from_secs(3);
+    spec.ready_within = std::time::Duration::from_secs(10);
     let prepared = sandbox.prepare(&spec).await.unwrap();
     let error = sandbox.launch(&prepared, &bench.path("log")).await.err().unwrap();
     assert!(

@@ -72,7 +72,7 @@ async fn load_over_tls(choice: SandboxChoice) {
     launch.stop().await.unwrap();
 
     // Asked by its address, its certificate is another's.
-    prepared.spec.ready_within = Duration::from_secs(3);
+    prepared.spec.ready_within = Duration::from_secs(10);
     prepared.spec.tls = Some(Tls::new().root_certificate(bench.path("root.pem")));
     let Err(error) = sandbox.launch(&prepared, &bench.path("log")).await else {
         panic!("the certificate is valid for an address that it does not have");
