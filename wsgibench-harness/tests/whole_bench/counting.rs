@@ -127,7 +127,13 @@ pub(crate) fn server_that_ends() {
     ]);
     assert_eq!(ended.status, Some(1));
     let why = failure(&bench.record(), "ends");
-    assert!(why.contains("exited during the round (exit status 3)"), "{why}");
+    // Where it ends depends on the number of requests of the first window, and that on the machine's speed: between two windows, the
+    // check of its responses finds it.
+    let told = [
+        "exited during the round (exit status 3)",
+        "the connection was closed before the response was complete",
+    ];
+    assert!(told.iter().any(|text| why.contains(text)), "{why}");
 }
 
 pub(crate) fn baselines() {
