@@ -67,7 +67,7 @@ pub struct ScenarioEntry {
     pub params: fn() -> Vec<ParamSet>,
 }
 
-/// A function registered by [`profile!`](crate::profile).
+/// A function registered by [`profile!`](crate::profile!).
 #[derive(Debug)]
 pub struct ProfileEntry {
     /// Place of the attribute.

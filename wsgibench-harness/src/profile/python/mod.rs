@@ -1,7 +1,7 @@
 //! Reads the stacks of a running Python interpreter from outside, without stopping it.
 //!
 //! An interpreter exports the address of its runtime, from which its threads and their frames can be reached; the layout of
-//! these structures is that of its version ([`layout`]). Nothing is written to the process and none of its threads is traced, so
+//! these structures is that of its version (`layout`). Nothing is written to the process and none of its threads is traced, so
 //! that it answers requests meanwhile.
 
 mod elf;
