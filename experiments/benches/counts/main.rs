@@ -81,7 +81,7 @@ fn database() -> Server {
         ]))
 }
 
-/// What `all` runs: server, gates, plant.
+/// Gates of `all`: server, number of gates, planted change.
 const GATES: [(&str, &str, Option<&str>); 8] = [
     ("bjoern", "20", Some("work=3")),
     ("gthread", "20", Some("work=100")),

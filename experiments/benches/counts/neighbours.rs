@@ -1,4 +1,4 @@
-//! Counts on an idle machine and beside work on all of its CPUs.
+//! Compares counts on an idle machine with counts while all of its CPUs are busy.
 
 use std::{
     path::{Path, PathBuf},
@@ -48,7 +48,7 @@ pub(super) fn compare(server: &str) -> Result<()> {
     let busy = busy?;
     let percent = |share: f64| share * 100.0;
     println!(
-        "{server}: {:.1} instructions per request alone (SD {:.3} %), {:.1} beside {} busy threads (SD {:.3} %): {:+.3} %",
+        "{server}: {:.1} instructions per request on idle CPUs (SD {:.3} %), {:.1} with {} busy threads (SD {:.3} %): {:+.3} %",
         mean(&quiet),
         percent(spread(&quiet).unwrap_or_default()),
         mean(&busy),

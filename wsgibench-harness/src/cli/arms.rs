@@ -201,7 +201,8 @@ fn add_base(plan: &mut Plan, declared: &Declared) -> Vec<String> {
     unmatched
 }
 
-/// Returns the case with the base's load and its own thresholds, which are no part of the work. A script is code, so both arms run the working tree's.
+/// Returns the case with the base's load and its own thresholds, which do not affect the requests. Scripts are code: both arms run
+/// those of the working tree.
 fn with_load(case: &Case, mut load: Load) -> Case {
     load.thresholds.clone_from(&case.work.load().thresholds);
     Case {

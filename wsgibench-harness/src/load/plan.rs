@@ -45,7 +45,7 @@ pub struct LoadPlan {
 #[derive(Clone)]
 pub struct BeforeRequest(Arc<dyn Fn(NextStep) + Send + Sync>);
 
-/// What follows a wait.
+/// The step that a load engine takes after a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextStep {
     /// A connection is opened.

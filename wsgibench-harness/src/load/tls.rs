@@ -186,7 +186,7 @@ impl Connector {
     /// Returns the connector for a target; `None` for one that is asked in plain HTTP.
     ///
     /// # Errors
-    /// What is wrong with the settings, with the remedy.
+    /// A message that names the invalid setting and the remedy.
     pub(crate) fn new(target: &Target) -> Result<Option<Self>, String> {
         let Some(tls) = &target.tls else {
             return Ok(None);

@@ -524,7 +524,7 @@ fn notes(arms: &[Arm<'_>; 2], compared: bool) -> Vec<String> {
     let discarded: u64 = launches().map(|launch| launch.discarded).sum();
     if discarded * 4 > samples && discarded > 100 {
         notes.insert(format!(
-            "{discarded} stacks could not be read, beside {samples} that could: shares may be distorted"
+            "{discarded} stacks could not be read and {samples} could: shares may be distorted"
         ));
     }
     notes.into_iter().collect()

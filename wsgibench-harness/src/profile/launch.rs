@@ -65,8 +65,8 @@ pub struct LaunchProfile {
     pub problems: Vec<String>,
 }
 
-/// Turns the samples of a launch into microseconds per request. `cpu_seconds` is the CPU time of the server meanwhile, `None` if
-/// it is unknown; the CPU times of the sampled threads then stand for it.
+/// Turns the samples of a launch into microseconds per request. `cpu_seconds` is the server's CPU time in the same interval; if it
+/// is `None`, the sum of the sampled threads' CPU times is used.
 ///
 /// A thread's CPU time is divided among its stacks by their samples. So a thread that is ready and waits for a CPU does not
 /// count for more than it used.

@@ -62,7 +62,7 @@ mod tests {
         );
         assert_eq!(of("/venv/lib/python3.11/site-packages/flask/app.py"), "flask/app.py");
         assert_eq!(
-            of("/root/.pyenv/versions/3.9.1/lib/python3.9/json/encoder.py"),
+            of("/opt/pyenv/versions/3.9.1/lib/python3.9/json/encoder.py"),
             "python/json/encoder.py"
         );
         assert_eq!(of("/base/server/app/views.py"), "./app/views.py");

@@ -210,8 +210,8 @@ impl Runner<'_> {
         let starts = placed.iter().enumerate().map(|(place, (_, ready))| {
             let job = &ready.job;
             let same = |other: &Job| other.case.id == job.case.id && other.arm == job.arm;
-            let beside = placed[..place].iter().filter(|(_, other)| same(&other.job)).count();
-            let index = self.launches_so_far(writer.run(), &job.case.id, job.arm) + u32::try_from(beside).unwrap_or(0);
+            let earlier = placed[..place].iter().filter(|(_, other)| same(&other.job)).count();
+            let index = self.launches_so_far(writer.run(), &job.case.id, job.arm) + u32::try_from(earlier).unwrap_or(0);
             let log = log_path(writer.dir(), &job.case.id, job.arm, index);
             async move { self.sandbox.launch(&ready.prepared, &log).await }
         });
