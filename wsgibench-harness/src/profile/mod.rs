@@ -2,10 +2,11 @@
 //!
 //! [`sampler`] looks at every thread of a server some hundred times a second, from outside: whether it runs, and which Python
 //! functions it is in ([`python`]). [`LaunchProfile`] turns the samples of one launch into microseconds per request,
-//! [`explain`] compares the launches of two arms function by function, and [`export`] writes other tools' formats. Only the
-//! sampler does input and output.
+//! [`mod@explain`] compares the launches of two arms function by function, into an [`Explanation`], and [`export`] writes
+//! other tools' formats. Only the sampler does input and output.
 
 pub mod explain;
+mod explanation;
 pub mod export;
 pub mod launch;
 pub mod permission;
@@ -17,7 +18,7 @@ pub mod tree;
 
 use serde::{Deserialize, Serialize};
 
-pub use explain::{ArmProfile, CaseExplanation, Explanation, FunctionChange, GroupChange, TotalChange};
+pub use explanation::{ArmProfile, CaseExplanation, Explanation, FunctionChange, GroupChange, TotalChange};
 pub use launch::LaunchProfile;
 pub use sampler::{Options, Sampled, sample};
 pub use tree::Tree;
