@@ -2,10 +2,14 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
-use super::verdict::Gate;
-use crate::{against::Base, declare::RunningServer, sandbox::cpus::parse_list, variables};
+pub use super::option_values::{ColorArg, Count, CpuSet, Explain, ListFormat, OutputFormat, SandboxArg};
+use super::{
+    option_values::{cpu_set, positive_time, time, variable},
+    verdict::Gate,
+};
+use crate::{against::Base, declare::RunningServer, variables};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -340,70 +344,6 @@ pub struct Args {
     pub nocapture: bool,
 }
 
-/// `--count`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Count {
-    /// Count and measure no time
-    Alone,
-    /// Gate on counts, then on time
-    First,
-}
-
-/// `--explain`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Explain {
-    /// After every measurement
-    On,
-    /// Where a gate fails
-    OnRegression,
-}
-
-/// `--list --format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ListFormat {
-    /// A table
-    Pretty,
-    /// One line `id: benchmark` for each case, for test runners
-    Terse,
-}
-
-/// `--sandbox`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SandboxArg {
-    /// Containers if an engine and a base image are available, else local processes
-    Auto,
-    /// Containers
-    Docker,
-    /// Local processes
-    Process,
-}
-
-/// `--output-format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OutputFormat {
-    /// Criterion-like text
-    Pretty,
-    /// Lines `test NAME ... bench: N ns/iter (+/- N)`
-    Bencher,
-    /// The whole run as JSON
-    Json,
-}
-
-/// `--color`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ColorArg {
-    /// On a terminal
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
-
-/// A set of CPUs, sorted, without duplicates.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CpuSet(pub Vec<usize>);
-
 impl Args {
     /// Parses the process's arguments, the program's name first, and the environment.
     ///
@@ -448,33 +388,6 @@ impl Args {
     }
 }
 
-fn time(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds)
-            .map_err(|_| format!("`{text}` is not a duration: use seconds, 0 or more"));
-    }
-    humantime::parse_duration(text)
-        .map_err(|_| format!("`{text}` is not a duration: use seconds (2.5) or a unit (500ms, 2s, 1min)"))
-}
-
-fn positive_time(text: &str) -> Result<Duration, String> {
-    match time(text)? {
-        Duration::ZERO => Err("must be longer than 0: use seconds (2.5) or a unit (500ms)".to_owned()),
-        time => Ok(time),
-    }
-}
-
-fn variable(text: &str) -> Result<(String, String), String> {
-    text.split_once('=')
-        .filter(|(name, _)| !name.is_empty())
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .ok_or_else(|| format!("`{text}` is not of the form NAME=VALUE, e.g. `WORKERS=4`"))
-}
-
-fn cpu_set(text: &str) -> Result<CpuSet, String> {
-    parse_list(text).map(CpuSet).map_err(|e| e.to_string())
-}
-
 /// Joins `--gate strict` to `--gate=strict`; any other word after `--gate` is a filter.
 fn join_gate(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut joined: Vec<OsString> = Vec::new();
@@ -497,13 +410,6 @@ mod tests {
     fn command_line_is_consistent() {
         use clap::CommandFactory as _;
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn cpu_sets() {
-        assert_eq!(cpu_set("0").unwrap().0, [0]);
-        assert_eq!(cpu_set("2,0-1,1").unwrap().0, [0, 1, 2]);
-        assert!(cpu_set("a").is_err());
     }
 
     #[test]
@@ -633,23 +539,6 @@ mod tests {
                 assert!(error.contains(name.to_str().unwrap()), "{error}");
             }
         }
-    }
-
-    #[test]
-    fn times() {
-        assert_eq!(time("2.5").unwrap(), Duration::from_millis(2_500));
-        assert_eq!(time("500ms").unwrap(), Duration::from_millis(500));
-        assert!(time("-1").is_err());
-        assert!(time("soon").is_err());
-        assert!(positive_time("0").is_err());
-    }
-
-    #[test]
-    fn candidate_variables_are_split_at_the_first_equals_sign() {
-        assert_eq!(variable("A=b=c").unwrap(), ("A".to_owned(), "b=c".to_owned()));
-        assert_eq!(variable("A=").unwrap(), ("A".to_owned(), String::new()));
-        assert!(variable("A").unwrap_err().contains("NAME=VALUE"));
-        assert!(variable("=b").is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod identical_gates;
 mod ignored_files;
 mod list;
 mod main;
+mod option_values;
 mod output;
 mod plan;
 mod project;
