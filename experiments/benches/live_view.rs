@@ -167,11 +167,7 @@ impl Sum {
 }
 
 fn of_launch(options: &Options, launch: &Launch) -> Result<Ratios> {
-    let target = Target {
-        address: launch.address(),
-        host: "live-view".into(),
-        tls: None,
-    };
+    let target = Target::new(launch.address(), "live-view");
     let load = Load::closed(options.connections).request(get("/").expect_status(200));
     let mut plan = LoadPlan::new(target, load);
     plan.cpus = vec![options.client_cpu];

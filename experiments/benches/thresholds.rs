@@ -183,11 +183,7 @@ fn measure(seed: u64, length: Duration) -> Result<(f64, f64)> {
         ..Delays::default()
     };
     let server = DelayServerProcess::spawn(delays, None)?;
-    let target = Target {
-        address: server.address(),
-        host: server.address().to_string(),
-        tls: None,
-    };
+    let target = Target::new(server.address(), server.address().to_string());
     let load = Load::closed(CONNECTIONS).request(get("/").expect_status(200));
     let mut session = Session::start(&LoadPlan::new(target, load))?;
     session.warm_up(Duration::from_millis(300))?;

@@ -38,13 +38,13 @@ fn appdynamics() -> Profile {
         rounds: 1,
         warm_up_time: secs(1),
         measurement_time: secs(15),
-        limits: Some(Limits {
-            cpus: 3,
-            memory: 1 << 30,
-            descriptors: 10_240,
-            pids: 2_048,
-            ..Limits::default()
-        }),
+        limits: Some(
+            Limits::new()
+                .cpus(3)
+                .memory(1 << 30)
+                .descriptors(10_240)
+                .pids(2_048),
+        ),
         ..Profile::default()
     }
 }

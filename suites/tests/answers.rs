@@ -88,11 +88,7 @@ fn every_script_completes_with_its_expected_responses() {
         for set in &scenario.params {
             let Some(script) = set.work.script() else { continue };
             scripts += 1;
-            let target = Target {
-                address: (Ipv4Addr::LOCALHOST, server.port).into(),
-                host: "localhost".into(),
-                tls: None,
-            };
+            let target = Target::new((Ipv4Addr::LOCALHOST, server.port).into(), "localhost");
             let plan = LoadPlan::new(target, set.work.load().clone());
             let mut session = ScriptSession::trial(&plan, script.clone()).expect("it starts");
             let trial = session.try_once(Duration::from_secs(20)).expect("it runs");
@@ -129,11 +125,7 @@ fn every_scenario_gets_its_expected_responses() {
         }
         for set in &scenario.params {
             let Work::Load(load) = &set.work else { continue };
-            let target = Target {
-                address: (Ipv4Addr::LOCALHOST, server.port).into(),
-                host: "localhost".into(),
-                tls: None,
-            };
+            let target = Target::new((Ipv4Addr::LOCALHOST, server.port).into(), "localhost");
             let mut plan = LoadPlan::new(target, small(load));
             let large = scenario.name == "upload_large";
             plan.measurement_time = Duration::from_millis(if large { 6_000 } else { 300 });

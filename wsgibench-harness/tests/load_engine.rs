@@ -14,11 +14,7 @@ fn server() -> NullServer {
 }
 
 fn plan(server: &NullServer, load: Load) -> LoadPlan {
-    let target = Target {
-        address: server.address(),
-        host: "null.test".into(),
-        tls: None,
-    };
+    let target = Target::new(server.address(), "null.test");
     let mut plan = LoadPlan::new(target, load);
     plan.measurement_time = Duration::from_millis(400);
     plan
@@ -106,11 +102,7 @@ fn load_pauses_between_slices() {
 #[test]
 fn end_of_a_slice_waits_at_most_its_own_length_for_responses() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let target = Target {
-        address: listener.local_addr().unwrap(),
-        host: "silent.test".into(),
-        tls: None,
-    };
+    let target = Target::new(listener.local_addr().unwrap(), "silent.test");
     let mut session = Session::start(&LoadPlan::new(target, Load::closed(3).request(get("/")))).unwrap();
     let slice = session.slice_observed(ms(100), &mut |_| {}).unwrap();
     assert!(slice.counts.adds_up());

@@ -75,9 +75,10 @@ fn a_mix_shows_each_of_its_requests() {
     for round in run.cases[0].launches.iter_mut().flat_map(|launch| &mut launch.rounds) {
         let request = round.load.requests[0].clone();
         round.load.requests = (0..20)
-            .map(|n| wsgibench_harness::load::RequestResult {
-                name: format!("GET /{n}"),
-                ..request.clone()
+            .map(|n| {
+                let mut request = request.clone();
+                request.name = format!("GET /{n}");
+                request
             })
             .collect();
     }
@@ -321,14 +322,17 @@ fn profile_with_statistics_interval_shows_a_table_per_round() {
     let round = &mut case.launches[0].rounds[0];
     round.load.seconds = 25.0;
     round.load.series = (0..25_u32)
-        .map(|at| wsgibench_harness::load::Second {
-            at: f64::from(at),
-            done: if at < 20 { 9_000 } else { 0 },
-            errors: u64::from(at == 3),
-            p50_ns: 900_000,
-            p99_ns: 3_000_000,
-            mean_ns: if at < 10 { 1_000_000 } else { 2_000_000 },
-            active: u64::from(at),
+        .map(|at| {
+            serde_json::from_value(serde_json::json!({
+                "at": at,
+                "done": if at < 20 { 9_000 } else { 0 },
+                "errors": u64::from(at == 3),
+                "p50_ns": 900_000,
+                "p99_ns": 3_000_000,
+                "mean_ns": if at < 10 { 1_000_000 } else { 2_000_000 },
+                "active": at,
+            }))
+            .unwrap()
         })
         .collect();
     round.server_series = (0..24_u32)

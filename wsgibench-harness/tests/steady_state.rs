@@ -53,14 +53,7 @@ fn server(in_pieces: bool) -> SocketAddr {
 }
 
 fn plan(address: SocketAddr, load: Load) -> LoadPlan {
-    LoadPlan::new(
-        Target {
-            address,
-            host: "steady.test".into(),
-            tls: None,
-        },
-        load,
-    )
+    LoadPlan::new(Target::new(address, "steady.test"), load)
 }
 
 /// Counts allocations and reallocations of this process during a number of requests.

@@ -275,11 +275,9 @@ fn with_place(server: &PreparedServer, place: &str, us: f64) -> PreparedServer {
 /// Opens the load of a launch and warms it up.
 fn session(arguments: &Arguments, server: &PreparedServer, started: &Launch, seed: u64) -> Result<Session> {
     let load = Load::closed(16).request(get("/").expect_status(200));
-    let plan = LoadPlan {
-        cpus: vec![arguments.load_cpu],
-        seed,
-        ..LoadPlan::new(server.spec.target(started.address()), load)
-    };
+    let mut plan = LoadPlan::new(server.spec.target(started.address()), load);
+    plan.cpus = vec![arguments.load_cpu];
+    plan.seed = seed;
     let mut session = Session::start(&plan)?;
     session.warm_up(Duration::from_secs(1))?;
     Ok(session)

@@ -5,7 +5,7 @@ use std::{io::Write, net::SocketAddr, time::Duration};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use wsgibench_harness::load::{
-    self, Load, LoadPlan, LoadResult, Stripe, Target, get,
+    self, Load, LoadPlan, LoadResult, Target, get,
     script::{ScriptSession, script},
 };
 
@@ -24,22 +24,12 @@ pub(crate) struct Report {
 
 /// A plan for one load core without warm-up: one round.
 pub(crate) fn plan(address: SocketAddr, load: Load, length: Duration, cpu: usize) -> LoadPlan {
-    LoadPlan {
-        target: Target {
-            address,
-            host: address.to_string(),
-            tls: None,
-        },
-        load,
-        warm_up: Duration::ZERO,
-        rounds: 1,
-        measurement_time: length,
-        cpus: vec![cpu],
-        seed: 1,
-        stripe: Stripe::default(),
-        busy_poll: true,
-        before_request: None,
-    }
+    let mut plan = LoadPlan::new(Target::new(address, address.to_string()), load);
+    plan.measurement_time = length;
+    plan.cpus = vec![cpu];
+    plan.seed = 1;
+    plan.busy_poll = true;
+    plan
 }
 
 /// Returns a closed loop of GETs.
@@ -101,7 +91,7 @@ fn run_script(plan: &LoadPlan) -> Result<LoadResult> {
     let mut session = ScriptSession::start(&plan, asking)?;
     let round = session.round(plan.measurement_time)?;
     session.finish()?;
-    Ok(LoadResult { rounds: vec![round] })
+    Ok(LoadResult::new(vec![round]))
 }
 
 fn report(result: &LoadResult) -> Report {

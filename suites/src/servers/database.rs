@@ -9,26 +9,24 @@ use super::{granian, gunicorn, uwsgi};
 const ADDRESS: &str = "host=database port=5432 user=bench dbname=postgres sslmode=disable gssencmode=disable";
 
 /// Adds PostgreSQL as a companion.
-fn with_database(server: Server) -> Server {
-    Server {
-        tags: vec!["database".into()],
-        ..server
-    }
-    .env("WSGIBENCH_DATABASE", ADDRESS)
-    .with_companion(
-        Companion::dockerfile("database", "images/postgresql")
-            .port(5432)
-            .confined()
-            .counts_statements_by([
-                "psql",
-                "--host=/tmp",
-                "--username=bench",
-                "--dbname=postgres",
-                "-Atc",
-                "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements",
-            ]),
-    )
-    .opt_in()
+fn with_database(mut server: Server) -> Server {
+    server.tags = vec!["database".into()];
+    server
+        .env("WSGIBENCH_DATABASE", ADDRESS)
+        .with_companion(
+            Companion::dockerfile("database", "images/postgresql")
+                .port(5432)
+                .confined()
+                .counts_statements_by([
+                    "psql",
+                    "--host=/tmp",
+                    "--username=bench",
+                    "--dbname=postgres",
+                    "-Atc",
+                    "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements",
+                ]),
+        )
+        .opt_in()
 }
 
 /// Gunicorn, threaded workers, as `gunicorn_gthread`, with PostgreSQL.

@@ -6,10 +6,7 @@ use super::{BACKLOG, KEEP_ALIVE, THREADS, image, words};
 
 /// Apache's event MPM holds about 1,040 threads.
 fn threads() -> Limits {
-    Limits {
-        pids: 2_048,
-        ..Limits::default()
-    }
+    Limits::new().pids(2_048)
 }
 
 /// `mod_wsgi-express` (Apache 2.4, event MPM): a daemon process a core with 4 threads each, keep-alive; one Apache process in front.

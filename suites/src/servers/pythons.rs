@@ -8,13 +8,9 @@ use wsgibench_harness::prelude::*;
 use super::{bjoern, gunicorn, waitress};
 
 /// Returns the same server on one Python version.
-fn on(python: &str, server: Server) -> Server {
-    Server {
-        tags: vec!["python".into()],
-        ..server
-    }
-    .python_version(python)
-    .opt_in()
+fn on(python: &str, mut server: Server) -> Server {
+    server.tags = vec!["python".into()];
+    server.python_version(python).opt_in()
 }
 
 /// bjoern on Python 3.9.

@@ -16,6 +16,7 @@ pub use place::isolated_folder;
 
 /// Why there is no base arm.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AgainstError {
     /// No git, or not a repository.
     #[error("--against needs the project in a git repository: {0}")]

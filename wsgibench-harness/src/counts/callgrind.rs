@@ -34,6 +34,7 @@ pub struct Profile {
 
 /// Why a profile cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProfileError {
     /// The file has no end: the process was killed while it was written.
     #[error("the profile is incomplete: the process ended while valgrind wrote it")]

@@ -85,6 +85,7 @@ impl CaseCounts {
 
 /// Why a file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FileError {
     /// Not this format.
     #[error("not a counts file: {0}")]

@@ -45,6 +45,7 @@ impl DeclaredServer {
 
 /// All declarations, validated as a whole, in order of file and line.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Declarations {
     /// Servers.
     pub servers: Vec<DeclaredServer>,
@@ -56,6 +57,7 @@ pub struct Declarations {
 
 /// One server x one scenario x one parameter set.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Case {
     /// `scenario/server/param`.
     pub id: String,

@@ -14,6 +14,7 @@ const UNNAMED: &str = "url";
 
 /// A server on the command line: `[NAME=]URL`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RunningServer {
     /// Its name, in ids and tables.
     pub name: String,

@@ -5,6 +5,7 @@ use crate::load::{Load, script::Script};
 
 /// The work of a parameter set.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Work {
     /// A declared load.
     Load(Load),
@@ -47,6 +48,7 @@ impl Work {
 
 /// One parameter set of a scenario.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ParamSet {
     /// Last part of the case's id, e.g. `c100`; `default` for a scenario without parameters.
     pub id: String,
@@ -71,6 +73,7 @@ impl ParamSet {
 
 /// A scenario, as collected from the registry.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Scenario {
     /// Name, unique in a run.
     pub name: String,

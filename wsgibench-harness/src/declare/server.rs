@@ -65,6 +65,7 @@ impl fmt::Debug for Command {
 /// assert_eq!(server.port, 8000);
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Server {
     /// Source of the image.
     pub source: Source,
@@ -209,6 +210,7 @@ impl Companion {
 
 /// A server resolved for this machine, as the sandbox starts it and `run.json` records it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ServerSpec {
     /// Name, unique in a run.
     pub name: String,
@@ -261,6 +263,39 @@ pub struct ServerSpec {
     /// Its parameters, if it is a variant of a server with parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setting: Option<Box<Setting>>,
+}
+
+impl ServerSpec {
+    /// Returns a server with the defaults of [`Server`] and the command of its image. Folders of `source` are absolute.
+    #[must_use]
+    pub fn new(name: impl Into<String>, source: Source) -> Self {
+        let server = Server::new(source);
+        Self {
+            name: name.into(),
+            description: String::new(),
+            source: server.source,
+            app: server.app,
+            command: Vec::new(),
+            env: server.env,
+            port: server.port,
+            limits: server.limits,
+            ready_path: server.ready_path,
+            ready_within: server.ready_within,
+            host: server.host,
+            tls: server.tls,
+            capabilities: server.capabilities,
+            tmpfs: server.tmpfs,
+            writable_root: server.writable_root,
+            user: server.user,
+            python: server.python,
+            variant: server.variant,
+            tags: server.tags,
+            notes: server.notes,
+            companions: server.companions,
+            reload: server.reload,
+            setting: None,
+        }
+    }
 }
 
 impl Server {

@@ -9,6 +9,7 @@ pub(crate) const MOST_VARIANTS: usize = 200;
 
 /// One variant of a `#[server]` function, as the attribute generates it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ServerVariant {
     /// Its parameters, e.g. `workers=2-threads=4`; `None` for a server without parameters.
     pub id: Option<String>,

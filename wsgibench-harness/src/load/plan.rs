@@ -13,6 +13,7 @@ use super::{
 
 /// A complete plan of a load: target, requests, rounds, CPUs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LoadPlan {
     /// The server to load.
     pub target: Target,
@@ -47,6 +48,7 @@ pub struct BeforeRequest(Arc<dyn Fn(NextStep) + Send + Sync>);
 
 /// The step that a load engine takes after a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NextStep {
     /// A connection is opened.
     Connection,
@@ -160,6 +162,7 @@ impl LoadPlan {
 
 /// The address of a server and its host name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Target {
     /// The address to connect to.
     pub address: SocketAddr,
@@ -168,6 +171,25 @@ pub struct Target {
     /// TLS settings; `None` for plain HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
+}
+
+impl Target {
+    /// Returns the target of plain HTTP at `address`, whose requests have `host` in their `Host` header.
+    #[must_use]
+    pub fn new(address: SocketAddr, host: impl Into<String>) -> Self {
+        Self {
+            address,
+            host: host.into(),
+            tls: None,
+        }
+    }
+
+    /// Speaks TLS.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
 }
 
 /// Part `index` of `of`: arrival `k` belongs to it when `k mod of == index`.

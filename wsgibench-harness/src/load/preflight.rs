@@ -16,6 +16,7 @@ const OTHER_DESCRIPTORS: u64 = 256;
 
 /// A warning that affects the interpretation of the results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Notice {
     /// The subject.
     pub topic: Topic,

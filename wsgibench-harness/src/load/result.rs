@@ -9,9 +9,18 @@ use super::clock::nanos;
 
 /// The result of a plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LoadResult {
     /// The rounds, in order.
     pub rounds: Vec<RoundResult>,
+}
+
+impl LoadResult {
+    /// Returns the result of these rounds.
+    #[must_use]
+    pub fn new(rounds: Vec<RoundResult>) -> Self {
+        Self { rounds }
+    }
 }
 
 /// The result of one round.
@@ -82,6 +91,7 @@ impl RoundResult {
 /// One request of a declared mix in a round. Over the mix, `done`, `failed` and the censored samples sum to the
 /// [`Counts`] of the round; requests that were never sent are not assigned to a request of the mix.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RequestResult {
     /// Method and path as declared, such as `GET /item/{id}`; numbered (`POST /graphql (2)`) where requests share both.
     pub name: String,
@@ -193,6 +203,7 @@ pub struct Users {
 
 /// Figures of one second of a round. Percentiles are accurate to 1 %.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Second {
     /// Start of the second, in seconds from the start of the round.
     pub at: f64,
@@ -212,6 +223,7 @@ pub struct Second {
 
 /// A check that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FailedCheck {
     /// The name, e.g. `status 200`, or the name given by a script.
     pub name: String,
@@ -233,6 +245,7 @@ impl FailedCheck {
 
 /// A named step of a scripted user.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Step {
     /// Name.
     pub name: String,

@@ -47,6 +47,7 @@ use super::{excerpt::shorten, plan::Target};
 /// # let _ = server;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Tls {
     /// The authorities that may have signed the server's certificate.
     pub authorities: Authorities,
@@ -58,6 +59,7 @@ pub struct Tls {
 /// Trusted authorities.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Authorities {
     /// Those that this machine trusts; `SSL_CERT_FILE` and `SSL_CERT_DIR` replace them.
     #[default]

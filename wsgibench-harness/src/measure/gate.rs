@@ -20,6 +20,7 @@ const NAMED_CASES: usize = 20;
 
 /// An error while planning a comparison.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlanError {
     /// There is nothing to compare.
     #[error("the gate has nothing to compare: {0}")]

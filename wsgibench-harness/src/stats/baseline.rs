@@ -54,6 +54,7 @@ pub struct Advice {
 
 /// Values that cannot be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BaselineError {
     /// The new run has no launches.
     #[error("the new run has no launch of this metric")]

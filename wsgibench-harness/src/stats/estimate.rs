@@ -12,6 +12,7 @@ pub const CONFIDENCE: f64 = 0.95;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Method {
     /// Student's t, on the logarithms if every value is positive.
     StudentT,
@@ -24,6 +25,7 @@ pub enum Method {
 /// A confidence interval, or a prediction interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct Interval {
     /// Lower bound.
     pub low: f64,
@@ -49,6 +51,7 @@ impl Interval {
 /// An estimate, with an interval if it is based on more than one launch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct Estimate {
     /// The point estimate.
     pub point: f64,
@@ -85,6 +88,7 @@ impl Estimate {
 /// The summary of one metric of one case over its launches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct Summary {
     /// Number of launches (replicates).
     pub launches: usize,
@@ -108,6 +112,7 @@ pub struct Summary {
 
 /// An error in the launches to summarise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SampleError {
     /// There is no launch.
     #[error("there is no launch to summarise")]

@@ -138,6 +138,7 @@ impl IdenticalGates {
 
 /// An error while judging a recording.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SelfCheckError {
     /// The recording has no gated pair.
     #[error("the recording has no gated metric; record at least one case with a metric of the gate")]

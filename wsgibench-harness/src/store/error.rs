@@ -7,6 +7,7 @@ use std::{
 
 /// A run could not be written or read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// A file operation failed.
     #[error("failed to {action} {path}: {source}; check free space and permissions")]

@@ -17,11 +17,7 @@ fn bookshop() -> Server {
         })
         .port(8000)
         .readiness("/health", secs(30))
-        .limits(Limits {
-            cpus: 1,
-            memory: 512 << 20,
-            ..Limits::default()
-        })
+        .limits(Limits::new().cpus(1).memory(512 << 20))
 }
 
 /// Lists twenty books: one query and one template.

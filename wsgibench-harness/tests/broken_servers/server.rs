@@ -100,14 +100,7 @@ pub(crate) fn reset(stream: TcpStream) {
 }
 
 pub(crate) fn plan(address: SocketAddr, load: Load, seconds: f64) -> LoadPlan {
-    let mut plan = LoadPlan::new(
-        Target {
-            address,
-            host: "broken.test".into(),
-            tls: None,
-        },
-        load,
-    );
+    let mut plan = LoadPlan::new(Target::new(address, "broken.test"), load);
     plan.measurement_time = Duration::from_secs_f64(seconds);
     plan
 }

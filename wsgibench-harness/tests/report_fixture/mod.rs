@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::json;
 use wsgibench_harness::{
     counts::CountRecord,
-    declare::{Limits, Profile, ServerSpec, Source, Variant},
+    declare::{Profile, ServerSpec, Source, Variant},
     load::{ErrorKind, FailedCheck, Latency, Load, RequestResult, RoundResult, Step, get, post, script::WHOLE_SCRIPT},
     store::record::{
         CaseOutcome, CaseRecord, Ceiling, CompanionUsage, Environment, Finding, LaunchRecord, Notice, RoundRecord,
@@ -190,34 +190,15 @@ pub(crate) fn case(scenario: &str, server: &str, connections: usize, shape: Shap
 }
 
 pub(crate) fn server(name: &str) -> ServerRecord {
+    let mut spec = ServerSpec::new(name, Source::Folder("images/server".into()));
+    spec.description = format!("{name}, as a careful operator would run it.");
+    spec.app = Some("app".into());
+    spec.command = ["serve", "--bind", "{host}:{port}", "app:application"]
+        .map(Into::into)
+        .to_vec();
+    spec.env = vec![("PYTHONHASHSEED".into(), "0".into())];
     ServerRecord {
-        spec: ServerSpec {
-            name: name.into(),
-            description: format!("{name}, as a careful operator would run it."),
-            source: Source::Folder("images/server".into()),
-            app: Some("app".into()),
-            command: ["serve", "--bind", "{host}:{port}", "app:application"]
-                .map(Into::into)
-                .to_vec(),
-            env: vec![("PYTHONHASHSEED".into(), "0".into())],
-            port: 8000,
-            limits: Limits::default(),
-            ready_path: "/".into(),
-            ready_within: Duration::from_secs(30),
-            host: None,
-            tls: None,
-            capabilities: vec![],
-            tmpfs: vec![],
-            writable_root: false,
-            user: "65534:65534".into(),
-            python: None,
-            variant: Variant::Tuned,
-            tags: vec![],
-            notes: vec![],
-            companions: vec![],
-            reload: None,
-            setting: None,
-        },
+        spec,
         image: format!(
             "wsgibench/{}:0f3a",
             name.chars().filter(char::is_ascii_alphanumeric).collect::<String>()
@@ -369,10 +350,9 @@ pub(crate) fn scripted() -> RunRecord {
     case.load = Load::closed(16).for_script();
     case.scripted = true;
     for round in case.launches.iter_mut().flat_map(|launch| &mut launch.rounds) {
-        let step = |name: &str, ms: f64, count: u64, failed: u64| Step {
-            name: name.into(),
-            latency: latency(ms * 1e6, count, 0),
-            failed,
+        let step = |name: &str, ms: f64, count: u64, failed: u64| -> Step {
+            let latency = latency(ms * 1e6, count, 0);
+            serde_json::from_value(json!({"name": name, "latency": latency, "failed": failed})).unwrap()
         };
         round.companions = vec![CompanionUsage {
             name: "store".into(),
@@ -385,10 +365,8 @@ pub(crate) fn scripted() -> RunRecord {
             step("upload <64 KiB>", 4.9, 300, 3),
             step("never used", 1.0, 0, 0),
         ];
-        let check = |name: &str, count: u64, sample: &str| FailedCheck {
-            name: name.into(),
-            count,
-            sample: sample.into(),
+        let check = |name: &str, count: u64, sample: &str| -> FailedCheck {
+            serde_json::from_value(json!({"name": name, "count": count, "sample": sample})).unwrap()
         };
         round.load.failed_checks = vec![
             check("status 200", 3, "500 Internal Server Error: <h1>Oops</h1>"),
@@ -425,11 +403,9 @@ pub(crate) fn mixed() -> RunRecord {
             let load = &mut round.load;
             let mean = 32.0 / rate * 1e9 * (1.0 + index as f64 / 200.0);
             let all = load.counts.done;
-            let request = |name: &str, done: u64, times: f64| RequestResult {
-                name: name.into(),
-                done,
-                failed: 0,
-                latency: latency(mean * times, done, 0),
+            let request = |name: &str, done: u64, times: f64| -> RequestResult {
+                let latency = latency(mean * times, done, 0);
+                serde_json::from_value(json!({"name": name, "done": done, "failed": 0, "latency": latency})).unwrap()
             };
             let (pages, books) = (all * 6 / 10, all * 3 / 10);
             load.requests = vec![

@@ -10,7 +10,7 @@ use std::{
 };
 
 use wsgibench_harness::{
-    declare::{Limits, ServerSpec, Source, Variant},
+    declare::{Limits, ServerSpec, Source},
     sandbox::{SandboxChoice, SandboxOptions},
 };
 
@@ -115,34 +115,12 @@ impl Bench {
 }
 
 pub(crate) fn spec(name: &str, source: Source, command: &[&str]) -> ServerSpec {
-    ServerSpec {
-        name: name.into(),
-        description: String::new(),
-        source,
-        app: None,
-        command: command.iter().map(|word| (*word).to_owned()).collect(),
-        env: vec![("MARK".into(), "on {port}".into())],
-        port: 8000,
-        limits: Limits {
-            memory: 128 << 20,
-            ..Limits::default()
-        },
-        ready_path: "/".into(),
-        ready_within: Duration::from_secs(60),
-        host: None,
-        tls: None,
-        capabilities: Vec::new(),
-        tmpfs: Vec::new(),
-        writable_root: false,
-        user: "65534:65534".into(),
-        python: None,
-        variant: Variant::Tuned,
-        tags: Vec::new(),
-        notes: Vec::new(),
-        companions: Vec::new(),
-        reload: None,
-        setting: None,
-    }
+    let mut spec = ServerSpec::new(name, source);
+    spec.command = command.iter().map(|word| (*word).to_owned()).collect();
+    spec.env = vec![("MARK".into(), "on {port}".into())];
+    spec.limits = Limits::new().memory(128 << 20);
+    spec.ready_within = Duration::from_secs(60);
+    spec
 }
 
 /// Runs the ignored test `name` of this test program in a process of its own, and returns it once it has printed `READY`.

@@ -34,6 +34,7 @@ const POLL: u32 = 50;
 
 /// Why counting is not possible here.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ValgrindError {
     /// Not installed.
     #[error(

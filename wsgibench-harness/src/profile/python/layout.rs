@@ -14,6 +14,7 @@ const COOKIE: &[u8] = b"xdebugpy";
 
 /// Why there is no layout.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LayoutError {
     /// No layout of this version is known.
     #[error("Python {major}.{minor} is not supported: its stacks can be read from 3.8 to 3.14")]

@@ -25,6 +25,7 @@ use self::{
 
 /// Why the stacks of a process cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AttachError {
     /// This process may not read the memory of the other.
     #[error("cannot read the memory of process {pid}: permission denied")]

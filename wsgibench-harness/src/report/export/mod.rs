@@ -23,6 +23,7 @@ use crate::{
 
 /// An export format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Format {
     /// CSV, one row per round.
     Csv,
@@ -159,6 +160,7 @@ impl FromStr for Format {
 
 /// Why an export failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ExportError {
     /// The format is unknown.
     #[error("unknown format `{0}`; use one of {list}", list = names())]

@@ -55,6 +55,7 @@ pub struct Design {
 
 /// Why a design is invalid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DesignError {
     /// The false-alarm rate is not between 0 and 1.
     #[error("the false-alarm rate must lie between 0 and 1 (exclusive), not {0}")]

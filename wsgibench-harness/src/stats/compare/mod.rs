@@ -91,6 +91,7 @@ impl std::fmt::Display for Verdict {
 /// The outcome of one pair, with all printed values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct Outcome {
     /// The case's id.
     pub case: String,
