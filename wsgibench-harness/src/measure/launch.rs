@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::runtime::Runtime;
@@ -25,7 +25,7 @@ use super::{
     job::{Ready, RunPlan, Timing},
     metrics,
     process_cpu::ProcessCpu,
-    response_check,
+    response_check::{self, Tried},
     sampler::{self, Samples},
     slow_clients::SlowClients,
     validity::{self, RoundContext},
@@ -80,6 +80,23 @@ impl From<response_check::Wrong> for LaunchFailure {
             response_check::Wrong::Engine(error) => error.into(),
             other => Self::Other(other.to_string()),
         }
+    }
+}
+
+/// Time between the end of a server's connections and its own: an interpreter that exits closes its files first.
+const END_OF_A_PROCESS: Duration = Duration::from_secs(2);
+
+/// Returns whether the server ends within [`END_OF_A_PROCESS`].
+pub(super) fn ends_soon(launch: &Launch) -> bool {
+    let begun = Instant::now();
+    loop {
+        if !launch.is_alive() {
+            return true;
+        }
+        if begun.elapsed() >= END_OF_A_PROCESS {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -150,7 +167,7 @@ impl LaunchContext<'_> {
             busy_poll: !self.order.shared_cpus,
             before_request: None,
         };
-        let tried = response_check::check(&plan, work, self.interrupt, &mut notes);
+        let tried = self.checked(&plan, work, launch, &mut notes);
         self.interrupt.on_first(None);
         let tried = tried?;
         if self.interrupt.asked() {
@@ -177,6 +194,24 @@ impl LaunchContext<'_> {
             slow_clients,
             capacity,
         }))
+    }
+
+    /// Checks the server's responses. A server that has ended is a failure of the launch, and not of a response.
+    pub(super) fn checked(
+        &self,
+        plan: &LoadPlan,
+        work: &Work,
+        launch: &Launch,
+        note: impl FnOnce(String),
+    ) -> Result<Tried, LaunchFailure> {
+        let wrong = match response_check::check(plan, work, self.interrupt, note) {
+            Ok(tried) => return Ok(tried),
+            Err(wrong) => wrong,
+        };
+        if wrong.may_be_an_end() && ends_soon(launch) {
+            return Err(LaunchFailure::Died);
+        }
+        Err(wrong.into())
     }
 
     fn rounds(
@@ -214,6 +249,9 @@ impl LaunchContext<'_> {
             }
             // With slow clients, starvation of all other clients may be the result.
             if nothing && ready.job.case.work.load().background_clients.is_empty() {
+                if ends_soon(launch) {
+                    return Err(LaunchFailure::Died);
+                }
                 return Err(LaunchFailure::Other(nothing_answered(&ready.job.case.work)));
             }
         }

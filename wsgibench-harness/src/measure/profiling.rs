@@ -16,7 +16,7 @@ use super::{
     cpu_accounting::{Account, UsageSnapshot},
     event::Event,
     job::Ready,
-    launch::{LaunchContext, LaunchFailure, Opened, finish, nothing_answered},
+    launch::{LaunchContext, LaunchFailure, Opened, ends_soon, finish, nothing_answered},
     sampler::Samples,
 };
 use crate::{
@@ -142,7 +142,7 @@ impl LaunchContext<'_> {
         if self.interrupt.asked() {
             return Ok(());
         }
-        if !launch.is_alive() {
+        if !launch.is_alive() || (load.counts.done == 0 && ends_soon(launch)) {
             return Err(LaunchFailure::Died);
         }
         if load.counts.done == 0 {

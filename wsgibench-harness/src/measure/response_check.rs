@@ -1,10 +1,7 @@
 //! Checks responses before anything is timed: each request of a load is sent once, a script is run once, and all responses must
 //! pass their checks. The load generator sends them, not the client for probes, so that the checked requests are the timed ones.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Duration};
 
 use super::interrupt::Interrupt;
 use crate::{
@@ -21,9 +18,9 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum Wrong {
     /// A declared request failed: method, path and reason.
-    Request(String, String),
+    Request(String, Fault),
     /// A script run failed.
-    Script(String),
+    Script(Fault),
     /// The check could not be run.
     Engine(LoadError),
 }
@@ -41,6 +38,51 @@ impl fmt::Display for Wrong {
 }
 
 impl std::error::Error for Wrong {}
+
+impl Wrong {
+    /// Returns whether the failure may be the trace of a server that has just ended: a connection that it closed or refused.
+    pub(super) fn may_be_an_end(&self) -> bool {
+        let (Self::Request(_, fault) | Self::Script(fault)) = self else {
+            return false;
+        };
+        let closed = [
+            ErrorKind::Refused,
+            ErrorKind::ConnectReset,
+            ErrorKind::WriteReset,
+            ErrorKind::ReadReset,
+            ErrorKind::PrematureEnd,
+        ];
+        fault.kind.is_some_and(|kind| closed.contains(&kind))
+    }
+}
+
+/// The first failure of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// Kind of the request's error, where there is one.
+    kind: Option<ErrorKind>,
+    text: String,
+}
+
+impl Fault {
+    fn other(text: String) -> Self {
+        Self { kind: None, text }
+    }
+
+    /// Adds the remedy where a server that was asked in plain HTTP speaks TLS: some answer a plain request with a status.
+    fn with_tls_remedy(mut self, target: &Target) -> Self {
+        if target.tls.is_none() && speaks_tls(target.address, Duration::from_secs(1)) {
+            self.text = format!("{}; {IS_TLS}", self.text);
+        }
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
 
 impl From<LoadError> for Wrong {
     fn from(error: LoadError) -> Self {
@@ -90,8 +132,8 @@ const SECURE_COOKIES: &str =
     "the server sets Secure cookies over plain HTTP; users keep and send them, as behind a TLS proxy";
 /// Minimum timeout of the first response.
 const FIRST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Interval between checks of a driven connection.
-const CHECK_INTERVAL: Duration = Duration::from_millis(40);
+/// Time after the timeout of a request in which the load generator reports it.
+const GRACE: Duration = Duration::from_millis(40);
 /// Timeout of one script run, in addition to the timeout of a pending request.
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -118,7 +160,12 @@ pub(super) fn check(
 /// least `first_response_timeout`.
 fn each_request(plan: &LoadPlan, load: &Load, first_response_timeout: Duration) -> Result<(), Wrong> {
     for request in &load.requests {
-        let mut single = Load::new(Model::Closed { connections: 1 });
+        let mut single = Load::new(Model::Users {
+            batch: 1,
+            every: Duration::from_secs(3_600),
+            arriving_for: Duration::from_millis(1),
+            requests_per_user: 1,
+        });
         single.requests = vec![request.clone()];
         single.keep_alive = load.keep_alive;
         single.timeout = load.timeout.max(first_response_timeout);
@@ -127,39 +174,34 @@ fn each_request(plan: &LoadPlan, load: &Load, first_response_timeout: Duration) 
             load: single,
             warm_up: Duration::ZERO,
             rounds: 1,
-            measurement_time: CHECK_INTERVAL,
+            measurement_time: GRACE,
             cpus: plan.cpus.iter().copied().take(1).collect(),
             seed: plan.seed,
             stripe: Stripe::default(),
             busy_poll: false,
             before_request: None,
         };
-        ask(&plan).map_err(|what| {
+        ask(&plan).map_err(|fault| {
             let request = format!("{} {}", request.method, request.path);
-            Wrong::Request(request, with_tls_remedy(&plan.target, what))
+            Wrong::Request(request, fault.with_tls_remedy(&plan.target))
         })?;
     }
     Ok(())
 }
 
-fn ask(plan: &LoadPlan) -> Result<(), String> {
-    let mut session = Session::start(plan).map_err(|e| e.to_string())?;
-    let begun = Instant::now();
+/// Sends the one request of the plan.
+fn ask(plan: &LoadPlan) -> Result<(), Fault> {
+    let failed = |error: LoadError| Fault::other(error.to_string());
+    let mut session = Session::start(plan).map_err(failed)?;
     let timeout = plan.load.timeout;
-    let mut verdict = Err(no_answer(timeout));
-    while begun.elapsed() < timeout + CHECK_INTERVAL {
-        let result = session.round(CHECK_INTERVAL).map_err(|e| e.to_string())?;
-        if let Some(what) = fault(&result) {
-            verdict = Err(what);
-            break;
-        }
-        if result.counts.done > 0 {
-            verdict = Ok(());
-            break;
-        }
+    let round = session.until_answered(1, timeout + GRACE);
+    session.finish().map_err(failed)?;
+    let round = round.map_err(failed)?;
+    match fault(&round) {
+        Some(fault) => Err(fault),
+        None if round.counts.done > 0 => Ok(()),
+        None => Err(Fault::other(no_answer(timeout))),
     }
-    session.finish().map_err(|e| e.to_string())?;
-    verdict
 }
 
 /// Runs the script once with one user.
@@ -177,26 +219,28 @@ fn once(plan: &LoadPlan, script: &Script, interrupt: &Interrupt, note: impl FnOn
     if trial.secure_cookies_over_http {
         note(SECURE_COOKIES.to_owned());
     }
-    judged(&trial).map_err(|what| Wrong::Script(with_tls_remedy(&plan.target, what)))
+    judged(&trial).map_err(|fault| Wrong::Script(fault.with_tls_remedy(&plan.target)))
 }
 
-fn judged(trial: &Trial) -> Result<Tried, String> {
+fn judged(trial: &Trial) -> Result<Tried, Fault> {
     let round = &trial.round;
-    if let Some(what) = fault(round) {
-        return Err(what);
+    if let Some(fault) = fault(round) {
+        return Err(fault);
     }
     if round.counts.timed_out > 0 {
-        return Err(match sample(round, ErrorKind::ResponseTimeout) {
-            Some(text) => text.to_owned(),
-            None => describe(ErrorKind::ResponseTimeout).to_owned(),
+        return Err(Fault {
+            kind: Some(ErrorKind::ResponseTimeout),
+            text: sample(round, ErrorKind::ResponseTimeout)
+                .unwrap_or(describe(ErrorKind::ResponseTimeout))
+                .to_owned(),
         });
     }
     if round.counts.done == 0 {
-        return Err(if trial.finished {
+        return Err(Fault::other(if trial.finished {
             "it sent no request; await one, e.g. `user.get(\"/\").await?`".to_owned()
         } else {
             format!("no response within {} s", SCRIPT_TIMEOUT.as_secs())
-        });
+        }));
     }
     let took = Duration::from_secs_f64(round.seconds.max(0.0));
     Ok(if trial.finished {
@@ -207,30 +251,19 @@ fn judged(trial: &Trial) -> Result<Tried, String> {
 }
 
 /// Returns the first failure of a round.
-fn fault(round: &RoundResult) -> Option<String> {
-    if let Some(failed) = round.failed_checks.first() {
-        return Some(if failed.name.starts_with("the script ") {
-            format!("{}: {}", failed.name, failed.sample)
-        } else if failed.sample.is_empty() {
-            format!("`{}` does not hold", failed.name)
-        } else {
-            format!("expected {}, got {}", failed.name, failed.sample)
-        });
-    }
-    let (kind, _) = round.errors.iter().find(|(_, n)| *n > 0)?;
-    Some(match sample(round, *kind) {
-        Some(text) => format!("{}: {text}", describe(*kind)),
-        None => describe(*kind).to_owned(),
-    })
-}
-
-/// Adds the remedy where a server that was asked in plain HTTP speaks TLS: some answer a plain request with a status.
-fn with_tls_remedy(target: &Target, what: String) -> String {
-    if target.tls.is_none() && speaks_tls(target.address, Duration::from_secs(1)) {
-        format!("{what}; {IS_TLS}")
-    } else {
-        what
-    }
+fn fault(round: &RoundResult) -> Option<Fault> {
+    let kind = round.errors.iter().find(|(_, n)| *n > 0).map(|(kind, _)| *kind);
+    let text = match (round.failed_checks.first(), kind) {
+        (Some(failed), _) if failed.name.starts_with("the script ") => format!("{}: {}", failed.name, failed.sample),
+        (Some(failed), _) if failed.sample.is_empty() => format!("`{}` does not hold", failed.name),
+        (Some(failed), _) => format!("expected {}, got {}", failed.name, failed.sample),
+        (None, Some(kind)) => match sample(round, kind) {
+            Some(text) => format!("{}: {text}", describe(kind)),
+            None => describe(kind).to_owned(),
+        },
+        (None, None) => return None,
+    };
+    Some(Fault { kind, text })
 }
 
 fn no_answer(timeout: Duration) -> String {

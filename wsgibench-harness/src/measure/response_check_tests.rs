@@ -60,6 +60,40 @@ fn each_request_is_sent_and_a_wrong_response_is_named() {
 }
 
 #[test]
+fn each_request_is_sent_exactly_once() {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (told, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let told = told.clone();
+            std::thread::spawn(move || {
+                let mut request = [0; 4096];
+                while let Ok(read @ 1..) = stream.read(&mut request) {
+                    told.send(
+                        String::from_utf8_lossy(&request[..read])
+                            .lines()
+                            .next()
+                            .map(str::to_owned),
+                    )
+                    .unwrap();
+                    stream
+                        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
+                        .unwrap();
+                }
+            });
+        }
+    });
+    let load = Load::closed(50)
+        .request(crate::load::post("/orders").expect_status(200))
+        .request(get("/").expect_status(200));
+    assert_eq!(declared(address, load), Ok(Tried::Requests));
+    let lines: Vec<String> = asked.try_iter().flatten().collect();
+    assert_eq!(lines, ["POST /orders HTTP/1.1", "GET / HTTP/1.1"]);
+}
+
+#[test]
 fn a_script_is_run_once_and_its_failure_is_named() {
     let fine = tried(|user| {
         Box::pin(async move {

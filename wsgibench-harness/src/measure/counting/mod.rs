@@ -20,8 +20,7 @@ pub use self::valgrind::{Valgrind, ValgrindError, installed_version};
 use super::{
     driver::Driver,
     job::Ready,
-    launch::{LaunchContext, LaunchFailure},
-    response_check,
+    launch::{LaunchContext, LaunchFailure, ends_soon},
 };
 use crate::{
     counts::{CountRecord, ProcessWindows, Window, per_request, syscalls},
@@ -260,13 +259,8 @@ impl LaunchContext<'_> {
     /// Checks the responses before anything is counted.
     fn check(&self, ready: &Ready, launch: &Launch) -> Result<(), LaunchFailure> {
         let work = counted(&ready.job.case.work, 1);
-        let checked = response_check::check(
-            &self.load_plan(ready, launch, &work, None),
-            &work,
-            self.interrupt,
-            |_| {},
-        );
-        checked.map(drop).map_err(LaunchFailure::from)
+        let plan = self.load_plan(ready, launch, &work, None);
+        self.checked(&plan, &work, launch, |_| {}).map(drop)
     }
 
     fn load_plan(&self, ready: &Ready, launch: &Launch, work: &Work, every: Option<Duration>) -> LoadPlan {
@@ -321,6 +315,9 @@ impl LaunchContext<'_> {
         }
         let counts = &result.counts;
         let lost = counts.failed + counts.timed_out;
+        if lost > 0 && ends_soon(launch) {
+            return Err(LaunchFailure::Died);
+        }
         if lost > 0 || counts.done == 0 {
             let sample = result
                 .error_samples
