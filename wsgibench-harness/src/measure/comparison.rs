@@ -11,7 +11,7 @@ use crate::{
     },
     store::{
         arms::{BASE, CANDIDATE},
-        record::{CaseOutcome, CaseRecord, LaunchRecord, RunRecord, ValidityLevel},
+        record::{CaseOutcome, CaseRecord, LaunchRecord, RoundRecord, RunRecord, ValidityLevel},
     },
 };
 
@@ -182,12 +182,19 @@ fn value(case: &CaseRecord, arm: &str, block: u32, metric: Metric) -> f64 {
 /// Returns a launch's value in the metric's unit: the median of its rounds.
 #[must_use]
 pub fn of_launch(launch: &LaunchRecord, metric: Metric) -> Option<f64> {
+    of_rounds(launch, metric, |_| true)
+}
+
+/// Returns a launch's value from the rounds that are usable.
+#[must_use]
+pub fn of_rounds(launch: &LaunchRecord, metric: Metric, usable: impl Fn(&RoundRecord) -> bool) -> Option<f64> {
     if metric == Metric::StartUpTime {
         return launch.start_up_seconds;
     }
     let values: Vec<f64> = launch
         .rounds
         .iter()
+        .filter(|round| usable(round))
         .filter_map(|round| round.metrics.get(metric.id()).copied())
         .collect();
     (!values.is_empty()).then(|| median(&values))

@@ -1,6 +1,6 @@
 //! Judges the thresholds of a run's cases on its launches.
 
-use super::comparison::of_launch;
+use super::comparison::of_rounds;
 use crate::{
     stats::{
         Metric, Threshold, ThresholdReport,
@@ -8,7 +8,7 @@ use crate::{
     },
     store::{
         arms::CANDIDATE,
-        record::{CaseOutcome, CaseRecord, RunRecord, ValidityLevel},
+        record::{CaseOutcome, CaseRecord, RoundRecord, RunRecord, ValidityLevel},
     },
 };
 
@@ -32,15 +32,21 @@ pub fn of_run(run: &RunRecord) -> Option<ThresholdReport> {
     any.then(|| judge(&series))
 }
 
+/// Whether the figures of a round count: an invalid round says nothing about the server, for or against it.
+fn is_usable(round: &RoundRecord) -> bool {
+    round.validity.level < ValidityLevel::Invalid
+}
+
 fn series(case: &CaseRecord, threshold: Threshold) -> ThresholdSeries {
     let launches: Vec<f64> = case
         .of_arm(CANDIDATE)
-        .filter_map(|launch| of_launch(launch, threshold.metric))
+        .filter_map(|launch| of_rounds(launch, threshold.metric, is_usable))
         .filter(|value| value.is_finite())
         .collect();
     let counts = case
         .of_arm(CANDIDATE)
         .flat_map(|launch| &launch.rounds)
+        .filter(|round| is_usable(round))
         .map(|round| &round.load.counts);
     let requests = counts.fold((0, 0), |(failed, all), counts| {
         let errors = counts.failed + counts.timed_out;
@@ -72,4 +78,56 @@ fn unusable(case: &CaseRecord, threshold: Threshold, empty: bool) -> Option<Stri
         ));
     }
     empty.then(|| format!("{} was not measured here", threshold.metric.title()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{
+        record::{Finding, LaunchRecord},
+        samples,
+    };
+
+    /// Returns a round of this p99 in microseconds, in which every request failed if it is invalid.
+    fn round(p99: f64, invalid: bool) -> RoundRecord {
+        let mut round = samples::round();
+        round.metrics.insert(Metric::P99.id().to_owned(), p99);
+        let share = if invalid { 1.0 } else { 0.0 };
+        round.metrics.insert(Metric::ErrorShare.id().to_owned(), share);
+        round.load.counts.done = if invalid { 0 } else { 1_000 };
+        round.load.counts.failed = if invalid { 1_000 } else { 0 };
+        if invalid {
+            round.validity.add(Finding {
+                check: "client".to_owned(),
+                level: ValidityLevel::Invalid,
+                value: 1.0,
+                threshold: 0.0,
+                text: "the client was too slow".to_owned(),
+            });
+        }
+        round
+    }
+
+    #[test]
+    fn invalid_rounds_are_no_evidence() {
+        let launches: Vec<_> = (0..6)
+            .map(|block| samples::launch(block, CANDIDATE, 0.1, [1.0, 1.0]))
+            .collect();
+        let mut run = samples::run("r", &[samples::case("a", &CaseOutcome::Measured, &launches)]);
+        let case = &mut run.cases[0];
+        case.load.thresholds = vec!["p99<10ms".parse().unwrap(), "errors<1%".parse().unwrap()];
+        let fill = |launch: &mut LaunchRecord, invalid: bool| {
+            let jitter = 10.0 * f64::from(launch.block);
+            launch.rounds = vec![round(5_000.0 + jitter, false), round(5e5, invalid), round(5e5, invalid)];
+        };
+        case.launches.iter_mut().for_each(|launch| fill(launch, true));
+        let verdicts = |run: &RunRecord| -> Vec<&str> {
+            let report = of_run(run).unwrap();
+            report.outcomes.iter().map(|outcome| outcome.verdict.id()).collect()
+        };
+        assert_eq!(verdicts(&run), ["met", "met"]);
+        // The same rounds, valid.
+        run.cases[0].launches.iter_mut().for_each(|launch| fill(launch, false));
+        assert_eq!(verdicts(&run), ["broken", "met"]);
+    }
 }
