@@ -1,10 +1,9 @@
 //! Real interpreters whose program differs in one function: the samples of a few launches name it.
 
 use std::{
-    process::{Child, Command},
+    process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Duration,
 };
 
 use wsgibench_harness::profile::{LaunchProfile, Options, explain::explain, launch, sample};
@@ -20,45 +19,53 @@ def planted(n):
     for _ in range(n):
         value = (value * 31 + 7) % 65521
     return value
-while True:
+for _ in range(int(sys.argv[2])):
     parse(300)
     render(200)
     if sys.argv[1] == 'slow':
         planted(120)
 ";
 
-struct Program(Child);
+/// Iterations of the program's loop, which stand for requests. They take about a second.
+const ITERATIONS: u64 = 30_000;
 
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Returns the interpreter itself: `python3` may be a script that starts one.
+fn interpreter() -> String {
+    let shown = Command::new("python3")
+        .args(["-c", "import sys; print(sys.executable)"])
+        .output()
+        .expect("python3 is a requirement of the harness");
+    String::from_utf8(shown.stdout).expect("a path").trim_end().to_owned()
 }
 
-fn profiled(how: &str, seed: u64) -> LaunchProfile {
-    let child = Command::new("python3").args(["-c", PROGRAM, how]).spawn();
-    let program = Program(child.expect("python3 is a requirement of the harness"));
+fn profiled(python: &str, how: &str, seed: u64) -> LaunchProfile {
+    let mut program = Command::new(python)
+        .args(["-c", PROGRAM, how, &ITERATIONS.to_string()])
+        .spawn()
+        .expect("the interpreter starts");
     let options = Options {
         per_second: 500,
         cpu: None,
         seed,
     };
-    let (stop, pid) = (AtomicBool::new(false), program.0.id());
+    let (stop, pid) = (AtomicBool::new(false), program.id());
     let sampled = thread::scope(|scope| {
         let sampling = scope.spawn(|| sample(options, || vec![pid], &stop));
-        // The machine may be busy: a launch counts by its samples, not by its time.
-        thread::sleep(Duration::from_millis(1_500));
+        let status = program.wait();
         stop.store(true, Ordering::Relaxed);
+        assert!(status.is_ok_and(|status| status.success()));
         sampling.join().expect("the sampler does not panic")
     });
-    launch::profile(sampled, 1_000, None)
+    launch::profile(sampled, ITERATIONS, None)
 }
 
 #[test]
 fn samples_of_real_interpreters_name_the_function_that_was_added() {
-    let arms = ["fast", "slow"].map(|how| (0..6).map(|seed| profiled(how, seed)).collect::<Vec<_>>());
-    let found = explain("planted", &arms[0], &arms[1]);
+    let python = interpreter();
+    // One arm after the other, as in a comparison: the machine is as busy in both.
+    let pairs = (0..6).map(|seed| (profiled(&python, "fast", seed), profiled(&python, "slow", seed)));
+    let (fast, slow): (Vec<_>, Vec<_>) = pairs.unzip();
+    let found = explain("planted", &fast, &slow);
     let first = &found.functions[0];
     assert_eq!(
         (first.function.as_str(), first.rank),

@@ -1,6 +1,6 @@
 //! Reads the memory of another process through `/proc/<pid>/mem`, without stopping it.
 
-use std::{fs::File, io, os::unix::fs::FileExt as _};
+use std::{cell::RefCell, fs::File, io, os::unix::fs::FileExt as _};
 
 /// The memory of a process.
 pub(super) trait Memory {
@@ -58,6 +58,56 @@ impl ProcessMemory {
 impl Memory for ProcessMemory {
     fn read(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.0.read_exact_at(buffer, address)
+    }
+}
+
+/// Bytes of a page.
+const PAGE: usize = 4_096;
+
+/// Pages of another memory as they were when they were first read, so that neighbouring structures belong to nearly one moment.
+#[derive(Debug)]
+pub(super) struct Snapshot<'a, M> {
+    memory: &'a M,
+    pages: RefCell<Vec<(u64, Vec<u8>)>>,
+}
+
+impl<'a, M: Memory> Snapshot<'a, M> {
+    /// Creates a snapshot without pages.
+    pub(super) fn of(memory: &'a M) -> Self {
+        Self {
+            memory,
+            pages: RefCell::default(),
+        }
+    }
+
+    /// Copies the part of `buffer` that lies in the page at `page`.
+    fn copy(page: u64, bytes: &[u8], address: u64, buffer: &mut [u8]) {
+        for (at, byte) in (address..).zip(buffer) {
+            let index = at.checked_sub(page).and_then(|offset| usize::try_from(offset).ok());
+            if let Some(read) = index.and_then(|index| bytes.get(index)) {
+                *byte = *read;
+            }
+        }
+    }
+}
+
+impl<M: Memory> Memory for Snapshot<'_, M> {
+    fn read(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let last = address.wrapping_add((buffer.len() as u64).saturating_sub(1));
+        let mut pages = self.pages.borrow_mut();
+        for page in [address, last].map(|address| address - address % PAGE as u64) {
+            if pages.iter().any(|(known, _)| *known == page) {
+                continue;
+            }
+            match self.memory.bytes(page, PAGE) {
+                Ok(bytes) => pages.push((page, bytes)),
+                Err(_) => return self.memory.read(address, buffer),
+            }
+        }
+        for (page, bytes) in pages.iter() {
+            Self::copy(*page, bytes, address, buffer);
+        }
+        Ok(())
     }
 }
 
@@ -128,5 +178,47 @@ pub(super) mod fake {
             }
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::{fake::FakeMemory, *};
+
+    /// Address of a page.
+    const START: u64 = PAGE as u64;
+
+    /// Memory that changes after each read.
+    struct Changing(Cell<u8>);
+
+    impl Memory for Changing {
+        fn read(&self, _: u64, buffer: &mut [u8]) -> io::Result<()> {
+            buffer.fill(self.0.get());
+            self.0.set(self.0.get() + 1);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_snapshot_keeps_the_first_state_of_each_page() {
+        let memory = Changing(Cell::new(1));
+        let snapshot = Snapshot::of(&memory);
+        let read = |address: u64| snapshot.bytes(address, 4).unwrap();
+        assert_eq!(read(START), [1; 4]);
+        assert_eq!(read(2 * START - 4), [1; 4]);
+        assert_eq!(read(2 * START - 2), [1, 1, 2, 2]);
+        assert_eq!(read(3 * START), [3; 4]);
+        assert_eq!(read(START + 8), [1; 4]);
+    }
+
+    #[test]
+    fn a_page_that_is_not_readable_as_a_whole_is_read_in_part() {
+        let mut memory = FakeMemory::default();
+        memory.put_word(START + 16, 7);
+        let snapshot = Snapshot::of(&memory);
+        assert_eq!(snapshot.word(START + 16).unwrap(), 7);
+        assert!(snapshot.word(START).is_err());
     }
 }

@@ -1,15 +1,18 @@
 //! Walks the frames of a Python thread in the memory of its process.
 //!
-//! The process runs meanwhile, so a walk may meet a frame that has just been reused. A walk that does not end at the bottom of
-//! the stack, or meets a frame without readable code, is discarded.
+//! The process runs meanwhile, so a walk may meet a frame that has just been reused. The frames are therefore read by whole pages
+//! before anything else: most stacks lie in one or two. A walk that does not end at the bottom of the stack, or meets a frame
+//! without readable code, is discarded.
 
 use std::{collections::HashMap, io};
 
 use super::{
     layout::{Instruction, Layout, Top},
-    memory::{Block, Memory},
+    memory::{Block, Memory, Snapshot},
 };
 
+/// Most walks for one sample.
+const ATTEMPTS: usize = 3;
 /// Most frames of a stack.
 const MOST_FRAMES: usize = 600;
 /// Most threads and interpreters of a process.
@@ -118,9 +121,23 @@ impl Walker {
 
     /// Returns the frames of a thread, innermost first; empty if it runs no Python code.
     ///
+    /// A walk that fails is repeated at once. It then finds the thread some microseconds later, most often in the same caller:
+    /// without that, code that calls short functions would have too few samples.
+    ///
     /// # Errors
-    /// If the stack changed while it was read.
+    /// If the stack changed while it was read, each time.
     pub(super) fn frames(&mut self, memory: &impl Memory, thread: &ThreadState) -> io::Result<Vec<RawFrame>> {
+        let mut walked = self.walk(memory, thread);
+        for _ in 1..ATTEMPTS {
+            if walked.is_ok() {
+                break;
+            }
+            walked = self.walk(memory, thread);
+        }
+        walked
+    }
+
+    fn walk(&mut self, memory: &impl Memory, thread: &ThreadState) -> io::Result<Vec<RawFrame>> {
         let frame_layout = self.layout.frame;
         let mut address = match self.layout.top {
             Top::Frame(offset) => memory.word(at(thread.address, offset))?,
@@ -129,19 +146,19 @@ impl Walker {
                 memory.word(at(cframe, current))?
             }
         };
-        let mut frames = Vec::new();
+        let snapshot = Snapshot::of(memory);
+        let mut running = Vec::new();
         for _ in 0..MOST_FRAMES {
             if address == 0 {
-                return Ok(frames);
+                return self.named(memory, &running);
             }
-            let frame = Block::read(memory, address, &frame_layout.fields())?;
+            let frame = Block::read(&snapshot, address, &frame_layout.fields())?;
             let previous = frame.word(frame_layout.previous);
             // Entry points from C have no code of their own.
             let is_entry = frame_layout.owner.is_some_and(|offset| frame.byte(offset) >= 3);
             if !is_entry {
                 let code = frame.word(frame_layout.code) & !7;
-                let instruction = frame_layout.instruction.offset(&frame, code);
-                frames.extend(self.frame(memory, code, instruction)?);
+                running.push((code, frame_layout.instruction.offset(&frame, code)));
             }
             if previous == address {
                 return Err(discard("a frame that calls itself"));
@@ -149,6 +166,15 @@ impl Walker {
             address = previous;
         }
         Err(discard("a stack without an end"))
+    }
+
+    /// Returns the frames of these code objects and instructions.
+    fn named(&mut self, memory: &impl Memory, running: &[(u64, i64)]) -> io::Result<Vec<RawFrame>> {
+        let mut frames = Vec::with_capacity(running.len());
+        for (code, instruction) in running {
+            frames.extend(self.frame(memory, *code, *instruction)?);
+        }
+        Ok(frames)
     }
 
     /// Returns the frame of a code object; `None` for the interpreter's own shims.
