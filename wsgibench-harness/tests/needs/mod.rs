@@ -134,6 +134,21 @@ pub(crate) fn run_waiting(trials: Vec<Trial>) -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
+/// Runs tests that mostly wait for other processes, then one at a time those that need the CPUs for themselves.
+pub(crate) fn run_waiting_then_alone(waiting: Vec<Trial>, alone: Vec<Trial>) -> ExitCode {
+    let arguments = Arguments::from_args();
+    if arguments.list {
+        return run_waiting(waiting.into_iter().chain(alone).collect());
+    }
+    let first = run_waiting(waiting);
+    let one_at_a_time = Arguments {
+        test_threads: Some(1),
+        ..arguments
+    };
+    let second = libtest_mimic::run(&one_at_a_time, alone).exit_code();
+    if first == ExitCode::SUCCESS { second } else { first }
+}
+
 /// Runs an async test on a runtime of its own.
 pub(crate) fn block_on(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread()

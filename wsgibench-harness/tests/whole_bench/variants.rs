@@ -64,24 +64,26 @@ pub(crate) fn thresholds() {
         let text = std::fs::read_to_string(bench.0.path().join("wsgibench/verdict.json")).unwrap();
         serde_json::from_str(&text).unwrap()
     };
-    // On a busy machine a measurement may be invalid, which is no verdict.
-    let believed = || bench.record().cases[0].validity.level < ValidityLevel::Invalid;
-    let expect = |status: i32| Some(if believed() { status } else { 5 });
+    // On a busy machine a measurement may be invalid, which is no verdict: it is repeated.
+    let decided = |limits: &[&str], more: &[&str]| {
+        (0..5)
+            .map(|_| gate(limits, more))
+            .find(|_| bench.record().cases[0].validity.level < ValidityLevel::Invalid)
+            .expect("one of five measurements is valid")
+    };
 
     // Each response waits for 20 ms.
-    let broken = gate(&["p50<10ms", "p99<1000s"], &["--gate"]);
-    assert_eq!(broken.status, expect(3));
-    if believed() {
-        assert_eq!(verdict()["verdict"], "broken");
-        assert!(broken.out.contains("broken     p50<10ms"), "{}", broken.out);
-    }
+    let broken = decided(&["p50<10ms", "p99<1000s"], &["--gate"]);
+    assert_eq!(broken.status, Some(3));
+    assert_eq!(verdict()["verdict"], "broken");
+    assert!(broken.out.contains("broken     p50<10ms"), "{}", broken.out);
     let outcomes = verdict()["thresholds"].clone();
     assert_eq!(outcomes["confidence"], 0.95);
     assert_eq!(outcomes["outcomes"].as_array().unwrap().len(), 2);
     assert_eq!(bench.record().thresholds.unwrap().outcomes[0].threshold, "p50<10ms");
 
-    let met = gate(&["p50<1000s"], &["--gate=strict"]);
-    assert_eq!(met.status, expect(0));
+    let met = decided(&["p50<1000s"], &["--gate=strict"]);
+    assert_eq!(met.status, Some(0));
     let shown = gate(&["p50<10ms"], &[]);
     assert_eq!(
         (shown.status, verdict()["verdict"].as_str()),
