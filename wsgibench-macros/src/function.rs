@@ -1,10 +1,10 @@
 //! Requirements of both attributes on the function.
 
 use proc_macro2::TokenStream;
-use quote::ToTokens;
-use syn::{GenericParam, ItemFn, ReturnType, Safety, Signature, Type, parse2};
+use quote::{ToTokens, quote};
+use syn::{GenericParam, ItemFn, Path, ReturnType, Safety, Signature, Type, ext::IdentExt, parse2};
 
-use crate::errors::Errors;
+use crate::{doc, errors::Errors};
 
 /// Parses the item. Anything except a function with a body is an error on the keyword of the item.
 pub(crate) fn parse(attribute: &str, shape: &str, item: &TokenStream) -> Result<ItemFn, syn::Error> {
@@ -39,6 +39,23 @@ fn keyword(item: &syn::Item) -> (Option<TokenStream>, &'static str) {
         Item::Impl(i) => (Some(i.impl_token.to_token_stream()), "an impl block"),
         Item::Use(i) => (Some(i.use_token.to_token_stream()), "an import"),
         _ => (None, "another item"),
+    }
+}
+
+/// Returns the fields of a registry entry that say what was declared, and where.
+pub(crate) fn origin(krate: &Path, function: &ItemFn) -> TokenStream {
+    let name = function.sig.ident.unraw().to_string();
+    let description = doc::description(&function.attrs);
+    quote! {
+        name: #name,
+        module: ::core::module_path!(),
+        location: #krate::declare::Location {
+            file: ::core::file!(),
+            line: ::core::line!(),
+            column: ::core::column!(),
+        },
+        manifest_dir: ::core::env!("CARGO_MANIFEST_DIR"),
+        description: #description,
     }
 }
 

@@ -99,6 +99,25 @@ fn skip_to_comma(input: ParseStream<'_>) -> syn::Result<()> {
     Ok(())
 }
 
+/// Passes each option with its name to `take`, and reports those given twice. Returns the names.
+pub(crate) fn each(
+    options: Vec<Opt>,
+    errors: &mut Errors,
+    mut take: impl FnMut(&Opt, &str, &mut Errors),
+) -> Vec<String> {
+    let mut seen: Vec<String> = Vec::new();
+    for option in options {
+        let name = option.name.unraw().to_string();
+        if seen.contains(&name) {
+            errors.at(&option.name, format!("`{name}` is given twice; join both into one"));
+            continue;
+        }
+        take(&option, &name, errors);
+        seen.push(name);
+    }
+    seen
+}
+
 /// Returns the path of the harness, by default `::wsgibench_harness`.
 pub(crate) fn default_crate() -> syn::Path {
     syn::parse_quote!(::wsgibench_harness)

@@ -63,16 +63,9 @@ impl Attribute {
             krate: options::default_crate(),
             values: Values::default(),
         };
-        let mut seen: Vec<String> = Vec::new();
-        for option in options {
-            let name = option.name.unraw().to_string();
-            if seen.contains(&name) {
-                errors.at(&option.name, format!("`{name}` is given twice; join both into one"));
-                continue;
-            }
-            attribute.take(&option, &name, params, errors);
-            seen.push(name);
-        }
+        let seen = options::each(options, errors, |option, name, errors| {
+            attribute.take(option, name, params, errors);
+        });
         attribute.values.check(params, &seen, errors, |param| {
             let name = param.name();
             (!meant(&name, &seen, params))
@@ -167,7 +160,7 @@ fn entry(function: &ItemFn, params: &Params, attribute: &Attribute) -> TokenStre
     let ident = &function.sig.ident;
     let visibility = &function.vis;
     let name = ident.unraw().to_string();
-    let description = doc::description(&function.attrs);
+    let origin = function::origin(krate, function);
     let conditions = doc::conditions(&function.attrs);
     quote! {
         // The type namespace is free for the name of a function, and a `use` of the function imports the type too, so that in
@@ -190,15 +183,7 @@ fn entry(function: &ItemFn, params: &Params, attribute: &Attribute) -> TokenStre
 
             #krate::__private::inventory::submit! {
                 #krate::declare::ServerEntry {
-                    name: #name,
-                    module: ::core::module_path!(),
-                    location: #krate::declare::Location {
-                        file: ::core::file!(),
-                        line: ::core::line!(),
-                        column: ::core::column!(),
-                    },
-                    manifest_dir: ::core::env!("CARGO_MANIFEST_DIR"),
-                    description: #description,
+                    #origin
                     variants: __wsgibench_variants,
                 }
             }

@@ -8,7 +8,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::stats::{
-    GateRole, Interval, Margin, Method, Metric, Outcome, Verdict, distribution, holm,
+    GateRole, Interval, Margin, Method, Metric, Outcome, Shares, Verdict,
+    compare::evidence::floor,
+    distribution,
     sample::{float, mean, std_dev},
 };
 
@@ -61,27 +63,13 @@ fn binomial(n: usize, k: usize) -> f64 {
 #[must_use]
 pub fn decide(all: &[CountSeries], alpha: f64) -> Vec<Outcome> {
     let judged: Vec<Judged> = all.iter().map(Judged::of).collect();
-    let adjusted = |gated: bool, p: fn(&Judged) -> f64| -> Vec<f64> {
-        let advisory = all.iter().filter(|series| !series.role.is_gated()).count();
-        let weights: Vec<f64> = all
-            .iter()
-            .map(|series| match (gated, series.role.is_gated()) {
-                (true, true) => series.role.weight(),
-                (false, false) => 1.0 / float(advisory.max(1)),
-                _ => 0.0,
-            })
-            .collect();
-        holm::adjust(&judged.iter().map(p).collect::<Vec<f64>>(), &weights)
-    };
-    let worse = [adjusted(false, |j| j.worse), adjusted(true, |j| j.worse)];
-    let better = [adjusted(false, |j| j.better), adjusted(true, |j| j.better)];
+    let shares = Shares::of(all.iter().map(|series| series.role));
+    let adjusted = |p: fn(&Judged) -> f64| shares.adjust(&judged.iter().map(p).collect::<Vec<f64>>());
+    let (worse, better) = (adjusted(|j| j.worse), adjusted(|j| j.better));
     all.iter()
         .zip(judged)
-        .enumerate()
-        .map(|(index, (series, judged))| {
-            let gated = usize::from(series.role.is_gated());
-            judged.outcome(series, worse[gated][index], better[gated][index], alpha)
-        })
+        .zip(worse.into_iter().zip(better))
+        .map(|((series, judged), (worse, better))| judged.outcome(series, worse, better, alpha))
         .collect()
 }
 
@@ -157,7 +145,7 @@ impl Judged {
             method: Method::StudentT,
         });
         let rises = self.difference > 0.0;
-        let beyond = |difference: f64| difference > (margin / 2.0).ln_1p();
+        let beyond = |difference: f64| difference > floor(series.margin);
         let undecided = self.cannot.is_some() || self.launches < 2;
         let within = interval
             .as_ref()

@@ -15,6 +15,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::{LaunchError, StopInfo};
 use crate::{
     declare::ServerSpec,
     load::{
@@ -33,6 +34,33 @@ pub(crate) enum NotReady {
     Died,
     /// The deadline passed; has the reason why the last probe failed.
     Deadline(ProbeError),
+}
+
+impl NotReady {
+    /// Returns the error of a launch, with the remedy for a server that cannot be reached.
+    pub(crate) fn into_error(
+        self,
+        spec: &ServerSpec,
+        info: &StopInfo,
+        last_lines: String,
+        remedy: &'static str,
+    ) -> LaunchError {
+        let server = spec.name.clone();
+        match self {
+            Self::Died => LaunchError::Died {
+                server,
+                exit: info.exit,
+                oom_killed: info.oom_killed,
+                last_lines,
+            },
+            Self::Deadline(last) => LaunchError::NotReady {
+                server,
+                within: spec.ready_within,
+                last: last.with_remedy(remedy),
+                last_lines,
+            },
+        }
+    }
 }
 
 /// Why a readiness probe failed.

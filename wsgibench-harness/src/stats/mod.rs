@@ -20,7 +20,7 @@ pub mod slope;
 pub mod threshold;
 
 pub use baseline::{Advice, Standing, advise};
-pub use compare::{Decision, Design, Family, GateRole, Outcome, Progress, Series, StopReason, Verdict};
+pub use compare::{Decision, Design, Family, GateRole, Outcome, Progress, Series, Shares, StopReason, Verdict};
 pub use disturbance::{Disturbance, Guard};
 pub use estimate::{Estimate, Interval, Method, Summary, Tukey, summarise};
 pub use metric::{Direction, Margin, Metric, Unit};

@@ -2,7 +2,7 @@
 
 use proc_macro2::Span;
 use quote::ToTokens;
-use syn::{Expr, ExprArray, ExprLit, Lit, Path, ext::IdentExt};
+use syn::{Expr, ExprArray, ExprLit, Lit, Path};
 
 use super::form::Form;
 use crate::{
@@ -69,16 +69,9 @@ pub(crate) fn read(options: Vec<Opt>, form: &Form, errors: &mut Errors) -> Attri
             );
         }
     }
-    let mut seen: Vec<String> = Vec::new();
-    for option in options {
-        let name = option.name.unraw().to_string();
-        if seen.contains(&name) {
-            errors.at(&option.name, format!("`{name}` is given twice; join both into one"));
-            continue;
-        }
-        attribute.take(&option, &name, form, errors);
-        seen.push(name);
-    }
+    let seen = options::each(options, errors, |option, name, errors| {
+        attribute.take(option, name, form, errors);
+    });
     let of_script = |name: &str| form.scripted && matches!(name, "users" | "rate");
     attribute.values.check(&form.params, &seen, errors, |param| {
         let name = param.name();

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::{ItemFn, Path, ext::IdentExt, spanned::Spanned};
+use syn::{ItemFn, Path, spanned::Spanned};
 
 use super::{
     attribute::{Attribute, Model, span_of},
@@ -13,8 +13,7 @@ use crate::{doc, function, params};
 /// Generates the registration as a struct literal, so that the compiler checks it against the harness in use.
 pub(crate) fn registration(item: &ItemFn, form: &Form, attribute: &Attribute) -> TokenStream {
     let krate = &attribute.krate;
-    let name = form.params.function.unraw().to_string();
-    let description = doc::description(&item.attrs);
+    let origin = function::origin(krate, item);
     let conditions = doc::conditions(&item.attrs);
     let servers = attribute.servers.iter().map(|path| server_name(krate, path));
     let baseline = attribute
@@ -46,15 +45,7 @@ pub(crate) fn registration(item: &ItemFn, form: &Form, attribute: &Attribute) ->
 
             #krate::__private::inventory::submit! {
                 #krate::declare::ScenarioEntry {
-                    name: #name,
-                    module: ::core::module_path!(),
-                    location: #krate::declare::Location {
-                        file: ::core::file!(),
-                        line: ::core::line!(),
-                        column: ::core::column!(),
-                    },
-                    manifest_dir: ::core::env!("CARGO_MANIFEST_DIR"),
-                    description: #description,
+                    #origin
                     servers: __WSGIBENCH_SERVERS,
                     baseline: __WSGIBENCH_BASELINE,
                     tags: &[#(#tags),*],

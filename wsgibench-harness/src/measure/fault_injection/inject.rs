@@ -222,18 +222,7 @@ mod tests {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let host = "shop.test".to_owned();
-        assert_eq!(
-            ask(
-                &Target {
-                    address,
-                    host,
-                    tls: None
-                },
-                "/"
-            ),
-            "refused"
-        );
+        assert_eq!(ask(&Target::new(address, "shop.test"), "/"), "refused");
     }
 
     #[test]
@@ -247,18 +236,7 @@ mod tests {
             stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
             String::from_utf8_lossy(&request[..length]).into_owned()
         });
-        let host = "shop.test".to_owned();
-        assert_eq!(
-            ask(
-                &Target {
-                    address,
-                    host,
-                    tls: None
-                },
-                "/raise"
-            ),
-            "204"
-        );
+        assert_eq!(ask(&Target::new(address, "shop.test"), "/raise"), "204");
         assert!(server.join().unwrap().contains("\r\nHost: shop.test\r\n"));
     }
 }

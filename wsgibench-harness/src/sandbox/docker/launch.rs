@@ -332,20 +332,11 @@ impl DockerLaunch {
     async fn explain(self, spec: &ServerSpec, why: NotReady) -> LaunchError {
         let (info, output) = self.end().await;
         let last_lines = last_lines(&output, SHOWN_LINES);
-        let server = spec.name.clone();
-        match why {
-            NotReady::Died => LaunchError::Died {
-                server,
-                exit: info.exit,
-                oom_killed: info.oom_killed,
-                last_lines,
-            },
-            NotReady::Deadline(last) => LaunchError::NotReady {
-                server,
-                within: spec.ready_within,
-                last: last.with_remedy("make it listen on {host} (0.0.0.0; 127.0.0.1 is not reachable from outside the container) and on the port of `Server::port`"),
-                last_lines,
-            },
-        }
+        why.into_error(
+            spec,
+            &info,
+            last_lines,
+            "make it listen on {host} (0.0.0.0; 127.0.0.1 is not reachable from outside the container) and on the port of `Server::port`",
+        )
     }
 }

@@ -383,21 +383,7 @@ impl ProcessLaunch {
         let log = self.log.clone();
         let info = self.stop().await;
         let last_lines = last_lines(&tokio::fs::read(&log).await.unwrap_or_default(), SHOWN_LINES);
-        let server = spec.name.clone();
-        match why {
-            NotReady::Died => LaunchError::Died {
-                server,
-                exit: info.exit,
-                oom_killed: info.oom_killed,
-                last_lines,
-            },
-            NotReady::Deadline(last) => LaunchError::NotReady {
-                server,
-                within: spec.ready_within,
-                last: last.with_remedy("make its command listen on {host} and {port}"),
-                last_lines,
-            },
-        }
+        why.into_error(spec, &info, last_lines, "make its command listen on {host} and {port}")
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Child> {

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use super::design::{Design, DesignError, EQUIVALENCE_CONFIDENCE};
 use super::evidence::{Differences, Effort, Prepared, detectable, floor, mean_of, tails};
-use super::{GateRole, Outcome, Series, Verdict};
+use super::{Outcome, Series, Shares, Verdict};
 use crate::stats::estimate::{Interval, t_interval};
-use crate::stats::holm;
 use crate::stats::metric::{Margin, Metric};
-use crate::stats::sample::{float, mean, std_dev};
+use crate::stats::sample::{mean, std_dev};
 
 /// The decision procedure of one [`Design`], applied to families of series.
 #[derive(Clone, Debug)]
@@ -93,8 +92,8 @@ impl Decision {
     #[must_use]
     pub fn decide(&self, series: &[Series]) -> Vec<Outcome> {
         let judged = self.judge_all(series, Effort::Full);
-        let weights = weights(series);
-        let (worse, better) = adjusted(series, &judged, &weights);
+        let shares = shares(series);
+        let (worse, better) = adjusted(&shares, &judged);
         let verdicts = self.verdicts_from(series, &judged, &worse, &better);
         verdicts
             .into_iter()
@@ -102,7 +101,13 @@ impl Decision {
             .map(|(index, (verdict, notes))| {
                 let judged = &judged[index];
                 let adjusted_p = if judged.mean < 0.0 { better[index] } else { worse[index] };
-                self.outcome(&series[index], judged, verdict, (adjusted_p, weights[index]), notes)
+                self.outcome(
+                    &series[index],
+                    judged,
+                    verdict,
+                    (adjusted_p, shares.weights()[index]),
+                    notes,
+                )
             })
             .collect()
     }
@@ -111,7 +116,7 @@ impl Decision {
     #[must_use]
     pub fn verdicts(&self, series: &[Series]) -> Vec<Verdict> {
         let judged = self.judge_all(series, Effort::Verdicts);
-        let (worse, better) = adjusted(series, &judged, &weights(series));
+        let (worse, better) = adjusted(&shares(series), &judged);
         self.verdicts_from(series, &judged, &worse, &better)
             .into_iter()
             .map(|(verdict, _)| verdict)
@@ -128,11 +133,12 @@ impl Decision {
             return Progress::Stop(StopReason::LastLook);
         };
         let any_gated = series.iter().any(|series| series.role.is_gated());
+        let shares = shares(series);
         let counted: Vec<(&Series, Judged, f64)> = series
             .iter()
-            .zip(weights(series))
+            .zip(shares.weights())
             .filter(|(series, _)| series.role.is_gated() || !any_gated)
-            .map(|(series, weight)| (series, self.judge(series, Effort::Verdicts), weight))
+            .map(|(series, weight)| (series, self.judge(series, Effort::Verdicts), *weight))
             .collect();
         let certainly_worse = |(series, judged, weight): &(&Series, Judged, f64)| {
             judged.mean > floor(series.margin) && judged.spent_worse <= self.design.alpha * weight
@@ -336,40 +342,18 @@ impl Decision {
     }
 }
 
-/// Returns each series' share of its family's error rate: the weights of the gate roles (scaled down if they sum to more
-/// than 1), equal shares among the advisory series.
-fn weights(series: &[Series]) -> Vec<f64> {
-    let gated: f64 = series.iter().map(|series| series.role.weight()).sum();
-    let advisory = series.iter().filter(|series| !series.role.is_gated()).count();
-    series
-        .iter()
-        .map(|series| match series.role {
-            GateRole::Advisory => 1.0 / float(advisory.max(1)),
-            GateRole::Secondary(weight) | GateRole::Primary(weight) => weight / gated.max(1.0),
-        })
-        .collect()
+/// Returns each series' share of its family's error rate.
+fn shares(series: &[Series]) -> Shares {
+    Shares::of(series.iter().map(|series| series.role))
 }
 
-/// Returns p-values adjusted by Holm's procedure within the gated and the advisory family: (worse, better).
-fn adjusted(series: &[Series], judged: &[Judged], weights: &[f64]) -> (Vec<f64>, Vec<f64>) {
-    let (mut worse, mut better) = (vec![1.0; series.len()], vec![1.0; series.len()]);
-    for gated in [true, false] {
-        let members: Vec<usize> = (0..series.len())
-            .filter(|&index| series[index].role.is_gated() == gated)
-            .collect();
-        let shares: Vec<f64> = members.iter().map(|&index| weights[index]).collect();
-        let adjust = |pick: fn(&Judged) -> f64| {
-            let raw: Vec<f64> = members.iter().map(|&index| pick(&judged[index])).collect();
-            holm::adjust(&raw, &shares)
-        };
-        for (&index, adjusted) in members.iter().zip(adjust(|judged| judged.spent_worse)) {
-            worse[index] = adjusted;
-        }
-        for (&index, adjusted) in members.iter().zip(adjust(|judged| judged.spent_better)) {
-            better[index] = adjusted;
-        }
-    }
-    (worse, better)
+/// Returns p-values adjusted within the gated and the advisory family: (worse, better).
+fn adjusted(shares: &Shares, judged: &[Judged]) -> (Vec<f64>, Vec<f64>) {
+    let adjust = |pick: fn(&Judged) -> f64| shares.adjust(&judged.iter().map(pick).collect::<Vec<f64>>());
+    (
+        adjust(|judged| judged.spent_worse),
+        adjust(|judged| judged.spent_better),
+    )
 }
 
 /// Returns the cases whose mean error share rose by more than its margin, significantly or not.

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::GateRole;
 use super::*;
 
 fn series(metric: Metric, blocks: Vec<(f64, f64)>) -> Series {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::design::Design;
+use crate::stats::holm;
 use crate::stats::metric::Metric;
 use crate::stats::sample::float;
 
@@ -39,6 +40,55 @@ impl GateRole {
             Self::Advisory => 0.0,
             Self::Secondary(weight) | Self::Primary(weight) => weight,
         }
+    }
+}
+
+/// Each pair's share of the error rate, in the family of gated pairs or in that of advisory ones.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shares {
+    gated: Vec<bool>,
+    weights: Vec<f64>,
+}
+
+impl Shares {
+    /// Returns the shares of pairs with these roles: the weights of the gated ones (scaled down if they sum to more than 1),
+    /// equal shares among the advisory ones.
+    #[must_use]
+    pub fn of(roles: impl IntoIterator<Item = GateRole>) -> Self {
+        let roles: Vec<GateRole> = roles.into_iter().collect();
+        let whole: f64 = roles.iter().map(|role| role.weight()).sum();
+        let advisory = roles.iter().filter(|role| !role.is_gated()).count();
+        let weight = |role: &GateRole| match role {
+            GateRole::Advisory => 1.0 / float(advisory.max(1)),
+            GateRole::Secondary(weight) | GateRole::Primary(weight) => weight / whole.max(1.0),
+        };
+        Self {
+            gated: roles.iter().map(|role| role.is_gated()).collect(),
+            weights: roles.iter().map(weight).collect(),
+        }
+    }
+
+    /// Returns the share of each pair.
+    #[must_use]
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    /// Returns p-values adjusted by Holm's procedure within each of the two families.
+    #[must_use]
+    pub fn adjust(&self, p_values: &[f64]) -> Vec<f64> {
+        let within = |gated: bool| {
+            // A test of weight 0 belongs to no family.
+            let weights = self.gated.iter().zip(&self.weights);
+            let weights: Vec<f64> = weights
+                .map(|(of, weight)| if *of == gated { *weight } else { 0.0 })
+                .collect();
+            holm::adjust(p_values, &weights)
+        };
+        let (gate, advisory) = (within(true), within(false));
+        let both = self.gated.iter().zip(gate.into_iter().zip(advisory));
+        both.map(|(gated, (gate, advisory))| if *gated { gate } else { advisory })
+            .collect()
     }
 }
 
@@ -148,6 +198,23 @@ mod tests {
         let whole = |family: &Family| -> f64 { Metric::ALL.iter().map(|m| family.role(*m).weight()).sum() };
         assert!((whole(&family) - 1.0).abs() < 1e-12);
         assert!((whole(&Family::standard(7)) - 1.0 / 7.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn gated_and_advisory_pairs_are_adjusted_as_separate_families() {
+        let shares = Shares::of([
+            GateRole::Primary(0.5),
+            GateRole::Advisory,
+            GateRole::Secondary(0.1),
+            GateRole::Advisory,
+        ]);
+        assert_eq!(shares.weights(), [0.5, 0.5, 0.1, 0.5]);
+        let adjusted = shares.adjust(&[0.004, 0.001, 0.004, 0.5]);
+        for (found, expected) in adjusted.iter().zip([0.008, 0.002, 0.02, 0.5]) {
+            assert!((found - expected).abs() < 1e-12, "{adjusted:?}");
+        }
+        let heavy = Shares::of([GateRole::Primary(1.5), GateRole::Primary(0.5)]);
+        assert_eq!(heavy.weights(), [0.75, 0.25]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::metric::{Margin, Metric};
 
 pub use decision::{Decision, Progress, StopReason, usable_blocks};
 pub use design::{Design, DesignError, Look};
-pub use family::{Family, GateRole};
+pub use family::{Family, GateRole, Shares};
 
 /// One (case, metric) pair to judge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
