@@ -2,9 +2,11 @@
 
 use std::{io::Write, thread, time::Duration};
 
-use wsgibench_harness::load::{ErrorKind, KeepAlive, Load, Request, get};
+use wsgibench_harness::load::{ErrorKind, KeepAlive, Load, Request, RoundResult, get};
 
-use super::server::{Server, answering, assert_fine, assert_idle, assert_only, count, read_request, reset, round};
+use super::server::{
+    Server, answering, assert_fine, assert_idle, assert_only, count, read_request, reset, round, scripted,
+};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nOK";
 
@@ -141,6 +143,84 @@ fn malformed_responses_are_classified() {
             assert_only(&round, kind);
             assert_idle(&round);
         }
+    }
+}
+
+#[test]
+fn scripted_and_declared_loads_report_malformed_responses_in_the_same_words() {
+    let answers: [(&[u8], ErrorKind, &str); 10] = [
+        (
+            b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+            ErrorKind::Malformed,
+            "it is not HTTP/1.0 or HTTP/1.1",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Type : text/plain\r\nContent-Length: 2\r\n\r\nOK",
+            ErrorKind::Malformed,
+            "space before the colon",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nOK",
+            ErrorKind::Malformed,
+            "content-length is not one number",
+        ),
+        (
+            b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\n0\r\n\r\n",
+            ErrorKind::Malformed,
+            "HTTP/1.0 has no transfer-encoding",
+        ),
+        (
+            b"HTTP/1.1 2x0 OK\r\n\r\n",
+            ErrorKind::Malformed,
+            "the status is not a number",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            ErrorKind::Malformed,
+            "a chunk size is not a number",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOKAY\r\n",
+            ErrorKind::Malformed,
+            "a chunk does not end where its size says",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nOK",
+            ErrorKind::PrematureEnd,
+            "7 bytes of the content-length are missing",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\n",
+            ErrorKind::PrematureEnd,
+            "the last chunk is missing",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Len",
+            ErrorKind::PrematureEnd,
+            "the end of the head is missing",
+        ),
+    ];
+    for (answer, kind, rule) in answers {
+        let server = Server::start(answering(answer, true));
+        let declared = round(server.address, Load::closed(1).request(get("/")), 0.3);
+        let load = Load::closed(1).for_script();
+        let scripted = scripted(server.address, load, 0.3, |user| {
+            Box::pin(async move {
+                let error = user.get("/").await.expect_err("the response is malformed");
+                let text = error.to_string();
+                assert!(
+                    text.contains(" response: ") && text.contains("; its first line is "),
+                    "{text}"
+                );
+                Ok(())
+            })
+        });
+        assert!(count(&scripted, kind) > 0, "{rule}: {:?}", scripted.errors);
+        assert_only(&scripted, kind);
+        let sample = |round: &RoundResult| round.error_samples.iter().find(|(of, _)| *of == kind).cloned();
+        assert_eq!(sample(&scripted), sample(&declared));
+        let (_, text) = sample(&scripted).unwrap();
+        assert!(text.starts_with(rule) || text.contains(rule), "{text}");
     }
 }
 

@@ -13,26 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wsgibench_harness::load::{
-    ErrorKind, Fault, Load, RoundResult, Values, get, post,
-    script::{ScriptSession, User, script},
-};
+use wsgibench_harness::load::{ErrorKind, Fault, Load, Values, get, post};
 
-use super::server::{Server, count, plan, read_request, round};
+use super::server::{Server, count, read_request, round, scripted};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK";
-
-/// One round of scripted users in closed loops.
-fn scripted<F>(address: SocketAddr, load: Load, seconds: f64, function: F) -> RoundResult
-where
-    F: for<'a> Fn(&'a mut User) -> wsgibench_harness::load::script::Running<'a> + Send + Sync + 'static,
-{
-    let mut session = ScriptSession::start(&plan(address, load, seconds), script(function)).unwrap();
-    let round = session.round(Duration::from_secs_f64(seconds)).unwrap();
-    session.finish().unwrap();
-    assert!(round.counts.adds_up(), "{:?}", round.counts);
-    round
-}
 
 /// A parent that respawns two workers, which share its listener; see `prefork.py`.
 struct Prefork {

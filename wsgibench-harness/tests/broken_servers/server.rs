@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use wsgibench_harness::load::{self, ErrorKind, Live, Load, LoadPlan, RoundResult, Session, Target, Watch};
+use wsgibench_harness::load::{
+    self, ErrorKind, Live, Load, LoadPlan, RoundResult, Session, Target, Watch,
+    script::{Running, ScriptSession, User, script},
+};
 
 /// The handler of one connection.
 pub(crate) type Script = dyn Fn(TcpStream) -> std::io::Result<()> + Send + Sync;
@@ -147,6 +150,18 @@ fn assert_whole(round: &RoundResult) {
 pub(crate) fn assert_idle(round: &RoundResult) {
     let cpu = round.engine_cpu_seconds - round.engine_spin_seconds;
     assert!(cpu < 0.5 * round.seconds, "{cpu} s of CPU time in {} s", round.seconds);
+}
+
+/// One round of scripted users in closed loops.
+pub(crate) fn scripted<F>(address: SocketAddr, load: Load, seconds: f64, function: F) -> RoundResult
+where
+    F: for<'a> Fn(&'a mut User) -> Running<'a> + Send + Sync + 'static,
+{
+    let mut session = ScriptSession::start(&plan(address, load, seconds), script(function)).unwrap();
+    let round = session.round(Duration::from_secs_f64(seconds)).unwrap();
+    session.finish().unwrap();
+    assert!(round.counts.adds_up(), "{:?}", round.counts);
+    round
 }
 
 pub(crate) fn count(round: &RoundResult, kind: ErrorKind) -> u64 {

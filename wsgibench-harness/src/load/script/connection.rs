@@ -13,7 +13,7 @@ use std::{
 };
 
 use hyper::{
-    Request,
+    Method, Request,
     body::Incoming,
     client::conn::{http1, http2},
     rt::Executor,
@@ -29,6 +29,7 @@ use super::{
     super::{result::ErrorKind, retry::Ending, socket, tls::Connector},
     body::Outgoing,
     request_error::RequestError,
+    response_start::{Observed, ResponseStart},
     worker_state::WorkerState,
 };
 
@@ -73,6 +74,8 @@ impl Traffic {
 pub(super) struct Link {
     sender: Sender,
     traffic: Arc<Traffic>,
+    /// `None` over HTTP/2.
+    response_start: Option<Arc<ResponseStart>>,
     tls: bool,
 }
 
@@ -125,9 +128,11 @@ impl Link {
         // A user who leaves has read all its responses; without this option each would occupy a port for a minute.
         let _ = socket.set_zero_linger();
         let traffic = Arc::new(Traffic::default());
+        let response_start = (!transport.http2).then(Arc::<ResponseStart>::default);
         let link = |sender, tls| Self {
             sender,
             traffic: Arc::clone(&traffic),
+            response_start: response_start.clone(),
             tls,
         };
         let socket = Counted {
@@ -137,7 +142,10 @@ impl Link {
             traffic: Arc::clone(&traffic),
         };
         let Some(tls) = &transport.tls else {
-            return Ok(link(Sender::handshake(state, socket, transport.http2).await?, false));
+            return Ok(link(
+                Sender::handshake(state, socket, response_start.as_ref()).await?,
+                false,
+            ));
         };
         let late = || RequestError::new(ErrorKind::Tls, tls.timed_out(begun.elapsed()));
         let stream = tls
@@ -146,7 +154,10 @@ impl Link {
             .map_err(|error| RequestError::shaking_hands(&error, tls))?
             .ok_or_else(late)?;
         let stream = Unannounced(stream);
-        Ok(link(Sender::handshake(state, stream, transport.http2).await?, true))
+        Ok(link(
+            Sender::handshake(state, stream, response_start.as_ref()).await?,
+            true,
+        ))
     }
 
     pub(super) fn is_http2(&self) -> bool {
@@ -162,6 +173,11 @@ impl Link {
         &self.traffic
     }
 
+    /// Returns the first bytes of the current response; `None` over HTTP/2.
+    pub(super) fn response_start(&self) -> Option<Arc<ResponseStart>> {
+        self.response_start.clone()
+    }
+
     /// Waits until the connection accepts a request; returns false once it has ended.
     pub(super) async fn ready(&mut self) -> bool {
         match &mut self.sender {
@@ -171,6 +187,9 @@ impl Link {
     }
 
     pub(super) async fn send(&mut self, request: Request<Outgoing>) -> Result<http::Response<Incoming>, hyper::Error> {
+        if let Some(start) = &self.response_start {
+            start.begin(request.method() == Method::HEAD);
+        }
         match &mut self.sender {
             Sender::Http1(sender) => sender.send_request(request).await,
             Sender::Http2(sender) => sender.send_request(request).await,
@@ -179,28 +198,34 @@ impl Link {
 }
 
 impl Sender {
-    async fn handshake<S>(state: &Arc<WorkerState>, stream: S, http2: bool) -> Result<Self, RequestError>
+    /// Begins HTTP/1.1 if there is a `response_start`, otherwise HTTP/2.
+    async fn handshake<S>(
+        state: &Arc<WorkerState>,
+        stream: S,
+        response_start: Option<&Arc<ResponseStart>>,
+    ) -> Result<Self, RequestError>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let io = TokioIo::new(stream);
         let counted = Open(Arc::clone(state));
-        if http2 {
-            let (sender, connection) = http2::handshake(Local, io)
+        let Some(start) = response_start else {
+            let (sender, connection) = http2::handshake(Local, TokioIo::new(stream))
                 .await
-                .map_err(|error| RequestError::talking(&error))?;
+                .map_err(|error| RequestError::talking(&error, None))?;
             tokio::task::spawn_local(async move {
                 // The request on the connection reports its errors.
                 let _ = connection.await;
                 drop(counted);
             });
             return Ok(Self::Http2(sender));
-        }
+        };
+        let start = Arc::clone(start);
+        let io = TokioIo::new(Observed { stream, start });
         let (sender, connection) = http1::Builder::new()
             .max_headers(MANY_HEADERS)
             .handshake(io)
             .await
-            .map_err(|error| RequestError::talking(&error))?;
+            .map_err(|error| RequestError::talking(&error, None))?;
         tokio::task::spawn_local(async move {
             let _ = connection.await;
             drop(counted);

@@ -24,6 +24,7 @@ use super::{
     request::RequestSpec,
     request_error::RequestError,
     response::{Response, Streaming},
+    response_start::ResponseStart,
     user::User,
     worker_state::WorkerState,
 };
@@ -77,7 +78,7 @@ impl Ticket {
         self.judge(match failure.kind() {
             // Show errors of the script itself in full.
             ErrorKind::Script => RequestOutcome::Check(ErrorKind::Script, BAD_REQUEST.into(), failure.to_string()),
-            kind => RequestOutcome::Failed(kind, failure.to_string()),
+            kind => RequestOutcome::Failed(kind, failure.explanation().to_owned()),
         });
         failure
     }
@@ -117,7 +118,7 @@ impl Drop for Ticket {
 /// Sends a request and reads the whole response.
 pub(super) async fn whole(user: &mut User, order: RequestSpec) -> Result<Response, RequestError> {
     let after = order.timeout.unwrap_or(user.state.plan.load.timeout);
-    let (mut ticket, response, deadline) = follow(user, order, after).await?;
+    let (mut ticket, response, start, deadline) = follow(user, order, after).await?;
     let (head, body) = response.into_parts();
     match timeout_at(deadline, collect(body)).await {
         Ok(Ok(body)) => {
@@ -126,7 +127,7 @@ pub(super) async fn whole(user: &mut User, order: RequestSpec) -> Result<Respons
         }
         Ok(Err(error)) => {
             user.link = None;
-            Err(ticket.fails(RequestError::talking(&error)))
+            Err(ticket.fails(RequestError::talking(&error, start.as_deref())))
         }
         Err(_) => {
             user.link = None;
@@ -138,16 +139,15 @@ pub(super) async fn whole(user: &mut User, order: RequestSpec) -> Result<Respons
 /// Sends a request and returns the response before its body.
 pub(super) async fn stream(user: &mut User, order: RequestSpec) -> Result<Streaming, RequestError> {
     let after = order.timeout.unwrap_or(user.state.plan.load.timeout);
-    let (ticket, response, _) = follow(user, order, after).await?;
-    Ok(Streaming::new(response, ticket, after))
+    let (ticket, response, start, _) = follow(user, order, after).await?;
+    Ok(Streaming::new(response, start, ticket, after))
 }
 
+/// The final response with its first bytes (`None` over HTTP/2), and its deadline.
+type Followed = (Ticket, http::Response<Incoming>, Option<Arc<ResponseStart>>, Instant);
+
 /// Follows redirects and returns the final response.
-async fn follow(
-    user: &mut User,
-    mut order: RequestSpec,
-    after: Duration,
-) -> Result<(Ticket, http::Response<Incoming>, Instant), RequestError> {
+async fn follow(user: &mut User, mut order: RequestSpec, after: Duration) -> Result<Followed, RequestError> {
     loop {
         if let Some(before) = &user.state.plan.before_request {
             before.wait(NextStep::Request);
@@ -157,7 +157,7 @@ async fn follow(
         let (method, headers, path) = (order.method.clone(), order.headers.clone(), order.path.clone());
         let (follows, left) = (order.redirects.is_some(), order.redirects.unwrap_or(0));
         let sent = timeout_at(deadline, send(user, order, &ticket, deadline)).await;
-        let (response, again) = match sent {
+        let Sent { response, again, start } = match sent {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(failure)) => {
                 user.link = None;
@@ -175,7 +175,7 @@ async fn follow(
             state.secure_over_http.store(true, Ordering::Relaxed);
         }
         if !follows || !redirect::is_redirect(response.status()) {
-            return Ok((ticket, response, deadline));
+            return Ok((ticket, response, start, deadline));
         }
         let target = redirect::target(response.headers(), page()).and_then(|target| {
             left.checked_sub(1)
@@ -197,7 +197,7 @@ async fn follow(
             Ok(Ok(_)) => ticket.is_answered(status),
             Ok(Err(error)) => {
                 user.link = None;
-                return Err(ticket.fails(RequestError::talking(&error)));
+                return Err(ticket.fails(RequestError::talking(&error, start.as_deref())));
             }
             Err(_) => {
                 user.link = None;
@@ -252,8 +252,12 @@ fn redirected(
     })
 }
 
-/// The response, and the request body if it can be sent again.
-type Sent = (http::Response<Incoming>, Option<Payload>);
+/// The response with its first bytes (`None` over HTTP/2), and the request body if it can be sent again.
+struct Sent {
+    response: http::Response<Incoming>,
+    again: Option<Payload>,
+    start: Option<Arc<ResponseStart>>,
+}
 
 /// Sends a request on the open connection or a new one, and again on a new one if [`Loss`] allows it. Returns the response
 /// and the body that a redirect may send again.
@@ -303,6 +307,7 @@ async fn send(
             *request.uri_mut() = secure(request.uri())?;
         }
         let traffic = Arc::clone(link.traffic());
+        let start = link.response_start();
         let framed = link.is_framed();
         let before = traffic.bytes();
         ticket.sends();
@@ -313,7 +318,7 @@ async fn send(
                     // The connection is closed after the response has been read.
                     user.link = None;
                 }
-                return Ok((response, again));
+                return Ok(Sent { response, again, start });
             }
             Err(error) => {
                 let after = traffic.bytes();
@@ -328,7 +333,7 @@ async fn send(
                 };
                 let faults = !user.state.plan.load.faults.is_empty();
                 if again.is_none() || !is_connection_lost(&error) || !loss.may_be_sent_again(faults) {
-                    return Err(RequestError::talking(&error));
+                    return Err(RequestError::talking(&error, start.as_deref()));
                 }
                 retried = true;
                 payload = again;

@@ -27,6 +27,7 @@ mod redirect;
 mod request;
 mod request_error;
 mod response;
+mod response_start;
 mod session;
 mod user;
 mod worker;

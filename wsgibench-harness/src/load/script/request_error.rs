@@ -6,11 +6,14 @@ use super::super::{
     result::ErrorKind,
     tls::{Connector, tls_error},
 };
+use super::response_start::ResponseStart;
 
 /// A failed request or check. It has already been counted: a script may return it or continue.
 #[derive(Debug)]
 pub struct RequestError {
     kind: ErrorKind,
+    /// What failed, in front of the explanation.
+    subject: &'static str,
     what: String,
 }
 
@@ -18,6 +21,7 @@ impl RequestError {
     pub(super) fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
         Self {
             kind,
+            subject: "",
             what: what.into(),
         }
     }
@@ -52,9 +56,36 @@ impl RequestError {
         Self::new(kind, connector.explain_io(error))
     }
 
-    /// Creates the error of a lost connection or an invalid response.
-    pub(super) fn talking(error: &hyper::Error) -> Self {
-        Self::new(kind_of(error), describe(error))
+    /// Creates the error of a lost connection or an invalid response, of which `start` has the first bytes; `None` over HTTP/2.
+    pub(super) fn talking(error: &hyper::Error, start: Option<&ResponseStart>) -> Self {
+        let kind = kind_of(error);
+        let explained = start.and_then(|start| match kind {
+            ErrorKind::Malformed => Some(("malformed response: ", start.explain_malformed(|| rule(error)))),
+            ErrorKind::PrematureEnd => Some(("incomplete response: ", start.explain_end()?)),
+            _ => None,
+        });
+        match explained {
+            Some((subject, what)) => Self { kind, subject, what },
+            None => Self::new(kind, describe(error)),
+        }
+    }
+
+    /// Returns the explanation without its subject, for the samples of a kind.
+    pub(super) fn explanation(&self) -> &str {
+        &self.what
+    }
+}
+
+/// Returns the rule that a response breaks, where only hyper found that it does.
+fn rule(error: &hyper::Error) -> String {
+    if error.is_parse_too_large() {
+        "the head is too long or has more than 1024 headers".to_owned()
+    } else if error.is_parse_status() {
+        "the status is not a number of three digits".to_owned()
+    } else if error.is_parse() {
+        format!("the head breaks a rule ({})", describe(error))
+    } else {
+        format!("the body breaks a rule ({})", describe(error))
     }
 }
 
@@ -98,7 +129,7 @@ fn describe(error: &hyper::Error) -> String {
 
 impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
+        write!(f, "{}{}", self.subject, self.what)
     }
 }
 

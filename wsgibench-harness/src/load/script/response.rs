@@ -1,6 +1,6 @@
 //! Responses and their checks.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, response::Parts};
@@ -13,6 +13,7 @@ use super::{
     content::{self, Undecoded},
     exchange::Ticket,
     request_error::RequestError,
+    response_start::ResponseStart,
 };
 
 /// A complete response. Its request counts as done if no check had failed by the time it is dropped; without a check
@@ -217,17 +218,25 @@ impl Response {
 pub struct Streaming {
     head: Parts,
     body: Incoming,
+    /// Its first bytes; `None` over HTTP/2.
+    start: Option<Arc<ResponseStart>>,
     ticket: Option<Ticket>,
     /// Timeout of each chunk.
     timeout: Duration,
 }
 
 impl Streaming {
-    pub(super) fn new(response: http::Response<Incoming>, ticket: Ticket, timeout: Duration) -> Self {
+    pub(super) fn new(
+        response: http::Response<Incoming>,
+        start: Option<Arc<ResponseStart>>,
+        ticket: Ticket,
+        timeout: Duration,
+    ) -> Self {
         let (head, body) = response.into_parts();
         Self {
             head,
             body,
+            start,
             ticket: Some(ticket),
             timeout,
         }
@@ -263,7 +272,10 @@ impl Streaming {
                     }
                     return Ok(None);
                 }
-                Ok(Some(Err(error))) => self.fail(|ticket| ticket.fails(RequestError::talking(&error))),
+                Ok(Some(Err(error))) => {
+                    let failure = RequestError::talking(&error, self.start.as_deref());
+                    self.fail(|ticket| ticket.fails(failure))
+                }
                 Err(_) => {
                     let timeout = self.timeout;
                     self.fail(|ticket| ticket.times_out(timeout))
