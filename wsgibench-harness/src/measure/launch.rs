@@ -202,7 +202,7 @@ impl LaunchContext<'_> {
         plan: &LoadPlan,
         work: &Work,
         launch: &Launch,
-        note: impl FnOnce(String),
+        note: impl FnMut(String),
     ) -> Result<Tried, LaunchFailure> {
         let wrong = match response_check::check(plan, work, self.interrupt, note) {
             Ok(tried) => return Ok(tried),

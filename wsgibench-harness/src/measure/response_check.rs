@@ -9,7 +9,7 @@ use crate::{
     load::{
         ErrorKind, Load, LoadError, LoadPlan, Model, RoundResult, Session, Stripe, Target,
         probe::speaks_tls,
-        script::{Script, ScriptSession, Trial},
+        script::{RefusedCookie, Script, ScriptSession, Trial},
         tls::IS_TLS,
     },
 };
@@ -145,7 +145,7 @@ pub(super) fn check(
     plan: &LoadPlan,
     work: &Work,
     interrupt: &Interrupt,
-    note: impl FnOnce(String),
+    note: impl FnMut(String),
 ) -> Result<Tried, Wrong> {
     match work {
         Work::Load(load) => {
@@ -205,7 +205,7 @@ fn ask(plan: &LoadPlan) -> Result<(), Fault> {
 }
 
 /// Runs the script once with one user.
-fn once(plan: &LoadPlan, script: &Script, interrupt: &Interrupt, note: impl FnOnce(String)) -> Result<Tried, Wrong> {
+fn once(plan: &LoadPlan, script: &Script, interrupt: &Interrupt, mut note: impl FnMut(String)) -> Result<Tried, Wrong> {
     let mut session = ScriptSession::trial(plan, script.clone())?;
     let canceller = session.watch();
     interrupt.on_first(Some(Box::new(move || canceller.cancel())));
@@ -219,7 +219,28 @@ fn once(plan: &LoadPlan, script: &Script, interrupt: &Interrupt, note: impl FnOn
     if trial.secure_cookies_over_http {
         note(SECURE_COOKIES.to_owned());
     }
+    if let Some(text) = note_of_refused(&trial.refused_cookies) {
+        note(text);
+    }
     judged(&trial).map_err(|fault| Wrong::Script(fault.with_tls_remedy(&plan.target)))
+}
+
+/// Returns the notice of cookies that users do not send back, since the server set them for another host.
+fn note_of_refused(cookies: &[RefusedCookie]) -> Option<String> {
+    let list: Vec<String> = cookies
+        .iter()
+        .map(|cookie| match cookie.count {
+            1 => cookie.to_string(),
+            count => format!("{cookie} {count} times"),
+        })
+        .collect();
+    (!list.is_empty()).then(|| {
+        format!(
+            "users refuse cookies whose Domain does not match the host, as browsers do: {}; send the server's name with \
+             `Server::host(\"...\")`, or remove the attribute",
+            list.join(", ")
+        )
+    })
 }
 
 fn judged(trial: &Trial) -> Result<Tried, Fault> {

@@ -220,6 +220,36 @@ fn declared(address: std::net::SocketAddr, load: Load) -> Result<Tried, String> 
 }
 
 #[test]
+fn cookies_for_another_host_are_noted_once() {
+    let asking = script(|user| {
+        Box::pin(async move {
+            for _ in 0..3 {
+                user.get("/").await?.expect_status(200)?;
+            }
+            Ok(())
+        })
+    });
+    let notes_of = |answer: &'static [u8]| {
+        let load = Load::closed(1).for_script();
+        let plan = raw_plan(raw(answer, Duration::ZERO, false), load.clone());
+        let work = Work::Script {
+            script: asking.clone(),
+            load,
+        };
+        let mut notes = Vec::new();
+        check(&plan, &work, &Interrupt::default(), |note| notes.push(note)).unwrap();
+        notes
+    };
+    let notes = notes_of(b"HTTP/1.1 200 OK\r\nSet-Cookie: session=1; Domain=shop.test\r\nContent-Length: 2\r\n\r\nOK");
+    assert!(
+        notes.len() == 1 && notes[0].contains("`session` (Domain=shop.test, host raw.test) 3 times"),
+        "{notes:?}"
+    );
+    let fine = notes_of(b"HTTP/1.1 200 OK\r\nSet-Cookie: session=1; Domain=raw.test\r\nContent-Length: 2\r\n\r\nOK");
+    assert!(fine.is_empty(), "{fine:?}");
+}
+
+#[test]
 fn malformed_responses_are_reported_with_the_rule_and_first_line() {
     let cases: [(&[u8], bool, &str); 7] = [
         (

@@ -1,12 +1,19 @@
 //! The cookies of a user.
 
-use cookie_store::{CookieStore, RawCookie};
+use std::fmt;
+
+use cookie_store::{CookieError, CookieStore, RawCookie};
 use http::{HeaderMap, HeaderValue, header};
 use url::Url;
+
+use super::super::excerpt::excerpt;
 
 /// First of the private-use characters that represent bytes of a cookie that are not UTF-8, so that they are returned
 /// unchanged.
 const RAW_BYTES: u32 = 0xF700;
+
+/// Most refused cookies that are listed.
+const MOST_REFUSED: usize = 16;
 
 /// Cookies by the rules of browsers (RFC 6265): domain, path, expiry.
 ///
@@ -19,6 +26,43 @@ pub(crate) struct CookieJar {
     used: bool,
     /// Whether a `Secure` cookie was set over plain HTTP.
     secure_over_http: bool,
+    /// Cookies that were refused since the last call of [`take_refused`](Self::take_refused).
+    refused: Vec<RefusedCookie>,
+}
+
+/// A cookie that users refuse because its `Domain` is not the host's, nor a parent of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RefusedCookie {
+    /// Name.
+    pub name: String,
+    /// Its `Domain` attribute.
+    pub domain: String,
+    /// Host of the request.
+    pub host: String,
+    /// How often the server set it.
+    pub count: u64,
+}
+
+impl RefusedCookie {
+    /// Adds this one to a list that has each cookie once.
+    pub(super) fn join(self, list: &mut Vec<Self>) {
+        let same =
+            |known: &&mut Self| (&known.name, &known.domain, &known.host) == (&self.name, &self.domain, &self.host);
+        let is_full = list.len() >= MOST_REFUSED;
+        match list.iter_mut().find(same) {
+            Some(known) => known.count += self.count,
+            None if is_full => {}
+            None => list.push(self),
+        }
+    }
+}
+
+impl fmt::Display for RefusedCookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, domain, host, .. } = self;
+        write!(f, "`{name}` (Domain={domain}, host {host})")
+    }
 }
 
 impl CookieJar {
@@ -37,7 +81,20 @@ impl CookieJar {
             .filter_map(|value| RawCookie::parse(to_text(value.as_bytes())).ok())
             .collect();
         self.secure_over_http |= plain && cookies.iter().any(|cookie| cookie.secure() == Some(true));
-        self.store.store_response_cookies(cookies.into_iter(), &secure(url));
+        let url = secure(url);
+        for cookie in cookies {
+            // Expired cookies and cookies that cannot be parsed are ignored, as browsers do.
+            let Err(CookieError::DomainMismatch) = self.store.insert_raw(&cookie, &url) else {
+                continue;
+            };
+            let refused = RefusedCookie {
+                name: excerpt(cookie.name().as_bytes()),
+                domain: excerpt(cookie.domain().unwrap_or_default().as_bytes()),
+                host: url.host_str().unwrap_or_default().to_owned(),
+                count: 1,
+            };
+            refused.join(&mut self.refused);
+        }
         self.used = true;
     }
 
@@ -78,6 +135,11 @@ impl CookieJar {
     pub(super) fn clear(&mut self) {
         self.store.clear();
         self.used = false;
+    }
+
+    /// Returns the cookies that were refused since the last call.
+    pub(super) fn take_refused(&mut self) -> Vec<RefusedCookie> {
+        std::mem::take(&mut self.refused)
     }
 
     /// Returns whether a `Secure` cookie was set over plain HTTP.
@@ -202,6 +264,50 @@ mod tests {
         }
         let at_address = sent(&[b"a=1; Domain=127.0.0.1"], "http://127.0.0.1:8000/");
         assert_eq!(at_address.as_deref(), Some(&b"a=1"[..]));
+    }
+
+    #[test]
+    fn cookies_of_another_domain_are_refused_and_counted() {
+        let refused = |domain: &str, url: &str| {
+            let mut headers = HeaderMap::new();
+            for cookie in [
+                "a=1; Path=/",
+                &format!("b=2; Domain={domain}"),
+                &format!("b=3; Domain={domain}"),
+            ] {
+                headers.append(header::SET_COOKIE, HeaderValue::from_str(cookie).unwrap());
+            }
+            let mut jar = CookieJar::default();
+            jar.keep(&headers, || Url::parse(url).ok());
+            let refused = jar.take_refused();
+            assert!(jar.take_refused().is_empty());
+            let sent = jar.header(|| Url::parse(url).ok()).unwrap();
+            assert_eq!(
+                sent.to_str().unwrap().contains("b=3"),
+                refused.is_empty(),
+                "{domain} {url}"
+            );
+            refused.iter().map(|cookie| (cookie.to_string(), cookie.count)).next()
+        };
+        for (domain, url, host) in [
+            ("other.test", "http://shop.test/", "shop.test"),
+            ("www.shop.test", "http://shop.test/", "shop.test"),
+            ("op.test", "http://shop.test/", "shop.test"),
+            ("shop.test", "http://127.0.0.1:8000/", "127.0.0.1"),
+            ("0.0.1", "http://127.0.0.1:8000/", "127.0.0.1"),
+            ("shop.test", "http://[::1]:8000/", "[::1]"),
+        ] {
+            let expected = (format!("`b` (Domain={domain}, host {host})"), 2);
+            assert_eq!(refused(domain, url), Some(expected), "{domain} {url}");
+        }
+        for (domain, url) in [
+            ("shop.test", "http://www.shop.test/"),
+            (".SHOP.test", "http://shop.test/"),
+            ("127.0.0.1", "http://127.0.0.1:8000/"),
+            ("", "http://127.0.0.1/"),
+        ] {
+            assert_eq!(refused(domain, url), None, "{domain} {url}");
+        }
     }
 
     #[test]

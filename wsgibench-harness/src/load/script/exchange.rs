@@ -171,6 +171,7 @@ async fn follow(user: &mut User, mut order: RequestSpec, after: Duration) -> Res
         let (state, tls) = (&user.state, user.transport.tls.is_some());
         let page = || state.url(tls, headers.get(header::HOST), &path);
         user.cookies.keep(response.headers(), page);
+        state.refuses(user.cookies.take_refused());
         if user.cookies.secure_over_http() {
             state.secure_over_http.store(true, Ordering::Relaxed);
         }

@@ -36,6 +36,7 @@ mod worker_state;
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 pub use super::tls::RootCertificate;
+pub use cookies::RefusedCookie;
 pub use multipart::Multipart;
 pub use request::RequestBuilder;
 pub use request_error::RequestError;

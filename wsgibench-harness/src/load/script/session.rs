@@ -28,6 +28,7 @@ use super::{
     },
     Script,
     accounting::Round,
+    cookies::RefusedCookie,
     worker::{Job, Phase, TEARDOWN_TIME},
     worker_state::WorkerState,
 };
@@ -68,6 +69,8 @@ pub struct ScriptSession {
 pub struct Trial {
     /// Whether the server set `Secure` cookies over plain HTTP. They are kept and sent, as behind a TLS proxy.
     pub secure_cookies_over_http: bool,
+    /// Cookies of a domain other than the host's, which the user refused.
+    pub refused_cookies: Vec<RefusedCookie>,
     /// The requests.
     pub round: RoundResult,
     /// Whether the script finished; otherwise it was interrupted during a request or a pause, or it hangs.
@@ -139,6 +142,11 @@ impl ScriptSession {
         let secure_over_http = |crew: &Crew| crew.state.secure_over_http.load(Ordering::Relaxed);
         Ok(Trial {
             secure_cookies_over_http: self.workers.iter().any(secure_over_http),
+            refused_cookies: self
+                .workers
+                .iter()
+                .flat_map(|crew| crew.state.refused_cookies())
+                .collect(),
             finished: round.users.is_some_and(|users| users.finished > 0),
             round,
         })

@@ -21,6 +21,7 @@ use super::{
         tls::Connector,
     },
     accounting::Accounting,
+    cookies::RefusedCookie,
 };
 
 /// State shared by the users of one worker and the session, which reads the accounting even while a script blocks the
@@ -39,6 +40,8 @@ pub(super) struct WorkerState {
     pub(super) received: Arc<AtomicU64>,
     /// Whether a `Secure` cookie was set over plain HTTP.
     pub(super) secure_over_http: AtomicBool,
+    /// Cookies that users refused.
+    refused_cookies: Mutex<Vec<RefusedCookie>>,
     /// Time that pacing spent spinning, ns.
     pub(super) spun: AtomicU64,
     /// The worker's thread, 0 until it runs.
@@ -65,6 +68,7 @@ impl WorkerState {
             sent: Arc::default(),
             received: Arc::default(),
             secure_over_http: AtomicBool::new(false),
+            refused_cookies: Mutex::default(),
             spun: AtomicU64::new(0),
             thread: AtomicI32::new(0),
         })
@@ -78,6 +82,25 @@ impl WorkerState {
         };
         let scheme = if tls { "https" } else { "http" };
         Url::parse(&format!("{scheme}://{host}{path}")).ok()
+    }
+
+    /// Records cookies that a user refused.
+    pub(super) fn refuses(&self, cookies: Vec<RefusedCookie>) {
+        if cookies.is_empty() {
+            return;
+        }
+        let mut all = self.refused_cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        for cookie in cookies {
+            cookie.join(&mut all);
+        }
+    }
+
+    /// Returns the cookies that users refused.
+    pub(super) fn refused_cookies(&self) -> Vec<RefusedCookie> {
+        self.refused_cookies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Locks the accounting. No code that could panic or wait runs while it is locked, so a poisoned lock is still valid.
