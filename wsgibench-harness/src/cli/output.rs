@@ -18,21 +18,16 @@ use crate::{
         terminal::{Options, Terminal},
     },
     store::{Store, ignore_closed_pipe, record::RunRecord},
+    variables::colors,
 };
 
 /// Applies the colour option to both streams.
 pub(super) fn set_colors(when: ColorArg) {
-    match when {
-        ColorArg::Auto => {}
-        ColorArg::Always => {
-            console::set_colors_enabled(true);
-            console::set_colors_enabled_stderr(true);
-        }
-        ColorArg::Never => {
-            console::set_colors_enabled(false);
-            console::set_colors_enabled_stderr(false);
-        }
-    }
+    colors::set(match when {
+        ColorArg::Auto => None,
+        ColorArg::Always => Some(true),
+        ColorArg::Never => Some(false),
+    });
 }
 
 /// While alive, redirects standard output of user functions to standard error, because standard output carries listings and

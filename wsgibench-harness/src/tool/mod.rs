@@ -29,7 +29,10 @@ use self::{
     arguments::{Arguments, ColorWhen, Command},
     error::ToolError,
 };
-use crate::{store::Store, variables::parse_arguments};
+use crate::{
+    store::Store,
+    variables::{colors, parse_arguments},
+};
 
 /// Parses the arguments and runs the command. Returns the exit status: 0 success, 1 failure, 2 wrong usage.
 #[must_use]
@@ -38,11 +41,11 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
-    match arguments.color {
-        ColorWhen::Auto => {}
-        ColorWhen::Always => console::set_colors_enabled(true),
-        ColorWhen::Never => console::set_colors_enabled(false),
-    }
+    colors::set(match arguments.color {
+        ColorWhen::Auto => None,
+        ColorWhen::Always => Some(true),
+        ColorWhen::Never => Some(false),
+    });
     match run(&arguments) {
         Ok(code) => code,
         Err(error) => {

@@ -2,6 +2,7 @@
 //!
 //! An empty variable counts as unset, since CI systems set a variable to the empty string where a value is missing.
 
+pub(crate) mod colors;
 mod options;
 
 use std::ffi::{OsStr, OsString};

@@ -1,6 +1,6 @@
 //! Response heads: their end, the framing of the body, and connection persistence.
 
-use std::mem::MaybeUninit;
+use std::{borrow::Cow, mem::MaybeUninit};
 
 use super::{HEAD_LIMIT, Malformed};
 
@@ -22,6 +22,17 @@ pub struct Head<'a> {
     pub raw: &'a [u8],
     /// Body framing and persistence.
     pub facts: HeadFacts,
+}
+
+/// Returns a header value without surrounding blanks, and with each fold (an obsolete line break in a value) as one space, as
+/// hyper has it.
+pub fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
+    let value = value.trim_ascii();
+    if memchr::memchr(b'\n', value).is_none() {
+        return Cow::Borrowed(value);
+    }
+    let lines: Vec<&[u8]> = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
+    Cow::Owned(lines.join(&b' '))
 }
 
 /// The framing of a response body.
@@ -87,7 +98,9 @@ pub(super) fn parse(bytes: &[u8], to_head: bool, see: impl FnOnce(&Head<'_>)) ->
     }
     let mut usual = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
     let mut response = httparse::Response::new(&mut []);
-    let config = httparse::ParserConfig::default();
+    let mut config = httparse::ParserConfig::default();
+    // A client accepts them (RFC 9112, 5.2).
+    config.allow_obsolete_multiline_headers_in_responses(true);
     match config.parse_response_with_uninit_headers(&mut response, bytes, &mut usual) {
         Ok(status) => {
             whole(status, bytes.len())?;
@@ -96,7 +109,8 @@ pub(super) fn parse(bytes: &[u8], to_head: bool, see: impl FnOnce(&Head<'_>)) ->
         Err(httparse::Error::TooManyHeaders) => {
             let mut many = vec![httparse::EMPTY_HEADER; MANY_HEADERS];
             let mut response = httparse::Response::new(&mut many);
-            whole(response.parse(bytes).map_err(reason)?, bytes.len())?;
+            let status = config.parse_response(&mut response, bytes).map_err(reason)?;
+            whole(status, bytes.len())?;
             judge(&response, bytes, to_head, see)
         }
         Err(error) => Err(reason(error)),

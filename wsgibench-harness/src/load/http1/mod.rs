@@ -7,7 +7,7 @@ mod chunked;
 mod head;
 
 use chunked::Chunked;
-pub use head::{Framing, Head, HeadFacts};
+pub use head::{Framing, Head, HeadFacts, unfolded};
 
 /// Maximum head size in bytes; a longer head is [`Malformed`].
 pub const HEAD_LIMIT: usize = 64 * 1024;

@@ -72,6 +72,8 @@ fn samples() -> Vec<(&'static [u8], bool, Outcome)> {
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0A \t\r\n, worldly!\r\n000\r\nX-Sum: 1\r\nY: 2\r\n\r\n", false, whole(200, b"hello, worldly!", true, 0)),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\nContent-Length: 3\r\n\r\n1\r\nx\r\n0\r\n\r\n", false, whole(200, b"x", true, 0)),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nzzz", false, whole(200, b"zzz", false, 0)),
+        (b"HTTP/1.1 200 OK\r\nX-A: one\r\n  two\r\n\tthree\r\nContent-Length:\r\n 2\r\n\r\nOK", false, whole(200, b"OK", true, 0)),
+        (b"HTTP/1.1 200 OK\r\n folded: nothing\r\nContent-Length: 2\r\n\r\nOK", false, Outcome::Malformed),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOKAY", false, whole(200, b"OK", true, 2)),
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nzz", false, whole(101, b"", false, 2)),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nOK", false, Outcome::Unfinished),
@@ -172,7 +174,9 @@ fn hyper_reads(bytes: &[u8], to_head: bool) -> Option<(u16, Vec<u8>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let (client, mut server) = tokio::io::duplex(1 << 20);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(client))
+        let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .handshake(TokioIo::new(client))
             .await
             .unwrap();
         let bytes = bytes.to_vec();
@@ -240,6 +244,9 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
         Just("Connection: close"),
         Just("Connection: keep-alive"),
         Just("X-Empty:"),
+        Just("X-Folded: one\r\n two"),
+        Just("Connection: keep-alive,\r\n\tclose"),
+        Just("Content-Length:\r\n 3"),
         Just("Date: Thu, 01 Jan 1970 00:00:00 GMT"),
         Just("Bad Name: x"),
     ];

@@ -223,6 +223,8 @@ impl Sender {
         let io = TokioIo::new(Observed { stream, start });
         let (sender, connection) = http1::Builder::new()
             .max_headers(MANY_HEADERS)
+            // As declared loads do (RFC 9112, 5.2).
+            .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(io)
             .await
             .map_err(|error| RequestError::talking(&error, None))?;

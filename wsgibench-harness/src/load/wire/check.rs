@@ -6,7 +6,7 @@ use super::{
     super::{
         body_check::{self, BodyCheck},
         excerpt::{SHOWN, excerpt},
-        http1::{Head, HeadFacts, Sink},
+        http1::{Head, HeadFacts, Sink, unfolded},
         request::Check,
     },
     PreparedRequest,
@@ -121,7 +121,7 @@ impl Checks {
             .headers
             .iter()
             .filter(|header| header.name.eq_ignore_ascii_case(name))
-            .map(|header| format!("{name}: {}\n", excerpt(header.value)))
+            .map(|header| format!("{name}: {}\n", excerpt(&unfolded(header.value))))
             .collect();
         if values.is_empty() {
             return format!("no header {name}\n");
@@ -141,7 +141,7 @@ impl Checks {
             let found = head
                 .headers
                 .iter()
-                .any(|header| header.name.eq_ignore_ascii_case(name) && header.value.trim_ascii() == value.as_bytes());
+                .any(|header| header.name.eq_ignore_ascii_case(name) && *unfolded(header.value) == *value.as_bytes());
             if !found {
                 return *id;
             }

@@ -198,6 +198,8 @@ fn checks_report_the_first_failure() {
     };
     let right = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain \r\nContent-Length: 2\r\n\r\nOK";
     assert_eq!(judge(right), (None, None));
+    let folded = b"HTTP/1.1 200 OK\r\nContent-Type:\r\n text/plain\r\nContent-Length: 2\r\n\r\nOK";
+    assert_eq!(judge(folded), (None, None));
     let (name, sample) = judge(b"HTTP/1.1 500 Oh\r\nContent-Length: 4\r\n\r\nboom");
     assert_eq!(name.as_deref(), Some("status 200"));
     let sample = sample.unwrap();
