@@ -209,7 +209,7 @@ impl Repository {
 
 impl Checkout {
     /// Returns the working-tree files under `paths` (relative to the root, empty: all) that differ from the commit: changed, removed,
-    /// or new and not ignored by git.
+    /// or new and not ignored by git. Files of initialised submodules are compared with the commit that the base names.
     ///
     /// # Errors
     /// git's error message.
@@ -220,10 +220,16 @@ impl Checkout {
             "--no-ext-diff",
             "--no-textconv",
             "--no-renames",
+            "--ignore-submodules=all",
             "-z",
         ];
+        let others = ["ls-files", "--others", "--exclude-standard", "-z"];
         let mut changed = self.list(&diff, paths)?;
-        changed.extend(self.list(&["ls-files", "--others", "--exclude-standard", "-z"], paths)?);
+        changed.extend(self.list(&others, paths)?);
+        for (submodule, paths) in self.submodules_around(paths)? {
+            changed.extend(self.list_in(&submodule, &[&diff[..], &[&submodule.commit]].concat(), &paths)?);
+            changed.extend(self.list_in(&submodule, &others, &paths)?);
+        }
         changed.sort();
         changed.dedup();
         Ok(changed)
@@ -242,14 +248,60 @@ impl Checkout {
     /// # Errors
     /// git's error message.
     pub fn ignored_files(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>, AgainstError> {
-        self.list(
-            &["ls-files", "--others", "--ignored", "--exclude-standard", "-z"],
-            paths,
-        )
+        let ignored = ["ls-files", "--others", "--ignored", "--exclude-standard", "-z"];
+        let mut files = self.list(&ignored, paths)?;
+        for (submodule, paths) in self.submodules_around(paths)? {
+            files.extend(self.list_in(&submodule, &ignored, &paths)?);
+        }
+        Ok(files)
+    }
+
+    /// Returns the initialised submodules that contain some of `paths` or are inside them, each with its path from the root and
+    /// the paths inside it (empty: all).
+    fn submodules_around(&self, paths: &[PathBuf]) -> Result<Vec<(Submodule, Vec<PathBuf>)>, AgainstError> {
+        let mut found = Vec::new();
+        let mut waiting = submodules(&self.top, &self.commit, &self.reference)?;
+        while let Some(submodule) = waiting.pop() {
+            let folder = self.top.join(&submodule.path);
+            let is_inside = paths.is_empty() || paths.iter().any(|path| submodule.path.starts_with(path));
+            let within = paths.iter().filter_map(|path| path.strip_prefix(&submodule.path).ok());
+            let within: Vec<PathBuf> = within.map(Path::to_owned).collect();
+            let concerned = is_inside || !within.is_empty();
+            if !concerned || !folder.join(".git").exists() {
+                continue;
+            }
+            let nested = submodules(&folder, &submodule.commit, &self.reference)?;
+            waiting.extend(nested.into_iter().map(|nested| Submodule {
+                path: submodule.path.join(&nested.path),
+                ..nested
+            }));
+            found.push((submodule, if is_inside { Vec::new() } else { within }));
+        }
+        Ok(found)
+    }
+
+    /// Runs a command that lists files in a submodule; the files are relative to the root.
+    fn list_in(
+        &self,
+        submodule: &Submodule,
+        arguments: &[&str],
+        paths: &[PathBuf],
+    ) -> Result<Vec<PathBuf>, AgainstError> {
+        let command = subprocess::git(&self.top.join(&submodule.path));
+        let files = self.list_by(command, arguments, paths)?;
+        Ok(files.into_iter().map(|file| submodule.path.join(file)).collect())
     }
 
     fn list(&self, arguments: &[&str], paths: &[PathBuf]) -> Result<Vec<PathBuf>, AgainstError> {
-        let mut command = self.git(&self.top);
+        self.list_by(self.git(&self.top), arguments, paths)
+    }
+
+    fn list_by(
+        &self,
+        mut command: Command,
+        arguments: &[&str],
+        paths: &[PathBuf],
+    ) -> Result<Vec<PathBuf>, AgainstError> {
         command
             .args(arguments)
             .arg("--")

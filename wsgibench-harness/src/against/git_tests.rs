@@ -329,6 +329,36 @@ fn submodules_are_checked_out_at_the_bases_commit() {
 }
 
 #[test]
+fn changed_files_inside_of_submodules_are_found() {
+    let (repo, other) = (repository(), repository());
+    let folder = tempfile::tempdir().unwrap();
+    let url = other.path().to_str().unwrap();
+    let allow = ["-c", "protocol.file.allow=always"];
+    run_git(
+        repo.path(),
+        &[&allow[..], &["submodule", "--quiet", "add", url, "lib"]].concat(),
+    );
+    // Users hide the state of submodules that they do not work on.
+    run_git(repo.path(), &["config", "diff.ignoreSubmodules", "all"]);
+    commit(repo.path(), "submodule");
+    let checkout = tip(repo.path(), "HEAD", folder.path()).unwrap();
+    let none: [PathBuf; 0] = [];
+    assert_eq!(checkout.changed_files(&[]).unwrap(), none);
+    write(repo.path().join("lib/crate/file"), "changed");
+    write(repo.path().join("lib/crate/new"), "new");
+    write(repo.path().join("lib/.gitignore"), "made\n");
+    write(repo.path().join("lib/crate/made"), "ignored");
+    let changed = [PathBuf::from("lib/crate/file"), PathBuf::from("lib/crate/new")];
+    let all = [&[PathBuf::from("lib/.gitignore")], &changed[..]].concat();
+    assert_eq!(checkout.changed_files(&[]).unwrap(), all);
+    assert_eq!(checkout.changed_files(&["lib".into()]).unwrap(), all);
+    assert_eq!(checkout.changed_files(&["lib/crate".into()]).unwrap(), changed);
+    assert_eq!(checkout.changed_files(&["crate".into()]).unwrap(), none);
+    let made = [PathBuf::from("lib/crate/made")];
+    assert_eq!(checkout.ignored_files(&["lib/crate".into()]).unwrap(), made);
+}
+
+#[test]
 fn linked_worktree_and_subfolder_are_supported() {
     let repo = repository();
     let (place, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
