@@ -65,6 +65,11 @@ impl Endpoint {
         Self::resolve().map_or(true, |endpoint| endpoint.host.is_some())
     }
 
+    /// The engine's address, for messages.
+    pub(crate) fn address(&self) -> &str {
+        self.host.as_deref().unwrap_or("the default socket")
+    }
+
     /// Whether the engine may be on another machine.
     pub(crate) fn is_remote(&self) -> bool {
         self.host

@@ -1,6 +1,6 @@
 //! The connection to the container engine.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use testcontainers::{bollard::Docker, core::client::docker_client_instance};
 
@@ -23,10 +23,9 @@ pub(crate) struct Engine {
 impl Engine {
     /// Connects and requests the version; times out after 10 seconds.
     pub(crate) async fn connect() -> Result<Self, SandboxError> {
-        Endpoint::resolve()
-            .and_then(|endpoint| endpoint.check())
-            .map_err(SandboxError::Endpoint)?;
-        let no = |error: &dyn std::fmt::Display| SandboxError::NoEngine(error.to_string());
+        let endpoint = Endpoint::resolve().map_err(SandboxError::Endpoint)?;
+        endpoint.check().map_err(SandboxError::Endpoint)?;
+        let no = |error: &dyn Error| SandboxError::NoEngine(unanswered(endpoint.address(), error));
         let ask = async {
             let api = docker_client_instance().await.map_err(|error| no(&error))?;
             let version = api.version().await.map_err(|error| no(&error))?;
@@ -51,16 +50,28 @@ impl Engine {
         };
         tokio::time::timeout(Duration::from_secs(10), ask)
             .await
-            .unwrap_or_else(|_| Err(SandboxError::NoEngine("timed out after 10 s".into())))
+            .unwrap_or_else(|_| {
+                let text = format!("{}: timed out after 10 s", endpoint.address());
+                Err(SandboxError::NoEngine(text))
+            })
     }
+}
+
+/// Returns the address and the first cause of an error, since the client's own message names neither.
+fn unanswered(address: &str, error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    format!("{address}: {cause}")
 }
 
 /// Returns the engine's own message from an error.
 pub(crate) fn reason(error: &testcontainers::bollard::errors::Error) -> String {
-    use testcontainers::bollard::errors::Error;
+    use testcontainers::bollard::errors::Error::{DockerResponseServerError, DockerStreamError};
     match error {
-        Error::DockerResponseServerError { message, .. } => message.clone(),
-        Error::DockerStreamError { error } => error.clone(),
+        DockerResponseServerError { message, .. } => message.clone(),
+        DockerStreamError { error } => error.clone(),
         error => error.to_string(),
     }
 }
@@ -71,4 +82,23 @@ pub(crate) fn is_not_found(error: &testcontainers::bollard::errors::Error) -> bo
         error,
         testcontainers::bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_unreachable_engine_is_named_with_the_reason() {
+        // A port that nothing listens at.
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = format!("tcp://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let api = Docker::connect_with_http(&address, 2, testcontainers::bollard::API_DEFAULT_VERSION).unwrap();
+        let text = unanswered(&address, &api.version().await.unwrap_err());
+        assert!(
+            text.starts_with(&format!("{address}: ")) && text.contains("refused"),
+            "{text}"
+        );
+    }
 }
