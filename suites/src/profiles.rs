@@ -14,8 +14,9 @@ fn default() -> Profile {
     Profile {
         cases: ping_at_64(),
         description:
-            "ping at 64 connections on every server of the studies: 6 launches of 1 s warm-up and 2 rounds of 1.5 s"
+            "ping at 64 connections on every server of the studies: 6 launches of 1 s warm-up and 2 rounds of 1.2 s"
                 .into(),
+        measurement_time: millis(1_200),
         ..Profile::default()
     }
 }
