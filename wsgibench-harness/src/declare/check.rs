@@ -141,9 +141,15 @@ fn check_companion(companion: &Companion, before: &[Companion]) -> Vec<String> {
 }
 
 pub(crate) fn is_address(address: &str) -> bool {
-    address
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+    // The colons of an IPv6 address are in brackets.
+    let is_host = |host: &str| match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(inside) => inside.contains(':'),
+        None => !host.is_empty() && !host.contains([':', '[', ']']),
+    };
+    let is_other = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '@');
+    address.rsplit_once(':').is_some_and(|(host, port)| {
+        is_host(host) && !host.contains(is_other) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
 }
 
 /// Returns the problems of a profile.

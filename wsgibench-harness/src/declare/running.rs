@@ -38,10 +38,21 @@ impl std::str::FromStr for RunningServer {
                 "`{name}` is not a valid server name: use letters, digits, `_` and `-`; {example}"
             ));
         }
-        let (tls, rest) = match url.strip_prefix("https://") {
-            Some(rest) => (true, rest),
-            None => (false, url.strip_prefix("http://").unwrap_or(url)),
+        let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
+            _ => {
+                return Err(format!(
+                    "`{scheme}://` is not supported, only http and https; {example}"
+                ));
+            }
         };
+        if rest.contains('@') {
+            return Err(format!(
+                "a user name and a password are not supported in a server's URL; set the `Authorization` header in the scenarios, and {example}"
+            ));
+        }
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         if !path.is_empty() {
             return Err(format!(
@@ -131,6 +142,7 @@ mod tests {
             ("https://127.0.0.1:8443", "url", "127.0.0.1:8443", true),
             ("https://app.test/", "url", "app.test:443", true),
             ("staging=https://[::1]", "staging", "[::1]:443", true),
+            ("HTTPS://App.test", "url", "App.test:443", true),
         ] {
             assert_eq!(read(text), Ok((name.into(), address.into(), tls)), "{text}");
         }
@@ -145,10 +157,21 @@ mod tests {
             ("a b=127.0.0.1:1", "not a valid server name"),
             ("=127.0.0.1:1", "not a valid server name"),
             ("127.0.0.1:99999", "not a server address"),
+            ("http:127.0.0.1:8000", "not a server address"),
+            ("::1", "not a server address"),
+            ("http://[shop]:8000", "not a server address"),
+            ("http://app.test?x=1", "not a server address"),
+            ("http://app test", "not a server address"),
+            ("ws://127.0.0.1:8000", "`ws://` is not supported"),
+            ("unix:///run/app.sock", "`unix://` is not supported"),
+            (
+                "http://user:secret@app.test",
+                "a user name and a password are not supported",
+            ),
         ] {
             let error = read(text).unwrap_err();
             assert!(
-                error.contains(message) && error.contains("127.0.0.1:8000"),
+                error.contains(message) && error.contains("127.0.0.1:8000") && !error.contains("secret"),
                 "{text}: {error}"
             );
         }
