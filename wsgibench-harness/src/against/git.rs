@@ -164,8 +164,8 @@ impl Repository {
             });
             return Ok((commit, choice));
         }
-        // Status 1 without output means that there is none; anything else is an error.
-        if output.status.code() != Some(1) || !output.stderr.is_empty() {
+        // Status 1 means that there is none, whatever git warns of (an ambiguous name, `GIT_TRACE`); anything else is an error.
+        if output.status.code() != Some(1) {
             return Err(AgainstError::Git {
                 action: format!("find the merge base of HEAD and {reference}"),
                 output: text(&output.stderr),

@@ -186,6 +186,10 @@ fn base_is_the_merge_base_unless_the_tip_is_requested() {
     let unrelated = check_out(Base::MergeBase("main"), root, folder.path()).unwrap();
     assert_eq!(unrelated.commit, main);
     assert!(unrelated.choice.unwrap().contains("no commit in common"));
+    // git warns that HEAD is ambiguous.
+    run_git(root, &["update-ref", "refs/heads/HEAD", "HEAD"]);
+    let warned = check_out(Base::MergeBase("main"), root, folder.path()).unwrap();
+    assert_eq!(warned.commit, main);
 }
 
 #[test]
