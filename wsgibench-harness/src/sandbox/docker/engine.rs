@@ -16,6 +16,8 @@ pub(crate) struct Engine {
     pub(crate) version: String,
     /// Cgroup version of the engine, `v1` or `v2`, if it reports one.
     pub(crate) cgroup: Option<String>,
+    /// Operating system and architecture of the engine's machine, e.g. `linux/amd64`, if it reports them.
+    pub(crate) platform: Option<String>,
     /// Registry for image names without a registry, as written in the engine's and the user's docker configuration.
     pub(crate) registry: Option<String>,
 }
@@ -30,6 +32,8 @@ impl Engine {
             let api = docker_client_instance().await.map_err(|error| no(&error))?;
             let version = api.version().await.map_err(|error| no(&error))?;
             let info = api.info().await.map_err(|error| no(&error))?;
+            let platform = version.os.as_ref().zip(version.arch.as_ref());
+            let platform = platform.map(|(system, architecture)| format!("{system}/{architecture}"));
             let name = version
                 .platform
                 .map(|platform| platform.name)
@@ -41,6 +45,7 @@ impl Engine {
                     "{name} {}",
                     version.version.unwrap_or_else(|| "of unknown version".into())
                 ),
+                platform,
                 registry: info.index_server_address.filter(|address| !address.is_empty()),
                 cgroup: info
                     .cgroup_version
@@ -54,6 +59,24 @@ impl Engine {
                 let text = format!("{}: timed out after 10 s", endpoint.address());
                 Err(SandboxError::NoEngine(text))
             })
+    }
+}
+
+impl Engine {
+    /// Returns a notice if `wanted`, the value of `DOCKER_DEFAULT_PLATFORM`, is not the engine's own platform. Servers of another one
+    /// would be emulated, and their figures would be those of the emulator.
+    pub(crate) fn other_platform(&self, wanted: Option<&str>) -> Option<String> {
+        let (wanted, own) = (wanted.filter(|wanted| !wanted.is_empty())?, self.platform.as_deref()?);
+        // A variant such as `linux/arm64/v8` may follow.
+        let is_own = wanted
+            .strip_prefix(own)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        (!is_own).then(|| {
+            format!(
+                "DOCKER_DEFAULT_PLATFORM={wanted} is ignored: servers are built and measured for the engine's own platform, {own}, since \
+                 emulation would distort every figure; use an engine on a {wanted} machine to measure that platform"
+            )
+        })
     }
 }
 
@@ -87,6 +110,28 @@ pub(crate) fn is_not_found(error: &testcontainers::bollard::errors::Error) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_default_platform_is_noted() {
+        let engine = Engine {
+            api: Docker::connect_with_http("tcp://127.0.0.1:1", 2, testcontainers::bollard::API_DEFAULT_VERSION)
+                .unwrap(),
+            version: "Docker 20.10.24".to_owned(),
+            cgroup: None,
+            platform: Some("linux/arm64".to_owned()),
+            registry: None,
+        };
+        for same in [None, Some(""), Some("linux/arm64"), Some("linux/arm64/v8")] {
+            assert_eq!(engine.other_platform(same), None, "{same:?}");
+        }
+        for other in ["linux/amd64", "linux/arm", "linux/arm64v8"] {
+            let notice = engine.other_platform(Some(other)).unwrap();
+            assert!(
+                notice.contains(other) && notice.contains("own platform, linux/arm64,"),
+                "{notice}"
+            );
+        }
+    }
 
     #[tokio::test]
     async fn an_unreachable_engine_is_named_with_the_reason() {

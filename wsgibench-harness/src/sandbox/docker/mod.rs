@@ -23,7 +23,7 @@ mod pull;
 mod remote;
 mod versions;
 
-use std::{path::Path, sync::Arc};
+use std::{env, path::Path, sync::Arc};
 
 pub(crate) use base_image::{BASE_REPOSITORY, looked_for as base_images};
 pub(crate) use endpoint::Endpoint;
@@ -65,6 +65,9 @@ impl DockerSandbox {
     /// Connects, removes objects left by dead runs, finds a base image (if `need_base`), and creates the network.
     pub(crate) async fn open(context: Arc<SandboxContext>) -> Result<Self, SandboxError> {
         let engine = Engine::connect().await?;
+        if let Some(notice) = engine.other_platform(env::var("DOCKER_DEFAULT_PLATFORM").ok().as_deref()) {
+            context.notice("", &notice);
+        }
         orphan_cleanup::mark_used();
         orphan_cleanup::reap_dead(&engine, &context).await;
         let bases = BaseImages::new(engine.clone(), context.clone());
