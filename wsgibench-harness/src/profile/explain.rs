@@ -390,6 +390,10 @@ fn line(arms: &[Arm<'_>; 2], key: &Key) -> i32 {
         .unwrap_or(0)
 }
 
+/// Ratio of the time in which threads are ready for a CPU or on one to their CPU time, above which stacks that wait for a CPU distort
+/// the shares.
+const MOST_READY: f64 = 2.0;
+
 fn notes(arms: &[Arm<'_>; 2], compared: bool) -> Vec<String> {
     let mut notes: BTreeSet<String> = BTreeSet::new();
     let launches = || arms.iter().flat_map(|arm| arm.launches);
@@ -414,6 +418,15 @@ fn notes(arms: &[Arm<'_>; 2], compared: bool) -> Vec<String> {
     if discarded * 4 > samples && discarded > 100 {
         notes.insert(format!(
             "{discarded} stacks could not be read and {samples} could: shares may be distorted"
+        ));
+    }
+    let ready: f64 = launches().map(|launch| launch.ready_us).sum();
+    let used: f64 = launches().map(|launch| launch.cpu_us).sum();
+    if ready > MOST_READY * used {
+        notes.insert(format!(
+            "threads were ready for a CPU {:.1} times as long as they ran: other processes or the server's own threads shared its CPUs, so \
+             code at which threads wake up may seem dearer than it is; repeat it on a quiet machine or with more CPUs",
+            ready / used
         ));
     }
     notes.into_iter().collect()
@@ -489,6 +502,18 @@ mod tests {
     fn with(name: &str, more: f64) -> Vec<(&'static str, f64)> {
         let change = |(known, time): (&'static str, f64)| (known, if known == name { time + more } else { time });
         BASE.into_iter().map(change).collect()
+    }
+
+    #[test]
+    fn threads_that_wait_for_a_cpu_are_noted() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(8);
+        let mut busy = launches(&BASE, 6, &mut random);
+        let note = |launches: &[LaunchProfile]| explain("a", launches, launches).notes.join("\n");
+        assert_eq!(note(&busy), "");
+        for launch in &mut busy {
+            launch.ready_us = 3.0 * launch.cpu_us;
+        }
+        assert!(note(&busy).contains("3.0 times as long as they ran"), "{}", note(&busy));
     }
 
     #[test]

@@ -49,6 +49,10 @@ pub struct LaunchProfile {
     pub stacks: Vec<Stack>,
     /// Threads by name, those with the most CPU time first.
     pub threads: Vec<ThreadShare>,
+    /// Time per request in which threads were on a CPU or ready for one, microseconds, summed over threads; 0 if their CPU time is
+    /// not known.
+    #[serde(default)]
+    pub ready_us: f64,
     /// Samples of running threads.
     pub running_samples: u64,
     /// Samples of waiting threads.
@@ -97,6 +101,12 @@ pub fn profile(sampled: Sampled, requests: u64, cpu_seconds: Option<f64>) -> Lau
             times.entry(*stack).or_default().1 += float(*count) * each * per_request;
         }
     }
+    let ready: f64 = sampled
+        .threads
+        .iter()
+        .filter(|thread| thread.cpu_ns.is_some())
+        .map(|thread| ready_us(thread, &sampled))
+        .sum();
     let mut frames = sampled.frames;
     let mut stacks: Vec<Stack> = times
         .into_iter()
@@ -141,6 +151,7 @@ pub fn profile(sampled: Sampled, requests: u64, cpu_seconds: Option<f64>) -> Lau
         frames,
         stacks,
         threads,
+        ready_us: ready * per_request,
         running_samples,
         waiting_samples,
         discarded: sampled.discarded,
@@ -153,13 +164,18 @@ pub fn profile(sampled: Sampled, requests: u64, cpu_seconds: Option<f64>) -> Lau
 
 /// CPU time of a thread while it was sampled, microseconds; by its samples where the kernel does not account for it.
 fn cpu_us(thread: &ThreadSamples, sampled: &Sampled) -> f64 {
-    let running: u64 = thread.running.values().sum();
     match thread.cpu_ns {
         // Without a sample nothing is known about it.
-        Some(_) if running == 0 => 0.0,
+        Some(_) if thread.running.is_empty() => 0.0,
         Some(ns) => float(ns) / 1e3,
-        None => float(running) * sampled.seconds * 1e6 / float(sampled.ticks.max(1)),
+        None => ready_us(thread, sampled),
     }
+}
+
+/// Time in which a thread was on a CPU or ready for one, by its samples, microseconds.
+fn ready_us(thread: &ThreadSamples, sampled: &Sampled) -> f64 {
+    let running: u64 = thread.running.values().sum();
+    float(running) * sampled.seconds * 1e6 / float(sampled.ticks.max(1))
 }
 
 #[expect(
@@ -216,6 +232,8 @@ mod tests {
         // Half of the time of one thread, by a thousand requests.
         assert!((profile.stacks[0].waiting - 1_000.0).abs() < 1e-9);
         assert_eq!((profile.threads.len(), profile.threads[0].threads), (1, 2));
+        // Two threads in half of the samples of two seconds each, by a thousand requests.
+        assert!((profile.ready_us - 2_000.0).abs() < 1e-9, "{}", profile.ready_us);
     }
 
     #[test]

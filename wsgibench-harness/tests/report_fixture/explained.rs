@@ -57,6 +57,7 @@ fn launch(index: u64, serialise: f64) -> LaunchProfile {
             threads: 2,
             running: 69.0 + serialise,
         }],
+        ready_us: 80.0,
         running_samples: 1_250,
         waiting_samples: 300,
         discarded: 3,
