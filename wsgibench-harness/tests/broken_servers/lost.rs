@@ -121,10 +121,10 @@ fn killed_worker_loses_the_requests_in_its_log() {
 }
 
 /// Number of requests by path.
-type Works = Arc<Mutex<BTreeMap<String, u64>>>;
+type RequestsByPath = Arc<Mutex<BTreeMap<String, u64>>>;
 
 /// A server that handles each POST and drops one response in twenty.
-fn forgetful(by_reset: bool) -> (Server, Works, Arc<AtomicU64>) {
+fn forgetful(by_reset: bool) -> (Server, RequestsByPath, Arc<AtomicU64>) {
     let works = Arc::new(Mutex::new(BTreeMap::new()));
     let dropped = Arc::new(AtomicU64::new(0));
     let (done, lost) = (Arc::clone(&works), Arc::clone(&dropped));
