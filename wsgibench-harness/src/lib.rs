@@ -14,7 +14,7 @@
 //! | [`measure`] | launches, rounds, validity, comparisons |
 //! | [`sandbox`], [`store`] | containers and processes; runs and baselines on disk |
 //! | [`declare`] | servers, scenarios, profiles, and their expansion into cases |
-//! | [`load`], [`counts`] | the load generator, usable alone; instructions and system calls per request |
+//! | [`load`], [`counts`], [`mod@profile`], [`waits`] | the load generator, usable alone; instructions and system calls per request; profiles of functions; what requests wait for |
 //! | [`stats`], [`conformance`], [`null_server`], `subprocess`, `lock_file` | statistics; HTTP and WSGI rules; a server for calibration; calls of git, cargo and pip; lock files |
 //!
 //! A module uses only modules of the rows below it; `tests/layers.rs` enforces this.
@@ -42,6 +42,7 @@ pub mod store;
 mod subprocess;
 pub mod tool;
 mod variables;
+pub mod waits;
 
 #[doc(hidden)]
 pub mod __private;

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 const LAYERS: [&[&str]; 9] = [
     &["affinity"],
     &["panics", "stats", "null_server", "lock_file", "subprocess", "variables"],
-    &["counts", "load", "profile"],
+    &["counts", "load", "profile", "waits"],
     &["conformance", "declare"],
     &["sandbox", "store"],
     &["measure"],

@@ -381,6 +381,29 @@ fn markdown_shows_faults_and_endurance() {
 }
 
 #[test]
+fn markdown_and_csv_show_waits() {
+    let run = fixture::waiting();
+    let page = text(Format::Markdown, &run);
+    let told = &page[page.find("### Waits").unwrap()..];
+    insta::assert_snapshot!(&told[..told.find("### Cold start").unwrap()]);
+    let csv = text(Format::Csv, &run);
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let first = reader.records().next().unwrap().unwrap();
+    let of = |name: &str| &first[header.iter().position(|h| h == name).unwrap()];
+    let names = [
+        "workers",
+        "workers_jain",
+        "accept_queue_mean",
+        "accept_queue_max",
+        "accept_queue_overflows",
+    ];
+    let figures = names.map(of);
+    assert_eq!((figures[0], figures[2], figures[3], figures[4]), ("2", "0", "0", "0"));
+    assert!(figures[1].starts_with("0.862"), "{figures:?}");
+}
+
+#[test]
 fn faults_not_injected_have_no_figures_in_csv() {
     let csv = text(Format::Csv, &fixture::faulty());
     let mut reader = csv::Reader::from_reader(csv.as_bytes());

@@ -59,6 +59,14 @@ fn run_with_all_kinds_of_cases() {
 }
 
 #[test]
+fn waits_are_one_line_of_a_case() {
+    let page = page(&fixture::waiting());
+    assert_fits(&page);
+    let cases = &page[..page.find("ranking").unwrap_or(page.len())];
+    insta::assert_snapshot!(cases);
+}
+
+#[test]
 fn scripted_case_shows_steps_and_failures() {
     let page = page(&fixture::scripted());
     assert_fits(&page);

@@ -5,7 +5,10 @@
 //! standard deviation of 15 %; with alternating slices of 0.1 s, 6.7 %. The arms are never loaded at the same time: the
 //! inactive arm has answered all its requests and is idle.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{
     cpu_accounting::{Account, UsageSnapshot, busiest},
@@ -15,6 +18,7 @@ use super::{
     launch::{LaunchContext, LaunchFailure, Opened, finish, nothing_answered},
     process_cpu::ProcessCpu,
     sampler::Samples,
+    wait_observer::{self, Signals},
 };
 use crate::{
     declare::Work,
@@ -165,15 +169,36 @@ fn round(
     let mut parts = [Part::default(), Part::default()];
     let programs = ProcessCpu::now();
     let (begun, ticks) = (Instant::now(), environment::cpu_ticks(&context.order.load_cpus));
-    for turn in 0..number {
-        // Order A B, B A, A B: drift affects both arms equally.
-        for arm in if turn % 2 == 0 { [0, 1] } else { [1, 0] } {
-            slice(context, &mut arms[arm], &mut parts[arm], length / number).map_err(|failure| (arm, failure))?;
-            if context.interrupt.asked() {
-                return Ok(None);
+    let signals = Signals::default();
+    let observed = context.observed(&[(arms[0].launch, arms[0].ready), (arms[1].launch, arms[1].ready)]);
+    let mut waits = Vec::new();
+    let whole = thread::scope(|scope| {
+        let observing = scope.spawn(|| wait_observer::observe(observed, &signals, context.order));
+        let mut slices = || {
+            for turn in 0..number {
+                // Order A B, B A, A B: drift affects both arms equally.
+                for arm in if turn % 2 == 0 { [0, 1] } else { [1, 0] } {
+                    let edge = |edge| match edge {
+                        Edge::Start => signals.loaded(arm),
+                        Edge::End => signals.idle(),
+                    };
+                    slice(context, &mut arms[arm], &mut parts[arm], length / number, &edge)
+                        .map_err(|failure| (arm, failure))?;
+                    if context.interrupt.asked() {
+                        return Ok(false);
+                    }
+                    tell(context, &arms[arm], &parts[arm], begun.elapsed(), length * 2);
+                }
             }
-            tell(context, &arms[arm], &parts[arm], begun.elapsed(), length * 2);
-        }
+            Ok(true)
+        };
+        let whole = slices();
+        signals.finish(observing.thread());
+        waits = wait_observer::records_of(observing.join());
+        whole
+    });
+    if !whole? {
+        return Ok(None);
     }
     let ticks = [ticks, environment::cpu_ticks(&context.order.load_cpus)];
     let busy = busiest(&programs, context.order);
@@ -189,18 +214,35 @@ fn round(
             .map(|account| account.with_machine_load(ticks, engine, wall, &busy, context.order)),
         ..part
     });
-    Ok(Some([
+    let mut records = [
         record(context, &arms[0], first, index),
         record(context, &arms[1], second, index),
-    ]))
+    ];
+    for (record, waits) in records.iter_mut().zip(waits) {
+        record.waits = Some(Box::new(waits));
+    }
+    Ok(Some(records))
 }
 
-fn slice(context: &LaunchContext, arm: &mut Arm<'_>, part: &mut Part, length: Duration) -> Result<(), LaunchFailure> {
+/// Loads an arm for the length of a slice; calls `at_edge` within the load.
+fn slice(
+    context: &LaunchContext,
+    arm: &mut Arm<'_>,
+    part: &mut Part,
+    length: Duration,
+    at_edge: &dyn Fn(Edge),
+) -> Result<(), LaunchFailure> {
     let mut edges = (None, None);
     let launch = arm.launch;
     let slice = arm.opened.driver.slice_observed(length, &mut |edge| match edge {
-        Edge::Start => edges.0 = Some(UsageSnapshot::at(launch, context.order)),
-        Edge::End => edges.1 = Some(UsageSnapshot::at(launch, context.order)),
+        Edge::Start => {
+            edges.0 = Some(UsageSnapshot::at(launch, context.order));
+            at_edge(edge);
+        }
+        Edge::End => {
+            at_edge(edge);
+            edges.1 = Some(UsageSnapshot::at(launch, context.order));
+        }
     })?;
     if !launch.is_alive() {
         return Err(LaunchFailure::Died);

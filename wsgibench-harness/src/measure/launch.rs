@@ -29,6 +29,7 @@ use super::{
     sampler::{self, Samples},
     slow_clients::SlowClients,
     validity::{self, RoundContext},
+    wait_observer::{self, Server, Signals},
 };
 use crate::{
     declare::{Source, Work},
@@ -281,7 +282,11 @@ impl LaunchContext<'_> {
         let look = || UsageSnapshot::at(launch, self.order);
         let mut edges = (None, None);
         let programs = ProcessCpu::now();
+        let signals = Signals::default();
+        let observed = self.observed(&[(launch, ready)]);
+        let mut waits = Vec::new();
         let result = thread::scope(|scope| {
+            let observing = scope.spawn(|| wait_observer::observe(observed, &signals, self.order));
             let looking = scope.spawn(|| {
                 let mut last_done = 0;
                 sampler::sample(
@@ -312,12 +317,18 @@ impl LaunchContext<'_> {
                 Edge::Start => {
                     fault_injection.begin();
                     edges.0 = Some(look());
+                    signals.loaded(0);
                 }
-                Edge::End => edges.1 = Some(look()),
+                Edge::End => {
+                    signals.idle();
+                    edges.1 = Some(look());
+                }
             });
             done.store(true, Ordering::Relaxed);
             looking.thread().unpark();
             over.store(true, Ordering::Relaxed);
+            signals.finish(observing.thread());
+            waits = wait_observer::records_of(observing.join());
             injected = fault_injection::FaultOutcome::of_thread(injecting.join());
             result
         });
@@ -335,8 +346,21 @@ impl LaunchContext<'_> {
             _ => Account::default(),
         };
         let mut record = self.record(index, load, account, samples, launch.address(), ready);
+        record.waits = waits.pop().map(Box::new);
         injected.enter(&mut record, launch.is_alive());
         Ok(record)
+    }
+
+    /// Returns the servers to observe in a round: none in a test run, and none into which faults are injected.
+    pub(super) fn observed<'a>(&self, servers: &[(&'a Launch, &Ready)]) -> Vec<Server<'a>> {
+        let whole = servers
+            .iter()
+            .all(|(_, ready)| ready.job.case.work.load().faults.is_empty());
+        if self.order.test_mode || !whole {
+            return Vec::new();
+        }
+        let open = |(launch, ready): &(&'a Launch, &Ready)| Server::open(launch, ready, self.order);
+        servers.iter().map(open).collect()
     }
 
     pub(super) fn record(
@@ -389,6 +413,7 @@ impl LaunchContext<'_> {
             background_clients: Vec::new(),
             faults: Vec::new(),
             pulses: Vec::new(),
+            waits: None,
             counts: None,
         }
     }

@@ -20,6 +20,7 @@ mod interrupt;
 mod job;
 mod launch;
 mod launch_order;
+mod listening_sockets;
 mod metrics;
 pub(crate) mod process_cpu;
 pub mod profiling;
@@ -30,6 +31,7 @@ mod sampler;
 mod slow_clients;
 pub mod thresholds;
 pub mod validity;
+mod wait_observer;
 
 pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
 pub use job::{Job, RunPlan};

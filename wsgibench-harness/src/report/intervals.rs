@@ -27,7 +27,10 @@ pub struct StatisticsInterval {
     pub cores: Option<f64>,
     /// Mean memory of the server over the samples, bytes.
     pub memory: Option<f64>,
+    /// Mean depth of the accept queue, connections.
+    pub queue: Option<f64>,
     looks: u32,
+    queue_looks: u32,
     timed: u64,
 }
 
@@ -74,6 +77,15 @@ pub fn of_round(round: &RoundRecord, every: u32) -> Vec<StatisticsInterval> {
             part.memory = mean(part.memory, float(look.memory_bytes));
         }
         part.looks += 1;
+    }
+    let queue = round.waits.as_ref().and_then(|waits| waits.accept_queue.as_ref());
+    for second in queue.iter().flat_map(|queue| &queue.series) {
+        if second.at.is_finite() && second.at >= 0.0 {
+            let part = place(&mut all, second.at, every);
+            let count = f64::from(part.queue_looks);
+            part.queue = Some((part.queue.unwrap_or(0.0) * count + second.mean) / (count + 1.0));
+            part.queue_looks += 1;
+        }
     }
     all
 }

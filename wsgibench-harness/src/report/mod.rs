@@ -28,6 +28,7 @@ pub mod ranking;
 pub mod terminal;
 pub mod thresholds;
 pub mod units;
+pub mod waits;
 
 use crate::measure::event::Event;
 

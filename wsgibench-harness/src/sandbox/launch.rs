@@ -166,6 +166,16 @@ impl Launch {
         }
     }
 
+    /// Whether it has a network namespace of its own, in which it listens at its declared port.
+    #[must_use]
+    pub fn has_own_network(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "docker")]
+            Kind::Docker(_) => true,
+            Kind::Process(_) | Kind::Running(_) => false,
+        }
+    }
+
     /// Runs a command in the server's container, or in its environment and folder.
     ///
     /// # Errors

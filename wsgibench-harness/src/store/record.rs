@@ -11,6 +11,7 @@ use crate::{
     load::{Load, RoundResult},
     profile::Explanation,
     stats::{Slope, ThresholdReport},
+    waits::WaitRecord,
 };
 
 /// Schema version of `run.json`; raised when a field changes its meaning or is removed.
@@ -267,6 +268,9 @@ pub struct RoundRecord {
     /// Cumulative counts every tenth of a second, if faults were injected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pulses: Vec<Sample>,
+    /// Balance of the server's workers and its accept queue; absent in rounds with faults and from earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Box<WaitRecord>>,
     /// Counts per request, if this is a counted launch (`--count`); it has no times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Box<CountRecord>>,

@@ -9,6 +9,7 @@
 
 mod explained;
 mod faults;
+mod waiting;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,6 +26,7 @@ use wsgibench_harness::{
 
 pub(crate) use explained::explained;
 pub(crate) use faults::{enduring, examined, faulty};
+pub(crate) use waiting::waiting;
 
 /// A server whose name contains markup.
 pub(crate) const SCRIPT: &str = "<script>alert(1)</script>";
@@ -145,6 +147,7 @@ pub(crate) fn round(index: u32, rate: f64, connections: u64, shape: Shape, seed:
         background_clients: vec![],
         faults: vec![],
         pulses: vec![],
+        waits: None,
         counts: None,
     }
 }

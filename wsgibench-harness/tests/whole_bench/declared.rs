@@ -31,6 +31,22 @@ fn slow(connections: usize) -> Load {
     Load::closed(connections).request(get("/delayed").expect_status(200))
 }
 
+/// Servers whose requests wait for something known.
+#[server(plant = ["imbalanced", "balanced", "queued", "overflowing", "busy"])]
+fn planted(plant: &str) -> Server {
+    Server::dockerfile("tests/whole_bench/app")
+        .app("tests/whole_bench/app")
+        .command(["python3", "planted.py", "{port}", plant])
+        .opt_in()
+}
+
+#[scenario(servers = [planted], connections = [8], tags = ["planted"])]
+fn waiting(connections: usize) -> Load {
+    Load::closed(connections)
+        .duration(secs(3))
+        .request(get("/").expect_status(200))
+}
+
 /// The same in a container, with a companion that stores its requests.
 #[server]
 fn with_store() -> Server {

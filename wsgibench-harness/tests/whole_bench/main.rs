@@ -12,6 +12,7 @@ mod needs;
 mod profiling;
 mod scripts;
 mod variants;
+mod waits;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
             command_line::descriptor_limit,
         ),
         ("a_server_with_parameters_is_measured_as_variants", variants::measured),
+        ("planted_waits_are_named_and_controls_are_not", waits::planted),
         ("test_runners_list_cases_and_run_one", command_line::test_runner),
         ("cargo_test_tries_each_script_once", command_line::test_mode),
         ("options_of_profiles_without_a_meaning_are_refused", profiling::usage),
@@ -71,6 +73,8 @@ fn main() -> ExitCode {
         "counting_without_valgrind_names_the_package",
         counting::without_valgrind,
     ));
+    #[cfg(feature = "docker")]
+    trials.push(Need::engine().trial("planted_waits_are_named_in_containers", waits::planted_in_docker));
     #[cfg(feature = "docker")]
     trials.push(Need::engine().trial(
         "a_companion_is_filled_asked_and_accounted_for",

@@ -474,6 +474,7 @@ fn round(record: CountRecord, counts: Counts) -> RoundRecord {
         background_clients: Vec::new(),
         faults: Vec::new(),
         pulses: Vec::new(),
+        waits: None,
         counts: Some(Box::new(record)),
     }
 }

@@ -107,6 +107,14 @@ const MEASURES: &[Measure] = &[
         value: |i| i.memory.map(|memory| (memory, 1.0)),
         of: |_| true,
     },
+    Measure {
+        id: "queue-time",
+        title: "Accept queue over time",
+        axis: "connections not accepted",
+        quantity: Quantity::Count,
+        value: |i| i.queue.map(|depth| (depth, 1.0)),
+        of: |_| true,
+    },
 ];
 
 fn chart(
@@ -130,7 +138,12 @@ fn chart(
     }
     let series = sorted(series);
     let values = || series.iter().flat_map(|s| s.points.iter().map(|p| p.y));
-    let nothing_happened = measure.id == "errors-time" && values().all(|y| y <= 0.0);
+    // Less than one connection at any time is no queue.
+    let nothing_happened = match measure.id {
+        "errors-time" => values().all(|y| y <= 0.0),
+        "queue-time" => values().all(|y| y < 1.0),
+        _ => false,
+    };
     if series.is_empty() || nothing_happened {
         return None;
     }

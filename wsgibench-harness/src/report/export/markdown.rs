@@ -11,7 +11,7 @@ use crate::{
         display, endurance, explanation, faults,
         figures::Figures,
         ranking::{Ranking, rankings, server_of},
-        thresholds, units,
+        thresholds, units, waits,
     },
     stats::{Metric, Summary},
     store::{
@@ -51,6 +51,7 @@ pub(super) fn render(run: &RunRecord) -> String {
         }
     }
     blocks.extend(faults(run));
+    blocks.extend(waiting(run));
     blocks.extend(endurance(run));
     blocks.extend(footprint(run));
     if figures.iter().all(|f| !f.ranked()) {
@@ -130,6 +131,16 @@ fn faults(run: &RunRecord) -> Vec<String> {
 
 fn fault_row(table: &mut String, cells: [&str; 5]) {
     let _ = writeln!(table, "| {} |", cells.map(escape).join(" | "));
+}
+
+/// Formats what requests wait for, of the cases in which something stands out.
+fn waiting(run: &RunRecord) -> Option<String> {
+    let lines = run.cases.iter().filter_map(|case| {
+        let line = waits::line(case)?;
+        Some(format!("- {}: {}\n", escape(&case.id), escape(&line)))
+    });
+    let text: String = lines.collect();
+    (!text.is_empty()).then(|| format!("### Waits\n\n{text}\n"))
 }
 
 /// Formats capacity, burst recovery, slow clients and memory growth.

@@ -2,8 +2,12 @@
 
 use crate::{
     load::RequestResult,
-    report::{display, faults, units::float},
+    report::{
+        display, faults,
+        units::{float, float_len},
+    },
     store::record::{CaseRecord, FaultRecord, LaunchRecord, RoundRecord, RunRecord},
+    waits::{WaitRecord, workers::jain},
 };
 
 /// A cell.
@@ -120,10 +124,35 @@ pub(super) const COLUMNS: &[Column] = &[
             of_done(fault, text)
         })
     }),
+    ("workers", |r| {
+        waits(r, |waits| {
+            (!waits.workers.is_empty()).then(|| float_len(waits.workers.len()))
+        })
+    }),
+    ("workers_jain", |r| {
+        waits(r, |waits| {
+            let seconds: Vec<f64> = waits.workers.iter().map(|worker| worker.cpu_seconds).collect();
+            jain(&seconds)
+        })
+    }),
+    ("accept_queue_mean", |r| {
+        waits(r, |waits| waits.accept_queue.as_ref().map(|queue| queue.mean))
+    }),
+    ("accept_queue_max", |r| {
+        waits(r, |waits| waits.accept_queue.as_ref().map(|queue| float(queue.max)))
+    }),
+    ("accept_queue_overflows", |r| {
+        waits(r, |waits| waits.accept_queue.as_ref()?.overflows.map(float))
+    }),
     ("instructions_per_request", |r| metric(r, "instructions_per_request")),
     ("syscalls_per_request", |r| metric(r, "syscalls_per_request")),
     ("statements_per_request", |r| metric(r, "statements_per_request")),
 ];
+
+/// Returns a figure of the observation; nothing if the round was not observed.
+fn waits(row: &Row, value: fn(&WaitRecord) -> Option<f64>) -> Cell {
+    optional(row.round.waits.as_deref().and_then(value))
+}
 
 /// Joins one value per fault, in their order.
 fn each_fault(row: &Row, value: fn(&FaultRecord) -> String) -> Cell {

@@ -16,6 +16,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod view;
+mod waits;
 
 use std::path::Path;
 
@@ -27,11 +28,12 @@ use crate::store::{BaselineRun, ConformanceRecord, record::RunRecord, write_outp
 
 const TEMPLATE: &str = include_str!("assets/index.html.jinja");
 /// Templates by the names under which they are included.
-const PARTS: [(&str, &str); 6] = [
+const PARTS: [(&str, &str); 7] = [
     ("macros", include_str!("assets/macros.html.jinja")),
     ("counts", include_str!("assets/counts.html.jinja")),
     ("faults", include_str!("assets/faults.html.jinja")),
     ("endurance", include_str!("assets/endurance.html.jinja")),
+    ("waits", include_str!("assets/waits.html.jinja")),
     ("conformance", include_str!("assets/conformance.html.jinja")),
     ("explain", include_str!("assets/explain.html.jinja")),
 ];

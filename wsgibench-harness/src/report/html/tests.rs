@@ -115,6 +115,19 @@ fn endurance_and_footprint_as_they_are_shown() {
 }
 
 #[test]
+fn waits_as_they_are_shown() {
+    let run = fixture::waiting();
+    insta::assert_json_snapshot!(waits::of(&run));
+    let page = render(&Page {
+        runs: &[&run],
+        ..Page::default()
+    })
+    .unwrap();
+    assert!(page.contains("&lt;not&gt; visible") && page.contains("Accept queue over time"));
+    assert_eq!(waits::of(&fixture::run(Vec::new())), None);
+}
+
+#[test]
 fn counts_and_attribution_as_they_are_shown() {
     let mut run = fixture::counted();
     let change = |function: &str, change: f64| FunctionChange {

@@ -14,6 +14,7 @@ use super::{
     servers::{Server, server},
     steps::{self, CaseSteps},
     table::{Table, numeric_column, text_column},
+    waits,
 };
 use crate::{
     declare::Variant,
@@ -50,6 +51,7 @@ pub(super) struct View {
     faulty: usize,
     faults: Vec<Group>,
     counts: Vec<Table>,
+    waits: Option<Table>,
     endurance: Vec<Table>,
     conformance: Option<Conformance>,
     footprint: Option<Table>,
@@ -207,6 +209,7 @@ impl View {
             faulty: run.cases.iter().filter(|case| crate::report::faults::has(case)).count(),
             faults: faults::of(run, &figures),
             counts,
+            waits: waits::of(run),
             endurance: endurance::of(run),
             conformance: page.conformance.and_then(|record| conformance::of(record, run)),
             footprint: endurance::footprint(run),

@@ -9,7 +9,7 @@ use crate::{
         counts::CountFigures,
         display, endurance, faults,
         figures::{Figures, RequestFigures},
-        units,
+        units, waits,
     },
     stats::{Estimate, Metric, Summary},
     store::{
@@ -147,6 +147,9 @@ fn body(page: &mut Page, case: &CaseRecord, figures: &Figures) {
             units::bytes(units::float(companion.memory))
         );
         page.line("", &text, "");
+    }
+    if let Some(line) = waits::line(case) {
+        page.wrapped("waits", &plain(&line));
     }
     for line in steps(figures).into_iter().chain(requests(figures)) {
         page.line(line.0, &line.1, &line.2);
