@@ -16,6 +16,8 @@ pub const BUSY: f64 = 0.85;
 const QUEUED: f64 = 0.2;
 /// Least mean depth that is named, connections.
 const LEAST_DEPTH: f64 = 0.5;
+/// A queue is named if it is so many times as deep as the one that a server of this utilization has by chance.
+const BEYOND_CHANCE: f64 = 2.0;
 
 /// A round: its observations and what the load knows.
 #[derive(Clone, Copy, Debug)]
@@ -88,11 +90,13 @@ pub fn diagnose(rounds: &[Round]) -> Option<Diagnosis> {
     balance(rounds, &mut diagnosis);
     queue(rounds, &mut diagnosis);
     let engine = over_time(&|round| round.engine_busy);
+    // Arrivals and service at random times: u/(1 - u) customers at a station that is busy for a share u of the time.
+    let by_chance = diagnosis.busy / (1.0 - diagnosis.busy).max(1e-9);
     diagnosis.queued = diagnosis.busy < BUSY
         && engine < BUSY
-        && diagnosis
-            .queue_mean
-            .is_some_and(|mean| mean >= LEAST_DEPTH && mean >= diagnosis.in_flight * QUEUED);
+        && diagnosis.queue_mean.is_some_and(|mean| {
+            mean >= LEAST_DEPTH + BEYOND_CHANCE * by_chance && mean >= diagnosis.in_flight * QUEUED
+        });
     for note in rounds.iter().flat_map(|round| &round.waits.notes) {
         if !diagnosis.notes.contains(note) {
             diagnosis.notes.push(note.clone());
@@ -321,6 +325,14 @@ mod tests {
         few.accept_queue.as_mut().unwrap().samples = 1;
         assert_eq!(diagnose(&[round(0, &long), round(0, &few)]).unwrap().line(), None);
         assert!(diagnose(&[round(0, &long), round(0, &short)]).unwrap().queued);
+    }
+
+    #[test]
+    fn the_queue_of_a_server_near_its_limit_is_chance() {
+        // A load that is starved of CPU lets a server at full CPU rest for a fifth of the time.
+        assert_eq!(line(&record(&[0.78], 2.2, 0)), None);
+        assert_eq!(line(&record(&[0.5], 2.4, 0)), None);
+        assert!(line(&record(&[0.5], 2.6, 0)).is_some());
     }
 
     #[test]
