@@ -31,6 +31,9 @@ use crate::{
     store::record::{RoundRecord, Validity},
 };
 
+/// Requests before instructions are counted at all, which valgrind answers several times faster: interpreters specialise their
+/// bytecode, and servers fill their pools.
+const PREPARATION: u64 = 200;
 /// Requests before the first window: caches, lazy imports and specialised bytecode settle, and valgrind translates most code.
 const WARM_UP: u64 = 80;
 /// Requests after those, by whose time the windows are sized.
@@ -216,6 +219,7 @@ impl LaunchContext<'_> {
                 Err(LaunchFailure::Died)
             }
         };
+        self.visit(ready, launch, PREPARATION)?;
         dumps.order("instrumentation on").map_err(cannot)?;
         self.visit(ready, launch, WARM_UP)?;
         let trial = self.visit(ready, launch, TRIAL)?;
