@@ -9,6 +9,7 @@ pub mod baseline;
 pub mod compare;
 pub mod distribution;
 pub mod disturbance;
+pub mod elimination;
 pub mod estimate;
 pub mod holm;
 pub mod max_t;

@@ -363,6 +363,34 @@ pub fn judge(series: &[ThresholdSeries]) -> ThresholdReport {
     }
 }
 
+/// Judges one threshold at a level of its own, two-sided, such as that of one look of a search. `adjusted_p` relates the p-value to
+/// this level: there is a verdict if it is at most 1 - [`CONFIDENCE`].
+#[must_use]
+pub fn judge_at(series: &ThresholdSeries, level: f64) -> ThresholdOutcome {
+    let test = Test::of(series);
+    let p = test.p();
+    ThresholdOutcome {
+        case: series.case.clone(),
+        metric: series.threshold.metric,
+        limit: series.threshold.limit,
+        threshold: series.threshold.to_string(),
+        verdict: match &test {
+            _ if p > level => ThresholdVerdict::Undecided,
+            test if test.met < test.broken => ThresholdVerdict::Met,
+            _ => ThresholdVerdict::Broken,
+        },
+        estimate: test.estimate,
+        interval: Test::interval(series, 1.0 - level),
+        p,
+        adjusted_p: (p * (1.0 - CONFIDENCE) / level).min(1.0),
+        launches: series.launches.len(),
+        unusable: series
+            .unusable
+            .clone()
+            .or_else(|| (series.launches.len() < 2).then(|| "a verdict needs at least 2 launches".to_owned())),
+    }
+}
+
 /// One-sided p-values of one threshold.
 struct Test {
     /// Of the hypothesis that it is broken: small if it is met.
