@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::Parser;
 
-pub use super::option_values::{ColorArg, Count, CpuSet, Explain, ListFormat, OutputFormat, SandboxArg};
+pub use super::option_values::{ColorArg, Count, CpuSet, Explain, GoalArg, ListFormat, OutputFormat, SandboxArg};
 use super::{
     option_values::{cpu_set, positive_time, time, variable},
     verdict::Gate,
@@ -22,6 +22,7 @@ Examples:
   cargo bench -- ping --server-url http://10.0.0.7:8000   Load a server that is already running
   cargo bench -- --save-baseline main             Save the figures; compare later with --baseline main
   cargo bench -- --threshold 'p99<50ms' --gate    Fail if a server breaks a threshold
+  cargo bench -- --tune sleep --threshold 'p99<50ms'   Find the best workers and threads of a server with parameters
   cargo bench -- --against origin/main --gate     Fail if a server became slower than at that commit
   cargo bench -- --against origin/main --explain  Name the functions whose CPU time per request changed
   cargo bench -- --count                          Count instructions and system calls per request
@@ -35,8 +36,8 @@ Exit status:
   0    success
   1    a case failed to run
   2    invalid usage, or a plan that cannot do what was asked
-  3    regression, or a broken threshold
-  4    inconclusive under --gate=strict
+  3    regression, or a broken threshold, or --tune --gate: the default variant is worse than the best
+  4    inconclusive under --gate=strict or --tune --gate
   5    a gated measurement is missing or invalid
   130  interrupted by Ctrl-C";
 
@@ -131,7 +132,7 @@ pub struct Args {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "newest",
-        conflicts_with_all = ["against", "against_tip", "versus", "gate", "self_check", "load_baseline"],
+        conflicts_with_all = ["against", "against_tip", "versus", "self_check", "load_baseline"],
         help_heading = "Effort"
     )]
     pub resume: Option<String>,
@@ -249,7 +250,26 @@ pub struct Args {
         help_heading = "Comparison"
     )]
     pub threshold: Vec<String>,
-    /// Limit the time of a comparison: shorten rounds first, then plan fewer blocks; refused beforehand if it is too short for a decision
+    /// Search the best setting of servers with parameters: measure all selected variants under one load, drop worse ones early,
+    /// recommend the cheapest of the best; with --gate, fail if the default variant is worse by more than the margin
+    #[arg(
+        long,
+        env = "WSGIBENCH_TUNE",
+        conflicts_with_all = ["against", "against_tip", "versus", "count", "check_counts", "bless_counts", "explain", "self_check", "save_baseline", "baseline", "baseline_lenient", "load_baseline", "conformance", "gate_metric", "ungate"],
+        help_heading = "Tuning"
+    )]
+    pub tune: bool,
+    /// What the best setting is best in, within the thresholds [default: throughput]
+    #[arg(
+        long,
+        value_name = "GOAL",
+        env = "WSGIBENCH_GOAL",
+        requires = "tune",
+        help_heading = "Tuning"
+    )]
+    pub goal: Option<GoalArg>,
+    /// Limit the time of a comparison or a tuning: shorten rounds first, then plan fewer blocks; refused beforehand if it is too short for
+    /// a decision [default of a tuning: 15 minutes]
     #[arg(long, value_name = "TIME", env = "WSGIBENCH_BUDGET", value_parser = positive_time, help_heading = "Comparison")]
     pub budget: Option<Duration>,
     /// Measure identical arms: fail if they differ by more than chance, and report how small a change a gate can detect here

@@ -16,7 +16,7 @@ use super::{
     project::{Baked, Project},
     resume,
     run::{self, Listeners, Run},
-    self_check, target, thresholds,
+    self_check, target, thresholds, tune,
 };
 use crate::{
     against::bench::DECLARATIONS_VARIABLE,
@@ -164,6 +164,7 @@ fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -
     }
     let mut plan = plan::make(work.declarations, args, work.manifest_dir, work.target_dir)?;
     thresholds::apply(run, args, &mut plan)?;
+    let tuning = tune::prepare(run, args, &mut plan)?;
     baseline::foretell(args, earlier.as_deref(), &plan.order.jobs, listeners);
     if let Some(name) = &args.resume {
         resume::prepare(&run.store, name, args, &mut plan)?;
@@ -189,7 +190,9 @@ fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -
         }
         listeners.notice("", "no count has risen; measuring time");
     }
-    let (mut record, status) = if counts::is_alone(args) {
+    let (mut record, status) = if let Some(tuning) = &tuning {
+        tune::run(run, args, &plan, tuning)?
+    } else if counts::is_alone(args) {
         let counted = counts::run(run, args, &mut plan, work.bench, earlier.as_deref(), work.declarations)?;
         (counted.record, counted.status)
     } else if compare::wanted(args, &plan) {
@@ -205,7 +208,11 @@ fn measure(run: &Run, work: &Work<'_>, prints: Option<output::StdoutToStderr>) -
         (record, status)
     };
     explain::after(run, args, &plan, &mut record);
-    let status = thresholds::conclude(run, args, &mut record, status)?;
+    // A tuning has judged the thresholds of each setting.
+    let status = match tuning {
+        Some(_) => status,
+        None => thresholds::conclude(run, args, &mut record, status)?,
+    };
     // A baseline that lacks a case must not discard the measurement: write everything else first.
     let advised = baseline::conclude(
         &run.store,

@@ -24,6 +24,7 @@ mod samples;
 mod self_check;
 mod target;
 mod thresholds;
+mod tune;
 pub mod verdict;
 
 pub use exit::ExitStatus;

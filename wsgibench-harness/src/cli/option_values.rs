@@ -24,6 +24,19 @@ pub enum Explain {
     OnRegression,
 }
 
+/// `--goal`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GoalArg {
+    /// Most requests per second, in a closed loop
+    Throughput,
+    /// Highest rate of an arrival schedule within the thresholds of latency and errors
+    Capacity,
+    /// Least CPU time per request, then least memory, at the rate of an arrival schedule
+    Cost,
+    /// Lowest 99th percentile of latency at the rate of an arrival schedule
+    P99,
+}
+
 /// `--list --format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ListFormat {

@@ -167,6 +167,7 @@ pub(super) fn make(
         shared_cpus: partition.shared,
         reference: false,
         test_mode: args.test || !args.bench,
+        within_thresholds: false,
         resumed: false,
         manifest_dir: manifest_dir.to_owned(),
         counting: None,

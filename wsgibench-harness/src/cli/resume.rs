@@ -12,6 +12,12 @@ const NEWEST: &str = "newest";
 
 /// Reads the run, checks that the plan matches, and reduces the plan to the missing launches.
 pub(super) fn prepare(store: &Store, name: &str, args: &Args, plan: &mut Plan) -> Result<(), Failure> {
+    if args.gate.is_some() && !args.tune {
+        return Err(Failure::usage(
+            "--resume with --gate continues a tuning only (--tune): the arms of a gate must be measured close together; start a new \
+             run without --resume",
+        ));
+    }
     let mut run = find(store, name)?;
     if let Some(difference) = difference(&run, args, plan) {
         return Err(Failure::usage(format!(

@@ -292,6 +292,7 @@ fn first_record(plan: &Plan) -> RunRecord {
         thresholds: None,
         comparison: None,
         explanation: None,
+        tuning: None,
     }
 }
 

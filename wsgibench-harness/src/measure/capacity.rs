@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::{interrupt::Interrupt, launch::LaunchFailure};
-use crate::load::{Load, LoadPlan, Model, RoundResult, Session, Stage};
+use super::{interrupt::Interrupt, launch::LaunchFailure, metrics};
+use crate::{
+    load::{Load, LoadPlan, Model, RoundResult, Session, Stage},
+    stats::{Metric, Threshold},
+};
 
 /// Connections of the closed loop that gives the first estimate.
 const CONNECTIONS: usize = 64;
@@ -12,6 +15,8 @@ const GUESS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 const PROBE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
 /// Number of probes; narrows the last interval to a few percent of the rate.
 const PROBES: u32 = 6;
+/// Number of probes within thresholds, which may be met at low rates only.
+const PROBES_WITHIN: u32 = 9;
 /// A rate is sustained if at least this share of the due requests is answered before the probe ends,
 const ANSWERED: f64 = 0.98;
 /// and 99 % of them within this time: the wait at the end of a second at 10 % above the capacity.
@@ -19,22 +24,32 @@ const LATENCY_LIMIT: Duration = Duration::from_millis(100);
 /// Capacity assumed in a trial, which measures nothing.
 const TRIAL: f64 = 100.0;
 
-/// Longest duration of a search.
-pub(super) const TIME: Duration = Duration::from_millis(1_500 + 1_200 * PROBES as u64);
+/// Returns the longest duration of a search, within thresholds or without.
+pub(super) fn time(within: bool) -> Duration {
+    GUESS.0 + GUESS.1 + (PROBE.0 + PROBE.1) * if within { PROBES_WITHIN } else { PROBES }
+}
+
+/// Returns whether a threshold limits the rate that a search finds.
+#[must_use]
+pub(super) fn limits(threshold: &Threshold) -> bool {
+    matches!(threshold.metric, Metric::P50 | Metric::P99 | Metric::ErrorShare)
+}
 
 /// Returns the load with its rates in requests per second, and the capacity that they are shares of; other loads are unchanged.
+/// The capacity is also within the load's thresholds of latency and errors, if `within` says so.
 ///
 /// # Errors
 /// Returns an error if the engine fails or no rate is sustained; [`LaunchFailure::Interrupted`] after Ctrl-C.
 pub(super) fn resolve(
     plan: &LoadPlan,
     trial: bool,
+    within: bool,
     interrupt: &Interrupt,
 ) -> Result<(Load, Option<f64>), LaunchFailure> {
     if !plan.load.of_capacity {
         return Ok((plan.load.clone(), None));
     }
-    let capacity = if trial { TRIAL } else { find(plan, interrupt)? };
+    let capacity = if trial { TRIAL } else { find(plan, within, interrupt)? };
     Ok((scaled(&plan.load, capacity), Some(capacity)))
 }
 
@@ -50,7 +65,7 @@ fn scaled(load: &Load, capacity: f64) -> Load {
     load
 }
 
-fn find(asked: &LoadPlan, interrupt: &Interrupt) -> Result<f64, LaunchFailure> {
+fn find(asked: &LoadPlan, within: bool, interrupt: &Interrupt) -> Result<f64, LaunchFailure> {
     let load = &asked.load;
     let like = |model: Model| Load {
         requests: load.requests.clone(),
@@ -105,7 +120,14 @@ fn find(asked: &LoadPlan, interrupt: &Interrupt) -> Result<f64, LaunchFailure> {
         } => (*max_connections, stages.first().map(|s| s.arrivals).unwrap_or_default()),
         Model::Closed { .. } | Model::Users { .. } => (1_000, crate::load::Arrivals::default()),
     };
-    search::<LaunchFailure>(guess, PROBES, |rate| {
+    let thresholds: Vec<Threshold> = load
+        .thresholds
+        .iter()
+        .copied()
+        .filter(|threshold| within && limits(threshold))
+        .collect();
+    let probes = if within { PROBES_WITHIN } else { PROBES };
+    search::<LaunchFailure>(guess, probes, |rate| {
         let stage = Stage {
             arrivals,
             ..Stage::unlimited(rate)
@@ -115,21 +137,35 @@ fn find(asked: &LoadPlan, interrupt: &Interrupt) -> Result<f64, LaunchFailure> {
             max_connections,
             seed: 0,
         });
-        Ok(holds(&probe(open, PROBE)?))
+        Ok(holds(&probe(open, PROBE)?, &thresholds))
     })?
     .ok_or_else(|| {
+        let with: Vec<String> = thresholds.iter().map(ToString::to_string).collect();
+        let with = if with.is_empty() {
+            String::new()
+        } else {
+            format!(" with {}", with.join(" and "))
+        };
         LaunchFailure::Other(format!(
-            "failed to find the server's capacity: it did not sustain even a tenth of {guess:.0} requests per second"
+            "failed to find the server's capacity: it did not sustain even a tenth of {guess:.0} requests per second{with}"
         ))
     })
 }
 
-/// Returns whether the server sustained the rate.
+/// Returns whether the server sustained the rate, and met the thresholds. A threshold of latency replaces the usual limit.
 #[expect(clippy::cast_precision_loss, reason = "requests of a second")]
-fn holds(round: &RoundResult) -> bool {
+fn holds(round: &RoundResult, thresholds: &[Threshold]) -> bool {
     let counts = &round.counts;
+    let figures = metrics::of_round(round, None, None);
+    let is_met = |threshold: &Threshold| {
+        let figure = figures.get(threshold.metric.id());
+        figure.is_some_and(|figure| *figure <= threshold.limit)
+    };
     let limit = u64::try_from(LATENCY_LIMIT.as_nanos()).unwrap_or(u64::MAX);
-    counts.done as f64 >= ANSWERED * counts.offered as f64 && round.response_time.quantile(0.99).ns <= limit
+    let own_limit = thresholds.iter().any(|threshold| threshold.metric == Metric::P99);
+    counts.done as f64 >= ANSWERED * counts.offered as f64
+        && (own_limit || round.response_time.quantile(0.99).ns <= limit)
+        && thresholds.iter().all(is_met)
 }
 
 /// Bisects from a first estimate and returns the highest sustained rate.
@@ -189,14 +225,21 @@ mod tests {
         for _ in 0..1_000 {
             round.response_time.record(Duration::from_millis(3));
         }
-        assert!(holds(&round));
+        round.seconds = 1.0;
+        assert!(holds(&round, &[]));
+        let threshold = |text: &str| [text.parse::<Threshold>().unwrap()];
+        assert!(holds(&round, &threshold("p99<4ms")) && !holds(&round, &threshold("p99<2ms")));
+        assert!(!holds(&round, &threshold("p50<2ms")));
         round.counts.done = 900;
-        assert!(!holds(&round));
+        assert!(!holds(&round, &[]));
         round.counts.done = 1_000;
         for _ in 0..100 {
             round.response_time.record(Duration::from_millis(300));
         }
-        assert!(!holds(&round));
+        assert!(!holds(&round, &[]) && holds(&round, &threshold("p99<400ms")));
+        round.counts.failed = 20;
+        assert!(holds(&round, &[threshold("p99<400ms")[0], threshold("errors<3%")[0]]));
+        assert!(!holds(&round, &[threshold("p99<400ms")[0], threshold("errors<1%")[0]]));
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::store::record::{CaseRecord, LaunchRecord, Notice, RoundRecord, RunRecord};
+use crate::store::{
+    record::{CaseRecord, LaunchRecord, Notice, RoundRecord, RunRecord},
+    tuning::TuneProgress,
+};
 
 /// Comparison of one case with a baseline.
 #[derive(Clone, Debug)]
@@ -114,6 +117,8 @@ pub enum Event {
         /// One entry per case and metric.
         outcomes: Vec<crate::stats::Outcome>,
     },
+    /// A tuning has completed a block; the first has 0 blocks and precedes the measurement.
+    Tuning(Box<TuneProgress>),
     /// The run is complete and stored.
     Finished {
         /// The run.

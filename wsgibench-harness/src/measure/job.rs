@@ -53,6 +53,8 @@ pub struct RunPlan {
     pub reference: bool,
     /// Send a few requests per case instead of measuring (`cargo test --benches`).
     pub test_mode: bool,
+    /// Searches of a capacity also keep the thresholds of latency and errors (a tuning for the highest rate).
+    pub within_thresholds: bool,
     /// Resumes an interrupted run: finished launches are not repeated.
     pub resumed: bool,
     /// Folder of the user's crate.
@@ -125,7 +127,7 @@ impl RunPlan {
         }
         let timing = self.timing(work);
         let search = if work.load().of_capacity && !self.test_mode {
-            super::capacity::TIME
+            super::capacity::time(self.within_thresholds)
         } else {
             Duration::ZERO
         };
@@ -154,6 +156,7 @@ impl RunPlan {
             shared_cpus: false,
             reference: false,
             test_mode: false,
+            within_thresholds: false,
             resumed: false,
             manifest_dir: PathBuf::from("/"),
             counting: None,

@@ -185,7 +185,12 @@ impl LaunchContext<'_> {
             notes(notice.text);
         }
         // The response check runs first, without slow clients connected.
-        let (load, capacity) = capacity::resolve(&plan, self.order.test_mode, self.interrupt)?;
+        let (load, capacity) = capacity::resolve(
+            &plan,
+            self.order.test_mode,
+            self.order.within_thresholds,
+            self.interrupt,
+        )?;
         plan.load = load;
         let slow_clients = SlowClients::spawn(&plan.load.background_clients, &plan.target)
             .map_err(|error| LaunchFailure::Other(format!("failed to start slow clients: {error}")))?;

@@ -1,6 +1,7 @@
 //! Runs the plan: launches, rounds, validity, comparisons, and the events that reports subscribe to.
 
 mod availability;
+pub mod bottleneck;
 pub mod budget;
 mod burst;
 mod capacity;
@@ -30,6 +31,7 @@ mod runner;
 mod sampler;
 mod slow_clients;
 pub mod thresholds;
+pub mod tuning;
 pub mod validity;
 mod wait_observer;
 

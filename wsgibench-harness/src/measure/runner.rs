@@ -40,6 +40,10 @@ pub trait Policy {
     fn blocks(&self) -> u32;
     /// Returns whether another block follows. `block` is the number of finished blocks.
     fn more(&mut self, block: u32, run: &RunRecord) -> bool;
+    /// Returns whether the following blocks contain a case; a case that is left out stays out. Called after `more`.
+    fn measures(&self, _case: &str) -> bool {
+        true
+    }
 }
 
 /// A fixed number of launches.
@@ -95,11 +99,16 @@ impl Runner<'_> {
             self.close_cases(writer);
             return Ok(());
         }
-        let of = ready.len() * policy.blocks() as usize;
+        let mut of = ready.len() * policy.blocks() as usize;
         let mut number = 0;
         let mut block = 0;
         let mut held = false;
         while !held && !self.interrupt.asked() && !ready.is_empty() && policy.more(block, writer.run()) {
+            let before = ready.len();
+            ready.retain(|ready| policy.measures(&ready.job.case.id));
+            if ready.len() < before {
+                of = number + ready.len() * policy.blocks().saturating_sub(block) as usize;
+            }
             let mut dropped = HashSet::new();
             for turn in self.turns(&ready, block) {
                 if held || self.interrupt.asked() {

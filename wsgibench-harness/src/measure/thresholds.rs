@@ -33,7 +33,7 @@ pub fn of_run(run: &RunRecord) -> Option<ThresholdReport> {
 }
 
 /// Whether the figures of a round count: an invalid round says nothing about the server, for or against it.
-fn is_usable(round: &RoundRecord) -> bool {
+pub(super) fn is_usable(round: &RoundRecord) -> bool {
     round.validity.level < ValidityLevel::Invalid
 }
 

@@ -8,12 +8,15 @@ use super::{
     display, faults,
     figures::Figures,
     ranking::{Ranking, Row},
-    units,
+    tuning, units,
 };
 use crate::{
     declare::Variant,
     stats::{Metric, Outcome, Verdict},
-    store::record::{CaseRecord, RunRecord, ValidityLevel},
+    store::{
+        record::{CaseRecord, RunRecord, ValidityLevel},
+        tuning::{TuneEnd, TuneRecord},
+    },
 };
 
 /// Maximum number of servers or cases named in one sentence.
@@ -81,7 +84,37 @@ pub fn of_run(run: &RunRecord, figures: &[Figures], rankings: &[Ranking], compar
     if let Some(comparison) = comparison {
         page.compared(comparison, &mut answers);
     }
+    if let Some(tuning) = &run.tuning {
+        of_tuning(tuning, &mut answers);
+    }
     answers
+}
+
+/// Replaces the ranking by the answer of a tuning: settings that were dropped early have fewer launches.
+fn of_tuning(record: &TuneRecord, answers: &mut Answers) {
+    let sentences = tuning::answer(record);
+    answers.best = match &record.recommended {
+        Some(recommended) => {
+            let name = tuning::name(record, &recommended.case);
+            let word = if recommended.certain {
+                "is recommended"
+            } else {
+                "is the best so far"
+            };
+            format!("{} {word}", short(&name))
+        }
+        None => "No setting is recommended".to_owned(),
+    };
+    answers.figure = format!("{}; {}.", tuning::title(record), tuning::effort(record));
+    answers.confidence = sentences.join(" ");
+    if let (Some(recommended), TuneEnd::Decided) = (&record.recommended, record.ended)
+        && !recommended.command.is_empty()
+    {
+        answers.next = Next {
+            why: "Start the server with the recommended setting:".into(),
+            command: recommended.command.clone(),
+        };
+    }
 }
 
 struct Page<'a> {

@@ -27,6 +27,7 @@ pub mod range;
 pub mod ranking;
 pub mod terminal;
 pub mod thresholds;
+pub mod tuning;
 pub mod units;
 pub mod waits;
 

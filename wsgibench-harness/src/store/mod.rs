@@ -19,6 +19,7 @@ mod recovery;
 mod runs;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod tuning;
 mod versioned;
 
 pub use atomic::{write_atomically, write_json};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::tuning::TuneRecord;
 pub use crate::declare::Notice;
 use crate::{
     counts::{CountEnvironment, CountRecord},
@@ -63,6 +64,9 @@ pub struct RunRecord {
     /// Profiles and the functions that changed, if requested (`--explain`; also in `explain.json`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Box<Explanation>>,
+    /// The answer of a tuning (`--tune`; also in `tune.json`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<Box<TuneRecord>>,
 }
 
 /// The machine and the sandbox.

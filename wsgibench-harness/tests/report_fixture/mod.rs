@@ -258,6 +258,7 @@ pub(crate) fn run(cases: Vec<CaseRecord>) -> RunRecord {
         ceiling: None,
         script_ceiling: None,
         explanation: None,
+        tuning: None,
         counted: None,
         thresholds: None,
         comparison: None,

@@ -11,6 +11,7 @@ mod declared;
 mod needs;
 mod profiling;
 mod scripts;
+mod tuning;
 mod variants;
 mod waits;
 
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         ),
         ("a_server_with_parameters_is_measured_as_variants", variants::measured),
         ("planted_waits_are_named_and_controls_are_not", waits::planted),
+        ("tunings_that_cannot_decide_are_refused", tuning::refused),
         ("test_runners_list_cases_and_run_one", command_line::test_runner),
         ("cargo_test_tries_each_script_once", command_line::test_mode),
         ("options_of_profiles_without_a_meaning_are_refused", profiling::usage),
@@ -83,6 +85,8 @@ fn main() -> ExitCode {
     // A stack that changes while it is read, or a round that other processes disturb, is told in the result.
     let alone = vec![
         python.trial("thresholds_decide_a_gate_without_a_base", variants::thresholds),
+        python.trial("the_best_setting_is_found_and_gates", tuning::best_setting),
+        python.trial("an_interrupted_tuning_goes_on", tuning::interrupted),
         python.trial("functions_of_one_arm_are_profiled", profiling::one_arm),
     ];
     needs::run_waiting_then_alone(trials, alone)

@@ -1,4 +1,5 @@
-//! `JUnit` XML: each case is a test, each gated regression and each broken threshold a failure with its figures.
+//! `JUnit` XML: each case is a test, each gated regression and each broken threshold a failure with its figures. The gate of a
+//! tuning is one test.
 
 use std::time::Duration;
 
@@ -12,10 +13,13 @@ use crate::{
         display, explanation,
         figures::Figures,
         terminal::{case_text, explanation_text},
-        thresholds,
+        thresholds, tuning,
     },
     stats::{Outcome, Verdict},
-    store::record::{CaseOutcome, CaseRecord, RunRecord, ValidityLevel},
+    store::{
+        record::{CaseOutcome, CaseRecord, RunRecord, ValidityLevel},
+        tuning::TuneRecord,
+    },
 };
 
 pub(super) fn render(run: &RunRecord) -> Result<Vec<u8>, ExportError> {
@@ -31,7 +35,13 @@ pub(super) fn render(run: &RunRecord) -> Result<Vec<u8>, ExportError> {
             .explanation
             .as_ref()
             .and_then(|all| all.cases.iter().find(|one| one.case == case.id));
-        let test = test(case, &comparison, explained, &judged);
+        let mut test = test(case, &comparison, explained, &judged);
+        if let (Some(_), CaseOutcome::Failed(why)) = (&run.tuning, &case.outcome) {
+            // A tuning drops a setting that cannot be measured.
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(why.as_str());
+            test.status = status;
+        }
         if !suites.iter().any(|s| s.name.as_str() == case.scenario) {
             suites.push(TestSuite::new(case.scenario.as_str()));
         }
@@ -47,11 +57,25 @@ pub(super) fn render(run: &RunRecord) -> Result<Vec<u8>, ExportError> {
         suite.add_test_case(TestCase::new("everything gated was measured", status));
         suites.push(suite);
     }
+    suites.extend(run.tuning.as_deref().filter(|tuning| tuning.gate).map(present_setting));
     report.add_test_suites(suites);
     report
         .to_string()
         .map(String::into_bytes)
         .map_err(|e| ExportError::form(Format::Junit, e))
+}
+
+/// Returns the verdict of a tuning's gate as a test.
+fn present_setting(record: &TuneRecord) -> TestSuite {
+    let sentences = tuning::answer(record).join(" ");
+    let status = match record.verdict.as_str() {
+        "pass" => TestCaseStatus::success(),
+        "worse" => failure("worse", &[sentences], None),
+        other => error(other, &sentences),
+    };
+    let mut suite = TestSuite::new("gate");
+    suite.add_test_case(TestCase::new("the present setting is as good as the best", status));
+    suite
 }
 
 fn test(

@@ -11,12 +11,13 @@ use crate::{
         display, endurance, explanation, faults,
         figures::Figures,
         ranking::{Ranking, rankings, server_of},
-        thresholds, units, waits,
+        thresholds, tuning, units, waits,
     },
     stats::{Metric, Summary},
     store::{
         arms::CANDIDATE,
         record::{RunRecord, ValidityLevel},
+        tuning::TuneRecord,
     },
 };
 
@@ -43,7 +44,9 @@ pub(super) fn render(run: &RunRecord) -> String {
         blocks.push(format!("{}\n\n", explanation::BESIDE_COUNTS));
     }
     blocks.extend(judged_thresholds(run));
-    if run.counted.is_some() {
+    if let Some(tuning) = &run.tuning {
+        blocks.push(tuned(tuning));
+    } else if run.counted.is_some() {
         blocks.push(counts(run));
     } else {
         for ranking in rankings(run, &figures) {
@@ -331,6 +334,56 @@ fn explained(explanation: &Explanation) -> Vec<String> {
     };
     let notes = explanation.notes.iter().map(|note| format!("- {}\n\n", escape(note)));
     explanation.cases.iter().map(table).chain(notes).collect()
+}
+
+/// The answer of a tuning.
+fn tuned(record: &TuneRecord) -> String {
+    let view = tuning::view(record);
+    let mut text = format!("### Tuning\n\n{}. {}.\n\n", escape(&view.title), escape(&view.effort));
+    if record.gate {
+        let _ = writeln!(text, "Gate: **{}**\n", escape(&record.verdict));
+    }
+    if !view.name.is_empty() {
+        let word = if view.certain { "Recommended" } else { "Best so far" };
+        let _ = writeln!(text, "{word}: **{}**\n", escape(&view.name));
+    }
+    if !view.command.is_empty() {
+        // An indented block needs no escaping.
+        let _ = writeln!(text, "    {}\n", view.command.replace(['\n', '\r'], " "));
+    }
+    for line in view.answer.iter().chain(&view.notes) {
+        let _ = writeln!(text, "- {}", escape(line));
+    }
+    for limit in &view.limits {
+        let _ = writeln!(text, "- Limited by {}", escape(limit));
+    }
+    let _ = writeln!(
+        text,
+        "\n| setting | {} | p99 | CPU/req | memory | launches | result |\n|---|---:|---:|---:|---:|---:|---|",
+        view.metric
+    );
+    for row in &view.rows {
+        let present = if row.present { " (present)" } else { "" };
+        let note = if row.note.is_empty() { &row.loss } else { &row.note };
+        let note = if note.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", escape(note))
+        };
+        let _ = writeln!(
+            text,
+            "| {}{present} | {} | {} | {} | {} | {} | {}{note} |",
+            escape(&row.name),
+            row.figure,
+            row.p99,
+            row.cpu,
+            row.memory,
+            row.launches,
+            row.status
+        );
+    }
+    text.push('\n');
+    text
 }
 
 /// The judged thresholds, if there are any.

@@ -28,13 +28,14 @@ use crate::store::{BaselineRun, ConformanceRecord, record::RunRecord, write_outp
 
 const TEMPLATE: &str = include_str!("assets/index.html.jinja");
 /// Templates by the names under which they are included.
-const PARTS: [(&str, &str); 7] = [
+const PARTS: [(&str, &str); 8] = [
     ("macros", include_str!("assets/macros.html.jinja")),
     ("counts", include_str!("assets/counts.html.jinja")),
     ("faults", include_str!("assets/faults.html.jinja")),
     ("endurance", include_str!("assets/endurance.html.jinja")),
     ("waits", include_str!("assets/waits.html.jinja")),
     ("conformance", include_str!("assets/conformance.html.jinja")),
+    ("tuning", include_str!("assets/tuning.html.jinja")),
     ("explain", include_str!("assets/explain.html.jinja")),
 ];
 const STYLE: &str = include_str!("assets/style.css");

@@ -13,6 +13,7 @@ mod progress;
 mod ranking;
 mod text;
 mod thresholds;
+mod tuning;
 
 use std::io::Write;
 
@@ -49,6 +50,8 @@ pub struct Terminal {
     options: Options,
     progress: Progress,
     out: Box<dyn Write + Send>,
+    /// A tuning prints its answer instead of the figures of each case.
+    tunes: bool,
 }
 
 impl Terminal {
@@ -60,6 +63,7 @@ impl Terminal {
             options,
             progress,
             out: Box::new(std::io::stdout()),
+            tunes: false,
         }
     }
 
@@ -70,6 +74,7 @@ impl Terminal {
             options,
             progress: Progress::new(options, err),
             out,
+            tunes: false,
         }
     }
 
@@ -89,6 +94,8 @@ impl Listener for Terminal {
     fn on(&mut self, event: &Event) {
         self.progress.on(event);
         match event {
+            Event::Tuning(_) => self.tunes = true,
+            Event::CaseDone { .. } if self.tunes && !self.options.verbose => {}
             Event::CaseDone { case } => self.print(&case_text(case)),
             Event::Finished { run } => self.print(&run_text(run)),
             Event::Advised { baseline, advised } => self.print(&advice::advised(baseline, advised)),
@@ -116,6 +123,9 @@ pub fn explanation_text(case: &CaseExplanation) -> String {
 /// one.
 #[must_use]
 pub fn run_text(run: &RunRecord) -> String {
+    if let Some(tuning) = &run.tuning {
+        return tuning::render(tuning);
+    }
     let figures: Vec<Figures> = run.cases.iter().map(Figures::of).collect();
     let mut text = String::new();
     // Counts of different servers are no ranking: instructions are not time.

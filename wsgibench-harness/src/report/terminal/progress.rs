@@ -11,6 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::{
     Options,
     text::{WIDTH, cut, plain, wrapped},
+    tuning,
 };
 use crate::{
     measure::event::Event,
@@ -140,6 +141,12 @@ impl Progress {
                 self.print_line(&wrapped("  ", &text));
             }
             Event::LaunchDone { case, launch } => self.launch_done(case, launch),
+            Event::Tuning(progress) => {
+                let text = tuning::progress(progress);
+                if !text.is_empty() {
+                    self.print_line(&text);
+                }
+            }
             // On standard output, results already show it.
             Event::Reported { path } if !self.options.results => {
                 self.print_line(&wrapped("report: ", &path.display().to_string()));
