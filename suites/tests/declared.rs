@@ -206,3 +206,31 @@ fn command_lines_follow_the_cores() {
         );
     }
 }
+
+#[test]
+fn servers_to_tune_are_variants_with_a_default_and_only_in_their_scenarios() {
+    let declarations = declarations();
+    let cases = declarations.cases();
+    for (function, variants) in [("gthread", 12), ("waitress_threads", 7)] {
+        let names: Vec<&str> = declarations
+            .servers
+            .iter()
+            .filter(|server| server.function() == function)
+            .map(|server| server.name.as_str())
+            .collect();
+        assert_eq!(names.len(), variants, "{names:?}");
+        assert!(
+            declarations.reference(function).is_ok(),
+            "{function} has no default variant"
+        );
+        let scenarios: BTreeSet<&str> = cases
+            .iter()
+            .filter(|case| names.contains(&case.server.as_str()))
+            .map(|case| case.scenario.as_str())
+            .collect();
+        assert_eq!(scenarios, BTreeSet::from(["wait", "wait_and_work", "wait_at_rate"]));
+    }
+    // The default variant is the tuned server.
+    let command = |name: &str| resolve(declarations.server(name).unwrap(), None, &MACHINE).0.command;
+    assert_eq!(command("gthread@workers=1-threads=4"), command("gunicorn_gthread"));
+}

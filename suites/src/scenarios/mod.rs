@@ -7,5 +7,6 @@ pub mod faults;
 pub mod messages;
 pub mod pythons;
 pub mod studies;
+pub mod tuning;
 pub mod visits;
 pub mod work;

@@ -57,6 +57,21 @@ pub fn gunicorn_gthread() -> Server {
         .tag("study")
 }
 
+/// Gunicorn, threaded workers with the numbers of workers and threads as parameters, for `--tune`. The default variant is
+/// `gunicorn_gthread` on one core.
+#[server(workers = [1, 2, 4], threads = [1, 4, 16, 64])]
+pub fn gthread(workers: usize, threads: usize) -> Server {
+    gunicorn()
+        .command(tuned(
+            "gthread",
+            workers,
+            &format!("--threads {threads} {}", keep_alive()),
+        ))
+        .default_variant(workers == 1 && threads == THREADS)
+        .tag("tuning")
+        .opt_in()
+}
+
 /// Gunicorn, threaded worker with default settings: one worker, here with 4 threads, keep-alive of 2 s, 1,000 connections.
 #[server]
 pub fn gunicorn_gthread_default() -> Server {
