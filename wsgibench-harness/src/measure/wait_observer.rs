@@ -1,7 +1,7 @@
 //! Observes servers from outside while they are loaded: CPU time of their processes, depth of their accept queues.
 //!
 //! It runs in every round, so it must cost next to nothing: it reads a few files of `/proc` some tens of times a second, and rests
-//! so long after each look that it takes at most 1/300 of one CPU. Between the edges of a round only the accept queue is
+//! so long after each look that its looks take at most 1/600 of one CPU. Between the edges of a round only the accept queue is
 //! sampled; CPU times and overflows are counters of the kernel.
 
 use std::{

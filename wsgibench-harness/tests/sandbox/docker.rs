@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use bollard::query_parameters::{
-    InspectNetworkOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveImageOptions,
+    InspectNetworkOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveImageOptionsBuilder,
 };
 use libtest_mimic::Trial;
 use wsgibench_harness::{
@@ -50,12 +50,11 @@ async fn left_of(run_id: &str) -> Vec<String> {
         .collect()
 }
 
+/// Removes the name of an image. A container of another test may use an equal image under a name of its own.
 async fn remove_image(image: &str) {
     let docker = bollard::Docker::connect_with_defaults().unwrap();
-    docker
-        .remove_image(image, None::<RemoveImageOptions>, None)
-        .await
-        .unwrap();
+    let options = RemoveImageOptionsBuilder::new().force(true).build();
+    docker.remove_image(image, Some(options), None).await.unwrap();
 }
 
 async fn launch(sandbox: &Sandbox, bench: &Bench) -> Launch {
