@@ -555,7 +555,7 @@ fn dot_plots_have_names_at_the_points_and_no_picture_has_rotated_text() {
             seen += 1;
             for (row, name) in chart.categories.iter().enumerate() {
                 let name = name.replace('<', "&lt;").replace('>', "&gt;");
-                // Once, with its value: there is no legend beside.
+                // Once, with its value: there is no legend.
                 assert_eq!(
                     svg.matches(&format!("{name}  ")).count(),
                     1,

@@ -14,7 +14,7 @@ use crate::{
 
 const SHAPE: &str = "fn name(parameters...) -> Server { ... }";
 
-/// Options beside the parameters.
+/// Options other than parameters.
 const OPTIONS: [&str; 2] = ["cases", "crate"];
 
 /// Most parameters of a server, as many as the check of `servers = [...]` knows.

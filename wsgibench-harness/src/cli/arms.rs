@@ -216,8 +216,9 @@ mod tests {
     use super::*;
     use crate::{
         against::DeclaredCase,
-        cli::samples::{plan, spec},
+        cli::samples::plan,
         declare::Work,
+        declare::samples::spec,
         load::{Load, Model, get, script::script},
     };
 

@@ -4,31 +4,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::plan::Plan;
 use crate::{
-    declare::{Case, DeclaredServer, Location, Machine, Profile, Server, ServerSpec, Work, resolve},
+    declare::{Case, Profile, Work, samples::spec},
     measure::{Job, RunPlan},
     store::arms::CANDIDATE,
 };
-
-/// Returns a server from an image.
-pub(super) fn spec() -> ServerSpec {
-    let declared = DeclaredServer {
-        name: "one".into(),
-        description: String::new(),
-        location: Location {
-            file: "here",
-            line: 1,
-            column: 1,
-        },
-        manifest_dir: PathBuf::from("/"),
-        setting: None,
-        server: Server::dockerfile("one"),
-    };
-    let machine = Machine {
-        server_cpus: 1,
-        memory: u64::MAX,
-    };
-    resolve(&declared, None, &machine).0
-}
 
 /// Returns the candidate arm of these cases of the server.
 pub(super) fn plan(works: &[(&str, Work)]) -> Plan {

@@ -18,6 +18,8 @@ pub mod registry;
 pub(crate) mod relocate;
 pub mod resolve;
 mod running;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod scenario;
 pub mod select;
 pub mod server;

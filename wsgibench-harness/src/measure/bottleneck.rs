@@ -1,4 +1,4 @@
-//! What limits a server in a case, as far as its rounds show it.
+//! Finds the resource that limits a server in a case, from the records of its rounds.
 
 use crate::{
     declare::ServerSpec,
@@ -116,32 +116,12 @@ fn client(rounds: &[&RoundRecord]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::{
-        declare::{DeclaredServer, Location, Machine, Server, resolve},
+        declare::samples::spec,
         store::{
             record::{CaseOutcome, CompanionUsage, Finding},
             samples,
         },
     };
-
-    fn spec() -> ServerSpec {
-        let declared = DeclaredServer {
-            name: "a".into(),
-            description: String::new(),
-            location: Location {
-                file: "here",
-                line: 1,
-                column: 1,
-            },
-            manifest_dir: "/".into(),
-            setting: None,
-            server: Server::dockerfile("one"),
-        };
-        let machine = Machine {
-            server_cpus: 1,
-            memory: u64::MAX,
-        };
-        resolve(&declared, None, &machine).0
-    }
 
     fn limits(change: impl Fn(&mut RoundRecord)) -> Vec<String> {
         let launch = samples::launch(0, CANDIDATE, 0.1, [1.0, 1.0]);

@@ -40,7 +40,7 @@ const REST: u32 = 600;
 /// Most characters of a command line.
 const MOST_CHARACTERS: usize = 1_000;
 
-/// What the threads of a round tell the observer.
+/// State of a round that the observer reads.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
     /// 1 + the index of the server under load; 0 between loads.

@@ -1,4 +1,4 @@
-//! What the profiles of a run say: the contents of `explain.json`.
+//! Records of the comparison of profiles: the contents of `explain.json`.
 
 use serde::{Deserialize, Serialize};
 

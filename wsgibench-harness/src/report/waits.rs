@@ -1,4 +1,4 @@
-//! What requests of a case wait for.
+//! Worker balance and accept queues of a case, for all reports.
 
 use super::{range, units};
 use crate::{

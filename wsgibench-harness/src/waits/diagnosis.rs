@@ -67,7 +67,7 @@ pub struct Diagnosis {
     pub busy: f64,
     /// CPU time that the observation took as a share of one CPU.
     pub cost: f64,
-    /// What could not be observed.
+    /// Reasons why a part was not observed.
     pub notes: Vec<String>,
 }
 

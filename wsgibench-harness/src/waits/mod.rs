@@ -28,7 +28,7 @@ pub struct WaitRecord {
     pub accept_queue: Option<AcceptQueue>,
     /// CPU time that the observation took, seconds.
     pub observer_cpu_seconds: f64,
-    /// What could not be observed, and why.
+    /// Reasons why a part was not observed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }

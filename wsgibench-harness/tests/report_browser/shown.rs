@@ -238,7 +238,7 @@ pub(crate) fn names_stand_at_the_points_and_no_text_is_rotated() {
                 "return [document.querySelectorAll('.chart button:not(.scale)').length, document.querySelectorAll('.legend-bar').length]",
             );
             assert_eq!(keys, serde_json::json!([0, 1]), "one legend, and none in a chart");
-            // Each name is within its plot, beside the dots of its row, from the best to the worst.
+            // Each name is within its plot, next to the dots of its row, from the best to the worst.
             let rows = page.eval(&format!(
                 "const canvas = document.querySelector('[data-chart={plot}]'), chart = wsgibench.chart('{plot}'); \
                  const names = chart.getOption().yAxis[0].data, box = canvas.getBoundingClientRect(); \

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use needs::Need;
 
-/// What tests of this program need.
+/// Requirements of the tests of this program.
 struct Needs {
     python: Need,
     engine: Need,

@@ -11,9 +11,9 @@ fn counts<'a>(run: &'a RunRecord, scenario: &str) -> Vec<&'a CountRecord> {
     rounds.filter_map(|round| round.counts.as_deref()).collect()
 }
 
-/// Counts the cases of a scenario.
-fn count(bench: &Bench, scenario: &str, launches: &str) -> Ended {
-    bench.run(&[
+/// Counts the cases of a scenario, with more options.
+fn count(bench: &Bench, scenario: &str, launches: &str, more: &[&str]) -> Ended {
+    let options = [
         "--bench",
         "--count",
         "--launches",
@@ -21,7 +21,8 @@ fn count(bench: &Bench, scenario: &str, launches: &str) -> Ended {
         "--scenario",
         scenario,
         "--noplot",
-    ])
+    ];
+    bench.run(&[&options[..], more].concat())
 }
 
 pub(crate) fn blessed_and_checked() {
@@ -29,16 +30,7 @@ pub(crate) fn blessed_and_checked() {
     let file = bench.0.path().join("counts.toml");
     let run = |option: &str| {
         let option = format!("--{option}-counts={}", file.display());
-        bench.run(&[
-            "--bench",
-            "--count",
-            "--launches",
-            "2",
-            "--scenario",
-            "ping",
-            "--noplot",
-            &option,
-        ])
+        count(&bench, "ping", "2", &[&option])
     };
     let none = run("check");
     assert_eq!(none.status, Some(2));
@@ -92,7 +84,7 @@ pub(crate) fn blessed_and_checked() {
 
 pub(crate) fn script() {
     let bench = Bench::new();
-    let ended = count(&bench, "at_once", "1");
+    let ended = count(&bench, "at_once", "1", &[]);
     assert_eq!(ended.status, Some(0));
     let record = bench.record();
     assert_eq!(counts(&record, "at_once").len(), 1);
@@ -101,7 +93,7 @@ pub(crate) fn script() {
 
 pub(crate) fn arrival_schedule() {
     let bench = Bench::new();
-    let ended = count(&bench, "at_a_rate", "1");
+    let ended = count(&bench, "at_a_rate", "1", &[]);
     assert_eq!(ended.status, Some(0));
     let text = ended.err.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
@@ -113,7 +105,7 @@ pub(crate) fn arrival_schedule() {
 
 pub(crate) fn server_that_ends() {
     let bench = Bench::new();
-    let ended = count(&bench, "ends", "2");
+    let ended = count(&bench, "ends", "2", &[]);
     assert_eq!(ended.status, Some(1));
     let why = failure(&bench.record(), "ends");
     assert!(why.contains("exited during the round (exit status 3)"), "{why}");
@@ -121,23 +113,7 @@ pub(crate) fn server_that_ends() {
 
 pub(crate) fn baselines() {
     let bench = Bench::new();
-    let run = |more: &[&str]| {
-        bench.run(
-            &[
-                &[
-                    "--bench",
-                    "--count",
-                    "--launches",
-                    "2",
-                    "--scenario",
-                    "ping",
-                    "--noplot",
-                ],
-                more,
-            ]
-            .concat(),
-        )
-    };
+    let run = |more: &[&str]| count(&bench, "ping", "2", more);
     assert_eq!(run(&["--save-baseline", "kept"]).status, Some(0));
     let folder = bench.0.path().join("wsgibench/baselines/kept");
     let file = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();

@@ -82,7 +82,7 @@ fn main() -> ExitCode {
         "a_companion_is_filled_asked_and_accounted_for",
         scripts::companion_in_docker,
     ));
-    // A stack that changes while it is read, or a round that other processes disturb, is told in the result.
+    // Other tests would disturb their rounds and the reads of stacks, which the results report.
     let alone = vec![
         python.trial("thresholds_decide_a_gate_without_a_base", variants::thresholds),
         python.trial("the_best_setting_is_found_and_gates", tuning::best_setting),

@@ -76,7 +76,7 @@ pub(crate) fn best_setting() {
         Some(run.id.as_str())
     );
 
-    // Without a gate, the same answer is no failure; a threshold that only the slow one breaks is told.
+    // Without a gate, the same answer is no failure; the answer names a threshold that only the slow one breaks.
     let shown = decided(&bench, &["--threshold", "p50<15ms"]);
     assert_eq!(shown.status, Some(0), "{}", shown.err);
     let broken = tuned(&bench);

@@ -282,7 +282,7 @@ fn the_form_of_tune_json() {
     let planted = [(1, 100.0, 30.0), (16, 1_600.0, 40.0)];
     let plan = plan(&planted, "p99<100ms", 1);
     let (answer, _) = answered(&plan, &run(&plan, &planted, 6), 6, TuneEnd::Decided, true);
-    // Digits that depend on the platform's logarithm are no part of the form.
+    // The last digits depend on the platform's logarithm.
     let mut json = serde_json::to_value(&answer).unwrap();
     round_numbers(&mut json);
     insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap());

@@ -40,7 +40,7 @@ pub struct RefusedCookie {
     pub domain: String,
     /// Host of the request.
     pub host: String,
-    /// How often the server set it.
+    /// Number of times the server set it.
     pub count: u64,
 }
 

@@ -12,7 +12,7 @@ use super::response_start::ResponseStart;
 #[derive(Debug)]
 pub struct RequestError {
     kind: ErrorKind,
-    /// What failed, in front of the explanation.
+    /// Subject of the message, before the explanation.
     subject: &'static str,
     what: String,
 }

@@ -1,4 +1,4 @@
-//! The first bytes of a response, which tell what is wrong with one that hyper rejects.
+//! Keeps the first bytes of a response, to explain why hyper rejects it.
 
 use std::{
     io,
