@@ -48,6 +48,47 @@ fn responses_in_every_valid_form_are_accepted() {
 }
 
 #[test]
+fn scripted_and_declared_loads_accept_unusual_responses() {
+    let headers: Vec<String> = (0..4_000).map(|n| format!("X-{n}: {n}")).collect();
+    let headers = headers.join("\r\n");
+    let answers = [
+        (
+            "an empty line first",
+            "\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK".to_owned(),
+        ),
+        (
+            "4,000 headers",
+            format!("HTTP/1.1 200 OK\r\n{headers}\r\nContent-Length: 2\r\n\r\nOK"),
+        ),
+        (
+            "an interim response",
+            "HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK".to_owned(),
+        ),
+        (
+            "lines that end with LF alone",
+            "HTTP/1.1 200 OK\nContent-Length: 2\n\nOK".to_owned(),
+        ),
+    ];
+    for (name, answer) in answers {
+        let server = Server::start(answering(answer, false));
+        let declared = round(server.address, checked(2), 0.3);
+        let scripted = scripted(server.address, Load::closed(2).for_script(), 0.3, |user| {
+            Box::pin(async move {
+                user.get("/").await?.expect_status(200)?.expect_body_contains("OK")?;
+                Ok(())
+            })
+        });
+        for round in [declared, scripted] {
+            assert!(round.counts.done > 0, "{name}: {:?}", round.counts);
+            assert_fine(&round);
+            assert_eq!(round.counts.retried, 0, "{name}");
+            // Each user of a script opens its connection when it first needs it.
+            assert!(round.connections.opened <= 2, "{name}: {:?}", round.connections);
+        }
+    }
+}
+
+#[test]
 fn responses_without_a_body_are_accepted() {
     for (status, method) in [(204, "GET"), (304, "GET"), (200, "HEAD")] {
         let length = if status == 204 { "" } else { "Content-Length: 1234\r\n" };
@@ -148,7 +189,13 @@ fn malformed_responses_are_classified() {
 
 #[test]
 fn scripted_and_declared_loads_report_malformed_responses_in_the_same_words() {
-    let answers: [(&[u8], ErrorKind, &str); 10] = [
+    let long: &[u8] = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n",
+        &*vec![b'x'; 20_003],
+    ]
+    .concat()
+    .leak();
+    let answers: [(&[u8], ErrorKind, &str); 14] = [
         (
             b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
             ErrorKind::Malformed,
@@ -199,6 +246,22 @@ fn scripted_and_declared_loads_report_malformed_responses_in_the_same_words() {
             ErrorKind::PrematureEnd,
             "the end of the head is missing",
         ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOKAY",
+            ErrorKind::Malformed,
+            "2 bytes follow the end",
+        ),
+        (
+            b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n1",
+            ErrorKind::Malformed,
+            "1 bytes follow the end",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\n0\r\n\r\nmore",
+            ErrorKind::Malformed,
+            "4 bytes follow the end",
+        ),
+        (long, ErrorKind::Malformed, "3 bytes follow the end"),
     ];
     for (answer, kind, rule) in answers {
         let server = Server::start(answering(answer, true));

@@ -6,8 +6,8 @@ use super::{HEAD_LIMIT, Malformed};
 
 /// Number of headers parsed in the first pass; a head with more is parsed again with space for [`MANY_HEADERS`].
 const USUAL_HEADERS: usize = 64;
-/// Maximum number of headers accepted.
-const MANY_HEADERS: usize = 4096;
+/// Maximum number of headers of a response.
+pub(in crate::load) const MANY_HEADERS: usize = 4096;
 
 /// The head of a response.
 #[derive(Debug)]
@@ -69,6 +69,20 @@ pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
             return Some(lf + 1);
         }
         at = lf + 1;
+    }
+}
+
+/// Returns the length of the head of the final response, with the interim heads (1xx) before it.
+pub(in crate::load) fn final_head_end(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let head = &bytes[at..];
+        let first = head.iter().position(|b| !matches!(b, b'\r' | b'\n'))?;
+        let interim = head.get(first + b"HTTP/1.1 ".len()) == Some(&b'1');
+        at += end(head, 0)?;
+        if !interim {
+            return Some(at);
+        }
     }
 }
 

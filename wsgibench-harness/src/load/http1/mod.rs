@@ -8,6 +8,7 @@ mod head;
 
 use chunked::Chunked;
 pub use head::{Framing, Head, HeadFacts, unfolded};
+pub(super) use head::{MANY_HEADERS, final_head_end};
 
 /// Maximum head size in bytes; a longer head is [`Malformed`].
 pub const HEAD_LIMIT: usize = 64 * 1024;

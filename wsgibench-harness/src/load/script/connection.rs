@@ -26,15 +26,12 @@ use tokio::{
 };
 
 use super::{
-    super::{result::ErrorKind, retry::Ending, socket, tls::Connector},
+    super::{http1::MANY_HEADERS, result::ErrorKind, retry::Ending, socket, tls::Connector},
     body::Outgoing,
     request_error::RequestError,
     response_start::{Observed, ResponseStart},
     worker_state::WorkerState,
 };
-
-/// Maximum number of response headers; servers send more than hyper's default of 100.
-const MANY_HEADERS: usize = 1024;
 
 /// The protocols of a user's connections.
 #[derive(Clone, Debug, Default)]
@@ -222,6 +219,7 @@ impl Sender {
         let start = Arc::clone(start);
         let io = TokioIo::new(Observed { stream, start });
         let (sender, connection) = http1::Builder::new()
+            // Servers send more than hyper's default of 100.
             .max_headers(MANY_HEADERS)
             // As declared loads do (RFC 9112, 5.2).
             .allow_obsolete_multiline_headers_in_responses(true)

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header, response::Parts};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
@@ -122,6 +122,10 @@ pub(super) async fn whole(user: &mut User, order: RequestSpec) -> Result<Respons
     let (head, body) = response.into_parts();
     match timeout_at(deadline, collect(body)).await {
         Ok(Ok(body)) => {
+            if let Some(failure) = surplus(&head, start.as_deref()) {
+                user.link = None;
+                return Err(ticket.fails(failure));
+            }
             ticket.is_answered(head.status);
             Ok(Response::new(head, body, ticket))
         }
@@ -192,10 +196,17 @@ async fn follow(user: &mut User, mut order: RequestSpec, after: Duration) -> Res
             }
         };
         let payload = again;
-        let status = response.status();
+        let (head, body) = response.into_parts();
+        let status = head.status;
         // The body of a redirect belongs to its request.
-        match timeout_at(deadline, collect(response.into_body())).await {
-            Ok(Ok(_)) => ticket.is_answered(status),
+        match timeout_at(deadline, collect(body)).await {
+            Ok(Ok(_)) => {
+                if let Some(failure) = surplus(&head, start.as_deref()) {
+                    user.link = None;
+                    return Err(ticket.fails(failure));
+                }
+                ticket.is_answered(status);
+            }
             Ok(Err(error)) => {
                 user.link = None;
                 return Err(ticket.fails(RequestError::talking(&error, start.as_deref())));
@@ -412,6 +423,11 @@ fn headers(state: &WorkerState, http2: bool, own: &HeaderMap, cookies: Option<He
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     headers
+}
+
+/// Returns the error of a complete response with bytes after its declared end, which hyper reports to nobody.
+pub(super) fn surplus(head: &Parts, start: Option<&ResponseStart>) -> Option<RequestError> {
+    start?.explain_surplus(head).map(RequestError::surplus)
 }
 
 /// Reads the whole body; does not copy it if it arrives in one part.

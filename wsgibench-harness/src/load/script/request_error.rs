@@ -70,6 +70,15 @@ impl RequestError {
         }
     }
 
+    /// Creates the error of a response whose connection has bytes after its declared end, described by `what`.
+    pub(super) fn surplus(what: String) -> Self {
+        Self {
+            kind: ErrorKind::Malformed,
+            subject: "malformed response: ",
+            what,
+        }
+    }
+
     /// Returns the explanation without its subject, for the samples of a kind.
     pub(super) fn explanation(&self) -> &str {
         &self.what
@@ -80,7 +89,7 @@ impl RequestError {
 fn rule(error: &hyper::Error) -> String {
     // `is_parse_too_large` would need hyper's server.
     if error.is_parse() && error.to_string().contains("too large") {
-        "the head is too long or has more than 1024 headers".to_owned()
+        "the head is too long or has more than 4096 headers".to_owned()
     } else if error.is_parse_status() {
         "the status is not a number of three digits".to_owned()
     } else if error.is_parse() {

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::{
     super::{body_check, excerpt::excerpt, result::ErrorKind},
     content::{self, Undecoded},
-    exchange::Ticket,
+    exchange::{Ticket, surplus},
     request_error::RequestError,
     response_start::ResponseStart,
 };
@@ -267,10 +267,14 @@ impl Streaming {
                     Err(_trailers) => continue,
                 },
                 Ok(None) => {
-                    if let Some(ticket) = &mut self.ticket {
+                    let Some(ticket) = &mut self.ticket else {
+                        return Ok(None);
+                    };
+                    let Some(failure) = surplus(&self.head, self.start.as_deref()) else {
                         ticket.is_answered(self.head.status);
-                    }
-                    return Ok(None);
+                        return Ok(None);
+                    };
+                    self.fail(|ticket| ticket.fails(failure))
                 }
                 Ok(Some(Err(error))) => {
                     let failure = RequestError::talking(&error, self.start.as_deref());

@@ -7,11 +7,12 @@ use std::{
     task::{Context, Poll},
 };
 
+use http::{StatusCode, header, response::Parts};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::super::{
     excerpt::first_line,
-    http1::{Head, Parser, Sink},
+    http1::{self, Head, Parser, Sink},
 };
 
 /// Maximum number of bytes that are kept of a response: most heads, and the first chunks of a body.
@@ -24,8 +25,35 @@ pub(super) struct ResponseStart(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     bytes: Vec<u8>,
+    /// Number of bytes read, also of those that are not kept.
+    read: u64,
     /// The request was HEAD.
     to_head: bool,
+}
+
+impl Kept {
+    fn surplus(&self, head: &Parts) -> Option<u64> {
+        let bodiless = self.to_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let length = match head.headers.get(header::CONTENT_LENGTH) {
+            _ if bodiless => 0,
+            Some(length) if !head.headers.contains_key(header::TRANSFER_ENCODING) => {
+                length.to_str().ok()?.trim().parse::<u64>().ok()?
+            }
+            // The end of a chunked body is found by decoding it; a body without either ends with the connection.
+            _ if self.bytes.len() < KEPT => {
+                let fed = Parser::new(self.to_head).feed(&self.bytes, &mut Ignored).ok()?;
+                let surplus = self.bytes.len() - fed.consumed;
+                return (fed.complete && surplus > 0).then_some(surplus as u64);
+            }
+            _ => return None,
+        };
+        // Fast path: the shortest head that a response can have.
+        if self.read <= length {
+            return None;
+        }
+        let end = http1::final_head_end(&self.bytes)? as u64;
+        self.read.checked_sub(end + length).filter(|surplus| *surplus > 0)
+    }
 }
 
 /// Ignores a response.
@@ -41,11 +69,13 @@ impl ResponseStart {
     pub(super) fn begin(&self, to_head: bool) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.bytes.clear();
+        kept.read = 0;
         kept.to_head = to_head;
     }
 
     fn keep(&self, bytes: &[u8]) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.read += bytes.len() as u64;
         let left = KEPT - kept.bytes.len();
         if left > 0 {
             kept.bytes.extend_from_slice(&bytes[..bytes.len().min(left)]);
@@ -58,12 +88,19 @@ impl ResponseStart {
         let rule = match Parser::new(kept.to_head).feed(&kept.bytes, &mut Ignored) {
             Err(malformed) => malformed.0.to_owned(),
             Ok(fed) if fed.complete && fed.consumed < kept.bytes.len() && kept.bytes.len() < KEPT => {
-                let surplus = kept.bytes.len() - fed.consumed;
-                format!("{surplus} bytes follow the end that the response declares")
+                surplus_text((kept.bytes.len() - fed.consumed) as u64)
             }
             Ok(_) => unknown(),
         };
         with_first_line(rule, &kept.bytes)
+    }
+
+    /// Describes the bytes that were read after a complete response; `None` if there are none. Of a chunked body longer than
+    /// the kept bytes it is not known.
+    pub(super) fn explain_surplus(&self, head: &Parts) -> Option<String> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let surplus = kept.surplus(head)?;
+        Some(with_first_line(surplus_text(surplus), &kept.bytes))
     }
 
     /// Returns what is missing at the end of the connection; `None` if nothing was received or it is not known.
@@ -76,6 +113,10 @@ impl ResponseStart {
         let fed = parser.feed(&kept.bytes, &mut Ignored).ok()?;
         (!fed.complete).then(|| with_first_line(parser.missing(), &kept.bytes))
     }
+}
+
+fn surplus_text(surplus: u64) -> String {
+    format!("{surplus} bytes follow the end that the response declares")
 }
 
 fn with_first_line(what: String, response: &[u8]) -> String {
