@@ -2,7 +2,10 @@
 
 use std::{error::Error, time::Duration};
 
-use testcontainers::{bollard::Docker, core::client::docker_client_instance};
+use testcontainers::{
+    bollard::{Docker, models::SystemVersion},
+    core::client::docker_client_instance,
+};
 
 use super::endpoint::Endpoint;
 use crate::sandbox::SandboxError;
@@ -12,6 +15,8 @@ use crate::sandbox::SandboxError;
 pub(crate) struct Engine {
     /// testcontainers' client, connected to the engine of [`Endpoint`].
     pub(crate) api: Docker,
+    /// Whether it is Podman, which speaks Docker's API without `BuildKit`.
+    pub(crate) is_podman: bool,
     /// `Docker 20.10.24`.
     pub(crate) version: String,
     /// Cgroup version of the engine, `v1` or `v2`, if it reports one.
@@ -34,13 +39,11 @@ impl Engine {
             let info = api.info().await.map_err(|error| no(&error))?;
             let platform = version.os.as_ref().zip(version.arch.as_ref());
             let platform = platform.map(|(system, architecture)| format!("{system}/{architecture}"));
-            let name = version
-                .platform
-                .map(|platform| platform.name)
-                .filter(|name| name.to_lowercase().contains("podman"))
-                .map_or("Docker", |_| "Podman");
+            let is_podman = is_podman(&version);
+            let name = if is_podman { "Podman" } else { "Docker" };
             Ok(Self {
                 api,
+                is_podman,
                 version: format!(
                     "{name} {}",
                     version.version.unwrap_or_else(|| "of unknown version".into())
@@ -80,6 +83,15 @@ impl Engine {
     }
 }
 
+/// Whether the engine is Podman, which names itself among its components, and in some versions as the platform.
+fn is_podman(version: &SystemVersion) -> bool {
+    let components = version.components.iter().flatten().map(|component| &component.name);
+    let platform = version.platform.iter().map(|platform| &platform.name);
+    components
+        .chain(platform)
+        .any(|name| name.to_lowercase().contains("podman"))
+}
+
 /// Returns the address and the first cause of an error, since the client's own message names neither.
 fn unanswered(address: &str, error: &dyn Error) -> String {
     let mut cause = error;
@@ -116,6 +128,7 @@ mod tests {
         let engine = Engine {
             api: Docker::connect_with_http("tcp://127.0.0.1:1", 2, testcontainers::bollard::API_DEFAULT_VERSION)
                 .unwrap(),
+            is_podman: false,
             version: "Docker 20.10.24".to_owned(),
             cgroup: None,
             platform: Some("linux/arm64".to_owned()),
@@ -131,6 +144,17 @@ mod tests {
                 "{notice}"
             );
         }
+    }
+
+    #[test]
+    fn podman_is_recognized_by_its_components() {
+        let version = |text: &str| serde_json::from_str::<SystemVersion>(text).unwrap();
+        let podman = r#"{"Platform": {"Name": "linux/amd64/debian-12"}, "Components": [{"Name": "Podman Engine", "Version": "4.3.1"}]}"#;
+        assert!(is_podman(&version(podman)));
+        assert!(is_podman(&version(r#"{"Platform": {"Name": "Podman"}}"#)));
+        let docker = r#"{"Platform": {"Name": "Docker Engine - Community"}, "Components": [{"Name": "Engine", "Version": "28.2.2"}]}"#;
+        assert!(!is_podman(&version(docker)));
+        assert!(!is_podman(&version("{}")));
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 mod base_image;
 mod blocking;
 mod build;
+mod build_steps;
 mod companion;
 mod container;
 mod container_stats;
@@ -67,6 +68,13 @@ impl DockerSandbox {
         let engine = Engine::connect().await?;
         if let Some(notice) = engine.other_platform(env::var("DOCKER_DEFAULT_PLATFORM").ok().as_deref()) {
             context.notice("", &notice);
+        }
+        if engine.is_podman {
+            context.notice(
+                "",
+                "Podman is not supported yet: it builds images, but version 4.3 did not start servers through Docker's API; \
+                 use Docker, or local processes with --sandbox process",
+            );
         }
         orphan_cleanup::mark_used();
         orphan_cleanup::reap_dead(&engine, &context).await;

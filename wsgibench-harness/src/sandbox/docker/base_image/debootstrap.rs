@@ -185,13 +185,12 @@ async fn import(engine: &Engine, root: &Path, reference: &str) -> Result<(), Str
         .kill_on_drop(true);
     let mut tar = tar.spawn().map_err(|error| format!("tar: {error}"))?;
     let bytes = tar.stdout.take().ok_or("tar has no output")?;
-    let (name, tag) = reference.split_once(':').unwrap_or((reference, "latest"));
     // An imported image has no environment variables. The API accepts a single instruction, so all variables are set by one `ENV`.
     let environment = format!("ENV PATH={PATH} LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive");
     let options = CreateImageOptionsBuilder::new()
         .from_src("-")
-        .repo(name)
-        .tag(tag)
+        // With its tag: Podman ignores a tag of its own for imports.
+        .repo(reference)
         .changes(vec![environment])
         .build();
     let mut messages = engine
