@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeSet,
-    env, fs, io,
+    env, fs, io, iter,
     path::{Path, PathBuf},
 };
 
@@ -48,6 +48,8 @@ enum Line {
     Include { path: String, constraint: bool },
     /// A folder or archive on this machine.
     Local(String),
+    /// A folder, file or URL with archives of packages (`--find-links`).
+    Links(String),
     /// A package by name or URL.
     Package,
     /// An option of pip.
@@ -145,11 +147,29 @@ impl Requirements {
                     self.add_project(&path)
                         .map_err(|error| at("local package", &path, error))?;
                 }
+                Line::Links(path) => {
+                    if let Some(path) = self.links(file, &path) {
+                        self.add_project(&path)
+                            .map_err(|error| at("packages of", &path, error))?;
+                    }
+                }
                 Line::Package => self.has_packages |= !constraint,
                 Line::Option => {}
             }
         }
         Ok(())
+    }
+
+    /// Returns where pip finds the archives of `--find-links`: relative to the file that has the option, else to pip's working
+    /// folder. `None` for a URL, and for a missing path, which pip ignores.
+    fn links(&self, file: &Path, path: &str) -> Option<PathBuf> {
+        let path = match path.strip_prefix("file:") {
+            Some(_) => local(path)?,
+            None if is_url(path) => return None,
+            None => path.to_owned(),
+        };
+        let beside = file.parent().unwrap_or(Path::new("")).join(&path);
+        [beside, self.folder.join(&path)].into_iter().find(|path| path.exists())
     }
 
     /// Adds the names and contents of a local project or archive.
@@ -265,6 +285,16 @@ fn expand(line: &str) -> String {
 }
 
 fn classify(line: &str) -> Line {
+    if !line.starts_with('-') {
+        return local(line).map_or(Line::Package, Line::Local);
+    }
+    // An option that matters may follow others: `--pre -r base.txt`.
+    let starts = line.match_indices(" -").map(|(index, _)| index + 1);
+    let mut options = iter::once(0).chain(starts).map(|index| classify_option(&line[index..]));
+    options.find(|kind| *kind != Line::Option).unwrap_or(Line::Option)
+}
+
+fn classify_option(line: &str) -> Line {
     if let Some(path) = option(line, 'r', "--requirement", "--requirem") {
         return Line::Include {
             path,
@@ -275,12 +305,17 @@ fn classify(line: &str) -> Line {
         return Line::Include { path, constraint: true };
     }
     if let Some(path) = option(line, 'e', "--editable", "--e") {
-        return local(&path).map_or(Line::Package, Line::Local);
+        // A URL of a version control system, else a folder, also without a slash.
+        let path = local(&path).or_else(|| {
+            let folder = path.split(['[', '#']).next().unwrap_or_default();
+            (!is_url(&path)).then(|| folder.trim_end().to_owned())
+        });
+        return path.map_or(Line::Package, Line::Local);
     }
-    if line.starts_with('-') {
-        return Line::Option;
+    if let Some(path) = option(line, 'f', "--find-links", "--f") {
+        return Line::Links(path);
     }
-    local(line).map_or(Line::Package, Line::Local)
+    Line::Option
 }
 
 /// Returns the value of an option in any form that pip's parser accepts: `-r x`, `-rx`, `--requirement x`, `--requirement=x`,
@@ -395,6 +430,11 @@ mod tests {
             ("--constraint=../c.txt", include("../c.txt", true)),
             ("-e ./pkg", Line::Local("./pkg".into())),
             ("-e .[dev]", Line::Local(".".into())),
+            ("-e pkg[dev]", Line::Local("pkg".into())),
+            ("--pre -r base.txt", include("base.txt", false)),
+            ("--no-binary :all: --constraint c.txt", include("c.txt", true)),
+            ("-f ./wheels", Line::Links("./wheels".into())),
+            ("--no-index --find-links=wheels", Line::Links("wheels".into())),
             ("pkg @ file:///srv/pkg", Line::Local("/srv/pkg".into())),
             (
                 "./wheels/a-1.whl --hash=sha256:00",
@@ -482,19 +522,27 @@ mod tests {
             .collect();
         write(
             "requirements.txt",
-            b"\xef\xbb\xbf-r wide.txt\n-c limits.txt\n-e ./project\n",
+            b"\xef\xbb\xbf-r wide.txt\n-c limits.txt\n-e ./project\n-e bare\n--pre -f wheels\n-f no/such/folder\n",
         );
         write("wide.txt", &utf16);
         write("more/deep.txt", b"gunicorn\n-r ../requirements.txt\n");
         write("limits.txt", b"gunicorn<28\n");
         write("project/setup.py", b"1");
+        write("bare/pyproject.toml", b"1");
+        write("wheels/a-1-py3-none-any.whl", b"1");
         let file = folder.path().join("requirements.txt");
         let first = hash(&file);
         assert!(Requirements::of_file(&file).unwrap().has_packages);
         write("project/a.egg-info/PKG-INFO", b"left by pip");
         write("project/build/lib/a.py", b"left by pip");
         assert_eq!(hash(&file), first, "a build's by-products are no content");
-        for name in ["more/deep.txt", "limits.txt", "project/setup.py"] {
+        for name in [
+            "more/deep.txt",
+            "limits.txt",
+            "project/setup.py",
+            "bare/pyproject.toml",
+            "wheels/a-1-py3-none-any.whl",
+        ] {
             let before = hash(&file);
             write(name, b"other==1\n");
             assert_ne!(hash(&file), before, "{name}");
