@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     declare::Case,
-    load::Load,
+    load::{Load, request_names},
     measure::{comparison, thresholds},
     stats::{Threshold, ThresholdReport, ThresholdVerdict},
     store::{
@@ -48,6 +48,9 @@ pub(super) fn apply(run: &Run, args: &Args, plan: &mut Plan) -> Result<(), Failu
         );
         run.listeners.notice("", text);
     }
+    if let Some(problem) = nowhere(&given, &plan.cases) {
+        return Err(Failure::usage(problem));
+    }
     let jobs = plan.order.jobs.iter_mut().map(|job| &mut job.case);
     for case in plan.cases.iter_mut().chain(jobs).filter(|case| !has_faults(case)) {
         let load = with(case.work.load(), &given);
@@ -60,11 +63,45 @@ fn has_faults(case: &Case) -> bool {
     !case.work.load().faults.is_empty()
 }
 
+/// Whether a threshold applies to a load: one of a single request only where the mix has it. The steps of a script are known once it
+/// has run.
+fn applies(threshold: &Threshold, load: &Load) -> bool {
+    let known = request_names(&load.requests);
+    let name = threshold.request.as_ref();
+    name.is_none_or(|name| load.requests.is_empty() || known.contains(name))
+}
+
+/// Returns the problem of a threshold that applies to no case.
+fn nowhere(given: &[Threshold], cases: &[Case]) -> Option<String> {
+    let threshold = given
+        .iter()
+        .find(|threshold| !cases.iter().any(|case| applies(threshold, case.work.load())))?;
+    let mut known: Vec<String> = cases
+        .iter()
+        .flat_map(|case| request_names(&case.work.load().requests))
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    let known = if known.is_empty() {
+        "they have a single request each; leave out the name".to_owned()
+    } else {
+        format!("they have {}", known.join(", "))
+    };
+    Some(format!(
+        "--threshold {threshold}: request not found in the selected cases; {known}"
+    ))
+}
+
 fn with(load: &Load, given: &[Threshold]) -> Load {
     let mut load = load.clone();
+    let given: Vec<Threshold> = given
+        .iter()
+        .filter(|threshold| applies(threshold, &load))
+        .cloned()
+        .collect();
     load.thresholds
-        .retain(|threshold| given.iter().all(|other| other.metric != threshold.metric));
-    load.thresholds.extend_from_slice(given);
+        .retain(|threshold| given.iter().all(|other| !other.is_about_the_same(threshold)));
+    load.thresholds.extend(given);
     load
 }
 
@@ -203,7 +240,10 @@ fn decide(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::threshold::{ThresholdSeries, judge};
+    use crate::{
+        load::get,
+        stats::threshold::{ThresholdSeries, judge},
+    };
 
     fn args(arguments: &[&str]) -> Args {
         let line = ["bench"].iter().chain(arguments).map(std::ffi::OsString::from);
@@ -249,6 +289,17 @@ mod tests {
             .map(ToString::to_string)
             .collect();
         assert_eq!(texts, ["error_share<1%", "p99<50ms"]);
+    }
+
+    #[test]
+    fn thresholds_of_a_request_apply_where_the_mix_has_it() {
+        let limit = |text: &str| text.parse::<Threshold>().unwrap();
+        let mix = Load::closed(1).request(get("/")).request(get("/health"));
+        let given = [limit("p99{GET /health}<50ms"), limit("p99<9s")];
+        assert_eq!(with(&mix, &given).thresholds, given);
+        let single = Load::closed(1).request(get("/"));
+        assert_eq!(with(&single, &given).thresholds, given[1..]);
+        assert_eq!(with(&Load::closed(1).for_script(), &given).thresholds, given);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, path::Path, time::Duration};
 
 use super::{Limits, Profile, Server, Source, Work, python, server::Companion};
 use crate::{
-    load::{Action, Arrivals, Fault, Load, LoadPlan, Model, Target, tls},
+    load::{Action, Arrivals, Fault, Load, LoadPlan, Model, RoundResult, Target, request_names, tls},
     stats::Threshold,
 };
 
@@ -246,6 +246,24 @@ fn faults(load: &Load) -> Option<String> {
 fn thresholds(load: &Load) -> Vec<String> {
     let mut problems: Vec<String> = load.thresholds.iter().filter_map(Threshold::problem).collect();
     problems.extend(Threshold::contradiction(&load.thresholds));
+    let known = request_names(&load.requests);
+    for threshold in &load.thresholds {
+        // The steps of a script are known once it has run.
+        let Some(name) = threshold.request.as_ref().filter(|_| !load.requests.is_empty()) else {
+            continue;
+        };
+        if known.is_empty() {
+            problems.push(format!(
+                "threshold `{threshold}`: requests are measured individually in mixes of 2 to {}; leave out {{{name}}}",
+                RoundResult::MOST_RECORDED
+            ));
+        } else if !known.contains(name) {
+            problems.push(format!(
+                "threshold `{threshold}`: request not found; the mix has {}",
+                known.join(", ")
+            ));
+        }
+    }
     if !load.thresholds.is_empty() && !load.faults.is_empty() {
         problems.push(
             "it has thresholds and faults, but a load with faults has no rate to judge; leave out the thresholds"
@@ -388,9 +406,9 @@ mod tests {
         assert!(about(unused).contains("write {id} in the path"));
         assert!(about(Load::closed(1).request(get("/").timeout(Duration::ZERO))).contains("a timeout of 0"));
         let threshold = |limits: &[Threshold]| {
-            let load = limits
-                .iter()
-                .fold(Load::closed(1).request(get("/")), |load, limit| load.threshold(*limit));
+            let load = limits.iter().fold(Load::closed(1).request(get("/")), |load, limit| {
+                load.threshold(limit.clone())
+            });
             about(load)
         };
         let p99 = |milliseconds| Threshold::p99_below(Duration::from_millis(milliseconds));
@@ -398,6 +416,18 @@ mod tests {
         assert!(threshold(&[p99(0)]).contains("a number above 0"));
         assert!(threshold(&[Threshold::errors_below(10.0)]).contains("below 100 %"));
         assert!(threshold(&[p99(50), p99(60)]).contains("p99 has two thresholds"));
+        assert!(threshold(&[p99(50).of_request("GET /")]).contains("mixes of 2 to 32"));
+        let mix = |limit: Threshold| {
+            let load = Load::closed(1).request(get("/")).request(get("/health"));
+            about(load.threshold(p99(60)).threshold(limit))
+        };
+        assert_eq!(mix(p99(50).of_request("GET /health")), "");
+        let missing = mix(p99(50).of_request("GET /healthz"));
+        assert!(
+            missing.contains("request not found; the mix has GET /, GET /health"),
+            "{missing}"
+        );
+        assert!(mix(Threshold::memory_below(1).of_request("GET /")).contains("not measured per request"));
         let faulty = Load::closed(1)
             .duration(Duration::from_secs(9))
             .fault(Fault::kill_worker());

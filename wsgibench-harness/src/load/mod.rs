@@ -32,6 +32,7 @@ mod timer;
 pub mod tls;
 pub mod watch;
 mod wire;
+pub(crate) use wire::request_names;
 mod worker;
 
 pub use error::LoadError;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{interrupt::Interrupt, launch::LaunchFailure, metrics};
+use super::{interrupt::Interrupt, launch::LaunchFailure, metrics, thresholds::of_request};
 use crate::{
     load::{Load, LoadPlan, Model, RoundResult, Session, Stage},
     stats::{Metric, Threshold},
@@ -123,8 +123,8 @@ fn find(asked: &LoadPlan, within: bool, interrupt: &Interrupt) -> Result<f64, La
     let thresholds: Vec<Threshold> = load
         .thresholds
         .iter()
-        .copied()
         .filter(|threshold| within && limits(threshold))
+        .cloned()
         .collect();
     let probes = if within { PROBES_WITHIN } else { PROBES };
     search::<LaunchFailure>(guess, probes, |rate| {
@@ -158,11 +158,16 @@ fn holds(round: &RoundResult, thresholds: &[Threshold]) -> bool {
     let counts = &round.counts;
     let figures = metrics::of_round(round, None, None);
     let is_met = |threshold: &Threshold| {
-        let figure = figures.get(threshold.metric.id());
-        figure.is_some_and(|figure| *figure <= threshold.limit)
+        let figure = match &threshold.request {
+            Some(name) => of_request(round, threshold.metric, name),
+            None => figures.get(threshold.metric.id()).copied(),
+        };
+        figure.is_some_and(|figure| figure <= threshold.limit)
     };
     let limit = u64::try_from(LATENCY_LIMIT.as_nanos()).unwrap_or(u64::MAX);
-    let own_limit = thresholds.iter().any(|threshold| threshold.metric == Metric::P99);
+    let own_limit = thresholds
+        .iter()
+        .any(|threshold| threshold.metric == Metric::P99 && threshold.request.is_none());
     counts.done as f64 >= ANSWERED * counts.offered as f64
         && (own_limit || round.response_time.quantile(0.99).ns <= limit)
         && thresholds.iter().all(is_met)
@@ -238,8 +243,9 @@ mod tests {
         }
         assert!(!holds(&round, &[]) && holds(&round, &threshold("p99<400ms")));
         round.counts.failed = 20;
-        assert!(holds(&round, &[threshold("p99<400ms")[0], threshold("errors<3%")[0]]));
-        assert!(!holds(&round, &[threshold("p99<400ms")[0], threshold("errors<1%")[0]]));
+        let both = |errors: &str| ["p99<400ms", errors].map(|text| text.parse::<Threshold>().unwrap());
+        assert!(holds(&round, &both("errors<3%")));
+        assert!(!holds(&round, &both("errors<1%")));
     }
 
     #[test]

@@ -191,12 +191,17 @@ pub fn of_rounds(launch: &LaunchRecord, metric: Metric, usable: impl Fn(&RoundRe
     if metric == Metric::StartUpTime {
         return launch.start_up_seconds;
     }
-    let values: Vec<f64> = launch
-        .rounds
-        .iter()
-        .filter(|round| usable(round))
-        .filter_map(|round| round.metrics.get(metric.id()).copied())
-        .collect();
+    median_of_rounds(launch, usable, |round| round.metrics.get(metric.id()).copied())
+}
+
+/// Returns the median over the usable rounds of a launch that have the value.
+pub(super) fn median_of_rounds(
+    launch: &LaunchRecord,
+    usable: impl Fn(&RoundRecord) -> bool,
+    value: impl Fn(&RoundRecord) -> Option<f64>,
+) -> Option<f64> {
+    let usable = launch.rounds.iter().filter(|round| usable(round));
+    let values: Vec<f64> = usable.filter_map(value).collect();
     (!values.is_empty()).then(|| median(&values))
 }
 

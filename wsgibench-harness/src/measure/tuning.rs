@@ -2,7 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::{capacity, comparison::of_rounds, event::Event, job::RunPlan, runner::Policy, thresholds::is_usable};
+use super::{
+    capacity,
+    comparison::of_rounds,
+    event::Event,
+    job::RunPlan,
+    runner::Policy,
+    thresholds::{self, is_usable},
+};
 use crate::{
     stats::{
         Metric, Threshold,
@@ -230,9 +237,9 @@ fn candidate(case: &CaseRecord, goal: Goal) -> Candidate {
         .thresholds
         .iter()
         .filter(judged)
-        .map(|&threshold| elimination::ThresholdValues {
-            threshold,
-            launches: each(&|launch| valid_value(launch, threshold.metric)),
+        .map(|threshold| elimination::ThresholdValues {
+            threshold: threshold.clone(),
+            launches: each(&|launch| thresholds::of_launch(launch, threshold)),
             requests: by_block.iter().map(|launch| launch.map_or((0, 0), requests)).collect(),
         });
     Candidate {

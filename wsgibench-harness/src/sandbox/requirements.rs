@@ -168,8 +168,10 @@ impl Requirements {
             None if is_url(path) => return None,
             None => path.to_owned(),
         };
-        let beside = file.parent().unwrap_or(Path::new("")).join(&path);
-        [beside, self.folder.join(&path)].into_iter().find(|path| path.exists())
+        let relative = file.parent().unwrap_or(Path::new("")).join(&path);
+        [relative, self.folder.join(&path)]
+            .into_iter()
+            .find(|path| path.exists())
     }
 
     /// Adds the names and contents of a local project or archive.

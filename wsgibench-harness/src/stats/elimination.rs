@@ -595,7 +595,7 @@ fn series(name: &str, values: &ThresholdValues, blocks: usize) -> ThresholdSerie
     let is_share = values.threshold.metric == super::Metric::ErrorShare;
     ThresholdSeries {
         case: name.to_owned(),
-        threshold: values.threshold,
+        threshold: values.threshold.clone(),
         requests: is_share.then(|| values.requests.iter().take(blocks).fold((0, 0), sum)),
         unusable: launches
             .is_empty()

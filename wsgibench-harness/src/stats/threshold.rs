@@ -27,7 +27,7 @@ pub const CONFIDENCE: f64 = 0.95;
 const LEAST_SPREAD: f64 = 0.001;
 
 /// A limit of a metric, below which it must stay; of throughput, above.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Threshold {
@@ -35,6 +35,9 @@ pub struct Threshold {
     pub metric: Metric,
     /// The limit, in the metric's unit.
     pub limit: f64,
+    /// The request of a mix, such as `GET /health`, or the step of a script; `None` for all requests together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 impl Threshold {
@@ -83,7 +86,19 @@ impl Threshold {
     }
 
     fn new(metric: Metric, limit: f64) -> Self {
-        Self { metric, limit }
+        Self {
+            metric,
+            limit,
+            request: None,
+        }
+    }
+
+    /// Limits the threshold, of p50 or p99, to one request of a mix (method and path as declared, `GET /health`) or to one named
+    /// step of a script.
+    #[must_use]
+    pub fn of_request(mut self, name: impl Into<String>) -> Self {
+        self.request = Some(name.into());
+        self
     }
 
     /// Returns the problem of the limit, if it has one.
@@ -98,6 +113,16 @@ impl Threshold {
         if !self.limit.is_finite() || self.limit <= 0.0 {
             return Some(format!("threshold `{self}`: the limit must be a number above 0"));
         }
+        if let Some(name) = &self.request {
+            if name.is_empty() {
+                return Some(format!("threshold `{self}`: the request has no name"));
+            }
+            if !matches!(metric, Metric::P50 | Metric::P99) {
+                return Some(format!(
+                    "threshold `{self}`: {metric} is not measured per request; use p50 or p99"
+                ));
+            }
+        }
         (metric == Metric::ErrorShare && self.limit >= 1.0)
             .then(|| format!("threshold `{self}`: a share of errors is below 100 %"))
     }
@@ -106,15 +131,29 @@ impl Threshold {
     #[must_use]
     pub fn contradiction(thresholds: &[Self]) -> Option<String> {
         thresholds.iter().enumerate().find_map(|(index, one)| {
-            let other = thresholds[..index].iter().find(|other| other.metric == one.metric)?;
+            let other = thresholds[..index].iter().find(|other| other.is_about_the_same(one))?;
             Some(format!(
                 "{} has two thresholds, `{other}` and `{one}`; leave one out",
-                one.metric
+                one.subject()
             ))
         })
     }
 
-    fn sign(self) -> char {
+    /// Whether both limit the same metric of the same requests.
+    #[must_use]
+    pub fn is_about_the_same(&self, other: &Self) -> bool {
+        self.metric == other.metric && self.request == other.request
+    }
+
+    /// The metric, with the request: `p99{GET /health}`.
+    fn subject(&self) -> String {
+        match &self.request {
+            Some(name) => format!("{}{{{name}}}", self.metric),
+            None => self.metric.to_string(),
+        }
+    }
+
+    fn sign(&self) -> char {
         match self.metric.direction() {
             Direction::LowerIsBetter => '<',
             Direction::HigherIsBetter => '>',
@@ -122,7 +161,7 @@ impl Threshold {
     }
 }
 
-/// Formats it as the command line does: `p99<50ms`.
+/// Formats it as the command line does: `p99<50ms`, `p99{GET /health}<50ms`.
 impl fmt::Display for Threshold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limit = match self.metric {
@@ -132,7 +171,7 @@ impl fmt::Display for Threshold {
             Metric::ErrorShare => format!("{}%", number(self.limit * 100.0)),
             _ => number(self.limit),
         };
-        write!(f, "{}{}{limit}", self.metric, self.sign())
+        write!(f, "{}{}{limit}", self.subject(), self.sign())
     }
 }
 
@@ -178,18 +217,31 @@ impl FromStr for Threshold {
 
     fn from_str(text: &str) -> Result<Self, ThresholdError> {
         let text = text.trim();
-        let Some(at) = text.find(['<', '>']) else {
+        // A value has neither, but a request's path may.
+        let Some(at) = text.rfind(['<', '>']) else {
             return Err(ThresholdError(format!(
                 "`{text}` is not a threshold; write METRIC<VALUE, {EXAMPLES}"
             )));
         };
         let (name, rest) = text.split_at(at);
-        let metric: Metric = name.parse().map_err(|e| ThresholdError(format!("`{text}`: {e}")))?;
+        let (of, request) = match name.split_once('{') {
+            None => (name, None),
+            Some((of, request)) => {
+                let request = request.trim_end().strip_suffix('}').ok_or_else(|| {
+                    ThresholdError(format!(
+                        "`{text}`: a request's name is in braces, as in `p99{{GET /health}}<50ms`"
+                    ))
+                })?;
+                (of, Some(request.trim().to_owned()))
+            }
+        };
+        let metric: Metric = of.parse().map_err(|e| ThresholdError(format!("`{text}`: {e}")))?;
         let value = rest[1..].trim_start_matches('=').trim();
-        let threshold = Self::new(
+        let mut threshold = Self::new(
             metric,
             limit(metric, value).map_err(|problem| ThresholdError(format!("`{text}`: {problem}, {EXAMPLES}")))?,
         );
+        threshold.request = request;
         if !rest.starts_with(threshold.sign()) {
             return Err(ThresholdError(format!(
                 "`{text}`: {} {metric} is better; write `{name}{}{value}`",

@@ -33,6 +33,12 @@ fn thresholds_parse_and_are_written_alike() {
         ("peak_memory<1GB", Metric::PeakMemory, 1e9, "peak_memory<953.674316MiB"),
         ("throughput>2_000", Metric::Throughput, 2_000.0, "throughput>2000"),
         ("cpu<150us", Metric::CpuPerRequest, 150.0, "cpu_per_request<150us"),
+        (
+            "p99{GET /item/{id}?a<b} < 50 ms",
+            Metric::P99,
+            50_000.0,
+            "p99{GET /item/{id}?a<b}<50ms",
+        ),
         ("start-up-time<2s", Metric::StartUpTime, 2.0, "start_up_time<2s"),
     ] {
         let read: Threshold = text.parse().unwrap();
@@ -45,6 +51,10 @@ fn thresholds_parse_and_are_written_alike() {
         Threshold::p99_below(Duration::from_millis(50)),
         "p99<50ms".parse().unwrap()
     );
+    assert_eq!(
+        Threshold::p99_below(Duration::from_millis(50)).of_request("GET /health"),
+        "p99{GET /health}<50ms".parse().unwrap()
+    );
     assert_eq!(Threshold::errors_below(0.001), "errors<0.1%".parse().unwrap());
     assert_eq!(Threshold::memory_below(512 << 20), "memory<512MiB".parse().unwrap());
     assert_eq!(Threshold::throughput_above(2_000), "throughput>2000".parse().unwrap());
@@ -55,6 +65,9 @@ fn invalid_thresholds_are_errors_with_a_remedy() {
     for (text, told) in [
         ("p99", "write METRIC<VALUE, as in `p99<50ms`"),
         ("p99<50", "a time needs a unit: s, ms, us or ns"),
+        ("p99{GET /health<50ms", "a request's name is in braces"),
+        ("p99{}<50ms", "the request has no name"),
+        ("errors{GET /health}<1%", "not measured per request; use p50 or p99"),
         ("p99<fast", "`fast` is not a number with a unit"),
         ("p99<", "is not a number with a unit"),
         ("p99<0ms", "must be a number above 0"),

@@ -317,7 +317,7 @@ fn invalid(text: String) -> LoadError {
 
 /// Names the requests of a mix: method and path, numbered where requests share both. Returns none for a single request,
 /// whose figures are those of the round, and for a mix too large to record each.
-fn request_names(requests: &[Request]) -> Vec<String> {
+pub(crate) fn request_names(requests: &[Request]) -> Vec<String> {
     let sent = requests.iter().filter(|request| request.weight > 0).count();
     if sent < 2 || requests.len() > RoundResult::MOST_RECORDED {
         return Vec::new();
