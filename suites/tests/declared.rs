@@ -211,7 +211,16 @@ fn command_lines_follow_the_cores() {
 fn servers_to_tune_are_variants_with_a_default_and_only_in_their_scenarios() {
     let declarations = declarations();
     let cases = declarations.cases();
-    for (function, variants) in [("gthread", 12), ("waitress_threads", 7)] {
+    for (function, variants) in [
+        ("gthread", 12),
+        ("sync_workers", 8),
+        ("gevent_workers", 3),
+        ("uwsgi_threads", 12),
+        ("granian_threads", 12),
+        ("cherrypy_threads", 6),
+        ("waitress_threads", 7),
+        ("gthread_database", 12),
+    ] {
         let names: Vec<&str> = declarations
             .servers
             .iter()
@@ -223,14 +232,22 @@ fn servers_to_tune_are_variants_with_a_default_and_only_in_their_scenarios() {
             declarations.reference(function).is_ok(),
             "{function} has no default variant"
         );
-        let scenarios: BTreeSet<&str> = cases
-            .iter()
-            .filter(|case| names.contains(&case.server.as_str()))
-            .map(|case| case.scenario.as_str())
-            .collect();
-        assert_eq!(scenarios, BTreeSet::from(["wait", "wait_and_work", "wait_at_rate"]));
+        let mut of_function = cases.iter().filter(|case| names.contains(&case.server.as_str()));
+        assert!(of_function.clone().next().is_some(), "{function} is in no scenario");
+        let other = of_function.find(|case| !case.tags.iter().any(|tag| tag == "tuning"));
+        assert_eq!(other.map(|case| &case.id), None, "{function} is to be tuned only");
     }
     // The default variant is the tuned server.
     let command = |name: &str| resolve(declarations.server(name).unwrap(), None, &MACHINE).0.command;
-    assert_eq!(command("gthread@workers=1-threads=4"), command("gunicorn_gthread"));
+    for (variant, server) in [
+        ("gthread@workers=1-threads=4", "gunicorn_gthread"),
+        ("sync_workers@workers=3-preload=false", "gunicorn_sync"),
+        ("gevent_workers@workers=1", "gunicorn_gevent"),
+        ("uwsgi_threads@processes=1-threads=4", "uwsgi"),
+        ("granian_threads@workers=1-threads=4", "granian"),
+        ("cherrypy_threads@threads=4", "cherrypy"),
+        ("gthread_database@workers=1-threads=4", "gunicorn_gthread_database"),
+    ] {
+        assert_eq!(command(variant), command(server));
+    }
 }

@@ -2,7 +2,7 @@
 
 use wsgibench_harness::prelude::*;
 
-fn ping() -> Request {
+pub(super) fn ping() -> Request {
     get("/").expect_status(200).expect_body("OK")
 }
 

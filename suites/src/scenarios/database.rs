@@ -14,7 +14,7 @@ fn row(key: u32) -> String {
     format!(r#"{{"id":{key},"name":"item {key:05}","price":{}}}"#, key * 7 % 1_000)
 }
 
-fn rows(method: &str, connections: usize) -> Load {
+pub(super) fn rows(method: &str, connections: usize) -> Load {
     Load::closed(connections).requests(keys().map(|key| {
         request(method, format!("/database?id={key}"))
             .expect_status(200)

@@ -8,12 +8,24 @@ use super::{BACKLOG, CONNECTIONS, THREADS, image, launcher};
 #[server]
 pub fn cherrypy() -> Server {
     image("cherrypy")
-        .command_for_cpus(|cpus| {
-            launcher(&format!(
-                "--workers {cpus} --threads {THREADS} --backlog {BACKLOG} --keep-alive-connections {CONNECTIONS}"
-            ))
-        })
+        .command_for_cpus(|cpus| tuned(cpus, THREADS))
         .tag("study")
+}
+
+fn tuned(workers: usize, threads: usize) -> Vec<String> {
+    launcher(&format!(
+        "--workers {workers} --threads {threads} --backlog {BACKLOG} --keep-alive-connections {CONNECTIONS}"
+    ))
+}
+
+/// CherryPy's server with the number of threads as a parameter, for `--tune`. The default variant has its default number.
+#[server(threads = [1, 4, 10, 16, 32, 64])]
+pub fn cherrypy_threads(threads: usize) -> Server {
+    image("cherrypy")
+        .command(tuned(1, threads))
+        .default_variant(threads == 10)
+        .tag("tuning")
+        .opt_in()
 }
 
 /// CherryPy's server with its default settings: 10 threads, a backlog of 5, 10 connections kept alive.

@@ -35,6 +35,12 @@ pub fn gunicorn_gthread_database() -> Server {
     with_database(gunicorn::gunicorn_gthread())
 }
 
+/// Gunicorn, threaded workers with their parameters, as `gthread`, with PostgreSQL, for `--tune`.
+#[server(workers = [1, 2, 4], threads = [1, 4, 16, 64])]
+pub fn gthread_database(workers: usize, threads: usize) -> Server {
+    with_database(gunicorn::gthread(workers, threads)).tag("tuning")
+}
+
 /// Gunicorn, gevent workers, as `gunicorn_gevent`, with PostgreSQL.
 #[server]
 pub fn gunicorn_gevent_database() -> Server {

@@ -72,6 +72,27 @@ pub fn gthread(workers: usize, threads: usize) -> Server {
         .opt_in()
 }
 
+/// Gunicorn, sync workers with their number as a parameter, and with the application loaded before or after the fork, for `--tune`.
+/// The default variant is `gunicorn_sync` on one core.
+#[server(workers = [1, 3, 8, 16], preload = [false, true])]
+pub fn sync_workers(workers: usize, preload: bool) -> Server {
+    gunicorn()
+        .command(tuned("sync", workers, if preload { "--preload" } else { "" }))
+        .default_variant(workers == 3 && !preload)
+        .tag("tuning")
+        .opt_in()
+}
+
+/// Gunicorn, gevent workers with their number as a parameter, for `--tune`. The default variant is `gunicorn_gevent` on one core.
+#[server(workers = [1, 2, 4])]
+pub fn gevent_workers(workers: usize) -> Server {
+    gunicorn()
+        .command(tuned("gevent", workers, &keep_alive()))
+        .default_variant(workers == 1)
+        .tag("tuning")
+        .opt_in()
+}
+
 /// Gunicorn, threaded worker with default settings: one worker, here with 4 threads, keep-alive of 2 s, 1,000 connections.
 #[server]
 pub fn gunicorn_gthread_default() -> Server {
