@@ -6,18 +6,32 @@ use wsgibench_harness::prelude::*;
 /// The bookshop under gunicorn: one process per CPU, eight threads each, with keep-alive connections.
 #[server]
 fn bookshop() -> Server {
+    image().command_for_cpus(|cpus| gunicorn(cpus, 8))
+}
+
+/// The same with the numbers of workers and threads as parameters, for `--tune`.
+#[server(workers = [1, 2], threads = [1, 4, 8, 32])]
+fn bookshop_sizes(workers: usize, threads: usize) -> Server {
+    image()
+        .command(gunicorn(workers, threads))
+        .default_variant(workers == 1 && threads == 8) // the setting in use
+        .opt_in() // only in the scenarios that name it
+}
+
+fn image() -> Server {
     Server::dockerfile("server") // the folder with the Dockerfile
         .app("app") // copied into the build context as app/
-        .command_for_cpus(|cpus| {
-            let line = format!(
-                "gunicorn --workers {cpus} --worker-class gthread --threads 8 --worker-tmp-dir /dev/shm \
-                 --preload --no-control-socket --bind {{host}}:{{port}} wsgi:application"
-            );
-            line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-        })
         .port(8000)
         .readiness("/health", secs(30))
         .limits(Limits::new().cpus(1).memory(512 << 20))
+}
+
+fn gunicorn(workers: usize, threads: usize) -> Vec<String> {
+    let line = format!(
+        "gunicorn --workers {workers} --worker-class gthread --threads {threads} --worker-tmp-dir /dev/shm \
+         --preload --no-control-socket --bind {{host}}:{{port}} wsgi:application"
+    );
+    line.split_whitespace().map(str::to_owned).collect()
 }
 
 /// Lists twenty books: one query and one template.
@@ -29,6 +43,12 @@ fn list(connections: usize) -> Load {
             .expect_header("Content-Type", "text/html; charset=utf-8")
             .expect_body_contains("<title>"),
     )
+}
+
+/// The list, to find the best numbers of workers and threads: `cargo bench -- --tune --ignored sizes`.
+#[scenario(servers = [bookshop_sizes], ignore = "searched with --tune --ignored sizes")]
+fn sizes() -> Load {
+    list(16).threshold(Threshold::p99_below(millis(200)))
 }
 
 /// Signs in, browses books and writes a review.
