@@ -24,6 +24,11 @@ impl Clock {
         nanos(self.origin.elapsed())
     }
 
+    /// Converts an `Instant`; 0 for one before the start of the session.
+    pub(crate) fn of(self, at: Instant) -> Nanos {
+        nanos(at.saturating_duration_since(self.origin))
+    }
+
     /// Converts a time to an `Instant`.
     pub(crate) fn instant(self, at: Nanos) -> Instant {
         self.origin + Duration::from_nanos(at)

@@ -255,6 +255,19 @@ pub struct Step {
     pub failed: u64,
 }
 
+impl Step {
+    /// Merges the step into a list of unique names.
+    pub(crate) fn join(self, list: &mut Vec<Self>) {
+        match list.iter_mut().find(|known| known.name == self.name) {
+            Some(known) => {
+                known.latency.merge(&self.latency);
+                known.failed += self.failed;
+            }
+            None => list.push(self),
+        }
+    }
+}
+
 /// The reason of a failed request. Every failure has exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

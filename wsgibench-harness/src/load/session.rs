@@ -15,6 +15,7 @@ use super::{
     clock::{Clock, nanos},
     error::LoadError,
     model::Model,
+    part::RoundPart,
     plan::{LoadPlan, Stripe},
     preflight,
     record::{self, Circumstances, Tally},
@@ -178,7 +179,33 @@ impl Session {
         length: Duration,
         observe: &mut dyn FnMut(Edge),
     ) -> Result<RoundResult, LoadError> {
-        let (start, end) = self.begin(length, false)?;
+        let tallies = self.measured(None, length, observe)?;
+        self.result(tallies)
+    }
+
+    /// Runs one measured round that starts at a given moment, so that several processes start together. Returns the figures of
+    /// this plan's stripe, which are merged with those of the others.
+    ///
+    /// # Errors
+    /// Returns the errors of [`warm_up`](Self::warm_up).
+    pub fn round_at(
+        &mut self,
+        start: Instant,
+        length: Duration,
+        observe: &mut dyn FnMut(Edge),
+    ) -> Result<RoundPart, LoadError> {
+        let tallies = self.measured(Some(start), length, observe)?;
+        Ok(RoundPart::new(tallies, self.about(), None).counted_from_start())
+    }
+
+    /// Runs a round; without a moment to start at, it starts at once.
+    fn measured(
+        &mut self,
+        start: Option<Instant>,
+        length: Duration,
+        observe: &mut dyn FnMut(Edge),
+    ) -> Result<Vec<Tally>, LoadError> {
+        let (start, end) = self.begin_at(start, length, false)?;
         let mut tallies = Vec::new();
         thread::sleep(self.until(start));
         observe(Edge::Start);
@@ -188,7 +215,7 @@ impl Session {
         }
         observe(Edge::End);
         self.last_reports(&mut tallies, GRACE)?;
-        self.result(tallies)
+        Ok(tallies)
     }
 
     /// Runs one slice of a round of closed loops and pauses them afterwards, so that another server can be loaded. At its end
@@ -240,8 +267,13 @@ impl Session {
 
     /// Starts a phase on every worker; returns its start and end.
     fn begin(&mut self, length: Duration, rest: bool) -> Result<(u64, u64), LoadError> {
+        self.begin_at(None, length, rest)
+    }
+
+    fn begin_at(&mut self, start: Option<Instant>, length: Duration, rest: bool) -> Result<(u64, u64), LoadError> {
         self.watch.reset();
-        let start = self.clock.now() + nanos(LEAD);
+        let soonest = self.clock.now() + nanos(LEAD);
+        let start = start.map_or(soonest, |start| self.clock.of(start).max(soonest));
         let end = start.saturating_add(nanos(length)).min(u64::MAX - 1);
         for command in &self.commands {
             if command.send(Command::Phase { start, end, rest }).is_err() {
@@ -307,15 +339,16 @@ impl Session {
     }
 
     fn result(&self, tallies: Vec<Tally>) -> Result<RoundResult, LoadError> {
-        record::merge(
-            tallies,
-            Circumstances {
-                check_names: self.mix.check_names(),
-                request_names: self.mix.request_names(),
-                open: matches!(self.plan.load.model, Model::Open { .. }),
-                users: matches!(self.plan.load.model, Model::Users { .. }),
-            },
-        )
+        record::merge(tallies, self.about())
+    }
+
+    fn about(&self) -> Circumstances<'_> {
+        Circumstances {
+            check_names: self.mix.check_names(),
+            request_names: self.mix.request_names(),
+            open: matches!(self.plan.load.model, Model::Open { .. }),
+            users: matches!(self.plan.load.model, Model::Users { .. }),
+        }
     }
 
     /// Returns the error of a worker that ended unexpectedly.

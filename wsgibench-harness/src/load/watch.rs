@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use mio::Waker;
+use mio::{Poll, Token, Waker};
+use serde::{Deserialize, Serialize};
 
 use super::worker::LiveCell;
 
 /// Live figures of a round.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Live {
     /// Successful requests so far.
@@ -20,6 +21,20 @@ pub struct Live {
     pub p99_ns: u64,
     /// Active connections (or users).
     pub active: u64,
+}
+
+impl Live {
+    /// Adds the figures of another process; the percentile is that of the slower one.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            done: self.done + other.done,
+            errors: self.errors + other.errors,
+            retried: self.retried + other.retried,
+            p99_ns: self.p99_ns.max(other.p99_ns),
+            active: self.active + other.active,
+        }
+    }
 }
 
 /// A handle to read a session's live figures from another thread, or to end its round early. Cheap to clone.
@@ -41,9 +56,30 @@ impl Watch {
         }
     }
 
+    /// Creates a handle whose figures come from other processes, by [`publish`](Self::publish).
+    ///
+    /// # Errors
+    /// The system has no free descriptor.
+    pub fn of_others() -> std::io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), Token(0))?;
+        Ok(Self::new(vec![(Arc::new(LiveCell::default()), waker)]))
+    }
+
+    /// Sets the figures of a handle made by [`of_others`](Self::of_others).
+    pub fn publish(&self, live: Live) {
+        if let [(cell, _)] = &*self.workers {
+            cell.done.store(live.done, Ordering::Relaxed);
+            cell.errors.store(live.errors, Ordering::Relaxed);
+            cell.retried.store(live.retried, Ordering::Relaxed);
+            cell.p99_ns.store(live.p99_ns, Ordering::Relaxed);
+            cell.active.store(live.active, Ordering::Relaxed);
+        }
+    }
+
     /// Resets the figures, and the request to end the previous round early, which would end a shorter round immediately. A
     /// cancelled session stays cancelled.
-    pub(super) fn reset(&self) {
+    pub(crate) fn reset(&self) {
         for (cell, _) in self.workers.iter() {
             let _ = cell.stop.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |stop| {
                 (stop != u64::MAX).then_some(0)

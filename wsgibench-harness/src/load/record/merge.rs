@@ -28,7 +28,6 @@ pub(crate) struct Circumstances<'a> {
 /// [`LoadError::Accounting`] when a request was lost or counted twice.
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 pub(crate) fn merge(tallies: Vec<Tally>, about: Circumstances<'_>) -> Result<RoundResult, LoadError> {
-    let workers = tallies.len();
     let mut tallies = tallies.into_iter();
     let Some(mut sum) = tallies.next() else {
         return Err(LoadError::Accounting("no worker took part".into()));
@@ -46,7 +45,7 @@ pub(crate) fn merge(tallies: Vec<Tally>, about: Circumstances<'_>) -> Result<Rou
     verify(&sum)?;
     let cpu = seconds(sum.cpu_ns);
     let spin = seconds(sum.spin_ns);
-    let available = workers as f64 * length;
+    let available = f64::from(sum.workers) * length;
     Ok(RoundResult {
         seconds: length,
         counts: sum.counts,
@@ -93,7 +92,7 @@ pub(crate) fn merge(tallies: Vec<Tally>, about: Circumstances<'_>) -> Result<Rou
                 active: part.active,
             })
             .collect(),
-        workers: u32::try_from(workers).unwrap_or(u32::MAX),
+        workers: sum.workers,
         engine_cpu_seconds: cpu,
         engine_spin_seconds: spin,
         engine_busy_share: if available > 0.0 {
@@ -106,7 +105,9 @@ pub(crate) fn merge(tallies: Vec<Tally>, about: Circumstances<'_>) -> Result<Rou
     })
 }
 
-fn add(sum: &mut Tally, other: Tally) {
+/// Adds the figures of another worker.
+pub(crate) fn add(sum: &mut Tally, other: Tally) {
+    sum.workers += other.workers;
     sum.counts.merge(&other.counts);
     for (a, b) in sum.errors.iter_mut().zip(other.errors) {
         *a += b;

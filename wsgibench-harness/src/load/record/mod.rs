@@ -4,8 +4,9 @@ mod merge;
 mod second;
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
-pub(crate) use merge::{Circumstances, merge};
+pub(crate) use merge::{Circumstances, add, merge};
 pub(crate) use second::SecondPart;
 
 use super::{
@@ -13,9 +14,11 @@ use super::{
     result::{Counts, ErrorKind, Latency},
 };
 
-/// Figures of one worker in one round.
-#[derive(Debug)]
+/// Figures of one worker in one round, or of several after they were added.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Tally {
+    /// Number of workers.
+    pub(crate) workers: u32,
     pub(crate) counts: Counts,
     pub(crate) errors: [u64; ErrorKind::ALL.len()],
     /// The reason of the first failure of each kind.
@@ -50,7 +53,7 @@ pub(crate) struct Tally {
 }
 
 /// Figures of one request of the mix.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct RequestTally {
     pub(crate) done: u64,
     pub(crate) failed: u64,
@@ -58,7 +61,7 @@ pub(crate) struct RequestTally {
 }
 
 /// Sums for Jain's index over the responses of each connection (or user).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Fairness {
     pub(crate) members: u64,
     pub(crate) served: u64,
@@ -99,6 +102,7 @@ impl Fairness {
 impl Tally {
     pub(crate) fn new(checks: usize, requests: usize) -> Self {
         Self {
+            workers: 1,
             counts: Counts::default(),
             errors: [0; ErrorKind::ALL.len()],
             failed_checks: vec![0; checks],

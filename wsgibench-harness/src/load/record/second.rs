@@ -1,10 +1,12 @@
 //! Compact figures of one second of one worker, kept for every second of a round.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::clock::Nanos;
 
 /// Response times of a second as counts of rounded values (within 0.4 %). Seconds of several workers are merged before a
 /// percentile is computed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SecondPart {
     /// Start in the round, ns.
     pub(crate) at: Nanos,

@@ -18,10 +18,11 @@ use super::{
         clock::{Clock, Nanos, nanos},
         error::LoadError,
         model::Model,
+        part::{RoundPart, ScriptPart},
         plan::{LoadPlan, Stripe},
         preflight,
-        record::{self, Circumstances},
-        result::{Counts, RoundResult, Step},
+        record::Circumstances,
+        result::{Counts, RoundResult},
         session::{Edge, lost, pin, worker_stripe},
         watch::{Live, Watch},
         worker::LiveCell,
@@ -251,6 +252,22 @@ impl ScriptSession {
         self.phase(length, observe, &|_| false)
     }
 
+    /// Runs one measured round that starts at a given moment, so that several processes start together. Returns the figures of
+    /// this plan's stripe, which are merged with those of the others.
+    ///
+    /// # Errors
+    /// Returns the errors of [`warm_up`](Self::warm_up).
+    pub fn round_at(
+        &mut self,
+        start: Instant,
+        length: Duration,
+        observe: &mut dyn FnMut(Edge),
+    ) -> Result<RoundPart, LoadError> {
+        Ok(self
+            .part(Some(start), length, observe, &|_| false)?
+            .counted_from_start())
+    }
+
     /// Returns a handle that reads live figures from other threads, or ends the session's rounds early (Ctrl-C).
     #[must_use]
     pub fn watch(&self) -> Watch {
@@ -288,8 +305,19 @@ impl ScriptSession {
         observe: &mut dyn FnMut(Edge),
         enough: &dyn Fn(&Self) -> bool,
     ) -> Result<RoundResult, LoadError> {
+        self.part(None, length, observe, enough)?.result()
+    }
+
+    fn part(
+        &mut self,
+        start: Option<Instant>,
+        length: Duration,
+        observe: &mut dyn FnMut(Edge),
+        enough: &dyn Fn(&Self) -> bool,
+    ) -> Result<RoundPart, LoadError> {
         self.watch.reset();
-        let start = self.clock.now() + LEAD;
+        let soonest = self.clock.now() + LEAD;
+        let start = start.map_or(soonest, |start| self.clock.of(start).max(soonest));
         let end = start.saturating_add(nanos(length)).min(u64::MAX - 1);
         // Without running users, the accounting begins before the first arrival can be due; that of closed loops, which run all
         // the time, begins with the round.
@@ -321,7 +349,7 @@ impl ScriptSession {
                 what: format!("({}) ended early", crew.thread.thread().name().unwrap_or_default()),
             });
         }
-        self.result(rounds, &before)
+        Ok(self.figures(rounds, &before))
     }
 
     fn command(&self, phase: Phase) {
@@ -390,9 +418,9 @@ impl ScriptSession {
         self.cell.active.store(sum.active, Ordering::Relaxed);
     }
 
-    fn result(&self, rounds: Vec<Round>, before: &[Usage]) -> Result<RoundResult, LoadError> {
+    fn figures(&self, rounds: Vec<Round>, before: &[Usage]) -> RoundPart {
         let mut tallies = Vec::new();
-        let (mut checks, mut steps) = (Vec::new(), Vec::new());
+        let mut script = ScriptPart::default();
         for ((mut round, crew), before) in rounds.into_iter().zip(&self.workers).zip(before) {
             let after = usage(crew);
             let tally = &mut round.tally;
@@ -403,10 +431,10 @@ impl ScriptSession {
             tally.bytes_received = crew.state.received.load(Ordering::Relaxed);
             tallies.push(round.tally);
             for check in round.checks {
-                merge(&mut checks, check, |a, b| a.name == b.name, |a, b| a.count += b.count);
+                check.join(&mut script.checks);
             }
             for step in round.steps {
-                merge(&mut steps, step, |a, b| a.name == b.name, add);
+                step.join(&mut script.steps);
             }
         }
         let about = Circumstances {
@@ -415,10 +443,7 @@ impl ScriptSession {
             open: matches!(self.plan.load.model, Model::Open { .. }),
             users: matches!(self.plan.load.model, Model::Users { .. }),
         };
-        let mut result = record::merge(tallies, about)?;
-        result.failed_checks = checks;
-        result.steps = steps;
-        Ok(result)
+        RoundPart::new(tallies, about, Some(script))
     }
 }
 
@@ -426,19 +451,6 @@ impl Drop for ScriptSession {
     fn drop(&mut self) {
         // Errors cannot be reported from `drop`.
         let _ = self.end_workers();
-    }
-}
-
-fn add(sum: &mut Step, other: &Step) {
-    sum.latency.merge(&other.latency);
-    sum.failed += other.failed;
-}
-
-/// Merges `item` into an equal one of the list, or appends it.
-fn merge<T>(list: &mut Vec<T>, item: T, alike: impl Fn(&T, &T) -> bool, add: impl Fn(&mut T, &T)) {
-    match list.iter_mut().find(|known| alike(known, &item)) {
-        Some(known) => add(known, &item),
-        None => list.push(item),
     }
 }
 
