@@ -25,6 +25,8 @@ compile_error!("wsgibench supports Linux only; run it in a Linux virtual machine
 mod affinity;
 pub mod against;
 pub mod cli;
+#[cfg(feature = "kubernetes")]
+mod cluster;
 pub mod conformance;
 pub mod counts;
 pub mod declare;

@@ -155,6 +155,53 @@ pub struct Args {
         help_heading = "Environment"
     )]
     pub sandbox: SandboxArg,
+    /// Context of the kubeconfig [default: its current one; in a pod, its service account]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "WSGIBENCH_KUBE_CONTEXT",
+        help_heading = "Kubernetes"
+    )]
+    pub kube_context: Option<String>,
+    /// Namespace of the pods [default: that of the context]
+    #[arg(long, value_name = "NAME", env = "WSGIBENCH_NAMESPACE", help_heading = "Kubernetes")]
+    pub namespace: Option<String>,
+    /// Number of pods that offer the load together [default: one for each node that is not the server's]
+    #[arg(long, value_name = "N", env = "WSGIBENCH_LOAD_PODS", value_parser = clap::value_parser!(u32).range(1..=1_000), help_heading = "Kubernetes")]
+    pub load_pods: Option<u32>,
+    /// CPU request of each load pod, as a Kubernetes quantity: 1, 500m
+    #[arg(
+        long,
+        value_name = "CPU",
+        env = "WSGIBENCH_LOAD_POD_CPU",
+        default_value = "1",
+        help_heading = "Kubernetes"
+    )]
+    pub load_pod_cpu: String,
+    /// Run load pods on nodes with this label; repeatable
+    #[arg(long, value_name = "LABEL=VALUE", env = "WSGIBENCH_LOAD_NODE_SELECTOR", value_parser = variable, value_delimiter = ',', help_heading = "Kubernetes")]
+    pub load_node_selector: Vec<(String, String)>,
+    /// Run servers on nodes with this label; repeatable
+    #[arg(long, value_name = "LABEL=VALUE", env = "WSGIBENCH_SERVER_NODE_SELECTOR", value_parser = variable, value_delimiter = ',', help_heading = "Kubernetes")]
+    pub server_node_selector: Vec<(String, String)>,
+    /// Push images to a registry below PREFIX, from which the nodes pull them by digest
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        env = "WSGIBENCH_REGISTRY",
+        conflicts_with = "image_loader",
+        help_heading = "Kubernetes"
+    )]
+    pub registry: Option<String>,
+    /// Load images into the nodes by a command to which their names are appended, e.g. `kind load docker-image`
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        env = "WSGIBENCH_IMAGE_LOADER",
+        help_heading = "Kubernetes"
+    )]
+    pub image_loader: Option<String>,
+
     /// CPUs for the servers, e.g. `0`, `0-2` or `0,2`
     #[arg(long, value_name = "SET", env = "WSGIBENCH_SERVER_CPUS", value_parser = cpu_set, help_heading = "Environment")]
     pub server_cpus: Option<CpuSet>,

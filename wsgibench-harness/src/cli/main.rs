@@ -10,7 +10,7 @@ use std::{
 use super::{
     Failure,
     args::{Args, Count, OutputFormat},
-    baseline, compare, conformance, counts,
+    baseline, cluster, compare, conformance, counts,
     exit::ExitStatus,
     explain, list, output, plan,
     project::{Baked, Project},
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     against::bench::DECLARATIONS_VARIABLE,
     declare::Declarations,
-    measure::{Interrupt, event::Event},
+    measure::{self, Interrupt, event::Event},
     null_server,
     report::export::Format,
     sandbox::{MachineLock, Sandbox},
@@ -33,6 +33,10 @@ use crate::{
 #[must_use]
 pub fn run_main(manifest_dir: &str, package: &str, crate_name: &str) -> ExitCode {
     null_server::maybe_serve();
+    #[cfg(feature = "kubernetes")]
+    if let Some(status) = measure::run_if_pod() {
+        return status;
+    }
     let baked = Baked {
         manifest_dir: Path::new(manifest_dir),
         package,
@@ -91,6 +95,7 @@ fn go(baked: Baked<'_>, bench: &str, args: impl Iterator<Item = OsString>) -> Re
         return plan::write_declarations(&declarations, manifest_dir, &args, Path::new(file));
     }
     // Validate the command line before starting anything.
+    cluster::check_usage(&args)?;
     let exports = output::exports(&args)?;
     if args.list {
         let cases = plan::listed(&declarations, &args, manifest_dir)?;

@@ -3,6 +3,7 @@
 pub mod args;
 mod arms;
 mod baseline;
+mod cluster;
 mod compare;
 mod conformance;
 mod counts;

@@ -55,6 +55,8 @@ pub enum SandboxArg {
     Docker,
     /// Local processes
     Process,
+    /// Pods of a Kubernetes cluster, servers and load; needs the feature `kubernetes` of wsgibench-harness
+    Kubernetes,
 }
 
 /// `--output-format`.

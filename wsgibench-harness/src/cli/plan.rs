@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Failure, args::Args, exit::ExitStatus};
+use super::{Failure, args::Args, cluster, exit::ExitStatus};
 use crate::{
     against::{Declared, DeclaredCase},
     declare::{
@@ -188,6 +188,15 @@ fn partition(
     limits: Option<&Limits>,
     args: &Args,
 ) -> Result<Partition, Failure> {
+    if cluster::wanted(args) {
+        // The nodes' CPUs are not known before the cluster is reached.
+        return Ok(Partition {
+            server: Vec::new(),
+            load: Vec::new(),
+            shared: false,
+            notices: Vec::new(),
+        });
+    }
     let online =
         cpus::online().map_err(|e| Failure::machine(format!("failed to detect the CPUs of this machine: {e}")))?;
     let wanted = cases
@@ -233,6 +242,13 @@ fn specs(
 
 /// Returns the resources available to a server.
 fn machine(partition: &Partition) -> Machine {
+    if partition.server.is_empty() {
+        // Limits are clamped to those of the node when a server is launched.
+        return Machine {
+            server_cpus: usize::MAX,
+            memory: u64::MAX,
+        };
+    }
     Machine {
         server_cpus: partition.server.len(),
         memory: match environment::memory_bytes() {

@@ -18,7 +18,7 @@ use crate::{
     declare::Source,
     measure::{Fixed, Interrupt, Job, Policy, Reference, Runner, environment, event::Event},
     report::Listener,
-    sandbox::{Sandbox, SandboxChoice, SandboxOptions},
+    sandbox::{Sandbox, SandboxChoice, SandboxKind, SandboxOptions},
     store::{
         Entry, RunWriter, Store,
         record::{CaseOutcome, CaseRecord, Notice, RunRecord, SCHEMA_VERSION, Validity},
@@ -120,12 +120,14 @@ impl Run {
     /// Opens the requested sandbox.
     pub(super) fn open_sandbox(&self, args: &Args, place: Place) -> Result<Sandbox, Failure> {
         let listeners = Arc::clone(&self.listeners);
+        #[cfg(feature = "kubernetes")]
+        let cluster = super::cluster::wanted(args).then(|| super::cluster::options(args));
         let options = SandboxOptions {
             choice: match args.sandbox {
                 // Nothing is started, so neither images nor an engine are needed.
                 SandboxArg::Auto if place.runs_already => SandboxChoice::Process,
                 SandboxArg::Auto => SandboxChoice::Auto,
-                SandboxArg::Docker => SandboxChoice::Docker,
+                SandboxArg::Docker | SandboxArg::Kubernetes => SandboxChoice::Docker,
                 SandboxArg::Process => SandboxChoice::Process,
             },
             run_id: place.run_id,
@@ -140,6 +142,10 @@ impl Run {
                 });
             }),
         };
+        #[cfg(feature = "kubernetes")]
+        if let Some(cluster) = cluster {
+            return Ok(self.runtime.block_on(Sandbox::open_in_cluster(options, &cluster))?);
+        }
         Ok(self.runtime.block_on(Sandbox::open(options))?)
     }
 
@@ -201,6 +207,8 @@ impl Run {
         if plan.order.test_mode
             || plan.order.counting.is_some()
             || plan.order.profiling.is_some()
+            // The load generator of this machine offers no load.
+            || sandbox.kind() == SandboxKind::Kubernetes
             || self.interrupt.asked()
         {
             return Ok(None);

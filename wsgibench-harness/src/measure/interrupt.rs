@@ -47,6 +47,12 @@ struct Inner {
 }
 
 impl Interrupt {
+    /// Returns one that never occurs, for a process without a terminal.
+    #[cfg(feature = "kubernetes")]
+    pub(super) fn never() -> Self {
+        Self::default()
+    }
+
     /// Listens for SIGINT and SIGTERM. The first stops the running round and keeps the results so far; the second runs
     /// `insist` (the necessary clean-up) and exits; the third exits immediately, even during the clean-up.
     ///

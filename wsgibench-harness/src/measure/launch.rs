@@ -155,7 +155,6 @@ impl LaunchContext<'_> {
         let target = job.spec.target(launch.address());
         let seed = self.order.seed ^ u64::from(record.index);
         fault_injection::check(work.load(), launch, &job.spec, timing.round, self.order.test_mode)?;
-        feature_requirements::check(&target, &job.spec, work.load(), &job.case.tags)?;
         let mut plan = LoadPlan {
             target,
             load: work.load().clone(),
@@ -168,6 +167,23 @@ impl LaunchContext<'_> {
             busy_poll: !self.order.shared_cpus,
             before_request: None,
         };
+        #[cfg(feature = "kubernetes")]
+        if let Some(server) = launch.in_cluster() {
+            let Some((driver, script)) = self.open_in_cluster(ready, server, &plan, notes)? else {
+                return Ok(None);
+            };
+            if self.order.test_mode {
+                timing.round += script.unwrap_or_default();
+            }
+            return Ok(Some(Opened {
+                driver: Driver::Cluster(Box::new(driver)),
+                timing,
+                slow_clients: None,
+                capacity: None,
+            }));
+        }
+        // Not in a cluster, whose pods the bench's machine may not reach.
+        feature_requirements::check(&plan.target, &job.spec, work.load(), &job.case.tags)?;
         let tried = self.checked(&plan, work, launch, &mut notes);
         self.interrupt.on_first(None);
         let tried = tried?;
@@ -246,6 +262,10 @@ impl LaunchContext<'_> {
             let nothing = round.load.counts.done == 0;
             let injected = !round.faults.is_empty();
             keep(round)?;
+            if driver.is_broken() {
+                // The round is recorded as invalid, and the next launch replaces the lost pod.
+                return Ok(());
+            }
             if injected {
                 // An exit or a missing response is the result.
                 return Ok(());
@@ -272,6 +292,10 @@ impl LaunchContext<'_> {
         index: u32,
         length: Duration,
     ) -> Result<RoundRecord, LaunchFailure> {
+        #[cfg(feature = "kubernetes")]
+        if let Driver::Cluster(driver) = driver {
+            return self.round_in_cluster(driver, ready, launch, index, length);
+        }
         let done = AtomicBool::new(false);
         let samples = Mutex::new(Samples::default());
         let watch = driver.watch();
@@ -420,6 +444,7 @@ impl LaunchContext<'_> {
             pulses: Vec::new(),
             waits: None,
             counts: None,
+            pods: None,
         }
     }
 }

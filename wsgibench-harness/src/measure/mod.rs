@@ -5,6 +5,8 @@ pub mod bottleneck;
 pub mod budget;
 mod burst;
 mod capacity;
+#[cfg(feature = "kubernetes")]
+mod cluster;
 pub mod comparison;
 pub mod conformance_runner;
 pub mod counting;
@@ -35,6 +37,8 @@ pub mod tuning;
 pub mod validity;
 mod wait_observer;
 
+#[cfg(feature = "kubernetes")]
+pub(crate) use cluster::run_if_pod;
 pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
 pub use job::{Job, RunPlan};
 pub use reference::Reference;

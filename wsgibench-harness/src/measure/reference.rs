@@ -1,13 +1,7 @@
 //! A null server on the same network path as the measured servers, for the load generator's ceiling and the reference
 //! load before and after each launch.
 
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use tokio::runtime::Runtime;
 
@@ -18,15 +12,13 @@ use crate::{
         script::{ScriptSession, script},
     },
     null_server::{self, NullServerProcess},
-    sandbox::{Launch, Sandbox, SandboxKind},
+    sandbox::{Launch, Sandbox, SandboxKind, executable},
     store::record::Ceiling,
 };
 
 /// Connections of the reference load: enough to saturate one core on either side.
 const CONNECTIONS: usize = 64;
 const PORT: u16 = 8000;
-/// Folder of its files in the image.
-const FOLDER: &str = "/null";
 
 /// A null server that runs as long as the benchmark. It uses no CPU time between reference loads.
 pub struct Reference {
@@ -56,7 +48,8 @@ impl Reference {
         // The image is named after its folder.
         let folder = temporary.path().join("null_server");
         fs::create_dir(&folder).map_err(|e| e.to_string())?;
-        let command = write_context(&folder).map_err(|e| format!("failed to write its build context: {e}"))?;
+        let command =
+            executable::write_context(&folder).map_err(|e| format!("failed to write its build context: {e}"))?;
         let spec = spec(&folder, command);
         let prepared = runtime.block_on(sandbox.prepare(&spec)).map_err(|e| e.to_string())?;
         let launch = runtime
@@ -158,56 +151,6 @@ fn ceiling(round: Result<RoundResult, LoadError>) -> Result<Ceiling, String> {
     })
 }
 
-/// Writes a build context `FROM scratch` with this executable and its loaded libraries, so that it does not depend on the C
-/// library of a base image. Returns the command that starts it.
-fn write_context(folder: &Path) -> io::Result<Vec<String>> {
-    let executable = std::env::current_exe()?;
-    fs::copy(&executable, folder.join("wsgibench"))?;
-    let mut loader = None;
-    let mut files = vec!["wsgibench".to_owned()];
-    for library in loaded_libraries()? {
-        let Some(name) = library.file_name().and_then(|n| n.to_str()) else {
-            continue;
-        };
-        fs::copy(&library, folder.join(name))?;
-        if name.starts_with("ld-") {
-            loader = Some(name.to_owned());
-        }
-        files.push(name.to_owned());
-    }
-    let dockerfile = format!("FROM scratch\nCOPY {} {FOLDER}/\n", files.join(" "));
-    fs::write(folder.join("Dockerfile"), dockerfile)?;
-    let program = format!("{FOLDER}/wsgibench");
-    Ok(match loader {
-        Some(loader) => vec![
-            format!("{FOLDER}/{loader}"),
-            "--library-path".to_owned(),
-            FOLDER.to_owned(),
-            program,
-        ],
-        // Linked statically.
-        None => vec![program],
-    })
-}
-
-fn loaded_libraries() -> io::Result<BTreeSet<PathBuf>> {
-    let maps = fs::read_to_string("/proc/self/maps")?;
-    Ok(libraries_in(&maps))
-}
-
-/// Returns the paths of the shared libraries in the memory mappings of a process.
-fn libraries_in(maps: &str) -> BTreeSet<PathBuf> {
-    maps.lines()
-        .filter_map(|line| Some(&line[line.find('/')?..]))
-        .filter(|path| {
-            Path::new(path)
-                .file_name()
-                .is_some_and(|n| n.to_string_lossy().contains(".so"))
-        })
-        .map(PathBuf::from)
-        .collect()
-}
-
 fn spec(folder: &Path, command: Vec<String>) -> ServerSpec {
     let (name, value) = null_server::detached_order(PORT);
     let declared = DeclaredServer {
@@ -227,26 +170,4 @@ fn spec(folder: &Path, command: Vec<String>) -> ServerSpec {
         memory: u64::MAX,
     };
     resolve(&declared, None, &machine).0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shared_libraries_are_found_in_mappings() {
-        let maps = "7f00-7f01 r-xp 00000000 fe:00 1 /usr/lib/x86_64-linux-gnu/libc.so.6\n\
-                    7f01-7f02 rw-p 00000000 fe:00 1 /usr/lib/x86_64-linux-gnu/libc.so.6\n\
-                    5500-5501 r-xp 00000000 fe:00 1 /target/release/deps/wsgi-1234\n\
-                    7f02-7f03 r-xp 00000000 fe:00 1 /usr/lib/ld-linux-x86-64.so.2\n\
-                    7ffd-7ffe rw-p 00000000 00:00 0 [stack]\n";
-        let found: Vec<_> = libraries_in(maps).into_iter().collect();
-        assert_eq!(
-            found,
-            [
-                PathBuf::from("/usr/lib/ld-linux-x86-64.so.2"),
-                PathBuf::from("/usr/lib/x86_64-linux-gnu/libc.so.6")
-            ]
-        );
-    }
 }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     declare::ServerSpec,
-    sandbox::{PrepareError, PreparedServer, Sandbox},
+    sandbox::{PrepareError, PreparedServer, Sandbox, SandboxKind},
     store::{
         Entry, RunWriter, StoreError,
         arms::{BASE, CANDIDATE},
@@ -205,6 +205,7 @@ impl Runner<'_> {
         let pairs = |a: &Ready, b: &Ready| {
             !self.order.test_mode
                 && self.order.profiling.is_none()
+                && self.sandbox.kind() != SandboxKind::Kubernetes
                 && a.job.case.id == b.job.case.id
                 && a.job.arm != b.job.arm
                 && interleave::is_possible(&a.job.case.work, &b.job.case.work)

@@ -79,7 +79,8 @@ fn cores(from: f64, before: &Usage, to: f64, after: &Usage) -> f64 {
     ((after.cpu_total_seconds - before.cpu_total_seconds) / seconds).max(0.0)
 }
 
-fn summarize(looks: &[(f64, Usage)]) -> Samples {
+/// Summarizes samples: seconds since the start of the round, and the usage.
+pub(super) fn summarize(looks: &[(f64, Usage)]) -> Samples {
     let mut series = Vec::new();
     let mut from = 0;
     for (i, (at, usage)) in looks.iter().enumerate() {

@@ -21,6 +21,9 @@ pub enum SandboxError {
     /// The process sandbox is not supported on this machine.
     #[error("the process sandbox does not work here: {0}")]
     NoProcesses(String),
+    /// The cluster is not available, or refuses what a run needs.
+    #[error("the cluster cannot be used: {0}")]
+    Cluster(String),
     /// A file operation of the sandbox failed.
     #[error("{what}: {error}")]
     Io {

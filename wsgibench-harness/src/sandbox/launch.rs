@@ -4,6 +4,8 @@ use std::{io, net::SocketAddr, time::Duration};
 
 #[cfg(feature = "docker")]
 use super::docker::DockerLaunch;
+#[cfg(feature = "kubernetes")]
+use super::kubernetes::KubernetesLaunch;
 use super::{Usage, process::ProcessLaunch, running::ExternalServer};
 
 /// A running server. Dropping it kills and removes it, blocking; [`stop`](Self::stop) does so without blocking and returns errors.
@@ -14,6 +16,8 @@ enum Kind {
     Docker(Box<DockerLaunch>),
     Process(Box<ProcessLaunch>),
     Running(ExternalServer),
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(Box<KubernetesLaunch>),
 }
 
 /// The end of a server.
@@ -116,6 +120,8 @@ impl Launch {
             Kind::Docker(launch) => launch.address(),
             Kind::Process(launch) => launch.address(),
             Kind::Running(server) => server.address(),
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes(launch) => launch.address(),
         }
     }
 
@@ -127,6 +133,17 @@ impl Launch {
             Kind::Docker(launch) => launch.start_up(),
             Kind::Process(launch) => launch.start_up(),
             Kind::Running(server) => server.start_up(),
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes(launch) => launch.start_up(),
+        }
+    }
+
+    /// Returns its pod, if it runs in a cluster.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn in_cluster(&self) -> Option<&KubernetesLaunch> {
+        match &self.0 {
+            Kind::Kubernetes(launch) => Some(launch),
+            _ => None,
         }
     }
 
@@ -141,6 +158,8 @@ impl Launch {
             Kind::Docker(launch) => launch.usage(),
             Kind::Process(launch) => launch.usage(),
             Kind::Running(server) => server.usage(),
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes(_) => Err(not_in_a_cluster("its usage is read in its own pod")),
         }
     }
 
@@ -152,6 +171,8 @@ impl Launch {
             Kind::Docker(launch) => launch.is_alive(),
             Kind::Process(launch) => launch.is_alive(),
             Kind::Running(server) => server.is_alive(),
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes(launch) => launch.is_alive(),
         }
     }
 
@@ -163,6 +184,8 @@ impl Launch {
             Kind::Docker(launch) => launch.pids(),
             Kind::Process(launch) => launch.pids(),
             Kind::Running(server) => server.pids(),
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes(_) => Vec::new(),
         }
     }
 
@@ -173,6 +196,8 @@ impl Launch {
             #[cfg(feature = "docker")]
             Kind::Docker(_) => true,
             Kind::Process(_) | Kind::Running(_) => false,
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes(_) => true,
         }
     }
 
@@ -186,6 +211,8 @@ impl Launch {
             Kind::Docker(launch) => launch.exec(command).await,
             Kind::Process(launch) => launch.exec(command).await,
             Kind::Running(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "the server is not ours")),
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes(_) => Err(not_in_a_cluster("commands in the server's container")),
         }
     }
 
@@ -203,6 +230,8 @@ impl Launch {
             Kind::Docker(launch) => launch.spawn(command).await,
             Kind::Process(launch) => launch.spawn(command),
             Kind::Running(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "the server is not ours")),
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes(_) => Err(not_in_a_cluster("commands in the server's container")),
         }
     }
 
@@ -218,6 +247,8 @@ impl Launch {
         match &self.0 {
             #[cfg(feature = "docker")]
             Kind::Docker(launch) => launch.exec_in(companion, command).await,
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes(_) => Err(not_in_a_cluster("commands in a companion's container")),
             Kind::Process(_) | Kind::Running(_) => {
                 let _ = command;
                 Err(io::Error::new(
@@ -235,6 +266,8 @@ impl Launch {
             #[cfg(feature = "docker")]
             Kind::Docker(launch) => launch.companion_usage(),
             Kind::Process(_) | Kind::Running(_) => Vec::new(),
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes(_) => Vec::new(),
         }
     }
 
@@ -252,6 +285,8 @@ impl Launch {
             Kind::Docker(launch) => launch.signal(signal).await,
             Kind::Process(launch) => launch.signal(signal),
             Kind::Running(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "the server is not ours")),
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes(_) => Err(not_in_a_cluster("signals")),
         }
     }
 
@@ -262,6 +297,8 @@ impl Launch {
             #[cfg(feature = "docker")]
             Kind::Docker(_) => true,
             Kind::Process(_) | Kind::Running(_) => false,
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes(_) => false,
         }
     }
 
@@ -278,6 +315,8 @@ impl Launch {
         match &self.0 {
             #[cfg(feature = "docker")]
             Kind::Docker(launch) => launch.restart().await,
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes(_) => Err(not_in_a_cluster("restarts")),
             Kind::Process(_) | Kind::Running(_) => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "only a server in a container can be restarted",
@@ -295,7 +334,23 @@ impl Launch {
             Kind::Docker(launch) => launch.stop().await,
             Kind::Process(launch) => Ok(launch.stop().await),
             Kind::Running(_) => Ok(StopInfo::default()),
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes(launch) => launch.stop().await,
         }
+    }
+}
+
+/// The error of an operation that is not supported in a cluster.
+#[cfg(feature = "kubernetes")]
+fn not_in_a_cluster(what: &str) -> io::Error {
+    let text = format!("{what}: not supported with --sandbox kubernetes");
+    io::Error::new(io::ErrorKind::Unsupported, text)
+}
+
+#[cfg(feature = "kubernetes")]
+impl From<KubernetesLaunch> for Launch {
+    fn from(launch: KubernetesLaunch) -> Self {
+        Self(Kind::Kubernetes(Box::new(launch)))
     }
 }
 

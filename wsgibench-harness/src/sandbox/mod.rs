@@ -1,4 +1,5 @@
-//! Sandboxes: where a server runs, `docker` (testcontainers) or `process` (a local process with its own virtual environment).
+//! Sandboxes: where a server runs, `docker` (testcontainers), `process` (a local process with its own virtual environment) or
+//! `kubernetes` (pods of a cluster).
 //!
 //! [`Sandbox::open`] chooses one and reports the choice and its reason; [`Sandbox::prepare`] makes a server's image or virtual environment;
 //! [`Sandbox::launch`] starts it and returns once it responds. Cleanup is complete: each handle removes its objects when it is dropped,
@@ -11,8 +12,11 @@ pub mod cpus;
 #[cfg(feature = "docker")]
 mod docker;
 mod error;
+pub(crate) mod executable;
 mod group;
 pub(crate) mod instrument;
+#[cfg(feature = "kubernetes")]
+pub(crate) mod kubernetes;
 mod launch;
 mod machine_lock;
 mod owner;
@@ -34,6 +38,8 @@ use futures_util::{FutureExt, StreamExt, stream};
 pub use context::{ProgressSink, SandboxChoice, SandboxOptions};
 pub use error::{LaunchError, PrepareError, SandboxError};
 pub use instrument::Instrument;
+#[cfg(feature = "kubernetes")]
+pub use kubernetes::{ImageTransport, KubernetesOptions};
 pub use launch::{ExecOutput, Launch, Signal, StopInfo};
 pub use machine_lock::MachineLock;
 pub use owner::Owner;
@@ -65,15 +71,18 @@ pub enum SandboxKind {
     Docker,
     /// Local processes.
     Process,
+    /// Pods of a Kubernetes cluster.
+    Kubernetes,
 }
 
 impl SandboxKind {
-    /// `docker` or `process`.
+    /// `docker`, `process` or `kubernetes`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Docker => "docker",
             Self::Process => "process",
+            Self::Kubernetes => "kubernetes",
         }
     }
 }
@@ -89,6 +98,8 @@ enum Inner {
     #[cfg(feature = "docker")]
     Docker(Box<docker::DockerSandbox>),
     Process(process::ProcessSandbox),
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(Box<kubernetes::KubernetesSandbox>),
 }
 
 impl Sandbox {
@@ -116,6 +127,29 @@ impl Sandbox {
             },
         };
         let sandbox = Self { inner, reason, context };
+        sandbox.report_choice();
+        Ok(sandbox)
+    }
+
+    /// Opens a sandbox in a Kubernetes cluster; the choice of `options` is ignored. Removes what expired runs left there.
+    ///
+    /// # Errors
+    /// The cluster or the container engine, which builds the images, is not available, or the cluster refuses an object of the run.
+    #[cfg(feature = "kubernetes")]
+    pub async fn open_in_cluster(options: SandboxOptions, cluster: &KubernetesOptions) -> Result<Self, SandboxError> {
+        let context = SandboxContext::new(options);
+        let sandbox = kubernetes::KubernetesSandbox::open(Arc::clone(&context), cluster).await?;
+        let sandbox = Self {
+            inner: Inner::Kubernetes(Box::new(sandbox)),
+            reason: "asked for".to_owned(),
+            context,
+        };
+        sandbox.report_choice();
+        Ok(sandbox)
+    }
+
+    fn report_choice(&self) {
+        let sandbox = self;
         let engine = sandbox
             .engine()
             .map(|engine| format!(" ({engine})"))
@@ -124,7 +158,6 @@ impl Sandbox {
             "sandbox",
             &format!("{}{engine}: {}", sandbox.kind().name(), sandbox.reason),
         );
-        Ok(sandbox)
     }
 
     /// Returns the kind of this sandbox.
@@ -134,6 +167,8 @@ impl Sandbox {
             #[cfg(feature = "docker")]
             Inner::Docker(_) => SandboxKind::Docker,
             Inner::Process(_) => SandboxKind::Process,
+            #[cfg(feature = "kubernetes")]
+            Inner::Kubernetes(_) => SandboxKind::Kubernetes,
         }
     }
 
@@ -150,16 +185,20 @@ impl Sandbox {
             #[cfg(feature = "docker")]
             Inner::Docker(docker) => Some(docker.engine()),
             Inner::Process(_) => None,
+            #[cfg(feature = "kubernetes")]
+            Inner::Kubernetes(cluster) => Some(cluster.engine()),
         }
     }
 
-    /// Returns the path of the load to the servers: `bridge`, `published port` or `loopback`.
+    /// Returns the path of the load to the servers: `bridge`, `published port`, `loopback` or `pod network`.
     #[must_use]
     pub fn path(&self) -> &'static str {
         match &self.inner {
             #[cfg(feature = "docker")]
             Inner::Docker(docker) => docker.path(),
             Inner::Process(_) => "loopback",
+            #[cfg(feature = "kubernetes")]
+            Inner::Kubernetes(_) => "pod network",
         }
     }
 
@@ -170,6 +209,9 @@ impl Sandbox {
             #[cfg(feature = "docker")]
             Inner::Docker(docker) => docker.cgroup().map(str::to_owned),
             Inner::Process(_) => None,
+            // Each node has its own.
+            #[cfg(feature = "kubernetes")]
+            Inner::Kubernetes(_) => return "of the node".to_owned(),
         };
         of_engine
             .or_else(|| {
@@ -201,6 +243,8 @@ impl Sandbox {
             #[cfg(feature = "docker")]
             Inner::Docker(docker) => docker.prepare(spec).await,
             Inner::Process(process) => process.prepare(spec).await,
+            #[cfg(feature = "kubernetes")]
+            Inner::Kubernetes(cluster) => cluster.prepare(spec).await,
         }
     }
 
@@ -237,6 +281,8 @@ impl Sandbox {
             #[cfg(feature = "docker")]
             Inner::Docker(docker) => docker.launch(prepared, log).await.map(Launch::from),
             Inner::Process(process) => process.launch(prepared, log).await.map(Launch::from),
+            #[cfg(feature = "kubernetes")]
+            Inner::Kubernetes(cluster) => cluster.launch(prepared, log).await.map(Launch::from),
         }
     }
 
@@ -253,6 +299,8 @@ impl Sandbox {
             #[cfg(feature = "docker")]
             Inner::Docker(docker) => docker.command_of(prepared).await?,
             Inner::Process(_) => prepared.spec.command.clone(),
+            #[cfg(feature = "kubernetes")]
+            Inner::Kubernetes(_) => return Err("not supported with --sandbox kubernetes".to_owned()),
         };
         if command.is_empty() {
             return Err("neither its image nor its declaration has a command".to_owned());
@@ -267,6 +315,8 @@ impl Sandbox {
             #[cfg(feature = "docker")]
             Inner::Docker(_) => docker::Endpoint::resolve().is_ok_and(|endpoint| !endpoint.is_remote()),
             Inner::Process(_) => true,
+            #[cfg(feature = "kubernetes")]
+            Inner::Kubernetes(_) => false,
         }
     }
 
@@ -280,6 +330,8 @@ impl Sandbox {
             #[cfg(feature = "docker")]
             Inner::Docker(docker) => docker.close().await,
             Inner::Process(_) => {}
+            #[cfg(feature = "kubernetes")]
+            Inner::Kubernetes(cluster) => cluster.close().await,
         }
     }
 
@@ -289,6 +341,8 @@ impl Sandbox {
         group::emergency_cleanup();
         process::emergency_cleanup();
         temp::emergency_cleanup();
+        #[cfg(feature = "kubernetes")]
+        kubernetes::emergency_cleanup();
         #[cfg(feature = "docker")]
         docker::emergency_cleanup();
     }

@@ -278,6 +278,49 @@ pub struct RoundRecord {
     /// Counts per request, if this is a counted launch (`--count`); it has no times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Box<CountRecord>>,
+    /// The load pods, if the load came from a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<Box<PodsRecord>>,
+}
+
+/// The pods of a round in a cluster (`--sandbox kubernetes`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PodsRecord {
+    /// Time between the first and the last pod's start, nanoseconds.
+    pub start_skew_ns: u64,
+    /// Largest error of the skew, nanoseconds.
+    pub start_skew_bound_ns: u64,
+    /// The server's node.
+    pub server_node: String,
+    /// Source of the server's resource usage: `cgroup` or `schedstat and PSS`; absent if it was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_source: Option<String>,
+    /// The load pods whose parts were merged, in the order of their stripes.
+    pub pods: Vec<PodRecord>,
+    /// Names of pods lost in the round, which is then invalid.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
+}
+
+/// A load pod in a round.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PodRecord {
+    /// Name.
+    pub name: String,
+    /// Its node.
+    pub node: String,
+    /// Reading of its clock minus the coordinator's, nanoseconds; the clocks have different origins.
+    pub clock_offset_ns: i64,
+    /// Largest error of the offset, nanoseconds.
+    pub clock_bound_ns: u64,
+    /// Successful requests of its part.
+    pub done: u64,
+    /// Failed requests of its part.
+    pub failed: u64,
+    /// CPU time of its load generator as a share of the round, 0 to 1.
+    pub engine_busy_share: f64,
+    /// Time for which its load generator was runnable but not running, seconds.
+    pub run_queue_delay_seconds: f64,
 }
 
 /// Slow clients in the background of a load, since the start of the launch.

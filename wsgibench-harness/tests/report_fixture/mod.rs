@@ -149,6 +149,7 @@ pub(crate) fn round(index: u32, rate: f64, connections: u64, shape: Shape, seed:
         pulses: vec![],
         waits: None,
         counts: None,
+        pods: None,
     }
 }
 

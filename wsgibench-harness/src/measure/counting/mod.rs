@@ -480,6 +480,7 @@ fn round(record: CountRecord, counts: Counts) -> RoundRecord {
         pulses: Vec::new(),
         waits: None,
         counts: Some(Box::new(record)),
+        pods: None,
     }
 }
 

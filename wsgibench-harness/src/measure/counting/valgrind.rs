@@ -147,7 +147,7 @@ impl Valgrind {
     /// Returns the instrument that counts a server.
     pub(super) fn instrument(&self, kind: SandboxKind) -> Instrument {
         let (library, launcher, mounts) = match kind {
-            SandboxKind::Docker => {
+            SandboxKind::Docker | SandboxKind::Kubernetes => {
                 let mut mounts = vec![
                     (self.library.clone(), format!("{IN_CONTAINER}/lib")),
                     (self.vgdb.clone(), format!("{IN_CONTAINER}/vgdb")),
@@ -202,10 +202,10 @@ impl Valgrind {
     /// Returns the shell command that runs vgdb in a server's sandbox.
     pub(super) fn vgdb_command(&self, kind: SandboxKind) -> String {
         match (kind, &self.libc) {
-            (SandboxKind::Docker, Some(_)) => {
+            (SandboxKind::Docker | SandboxKind::Kubernetes, Some(_)) => {
                 format!("{IN_CONTAINER}/ld.so --library-path {IN_CONTAINER}/libc {IN_CONTAINER}/vgdb")
             }
-            (SandboxKind::Docker, None) => format!("{IN_CONTAINER}/vgdb"),
+            (SandboxKind::Docker | SandboxKind::Kubernetes, None) => format!("{IN_CONTAINER}/vgdb"),
             (SandboxKind::Process, _) => format!("'{}'", self.vgdb.display()),
         }
     }
@@ -245,7 +245,7 @@ fn library_with(tool: &str, folders: &[PathBuf]) -> Result<PathBuf, ValgrindErro
 /// Folder of valgrind's files: a container's `/tmp` in memory, or the home that a process is given.
 fn folder(kind: SandboxKind) -> &'static str {
     match kind {
-        SandboxKind::Docker => "/tmp",
+        SandboxKind::Docker | SandboxKind::Kubernetes => "/tmp",
         SandboxKind::Process => HOME,
     }
 }
@@ -253,7 +253,7 @@ fn folder(kind: SandboxKind) -> &'static str {
 /// The same folder as a word of a shell.
 pub(super) fn shell_folder(kind: SandboxKind) -> &'static str {
     match kind {
-        SandboxKind::Docker => "/tmp",
+        SandboxKind::Docker | SandboxKind::Kubernetes => "/tmp",
         SandboxKind::Process => "\"$HOME\"",
     }
 }

@@ -194,7 +194,7 @@ async fn output(engine: &Engine, id: &str) -> Vec<u8> {
 }
 
 /// Writes a launch's output to its file.
-pub(super) fn write_log(log: &Path, output: &[u8]) -> io::Result<()> {
+pub(crate) fn write_log(log: &Path, output: &[u8]) -> io::Result<()> {
     if let Some(folder) = log.parent() {
         fs::create_dir_all(folder)?;
     }

@@ -27,11 +27,17 @@ mod versions;
 use std::{env, path::Path, sync::Arc};
 
 pub(crate) use base_image::{BASE_REPOSITORY, looked_for as base_images};
+#[cfg(feature = "kubernetes")]
+pub(super) use container::split_reference;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use engine::{Engine, reason};
+#[cfg(feature = "kubernetes")]
+pub(super) use guard::write_log;
 pub(crate) use launch::DockerLaunch;
 pub(crate) use orphan_cleanup::{emergency_cleanup, reap_quietly};
 pub(crate) use prepare::IMAGE_LABEL;
+#[cfg(feature = "kubernetes")]
+pub(super) use pull::credentials;
 pub use remote::engine_usage;
 
 use self::{
@@ -96,6 +102,12 @@ impl DockerSandbox {
             descriptors: launch::DescriptorLimit::default(),
             tags: prepare::Tags::default(),
         })
+    }
+
+    /// The connection to the engine.
+    #[cfg(feature = "kubernetes")]
+    pub(super) fn api(&self) -> Engine {
+        self.engine.clone()
     }
 
     pub(crate) fn engine(&self) -> &str {

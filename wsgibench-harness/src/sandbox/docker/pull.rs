@@ -102,7 +102,7 @@ impl Pulls {
 }
 
 /// Returns the credentials for a registry from the user's docker configuration.
-async fn credentials(server: String) -> Option<DockerCredentials> {
+pub(in crate::sandbox) async fn credentials(server: String) -> Option<DockerCredentials> {
     // Blocking: it may run a credential helper.
     let found = {
         let server = server.clone();
