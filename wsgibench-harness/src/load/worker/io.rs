@@ -33,8 +33,11 @@ pub(super) enum CloseMode {
 impl Worker {
     /// Opens a socket for a slot without one.
     pub(super) fn connect(&mut self, idx: usize) {
-        if let Some(before) = &self.plan.before_request {
+        if let Some(before) = self.plan.before_request.clone() {
             before.wait(NextStep::Connection);
+            if self.close_lingering() {
+                before.wait(NextStep::Connection);
+            }
         }
         let opened = self.tick();
         let generation = self.next_generation.wrapping_add(1);
@@ -55,6 +58,17 @@ impl Worker {
             }
             Err(error) => self.connect_failed(idx, connect_error(&error)),
         }
+    }
+
+    /// Closes the connections that wait for the server to close; returns whether there were any. The server may wait for them in turn,
+    /// and would notice their end and a new connection in an order that depends on the machine.
+    fn close_lingering(&mut self) -> bool {
+        let lingering = self.conns.iter().filter(|(_, conn)| conn.state == State::Lingering);
+        let lingering: Vec<usize> = lingering.map(|(idx, _)| idx).collect();
+        for &idx in &lingering {
+            self.close_connection(idx, CloseMode::Close);
+        }
+        !lingering.is_empty()
     }
 
     /// Handles the end of the handshake, successful or not.
