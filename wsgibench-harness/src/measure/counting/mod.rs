@@ -247,8 +247,9 @@ impl LaunchContext<'_> {
         let mut record = figures(&dumps, &states, [&few, &many]).map_err(cannot)?;
         record.requests = requests;
         record.definition = definition(ready);
-        let traced = |from: usize, until: usize| dumps.traced(&states[from], &states[until]).map_err(other);
-        record.system_calls_by_name = syscalls::per_request(&[traced(1, 2)?, traced(0, 1)?], requests);
+        let windows = [[&states[1], &states[2]], [&states[0], &states[1]]];
+        let traced = dumps.traced(windows).map_err(other)?;
+        record.system_calls_by_name = syscalls::per_request(&traced, requests);
         record.timing_dependent_calls = syscalls::timing_dependent(&record.system_calls_by_name);
         record.statements = statements_per_request(&statements, requests);
         if record.bytes_sent.max(record.bytes_received) > LARGE_BODY {
