@@ -54,6 +54,11 @@ const RATIO: u32 = 10;
 const SLOWDOWN: u32 = 20;
 /// Longest time of one window.
 const AT_MOST: Duration = Duration::from_secs(300);
+/// Most sets of CPUs that launches run on at a time.
+const MOST_PLACES: usize = 2;
+/// Launches on each set of CPUs. A count does not depend on its neighbours, and a counted launch is idle for half of its time:
+/// it starts, waits for the server to become idle, and waits between the requests of the small window.
+const SHARING: usize = 2;
 /// Bodies above this are not portable: how they arrive in pieces depends on the kernel and the machine's speed.
 const LARGE_BODY: f64 = 65_536.0;
 /// Host name in requests to servers that do not declare one: an address would vary in length.
@@ -85,9 +90,9 @@ impl CountPlan {
         }
     }
 
-    /// Number of launches that run side by side, if each has `cpus` CPUs of its own.
+    /// Number of launches that run side by side, if each has `cpus` CPUs.
     pub(super) fn side_by_side(&self, cpus: usize) -> usize {
-        (self.cpus.len() / cpus.max(1)).clamp(1, 2)
+        self.places(cpus) * SHARING
     }
 
     /// CPUs of a launch in this place of those side by side.
@@ -96,10 +101,16 @@ impl CountPlan {
         if own.is_empty() { self.cpus.clone() } else { own }
     }
 
+        let place = place % self.places(cpus);
     fn requests(&self, case: &str, each: Duration) -> u64 {
         let fitting = LARGE
             .iter()
             .find(|(limit, _)| each <= *limit)
+    /// Disjoint sets of CPUs for launches.
+    fn places(&self, cpus: usize) -> usize {
+        (self.cpus.len() / cpus.max(1)).clamp(1, MOST_PLACES)
+    }
+
             .map_or(LEAST, |(_, requests)| *requests);
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         *requests.entry(case.to_owned()).or_insert(fitting)
@@ -550,7 +561,7 @@ mod tests {
         assert_eq!(plan.requests("a", Duration::from_millis(90)), 600);
         assert_eq!(plan.requests("b", Duration::from_millis(90)), 120);
         assert_eq!(plan.requests("c", Duration::from_secs(1)), LEAST);
-        assert_eq!((plan.side_by_side(1), plan.side_by_side(2)), (2, 1));
+        assert_eq!((plan.side_by_side(1), plan.side_by_side(2)), (4, 2));
         assert_eq!((plan.cpus(0, 1), plan.cpus(1, 1)), (vec![0], vec![1]));
     }
 }
