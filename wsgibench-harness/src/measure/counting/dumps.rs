@@ -103,7 +103,8 @@ impl Dumps<'_> {
         format!("cd {} && {script}", shell_folder(self.kind))
     }
 
-    fn shell(&self, script: &str) -> Result<Vec<u8>, String> {
+    /// Runs a script in the folder of valgrind's files, and returns what it prints.
+    pub(super) fn shell(&self, script: &str) -> Result<Vec<u8>, String> {
         let output = self
             .runtime
             .block_on(self.launch.exec(&["sh", "-c", &self.in_folder(script)]))
@@ -253,8 +254,8 @@ fn traces([from, until]: &[&State; 2]) -> String {
             let _ = write!(script, "tail -c +{} {file} | head -c {bytes}; ", start + 1);
         }
     }
-}
     script + "echo; echo " + WINDOW_END + "; "
+}
 
 /// Splits a concatenation of profiles, each after a line with its time.
 fn split(text: &str) -> impl Iterator<Item = (Option<f64>, &str)> {
@@ -279,7 +280,6 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn traces_of_a_window_begin_where_the_last_one_ended() {
         let from = State::parse("l x.log.1 120\nl x.log.2 7\n");
         let until = State::parse("l x.log.1 150\nl x.log.2 7\nl x.log.3 5\n");
@@ -289,6 +289,7 @@ mod tests {
         );
     }
 
+    #[test]
     fn concatenated_profiles_are_split_and_have_times() {
         let text = format!("{SEPARATOR}17.25\n# callgrind format\ntotals: 1\n{SEPARATOR}\n# callgrind format\n");
         let parts: Vec<(Option<f64>, &str)> = split(&text).collect();

@@ -5,6 +5,7 @@
 
 mod dumps;
 mod quiescence;
+mod siblings;
 mod valgrind;
 
 use std::{
@@ -15,8 +16,11 @@ use std::{
 
 use ring::digest;
 
-use self::dumps::{Dump, Dumps, State};
 pub use self::valgrind::{Valgrind, ValgrindError, installed_version};
+use self::{
+    dumps::{Dump, Dumps, State},
+    siblings::Siblings,
+};
 use super::{
     driver::Driver,
     job::Ready,
@@ -50,15 +54,15 @@ const LARGE: [(Duration, u64); 3] = [
 const LEAST: u64 = 60;
 /// The large window has this many times the requests of the small one.
 const RATIO: u32 = 10;
-/// Timeouts of requests are multiplied by this.
-const SLOWDOWN: u32 = 20;
-/// Longest time of one window.
-const AT_MOST: Duration = Duration::from_secs(300);
 /// Most sets of CPUs that launches run on at a time.
 const MOST_PLACES: usize = 2;
 /// Launches on each set of CPUs. A count does not depend on its neighbours, and a counted launch is idle for half of its time:
 /// it starts, waits for the server to become idle, and waits between the requests of the small window.
 const SHARING: usize = 2;
+/// Timeouts of requests are multiplied by this.
+const SLOWDOWN: u32 = 20;
+/// Longest time of one window.
+const AT_MOST: Duration = Duration::from_secs(300);
 /// Bodies above this are not portable: how they arrive in pieces depends on the kernel and the machine's speed.
 const LARGE_BODY: f64 = 65_536.0;
 /// Host name in requests to servers that do not declare one: an address would vary in length.
@@ -97,20 +101,20 @@ impl CountPlan {
 
     /// CPUs of a launch in this place of those side by side.
     pub(super) fn cpus(&self, place: usize, cpus: usize) -> Vec<usize> {
+        let place = place % self.places(cpus);
         let own: Vec<usize> = self.cpus.chunks(cpus.max(1)).nth(place).unwrap_or_default().to_vec();
         if own.is_empty() { self.cpus.clone() } else { own }
     }
 
-        let place = place % self.places(cpus);
-    fn requests(&self, case: &str, each: Duration) -> u64 {
-        let fitting = LARGE
-            .iter()
-            .find(|(limit, _)| each <= *limit)
     /// Disjoint sets of CPUs for launches.
     fn places(&self, cpus: usize) -> usize {
         (self.cpus.len() / cpus.max(1)).clamp(1, MOST_PLACES)
     }
 
+    fn requests(&self, case: &str, each: Duration) -> u64 {
+        let fitting = LARGE
+            .iter()
+            .find(|(limit, _)| each <= *limit)
             .map_or(LEAST, |(_, requests)| *requests);
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         *requests.entry(case.to_owned()).or_insert(fitting)
@@ -233,9 +237,13 @@ impl LaunchContext<'_> {
         self.visit(ready, launch, PREPARATION)?;
         dumps.order("instrumentation on").map_err(cannot)?;
         self.visit(ready, launch, WARM_UP)?;
-        let trial = self.visit(ready, launch, TRIAL)?;
+        let mut siblings = Siblings::find(&dumps).map_err(cannot)?;
+        let trial = self.trial(ready, launch, &mut siblings)?;
         let each = Duration::from_secs_f64(trial.seconds / done(&trial.result).max(1.0));
         let large = plan.requests(&case.id, each);
+        if each.saturating_mul(u32::try_from(large).unwrap_or(u32::MAX)) > siblings::AT_MOST {
+            siblings.give_up().map_err(cannot)?;
+        }
         let small = (large / u64::from(RATIO)).max(1);
         let order = |index: usize| dumps.order(&format!("dump {}", DUMPS[index]));
         let mut statements = vec![self.statements(ready, launch)?];
@@ -244,12 +252,15 @@ impl LaunchContext<'_> {
         statements.push(self.statements(ready, launch)?);
         alive()?;
         states.push(order(1).map_err(cannot)?);
+        // Workers report to their parent between the windows.
+        siblings.go_on().and_then(|()| siblings.stop()).map_err(cannot)?;
         // As long as the large window, so that heartbeats and timers cancel.
         let every = Duration::from_secs_f64(many.seconds / (done(&many.result) / f64::from(RATIO)).max(1.0));
         let few = self.visit_every(ready, launch, small, Some(every))?;
         statements.push(self.statements(ready, launch)?);
         alive()?;
         states.push(order(2).map_err(cannot)?);
+        siblings.go_on().map_err(cannot)?;
         self.visit(ready, launch, TAIL)?;
         // A process that has not run since the first dump has none to wait for.
         let awaited = [1, 2].map(|index| format!("dump {}", DUMPS[index]));
@@ -270,6 +281,23 @@ impl LaunchContext<'_> {
             );
         }
         Ok(round(record, many.result.counts))
+    }
+
+    /// Asks for a few requests with one of the workers that share a socket, and stops the others for as long as they are counted.
+    /// If that one does not respond alone, the others go on.
+    fn trial(&self, ready: &Ready, launch: &Launch, siblings: &mut Siblings<'_>) -> Result<Visit, LaunchFailure> {
+        let cannot = |why: String| LaunchFailure::Other(format!("cannot be counted: {why}"));
+        if !siblings.is_empty() {
+            siblings.stop().map_err(cannot)?;
+            let begun = Instant::now();
+            let alone = self.visit_within(ready, launch, TRIAL, None, Some(siblings::AT_MOST / 2));
+            match alone {
+                Ok(visit) if begun.elapsed() < siblings::AT_MOST => return Ok(visit),
+                Ok(_) | Err(LaunchFailure::Other(_)) => siblings.give_up().map_err(cannot)?,
+                Err(failure) => return Err(failure),
+            }
+        }
+        self.visit(ready, launch, TRIAL)
     }
 
     /// Checks the responses before anything is counted.
@@ -312,10 +340,27 @@ impl LaunchContext<'_> {
         requests: u64,
         every: Option<Duration>,
     ) -> Result<Visit, LaunchFailure> {
+        self.visit_within(ready, launch, requests, every, None)
+    }
+
+    /// The same, with a shorter timeout of each request.
+    fn visit_within(
+        &self,
+        ready: &Ready,
+        launch: &Launch,
+        requests: u64,
+        every: Option<Duration>,
+        timeout: Option<Duration>,
+    ) -> Result<Visit, LaunchFailure> {
         if self.interrupt.asked() {
             return Err(LaunchFailure::Interrupted);
         }
-        let work = counted(&ready.job.case.work, requests);
+        let mut work = counted(&ready.job.case.work, requests);
+        if let Some(timeout) = timeout {
+            let mut load = work.load().clone();
+            load.timeout = load.timeout.min(timeout);
+            work = work.with_load(load);
+        }
         let begun = Instant::now();
         let mut driver = Driver::start(&self.load_plan(ready, launch, &work, every), &work)?;
         let watch = driver.watch();
