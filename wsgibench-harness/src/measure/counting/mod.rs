@@ -111,11 +111,15 @@ impl CountPlan {
         (self.cpus.len() / cpus.max(1)).clamp(1, MOST_PLACES)
     }
 
-    fn requests(&self, case: &str, each: Duration) -> u64 {
+    /// Returns the requests of the large window of a case, where a request takes `each`, and the window at most `longest`.
+    fn requests(&self, case: &str, each: Duration, longest: Option<Duration>) -> u64 {
         let fitting = LARGE
             .iter()
             .find(|(limit, _)| each <= *limit)
             .map_or(LEAST, |(_, requests)| *requests);
+        let in_time = longest.map(|longest| longest.as_micros() / each.as_micros().max(1));
+        let in_time = in_time.and_then(|requests| u64::try_from(requests).ok());
+        let fitting = in_time.map_or(fitting, |requests| fitting.min(requests).max(LEAST));
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         *requests.entry(case.to_owned()).or_insert(fitting)
     }
@@ -240,10 +244,8 @@ impl LaunchContext<'_> {
         let mut siblings = Siblings::find(&dumps).map_err(cannot)?;
         let trial = self.trial(ready, launch, &mut siblings)?;
         let each = Duration::from_secs_f64(trial.seconds / done(&trial.result).max(1.0));
-        let large = plan.requests(&case.id, each);
-        if each.saturating_mul(u32::try_from(large).unwrap_or(u32::MAX)) > siblings::AT_MOST {
-            siblings.give_up().map_err(cannot)?;
-        }
+        let longest = (!siblings.is_empty()).then_some(siblings::WINDOW);
+        let large = plan.requests(&case.id, each, longest);
         let small = (large / u64::from(RATIO)).max(1);
         let order = |index: usize| dumps.order(&format!("dump {}", DUMPS[index]));
         let mut statements = vec![self.statements(ready, launch)?];
@@ -289,12 +291,9 @@ impl LaunchContext<'_> {
         let cannot = |why: String| LaunchFailure::Other(format!("cannot be counted: {why}"));
         if !siblings.is_empty() {
             siblings.stop().map_err(cannot)?;
-            let begun = Instant::now();
-            let alone = self.visit_within(ready, launch, TRIAL, None, Some(siblings::AT_MOST / 2));
-            match alone {
-                Ok(visit) if begun.elapsed() < siblings::AT_MOST => return Ok(visit),
-                Ok(_) | Err(LaunchFailure::Other(_)) => siblings.give_up().map_err(cannot)?,
-                Err(failure) => return Err(failure),
+            match self.visit_within(ready, launch, TRIAL, None, Some(siblings::WINDOW)) {
+                Err(LaunchFailure::Other(_)) => siblings.give_up().map_err(cannot)?,
+                outcome => return outcome,
             }
         }
         self.visit(ready, launch, TRIAL)
@@ -602,10 +601,14 @@ mod tests {
     #[test]
     fn all_launches_of_a_case_have_the_requests_of_the_first() {
         let plan = CountPlan::new(Valgrind::sample(), vec![0, 1]);
-        assert_eq!(plan.requests("a", Duration::from_millis(2)), 600);
-        assert_eq!(plan.requests("a", Duration::from_millis(90)), 600);
-        assert_eq!(plan.requests("b", Duration::from_millis(90)), 120);
-        assert_eq!(plan.requests("c", Duration::from_secs(1)), LEAST);
+        assert_eq!(plan.requests("a", Duration::from_millis(2), None), 600);
+        assert_eq!(plan.requests("a", Duration::from_millis(90), None), 600);
+        assert_eq!(plan.requests("b", Duration::from_millis(90), None), 120);
+        assert_eq!(plan.requests("c", Duration::from_secs(1), None), LEAST);
+        let longest = Some(Duration::from_secs(6));
+        assert_eq!(plan.requests("d", Duration::from_millis(50), longest), 120);
+        assert_eq!(plan.requests("e", Duration::from_millis(2), longest), 600);
+        assert_eq!(plan.requests("f", Duration::from_secs(1), longest), LEAST);
         assert_eq!((plan.side_by_side(1), plan.side_by_side(2)), (4, 2));
         assert_eq!((plan.cpus(0, 1), plan.cpus(1, 1)), (vec![0], vec![1]));
     }

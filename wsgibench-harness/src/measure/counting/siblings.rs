@@ -11,8 +11,9 @@ use std::{
 
 use super::dumps::Dumps;
 
-/// Longest time for which workers are stopped: servers replace one that does not report for 30 s, and report every 15 s.
-pub(super) const AT_MOST: Duration = Duration::from_secs(12);
+/// Intended length of a window in which workers are stopped. They may be stopped for twice as long: gunicorn replaces a worker that
+/// has not reported for 30 s, and an idle one reports every 15 s.
+pub(super) const WINDOW: Duration = Duration::from_secs(6);
 
 /// State of a listening socket in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
