@@ -535,6 +535,10 @@ impl Coordinator {
             // The other parts are reported, and the round is invalid.
             State::Running { phase, .. } if phase.measured => {
                 for conn in mem::take(&mut self.waiting) {
+                    // An observer reports at the round's planned end; without its report the usage is unknown.
+                    if !self.load_pods().contains(&conn) {
+                        continue;
+                    }
                     let pod = self.name(conn);
                     self.report(Event::Lost { pod, why: text.clone() });
                 }
