@@ -1,7 +1,5 @@
 //! Order of launches: blocks that contain every case (and arm) once, in random order.
 
-use std::collections::VecDeque;
-
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -28,33 +26,9 @@ pub(super) fn paired(order: &[usize], pairs: impl Fn(usize, usize) -> bool) -> V
     turns
 }
 
-/// Takes the first job and up to `most - 1` that are `alike` it, or else the ones that follow.
-pub(super) fn take_alike<T>(waiting: &mut VecDeque<T>, most: usize, alike: impl Fn(&T, &T) -> bool) -> Vec<T> {
-    let mut taken: Vec<T> = waiting.pop_front().into_iter().collect();
-    while taken.len() < most {
-        let next = waiting.iter().position(|job| alike(&taken[0], job)).unwrap_or(0);
-        match waiting.remove(next) {
-            Some(job) => taken.push(job),
-            None => break,
-        }
-    }
-    taken
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn jobs_alike_are_taken_together() {
-        let same_tens = |a: &usize, b: &usize| a / 10 == b / 10;
-        let mut waiting = VecDeque::from([11, 30, 21, 10, 20]);
-        assert_eq!(take_alike(&mut waiting, 2, same_tens), [11, 10]);
-        // Nothing is like 30.
-        assert_eq!(take_alike(&mut waiting, 2, same_tens), [30, 21]);
-        assert_eq!(take_alike(&mut waiting, 2, same_tens), [20]);
-        assert_eq!(take_alike(&mut waiting, 2, same_tens), [0; 0]);
-    }
 
     #[test]
     fn the_first_job_of_a_pair_brings_the_second_forward() {

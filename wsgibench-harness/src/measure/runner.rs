@@ -152,8 +152,7 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Counts all blocks, several launches side by side. Launches of one case come together: they take equally long, so that none
-    /// waits for another.
+    /// Counts all blocks, as many launches side by side as have CPUs of their own.
     fn run_counted(
         &self,
         plan: &CountPlan,
@@ -179,8 +178,7 @@ impl Runner<'_> {
             && policy.more(*block, writer.run())
         {
             let number = all.len() - waiting.len() + 1;
-            let alike = |a: &(u32, &Ready), b: &(u32, &Ready)| a.1.job.case.id == b.1.job.case.id && b.0 <= a.0 + 1;
-            let turn = launch_order::take_alike(&mut waiting, plan.side_by_side(cpus), alike);
+            let turn: Vec<(u32, &Ready)> = waiting.drain(..plan.side_by_side(cpus).min(waiting.len())).collect();
             let names = |name: fn(&Ready) -> &str| {
                 let mut names: Vec<&str> = turn.iter().map(|(_, ready)| name(ready)).collect();
                 names.dedup();

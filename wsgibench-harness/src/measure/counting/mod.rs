@@ -54,11 +54,6 @@ const LARGE: [(Duration, u64); 3] = [
 const LEAST: u64 = 60;
 /// The large window has this many times the requests of the small one.
 const RATIO: u32 = 10;
-/// Most sets of CPUs that launches run on at a time.
-const MOST_PLACES: usize = 2;
-/// Launches on each set of CPUs. A count does not depend on its neighbours, and a counted launch is idle for half of its time:
-/// it starts, waits for the server to become idle, and waits between the requests of the small window.
-const SHARING: usize = 2;
 /// Timeouts of requests are multiplied by this.
 const SLOWDOWN: u32 = 20;
 /// Longest time of one window.
@@ -94,21 +89,15 @@ impl CountPlan {
         }
     }
 
-    /// Number of launches that run side by side, if each has `cpus` CPUs.
+    /// Number of launches that run side by side, if each has `cpus` CPUs of its own.
     pub(super) fn side_by_side(&self, cpus: usize) -> usize {
-        self.places(cpus) * SHARING
+        (self.cpus.len() / cpus.max(1)).clamp(1, 2)
     }
 
     /// CPUs of a launch in this place of those side by side.
     pub(super) fn cpus(&self, place: usize, cpus: usize) -> Vec<usize> {
-        let place = place % self.places(cpus);
         let own: Vec<usize> = self.cpus.chunks(cpus.max(1)).nth(place).unwrap_or_default().to_vec();
         if own.is_empty() { self.cpus.clone() } else { own }
-    }
-
-    /// Disjoint sets of CPUs for launches.
-    fn places(&self, cpus: usize) -> usize {
-        (self.cpus.len() / cpus.max(1)).clamp(1, MOST_PLACES)
     }
 
     /// Returns the requests of the large window of a case, where a request takes `each`, and the window at most `longest`.
@@ -609,7 +598,7 @@ mod tests {
         assert_eq!(plan.requests("d", Duration::from_millis(50), longest), 120);
         assert_eq!(plan.requests("e", Duration::from_millis(2), longest), 600);
         assert_eq!(plan.requests("f", Duration::from_secs(1), longest), LEAST);
-        assert_eq!((plan.side_by_side(1), plan.side_by_side(2)), (4, 2));
+        assert_eq!((plan.side_by_side(1), plan.side_by_side(2)), (2, 1));
         assert_eq!((plan.cpus(0, 1), plan.cpus(1, 1)), (vec![0], vec![1]));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A connection wakes all workers of a server that forks them. One accepts it; the others find nothing to accept, or are not scheduled
 //! before it is gone. How many wake in vain depends on the machine, and so does which one accepts: with three workers of gunicorn the
-//! instructions per request varied by 0.7 %. One of such workers is therefore counted, while the others are stopped.
+//! instructions per request scattered by up to 0.3 %. One of such workers is therefore counted, while the others are stopped.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -188,7 +188,7 @@ impl Runner<'_> {
         interleave::run(context, [arm(0, first), arm(1, second)], keep)
     }
 
-    /// Counts launches side by side. A case whose launch fails is added to `dropped`.
+    /// Counts launches side by side, each on CPUs of its own. A case whose launch fails is added to `dropped`.
     pub(super) fn launch_counted(
         &self,
         plan: &CountPlan,
