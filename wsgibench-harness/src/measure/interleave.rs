@@ -18,7 +18,7 @@ use super::{
     launch::{LaunchContext, LaunchFailure, Opened, finish, nothing_answered},
     process_cpu::ProcessCpu,
     sampler::Samples,
-    wait_observer::{self, Signals},
+    wait_observer::{self, Observed, Observer, Signals},
 };
 use crate::{
     declare::Work,
@@ -37,7 +37,7 @@ const ANSWERS: f64 = 10.0;
 pub(super) struct Arm<'a> {
     pub(super) ready: &'a Ready,
     pub(super) launch: &'a Launch,
-    pub(super) opened: Opened,
+    pub(super) opened: Opened<'a>,
 }
 
 /// Returns whether a load can be paused. Closed loops can; arrival schedules and scripts cannot.
@@ -85,6 +85,8 @@ fn rounds(
     keep: &mut dyn FnMut(usize, RoundRecord) -> Result<(), LaunchFailure>,
 ) -> Result<(), (usize, LaunchFailure)> {
     let timing = arms[0].opened.timing;
+    let servers: Vec<Observed> = arms.iter_mut().filter_map(|arm| arm.opened.observed.take()).collect();
+    let mut observer = context.observer(servers, timing.rounds);
     let mut rates = [0.0; 2];
     for (index, arm) in arms.iter_mut().enumerate() {
         rates[index] = warm_up(context, arm, timing).map_err(|failure| (index, failure))?;
@@ -92,7 +94,7 @@ fn rounds(
     let connections = arms.iter().map(|arm| connections(&arm.ready.job.case.work)).max();
     let number = slices_of(timing.round, connections.unwrap_or(1), rates[0].min(rates[1]));
     for index in 0..timing.rounds {
-        let Some(records) = round(context, arms, index, timing.round, number)? else {
+        let Some(records) = round(context, &mut observer, arms, index, timing.round, number)? else {
             return Ok(());
         };
         for (arm, record) in records.into_iter().enumerate() {
@@ -161,6 +163,7 @@ struct Part {
 /// Measures one round of both arms. Returns `None` if the user interrupted it, since a partial round is discarded.
 fn round(
     context: &LaunchContext,
+    observer: &mut Observer,
     arms: &mut [Arm<'_>; 2],
     index: u32,
     length: Duration,
@@ -170,10 +173,10 @@ fn round(
     let programs = ProcessCpu::now();
     let (begun, ticks) = (Instant::now(), environment::cpu_ticks(&context.order.load_cpus));
     let signals = Signals::default();
-    let observed = context.observed(&[(arms[0].launch, arms[0].ready), (arms[1].launch, arms[1].ready)]);
+    let is_observed = observer.begin(length * 2);
     let mut waits = Vec::new();
     let whole = thread::scope(|scope| {
-        let observing = scope.spawn(|| wait_observer::observe(observed, &signals, context.order));
+        let observing = is_observed.then(|| scope.spawn(|| observer.observe(&signals)));
         let mut slices = || {
             for turn in 0..number {
                 // Order A B, B A, A B: drift affects both arms equally.
@@ -193,8 +196,7 @@ fn round(
             Ok(true)
         };
         let whole = slices();
-        signals.finish(observing.thread());
-        waits = wait_observer::records_of(observing.join());
+        waits = wait_observer::finish(&signals, observing);
         whole
     });
     if !whole? {

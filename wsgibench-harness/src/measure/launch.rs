@@ -29,7 +29,7 @@ use super::{
     sampler::{self, Samples},
     slow_clients::SlowClients,
     validity::{self, RoundContext},
-    wait_observer::{self, Server, Signals},
+    wait_observer::{self, Observed, Observer, Signals},
 };
 use crate::{
     declare::{Source, Work},
@@ -117,6 +117,7 @@ impl LaunchContext<'_> {
         let Opened {
             mut driver,
             timing,
+            observed,
             slow_clients,
             capacity,
         } = opened;
@@ -136,19 +137,20 @@ impl LaunchContext<'_> {
         };
         let canceller = driver.watch();
         self.interrupt.on_first(Some(Box::new(move || canceller.cancel())));
-        let outcome = self.rounds(&mut driver, ready, launch, timing, &mut keep);
+        let mut observer = self.observer(observed, timing.rounds);
+        let outcome = self.rounds(&mut driver, &mut observer, ready, launch, timing, &mut keep);
         self.interrupt.on_first(None);
         finish(driver, outcome)
     }
 
     /// Checks the server's responses and starts the load. Returns `None` if the user interrupted the run.
-    pub(super) fn open(
+    pub(super) fn open<'a>(
         &self,
         ready: &Ready,
-        launch: &Launch,
+        launch: &'a Launch,
         record: &LaunchRecord,
         mut notes: impl FnMut(String),
-    ) -> Result<Option<Opened>, LaunchFailure> {
+    ) -> Result<Option<Opened<'a>>, LaunchFailure> {
         let job = &ready.job;
         let work = &job.case.work;
         let mut timing = self.order.timing(work);
@@ -178,6 +180,7 @@ impl LaunchContext<'_> {
             return Ok(Some(Opened {
                 driver: Driver::Cluster(Box::new(driver)),
                 timing,
+                observed: self.observed(ready, launch, timing),
                 slow_clients: None,
                 capacity: None,
             }));
@@ -197,6 +200,8 @@ impl LaunchContext<'_> {
         if let Some(note) = tried.note_for_rounds(timing.round) {
             notes(note);
         }
+        // Before any connection of the load is open: without load, threads show how they wait for work.
+        let observed = self.observed(ready, launch, timing);
         for notice in preflight(&plan)? {
             notes(notice.text);
         }
@@ -213,6 +218,7 @@ impl LaunchContext<'_> {
         Ok(Some(Opened {
             driver: Driver::start(&plan, work)?,
             timing,
+            observed,
             slow_clients,
             capacity,
         }))
@@ -239,6 +245,7 @@ impl LaunchContext<'_> {
     fn rounds(
         &self,
         driver: &mut Driver,
+        observer: &mut Observer,
         ready: &Ready,
         launch: &Launch,
         timing: Timing,
@@ -253,7 +260,7 @@ impl LaunchContext<'_> {
             if self.interrupt.asked() {
                 return Ok(());
             }
-            let round = self.round(driver, ready, launch, index, timing.round)?;
+            let round = self.round(driver, observer, ready, launch, index, timing.round)?;
             let cut_short = self.interrupt.asked() && round.load.seconds < timing.round.as_secs_f64() * 0.9;
             if cut_short {
                 // Discard the interrupted round and keep the finished ones.
@@ -287,6 +294,7 @@ impl LaunchContext<'_> {
     fn round(
         &self,
         driver: &mut Driver,
+        observer: &mut Observer,
         ready: &Ready,
         launch: &Launch,
         index: u32,
@@ -312,10 +320,10 @@ impl LaunchContext<'_> {
         let mut edges = (None, None);
         let programs = ProcessCpu::now();
         let signals = Signals::default();
-        let observed = self.observed(&[(launch, ready)]);
+        let is_observed = observer.begin(length);
         let mut waits = Vec::new();
         let result = thread::scope(|scope| {
-            let observing = scope.spawn(|| wait_observer::observe(observed, &signals, self.order));
+            let observing = is_observed.then(|| scope.spawn(|| observer.observe(&signals)));
             let looking = scope.spawn(|| {
                 let mut last_done = 0;
                 sampler::sample(
@@ -356,8 +364,7 @@ impl LaunchContext<'_> {
             done.store(true, Ordering::Relaxed);
             looking.thread().unpark();
             over.store(true, Ordering::Relaxed);
-            signals.finish(observing.thread());
-            waits = wait_observer::records_of(observing.join());
+            waits = wait_observer::finish(&signals, observing);
             injected = fault_injection::FaultOutcome::of_thread(injecting.join());
             result
         });
@@ -380,16 +387,36 @@ impl LaunchContext<'_> {
         Ok(record)
     }
 
-    /// Returns the servers to observe in a round: none in a test run, and none into which faults are injected.
-    pub(super) fn observed<'a>(&self, servers: &[(&'a Launch, &Ready)]) -> Vec<Server<'a>> {
-        let whole = servers
-            .iter()
-            .all(|(_, ready)| ready.job.case.work.load().faults.is_empty());
-        if self.order.test_mode || !whole {
-            return Vec::new();
+    /// Prepares the observation of a server: none in a test run or a profile, and none where faults are injected.
+    #[expect(clippy::cast_precision_loss, reason = "a number of CPUs")]
+    fn observed<'a>(&self, ready: &Ready, launch: &'a Launch, timing: Timing) -> Option<Observed<'a>> {
+        let has_faults = !ready.job.case.work.load().faults.is_empty();
+        if self.order.test_mode || self.order.profiling.is_some() || has_faults {
+            return None;
         }
-        let open = |(launch, ready): &(&'a Launch, &Ready)| Server::open(launch, ready, self.order);
-        servers.iter().map(open).collect()
+        let spec = &ready.job.spec;
+        let cpus = spec.limits.cpus.min(self.order.server_cpus.len().max(1)) as f64;
+        let port = if launch.has_own_network() {
+            spec.port
+        } else {
+            launch.address().port()
+        };
+        Some(Observed::open(
+            launch,
+            port,
+            spec.limits.cpu_quota.unwrap_or(f64::MAX).min(cpus),
+            timing.round * timing.rounds.max(1),
+        ))
+    }
+
+    /// Returns the observer of servers in their rounds.
+    pub(super) fn observer<'a>(&self, servers: impl IntoIterator<Item = Observed<'a>>, rounds: u32) -> Observer<'a> {
+        Observer::new(
+            servers.into_iter().collect(),
+            rounds,
+            self.order.load_cpus.last().copied(),
+            self.order.seed,
+        )
     }
 
     pub(super) fn record(
@@ -457,9 +484,11 @@ fn memory_growth(series: &[ServerSecond]) -> Option<Slope> {
 }
 
 /// A load running on a launch.
-pub(super) struct Opened {
+pub(super) struct Opened<'a> {
     pub(super) driver: Driver,
     pub(super) timing: Timing,
+    /// The server before its load; absent if its rounds are not observed.
+    pub(super) observed: Option<Observed<'a>>,
     slow_clients: Option<SlowClients>,
     capacity: Option<f64>,
 }

@@ -32,10 +32,11 @@ mod response_check;
 mod runner;
 mod sampler;
 mod slow_clients;
+mod thread_observer;
 pub mod thresholds;
 pub mod tuning;
 pub mod validity;
-mod wait_observer;
+pub mod wait_observer;
 
 #[cfg(feature = "kubernetes")]
 pub(crate) use cluster::run_if_pod;

@@ -1,8 +1,9 @@
-//! Observes servers from outside while they are loaded: CPU time of their processes, depth of their accept queues.
+//! Observes servers from outside while they are loaded: CPU time of their processes, depth of their accept queues, waits of their
+//! threads.
 //!
-//! It runs in every round, so it must cost next to nothing: it reads a few files of `/proc` some tens of times a second, and rests
-//! so long after each look that its looks take at most 1/600 of one CPU. Between the edges of a round only the accept queue is
-//! sampled; CPU times and overflows are counters of the kernel.
+//! It runs in every round, so it must cost next to nothing: all its CPU time, from the beginning of a round to its end, is
+//! accounted for in a [`Budget`], and looks are so rare that it keeps to it. Between the edges of a round only the accept queue
+//! and a few threads are sampled; CPU times and overflows are counters of the kernel.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,16 +18,15 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{
-    job::{Ready, RunPlan},
-    listening_sockets::ListeningSockets,
-};
+use super::{listening_sockets::ListeningSockets, thread_observer::ThreadObserver};
 use crate::{
     affinity::pin_thread,
     sandbox::{Launch, proc},
     waits::{
-        WaitRecord,
+        ThreadStates, WaitRecord,
         accept_queue::{self, Depth, Samples},
+        budget::{self, Budget},
+        threads::Tally,
         workers::{self, ProcessCpu},
     },
 };
@@ -35,14 +35,14 @@ use crate::{
 const PERIOD: Duration = Duration::from_millis(25);
 /// Least interval at which processes are listed again, so that those that start and end within a round are seen.
 const REFRESH: Duration = Duration::from_millis(500);
-/// After a look, the observer rests this many times as long as the look took of a CPU.
-const REST: u32 = 600;
+/// Listings of processes take at most so much of the time, as a divisor: a half of the observer's share.
+const LISTING: u32 = 500;
 /// Most characters of a command line.
 const MOST_CHARACTERS: usize = 1_000;
 
 /// State of a round that the observer reads.
 #[derive(Debug, Default)]
-pub(super) struct Signals {
+pub struct Signals {
     /// 1 + the index of the server under load; 0 between loads.
     loaded: AtomicUsize,
     done: AtomicBool,
@@ -50,68 +50,117 @@ pub(super) struct Signals {
 
 impl Signals {
     /// A server is loaded from now on.
-    pub(super) fn loaded(&self, server: usize) {
+    pub fn loaded(&self, server: usize) {
         self.loaded.store(server + 1, Ordering::Relaxed);
     }
 
     /// No server is loaded from now on.
-    pub(super) fn idle(&self) {
+    pub fn idle(&self) {
         self.loaded.store(0, Ordering::Relaxed);
     }
 
     /// Ends the observation.
-    pub(super) fn finish(&self, observer: &thread::Thread) {
+    fn finish(&self, observer: &thread::Thread) {
         self.idle();
         self.done.store(true, Ordering::Relaxed);
         observer.unpark();
     }
 }
 
-/// Observes servers until [`Signals::finish`]; returns one record for each, in their order.
-pub(super) fn observe(mut servers: Vec<Server<'_>>, signals: &Signals, plan: &RunPlan) -> Vec<WaitRecord> {
-    if servers.is_empty() {
-        return Vec::new();
-    }
-    if let Some(cpu) = plan.load_cpus.last() {
-        // Elsewhere it disturbs the server a little more, and is as right.
-        let _ = pin_thread(*cpu);
-    }
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(plan.seed);
-    let begun = Instant::now();
-    let mut refresh_at = REFRESH;
-    while !signals.done.load(Ordering::Relaxed) {
-        let loaded = signals.loaded.load(Ordering::Relaxed);
-        let mut pause = PERIOD.mul_f64(random.random_range(0.5..1.5));
-        if let Some(server) = loaded.checked_sub(1).and_then(|index| servers.get_mut(index)) {
-            let cpu = thread_cpu();
-            let depth = server.depth();
-            // A look that the end of a slice overtook is of neither server.
-            if signals.loaded.load(Ordering::Relaxed) == loaded {
-                server.add(begun.elapsed(), depth);
-            }
-            let cost = thread_cpu().saturating_sub(cpu);
-            server.cost += cost;
-            pause = pause.max(cost * REST);
-        }
-        if begun.elapsed() >= refresh_at {
-            let mut cost = Duration::ZERO;
-            for server in &mut servers {
-                let cpu = thread_cpu();
-                server.refresh();
-                let of_server = thread_cpu().saturating_sub(cpu);
-                server.cost += of_server;
-                cost += of_server;
-            }
-            refresh_at = begun.elapsed() + REFRESH.max(cost * REST);
-        }
-        thread::park_timeout(pause);
-    }
-    servers.into_iter().map(Server::finish).collect()
+/// Observes the servers of a launch, or of the two arms that are loaded in turns.
+pub struct Observer<'a> {
+    servers: Vec<Observed<'a>>,
+    cpu: Option<usize>,
+    seed: u64,
+    budget: Budget,
+    /// CPU time of the preparations that each round pays.
+    preparation: Duration,
 }
 
-/// Returns the records of a finished observer. Its panic is that of the round.
-pub(super) fn records_of(ended: thread::Result<Vec<WaitRecord>>) -> Vec<WaitRecord> {
-    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+impl<'a> Observer<'a> {
+    /// Observes servers in `rounds` rounds, from a CPU of the load generator. `seed` is that of the intervals between looks.
+    #[must_use]
+    pub fn new(servers: Vec<Observed<'a>>, rounds: u32, cpu: Option<usize>, seed: u64) -> Self {
+        let preparation: Duration = servers.iter().map(|server| server.preparation).sum();
+        Self {
+            servers,
+            cpu,
+            seed,
+            budget: Budget::default(),
+            preparation: preparation / rounds.max(1),
+        }
+    }
+
+    /// Reads the counters at the begin of a round; returns whether the round is observed.
+    pub fn begin(&mut self, length: Duration) -> bool {
+        if self.servers.is_empty() || !self.budget.begin(length) {
+            return false;
+        }
+        let before = thread_cpu();
+        for server in &mut self.servers {
+            server.begin();
+        }
+        self.budget.begun(thread_cpu().saturating_sub(before), self.preparation);
+        true
+    }
+
+    /// Observes a round that has begun until [`Signals::finish`]; returns one record for each server, in their order.
+    pub fn observe(&mut self, signals: &Signals) -> Vec<WaitRecord> {
+        if let Some(cpu) = self.cpu {
+            // Elsewhere it disturbs the server a little more, and is as right.
+            let _ = pin_thread(cpu);
+        }
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
+        let begun = Instant::now();
+        let mut accounted = Duration::ZERO;
+        let mut refresh_at = REFRESH;
+        while !signals.done.load(Ordering::Relaxed) {
+            let pause = PERIOD.mul_f64(random.random_range(0.5..1.5));
+            let due = self.budget.due().saturating_sub(begun.elapsed());
+            thread::park_timeout(pause.max(due));
+            let loaded = signals.loaded.load(Ordering::Relaxed);
+            if let Some(server) = loaded.checked_sub(1).and_then(|index| self.servers.get_mut(index)) {
+                let depth = server.depth();
+                let threads = server.threads.sample();
+                // A look that the end of a slice overtook is of neither server.
+                if signals.loaded.load(Ordering::Relaxed) == loaded {
+                    server.add(begun.elapsed(), depth);
+                    if let Some(threads) = threads {
+                        server.tally.add(threads.waiting, threads.weight);
+                    }
+                }
+            }
+            if begun.elapsed() >= refresh_at {
+                let before = thread_cpu();
+                self.servers.iter_mut().for_each(Observed::refresh);
+                refresh_at = begun.elapsed() + REFRESH.max(thread_cpu().saturating_sub(before) * LISTING);
+            }
+            // Its own wake-ups and all else are included.
+            let now = thread_cpu();
+            self.budget.spend(now.saturating_sub(accounted));
+            accounted = now;
+        }
+        let mut records: Vec<WaitRecord> = self.servers.iter_mut().map(Observed::finish).collect();
+        let end = thread_cpu().saturating_sub(accounted);
+        let cost = self.budget.finish(begun.elapsed(), end).as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "one or two servers")]
+        let share = cost / records.len().max(1) as f64;
+        for record in &mut records {
+            record.observer_cpu_seconds = share;
+        }
+        records
+    }
+}
+
+/// Ends the observation of a round, and returns its records. A panic of the observer is that of the round.
+pub fn finish(signals: &Signals, observing: Option<thread::ScopedJoinHandle<'_, Vec<WaitRecord>>>) -> Vec<WaitRecord> {
+    let Some(observing) = observing else {
+        return Vec::new();
+    };
+    signals.finish(observing.thread());
+    observing
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn thread_cpu() -> Duration {
@@ -149,7 +198,7 @@ struct Process {
 }
 
 /// An observed server.
-pub(super) struct Server<'a> {
+pub struct Observed<'a> {
     launch: &'a Launch,
     port: u16,
     cpus: f64,
@@ -160,36 +209,34 @@ pub(super) struct Server<'a> {
     of_machine: bool,
     processes: BTreeMap<u32, Process>,
     queue: Samples,
-    cost: Duration,
+    threads: ThreadObserver,
+    tally: Tally,
+    /// CPU time before the rounds.
+    preparation: Duration,
     notes: BTreeSet<String>,
 }
 
-impl<'a> Server<'a> {
-    /// Opens the files of a server and reads its counters, before a round.
-    pub(super) fn open(launch: &'a Launch, ready: &Ready, plan: &RunPlan) -> Self {
-        let spec = &ready.job.spec;
-        let own_network = launch.has_own_network();
-        let cpus = spec.limits.cpus.min(plan.server_cpus.len().max(1));
-        #[expect(clippy::cast_precision_loss, reason = "a number of CPUs")]
-        let cpus = spec.limits.cpu_quota.unwrap_or(f64::MAX).min(cpus as f64);
+impl<'a> Observed<'a> {
+    /// Opens the files of a server that listens at `port` and may use `cpus`, and looks at its threads, before it is loaded: they
+    /// wait for work. `planned` is the length of all its rounds, which limits the time for its interpreters.
+    #[must_use]
+    pub fn open(launch: &'a Launch, port: u16, cpus: f64, planned: Duration) -> Self {
+        let (before, most) = (thread_cpu(), budget::preparation(planned));
         let mut server = Self {
             launch,
-            port: if own_network {
-                spec.port
-            } else {
-                launch.address().port()
-            },
+            port,
             cpus,
             sockets: None,
             netstat: None,
             overflows: None,
-            of_machine: !own_network,
+            of_machine: !launch.has_own_network(),
             processes: BTreeMap::new(),
             queue: Samples::default(),
-            cost: Duration::ZERO,
+            threads: ThreadObserver::default(),
+            tally: Tally::default(),
+            preparation: Duration::ZERO,
             notes: BTreeSet::new(),
         };
-        let cpu = thread_cpu();
         let pids = launch.pids();
         match pids.first() {
             Some(pid) => server.open_network(*pid),
@@ -200,9 +247,20 @@ impl<'a> Server<'a> {
                 );
             }
         }
-        server.look(&pids, true);
-        server.cost += thread_cpu().saturating_sub(cpu);
+        let may_go_on = || thread_cpu().saturating_sub(before) < most;
+        server.threads = ThreadObserver::prepare(server.port, &pids, may_go_on);
+        server.preparation = thread_cpu().saturating_sub(before);
         server
+    }
+
+    /// Reads the counters at the begin of a round.
+    fn begin(&mut self) {
+        let pids = self.launch.pids();
+        self.processes.retain(|pid, _| pids.contains(pid));
+        self.look(&pids, true);
+        self.threads.refresh(&pids);
+        self.overflows = self.count_overflows();
+        (self.queue, self.tally) = (Samples::default(), Tally::default());
     }
 
     /// Opens the network namespace of a process.
@@ -216,7 +274,6 @@ impl<'a> Server<'a> {
             }
         }
         self.netstat = File::open(format!("/proc/{pid}/net/netstat")).ok();
-        self.overflows = self.count_overflows();
     }
 
     fn count_overflows(&self) -> Option<u64> {
@@ -252,13 +309,18 @@ impl<'a> Server<'a> {
                     .take(MOST_CHARACTERS)
                     .collect(),
                 // A process that appears later has used all its CPU time since.
-                ticks: [if first { stat.own_ticks } else { 0 }; 2],
+                ticks: [0; 2],
                 threads: BTreeMap::new(),
                 used: Times::default(),
             });
+            if first {
+                process.ticks = [stat.own_ticks; 2];
+                process.threads.clear();
+                process.used = Times::default();
+            }
             process.ticks[1] = stat.own_ticks.max(process.ticks[1]);
             let mut threads = BTreeMap::new();
-            for (task, now) in times(pid) {
+            for (task, now) in times(pid, stat.threads) {
                 let then = process.threads.get(&task).copied();
                 // So does a thread.
                 process
@@ -270,11 +332,10 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn finish(mut self) -> WaitRecord {
-        let cpu = thread_cpu();
+    fn finish(&mut self) -> WaitRecord {
         self.refresh();
         let overflows = self.overflows.zip(self.count_overflows());
-        let mut accept_queue = self.queue.finish();
+        let mut accept_queue = std::mem::take(&mut self.queue).finish();
         if let Some(queue) = &mut accept_queue {
             queue.overflows = overflows.map(|(then, now)| now.saturating_sub(then));
             queue.of_machine = self.of_machine;
@@ -291,29 +352,46 @@ impl<'a> Server<'a> {
         )]
         let processes: Vec<ProcessCpu> = self
             .processes
-            .into_iter()
-            .map(|(pid, process)| {
+            .iter()
+            .map(|(&pid, process)| {
                 let [then, now] = process.ticks;
                 // Ticks include threads that have ended; nanoseconds are exact.
                 let ticks = now.saturating_sub(then) as f64 * tick;
                 ProcessCpu {
                     pid,
                     parent: process.parent,
-                    name: process.name,
-                    command: process.command,
+                    name: process.name.clone(),
+                    command: process.command.clone(),
                     cpu_seconds: (process.used.cpu as f64 / 1e9).max(ticks - 2.0 * tick),
                     runnable_seconds: process.used.runnable as f64 / 1e9,
                 }
             })
             .collect();
         let workers = workers::workers(&processes);
-        self.cost += thread_cpu().saturating_sub(cpu);
+        let (samples, waits) = std::mem::take(&mut self.tally).finish();
+        if self.threads.is_denied() {
+            self.notes.insert(
+                "waits of threads are unknown: permission denied for /proc/PID/syscall; run as root or with CAP_SYS_PTRACE".to_owned(),
+            );
+        }
+        let threads = (!processes.is_empty()).then(|| ThreadStates {
+            threads: self
+                .processes
+                .values()
+                .map(|process| process.threads.len() as u64)
+                .sum(),
+            cpu_seconds: processes.iter().map(|process| process.cpu_seconds).sum(),
+            runnable_seconds: processes.iter().map(|process| process.runnable_seconds).sum(),
+            samples,
+            waits,
+        });
         WaitRecord {
             cpus: self.cpus,
             workers,
             accept_queue,
-            observer_cpu_seconds: self.cost.as_secs_f64(),
-            notes: self.notes.into_iter().collect(),
+            threads,
+            observer_cpu_seconds: 0.0,
+            notes: self.notes.iter().cloned().collect(),
         }
     }
 }
@@ -336,18 +414,23 @@ fn text(pid: u32, name: &str) -> String {
 }
 
 /// Returns the times of all threads of a process; none where the kernel does not account for them.
-fn times(pid: u32) -> Vec<(u32, Times)> {
+fn times(pid: u32, threads: u64) -> Vec<(u32, Times)> {
+    if threads == 1 {
+        // The only thread is the first, and needs no listing.
+        return times_of(pid, pid).into_iter().collect();
+    }
     let tasks = fs::read_dir(format!("/proc/{pid}/task"))
         .into_iter()
         .flatten()
         .flatten();
-    let times = tasks.filter_map(|task| {
-        let task: u32 = task.file_name().to_str()?.parse().ok()?;
-        let text = fs::read_to_string(format!("/proc/{pid}/task/{task}/schedstat")).ok()?;
-        let (cpu, runnable) = workers::schedstat(&text)?;
-        Some((task, Times { cpu, runnable }))
-    });
+    let times = tasks.filter_map(|task| times_of(pid, task.file_name().to_str()?.parse().ok()?));
     times.collect()
+}
+
+fn times_of(pid: u32, task: u32) -> Option<(u32, Times)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{task}/schedstat")).ok()?;
+    let (cpu, runnable) = workers::schedstat(&text)?;
+    Some((task, Times { cpu, runnable }))
 }
 
 #[cfg(test)]

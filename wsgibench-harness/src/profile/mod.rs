@@ -10,9 +10,10 @@ mod explanation;
 pub mod export;
 pub mod launch;
 pub mod permission;
-mod place;
+pub(crate) mod place;
 pub mod python;
 pub mod sampler;
+pub(crate) mod stacks;
 mod state;
 pub mod tree;
 
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use explanation::{ArmProfile, CaseExplanation, Explanation, FunctionChange, GroupChange, TotalChange};
 pub use launch::LaunchProfile;
 pub use sampler::{Options, Sampled, sample};
+pub(crate) use state::call;
 pub use tree::Tree;
 
 /// A frame of a stack.

@@ -3,7 +3,7 @@
 /// Name of the package of files that belong to no installed package.
 pub(super) const APPLICATION: &str = "application";
 /// Name of the package of Python's own modules.
-pub(super) const STANDARD_LIBRARY: &str = "standard library";
+pub(crate) const STANDARD_LIBRARY: &str = "standard library";
 
 /// Returns a file's path relative to the folder that it was imported from: the folder of packages, the standard library, or the
 /// working folder of the server. The arms of a comparison may have different folders.
@@ -36,7 +36,7 @@ fn standard_library(file: &str) -> Option<&str> {
 }
 
 /// Returns the package of a portable path.
-pub(super) fn package(file: &str) -> &str {
+pub(crate) fn package(file: &str) -> &str {
     if file.starts_with(STANDARD_MARK) || file.starts_with("<frozen ") {
         return STANDARD_LIBRARY;
     }

@@ -352,7 +352,7 @@ fn number(count: usize) -> u32 {
 }
 
 /// Cuts a name in the middle, and replaces characters that would change the reader's terminal.
-fn shortened(name: &str) -> String {
+pub(super) fn shortened(name: &str) -> String {
     let clean: Vec<char> = name
         .chars()
         .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
@@ -376,7 +376,7 @@ fn without_pid(error: &AttachError) -> String {
 }
 
 /// Returns the working folder of a process, as it sees it.
-fn folder(pid: u32) -> String {
+pub(super) fn folder(pid: u32) -> String {
     let folder = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
     folder.to_string_lossy().into_owned()
 }
@@ -463,18 +463,20 @@ threading.Thread(target=sleeper, daemon=True).start()
 spinner()
 ",
         );
-        let sampled = sampled(program.0.id(), |sampled| {
-            sampled.running() >= 20 && sampled.waiting() >= 5
-        });
-        let of = |select: fn(&ThreadSamples) -> &BTreeMap<u32, u64>, name: &str| -> u64 {
+        let count = |sampled: &Sampled, select: fn(&ThreadSamples) -> &BTreeMap<u32, u64>, name: &str| -> u64 {
             sampled
                 .threads
                 .iter()
                 .flat_map(select)
-                .filter(|(stack, _)| title(&sampled, **stack).contains(&name))
+                .filter(|(stack, _)| title(sampled, **stack).contains(&name))
                 .map(|(_, count)| count)
                 .sum()
         };
+        // Its first samples may be of its start.
+        let sampled = sampled(program.0.id(), |sampled| {
+            count(sampled, |t| &t.running, "spinner") >= 20 && count(sampled, |t| &t.waiting, "sleeper") >= 5
+        });
+        let of = |select, name| count(&sampled, select, name);
         assert!(of(|t| &t.running, "spinner") >= 20, "{sampled:?}");
         assert!(of(|t| &t.waiting, "sleeper") >= 5, "{sampled:?}");
         assert_eq!(of(|t| &t.running, "sleeper"), 0, "{sampled:?}");

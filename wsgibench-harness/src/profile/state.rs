@@ -91,7 +91,7 @@ pub(super) fn name(pid: u32, task: u32) -> String {
 }
 
 /// Returns the name of a system call that threads of servers wait in.
-pub(super) fn call(number: u32) -> String {
+pub(crate) fn call(number: u32) -> String {
     #[cfg(target_arch = "x86_64")]
     const NAMES: &[(u32, &str)] = &[
         (0, "read"),
@@ -100,7 +100,9 @@ pub(super) fn call(number: u32) -> String {
         (17, "pread64"),
         (18, "pwrite64"),
         (20, "writev"),
+        (19, "readv"),
         (23, "select"),
+        (26, "msync"),
         (35, "nanosleep"),
         (42, "connect"),
         (43, "accept"),
@@ -109,6 +111,7 @@ pub(super) fn call(number: u32) -> String {
         (46, "sendmsg"),
         (47, "recvmsg"),
         (61, "wait4"),
+        (72, "fcntl"),
         (73, "flock"),
         (74, "fsync"),
         (75, "fdatasync"),
@@ -117,6 +120,7 @@ pub(super) fn call(number: u32) -> String {
         (230, "clock_nanosleep"),
         (232, "epoll_wait"),
         (247, "waitid"),
+        (257, "openat"),
         (270, "pselect6"),
         (271, "ppoll"),
         (281, "epoll_pwait"),
@@ -126,9 +130,12 @@ pub(super) fn call(number: u32) -> String {
     #[cfg(target_arch = "aarch64")]
     const NAMES: &[(u32, &str)] = &[
         (22, "epoll_pwait"),
+        (25, "fcntl"),
         (32, "flock"),
+        (56, "openat"),
         (63, "read"),
         (64, "write"),
+        (65, "readv"),
         (66, "writev"),
         (67, "pread64"),
         (68, "pwrite64"),

@@ -1,14 +1,17 @@
-//! Worker balance and accept queues of a case, for all reports.
+//! Worker balance, accept queues and waits of threads of a case, for all reports.
 
 use super::{range, units};
 use crate::{
     load::Model,
     store::record::{CaseRecord, RoundRecord},
-    waits::{self, Diagnosis, Round},
+    waits::{
+        self, Diagnosis, Round,
+        diagnosis::{Threads, Wait},
+    },
 };
 
 /// Headings of the table of all cases.
-pub const HEADS: [&str; 7] = [
+pub const HEADS: [&str; 9] = [
     "case",
     "diagnosis",
     "CPU time of the workers",
@@ -16,6 +19,8 @@ pub const HEADS: [&str; 7] = [
     "accept queue, mean",
     "largest",
     "overflows",
+    "threads running, ready, waiting",
+    "waits in requests",
 ];
 
 /// Most workers whose shares are listed.
@@ -65,9 +70,24 @@ pub fn line(case: &CaseRecord) -> Option<String> {
     diagnosis.line().or_else(notes)
 }
 
+/// Most waits that are listed.
+const WAITS: usize = 3;
+
+/// `sleep 90 %, lock 5 %`, as shares of the time that threads spend on requests.
+fn waits_of(threads: &Threads) -> String {
+    let share = |wait: &Wait| format!("{} {:.0} %", wait.noun(), wait.share * 100.0);
+    threads
+        .waits
+        .iter()
+        .take(WAITS)
+        .map(share)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
 /// Returns a row of the table; `None` if the case was not observed.
 #[must_use]
-pub fn row(case: &CaseRecord) -> Option<[String; 7]> {
+pub fn row(case: &CaseRecord) -> Option<[String; 9]> {
     let diagnosis = of_case(case)?;
     let mut about: Vec<String> = vec![diagnosis.line().unwrap_or_else(|| "nothing stands out".to_owned())];
     about.extend(diagnosis.notes.iter().cloned());
@@ -98,5 +118,16 @@ pub fn row(case: &CaseRecord) -> Option<[String; 7]> {
         diagnosis
             .overflows
             .map_or_else(dash, |overflows| range::count(units::float(overflows))),
+        diagnosis.threads.as_ref().map_or_else(dash, |threads| {
+            format!(
+                "{:.2}, {:.2}, {:.1}",
+                threads.running, threads.runnable, threads.waiting
+            )
+        }),
+        diagnosis
+            .threads
+            .as_ref()
+            .filter(|threads| !threads.waits.is_empty())
+            .map_or_else(dash, waits_of),
     ])
 }

@@ -4,7 +4,9 @@
 //! server could have used. Counters cover whole rounds, and samples are pooled over all rounds, so that few samples of a short
 //! round on a busy machine do not decide.
 
-use super::{WaitRecord, workers::jain};
+use std::collections::BTreeMap;
+
+use super::{Cause, WaitRecord, workers::jain};
 
 /// Jain's index below which workers are imbalanced: of two workers, one has more than 65 % of the CPU time.
 pub const BALANCED: f64 = 0.92;
@@ -18,6 +20,13 @@ const QUEUED: f64 = 0.2;
 const LEAST_DEPTH: f64 = 0.5;
 /// A queue is named if it is so many times as deep as the one that a server of this utilization has by chance.
 const BEYOND_CHANCE: f64 = 2.0;
+
+/// Share of the time that threads spent on requests from which its largest wait is named.
+const WAITED: f64 = 0.3;
+/// Least samples of a wait that is named.
+const LEAST_SAMPLES: u64 = 5;
+/// Least mean number of waiting threads that is named.
+const LEAST_WAITING: f64 = 0.05;
 
 /// A round: its observations and what the load knows.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +70,8 @@ pub struct Diagnosis {
     pub overflows: Option<u64>,
     /// Whether the counter of overflows covers the whole machine.
     pub of_machine: bool,
+    /// States of the threads; `None` if they are unknown.
+    pub threads: Option<Threads>,
     /// Mean number of requests in flight.
     pub in_flight: f64,
     /// CPU time that the server used or waited for, as a share of what it could use, 0 to 1 or more.
@@ -69,6 +80,38 @@ pub struct Diagnosis {
     pub cost: f64,
     /// Reasons why a part was not observed.
     pub notes: Vec<String>,
+}
+
+/// Mean numbers of threads.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Threads {
+    /// On a CPU.
+    pub running: f64,
+    /// Ready, waiting for a CPU.
+    pub runnable: f64,
+    /// Waiting, those without work included.
+    pub waiting: f64,
+    /// What threads with work wait for, the largest first; empty if unknown.
+    pub waits: Vec<Wait>,
+    /// Whether the largest wait explains why neither the server nor the load engine is busy.
+    pub named: bool,
+}
+
+/// A wait of threads with work.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wait {
+    /// Kind.
+    pub cause: Cause,
+    /// Other end of a socket, or the file.
+    pub target: String,
+    /// Python function and line that waited, if known.
+    pub place: String,
+    /// Number of samples.
+    pub samples: u64,
+    /// Mean number of threads.
+    pub threads: f64,
+    /// Share of the time that threads spend on requests: running, ready to run or waiting.
+    pub share: f64,
 }
 
 /// Evaluates the rounds of a case; `None` if none was observed.
@@ -97,6 +140,14 @@ pub fn diagnose(rounds: &[Round]) -> Option<Diagnosis> {
         && diagnosis.queue_mean.is_some_and(|mean| {
             mean >= LEAST_DEPTH + BEYOND_CHANCE * by_chance && mean >= diagnosis.in_flight * QUEUED
         });
+    diagnosis.threads = threads(rounds);
+    if let Some(threads) = &mut diagnosis.threads {
+        threads.named = diagnosis.busy < BUSY
+            && engine < BUSY
+            && threads.waits.first().is_some_and(|wait| {
+                wait.share >= WAITED && wait.samples >= LEAST_SAMPLES && wait.threads >= LEAST_WAITING
+            });
+    }
     for note in rounds.iter().flat_map(|round| &round.waits.notes) {
         if !diagnosis.notes.contains(note) {
             diagnosis.notes.push(note.clone());
@@ -173,14 +224,94 @@ fn queue(rounds: &[Round], diagnosis: &mut Diagnosis) {
     diagnosis.of_machine = queues().any(|queue| queue.of_machine);
 }
 
+/// Samples of a wait: their number, threads times samples, and places.
+type Pooled<'a> = (u64, f64, BTreeMap<&'a str, u64>);
+
+/// Returns the states of the threads over all rounds, by time.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "numbers of threads and of samples are far below 2^52"
+)]
+fn threads(rounds: &[Round]) -> Option<Threads> {
+    let observed = || {
+        rounds
+            .iter()
+            .filter_map(|round| Some((round, round.waits.threads.as_ref()?)))
+    };
+    let seconds: f64 = observed().map(|(round, _)| round.seconds).sum();
+    if seconds <= 0.0 {
+        return None;
+    }
+    let running = observed().map(|(_, threads)| threads.cpu_seconds).sum::<f64>() / seconds;
+    let runnable = observed().map(|(_, threads)| threads.runnable_seconds).sum::<f64>() / seconds;
+    let all = observed()
+        .map(|(round, threads)| threads.threads as f64 * round.seconds)
+        .sum::<f64>()
+        / seconds;
+    // By sample: a round with few samples knows little.
+    let samples: u64 = observed().map(|(_, threads)| threads.samples).sum();
+    let mut kinds: BTreeMap<(Cause, &str), Pooled> = BTreeMap::new();
+    for (_, threads) in observed() {
+        for wait in &threads.waits {
+            let (count, total, places) = kinds.entry((wait.cause, wait.target.as_str())).or_default();
+            *count += wait.samples;
+            *total += wait.threads * threads.samples as f64;
+            *places.entry(wait.place.as_str()).or_default() += wait.samples;
+        }
+    }
+    let waited = kinds.values().map(|(_, total, _)| total).sum::<f64>() / samples.max(1) as f64;
+    let working = running + runnable + waited;
+    let mut waits: Vec<Wait> = kinds
+        .into_iter()
+        .map(|((cause, target), (count, total, places))| {
+            let threads = total / samples.max(1) as f64;
+            let place = places.into_iter().max_by_key(|(_, count)| *count);
+            Wait {
+                cause,
+                target: target.to_owned(),
+                place: place.map_or_else(String::new, |(place, _)| place.to_owned()),
+                samples: count,
+                threads,
+                share: threads / working.max(1e-9),
+            }
+        })
+        .collect();
+    waits.sort_by(|a, b| b.threads.total_cmp(&a.threads));
+    Some(Threads {
+        running,
+        runnable,
+        waiting: (all - running - runnable).max(0.0),
+        waits,
+        named: false,
+    })
+}
+
+impl Wait {
+    /// Returns what is waited for: `a lock`, `a socket to db:5432`.
+    #[must_use]
+    pub fn noun(&self) -> String {
+        let kind = self.cause.name();
+        match (self.cause, self.target.as_str()) {
+            (_, "") => kind.to_owned(),
+            (Cause::Socket, target) => format!("{kind} to {target}"),
+            (_, target) => format!("{kind} ({target})"),
+        }
+    }
+}
+
 impl Diagnosis {
     /// Returns what requests wait for, in one line; `None` if nothing stands out.
     #[must_use]
     pub fn line(&self) -> Option<String> {
-        let causes: Vec<String> = [self.balance_text(), self.queue_text(), self.overflow_text()]
-            .into_iter()
-            .flatten()
-            .collect();
+        let causes: Vec<String> = [
+            self.balance_text(),
+            self.wait_text(),
+            self.queue_text(),
+            self.overflow_text(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         (!causes.is_empty()).then(|| causes.join("; "))
     }
 
@@ -193,6 +324,22 @@ impl Diagnosis {
                 self.workers
             )
         })
+    }
+
+    fn wait_text(&self) -> Option<String> {
+        let threads = self.threads.as_ref().filter(|threads| threads.named)?;
+        let wait = threads.waits.first()?;
+        let place = if wait.place.is_empty() {
+            String::new()
+        } else {
+            format!(", mostly in {}", wait.place)
+        };
+        Some(format!(
+            "{}: {:.0} % of the time that threads spent on requests{place}, while the server used {:.0} % of its CPU time",
+            wait.noun(),
+            wait.share.min(1.0) * 100.0,
+            self.busy.min(1.0) * 100.0
+        ))
     }
 
     fn queue_text(&self) -> Option<String> {
@@ -223,7 +370,7 @@ impl Diagnosis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::waits::{AcceptQueue, WorkerCpu};
+    use crate::waits::{AcceptQueue, ThreadStates, ThreadWait, WorkerCpu};
 
     fn record(workers: &[f64], depth: f64, overflows: u64) -> WaitRecord {
         WaitRecord {
@@ -243,8 +390,34 @@ mod tests {
                 overflows: Some(overflows),
                 ..AcceptQueue::default()
             }),
+            threads: None,
             observer_cpu_seconds: 0.002,
             notes: Vec::new(),
+        }
+    }
+
+    /// A server of which `waiting` threads wait, and those of `cpu` seconds of each second work.
+    fn waiting(cpu: f64, cause: Cause, waiting: f64, samples: u64) -> WaitRecord {
+        let wait = ThreadWait {
+            cause,
+            target: if cause == Cause::Socket {
+                "store:9000".to_owned()
+            } else {
+                String::new()
+            },
+            place: "nap ./app.py:12".to_owned(),
+            samples,
+            threads: waiting,
+        };
+        WaitRecord {
+            threads: Some(ThreadStates {
+                threads: 6,
+                cpu_seconds: cpu,
+                runnable_seconds: 0.1,
+                samples: 40,
+                waits: vec![wait],
+            }),
+            ..record(&[cpu], 0.0, 0)
         }
     }
 
@@ -281,6 +454,54 @@ mod tests {
             ..round(0, &engine_busy)
         };
         assert_eq!(diagnose(&[limited]).unwrap().line(), None);
+    }
+
+    #[test]
+    fn what_threads_wait_for_is_named() {
+        for (cause, text) in [
+            (Cause::Sleep, "sleep: "),
+            (Cause::Lock, "lock: "),
+            (Cause::Socket, "socket to store:9000: "),
+            (Cause::Disk, "disk: "),
+        ] {
+            let line = line(&waiting(0.1, cause, 1.8, 72)).unwrap();
+            assert!(line.starts_with(text), "{line}");
+        }
+        assert_eq!(
+            line(&waiting(0.1, Cause::Sleep, 1.8, 72)).unwrap(),
+            "sleep: 90 % of the time that threads spent on requests, mostly in nap ./app.py:12, while the server used 10 % of its CPU \
+             time"
+        );
+        let found = diagnose(&[round(0, &waiting(0.1, Cause::Sleep, 1.8, 72))]).unwrap();
+        let threads = found.threads.unwrap();
+        assert!((threads.running - 0.1).abs() < 1e-9 && (threads.waiting - 5.8).abs() < 1e-9);
+    }
+
+    #[test]
+    fn waits_that_explain_nothing_are_not_named() {
+        assert_eq!(line(&waiting(0.9, Cause::Lock, 3.0, 120)), None, "the server is busy");
+        assert_eq!(
+            line(&waiting(0.5, Cause::Sleep, 0.2, 8)),
+            None,
+            "most of the time is CPU time"
+        );
+        assert_eq!(line(&waiting(0.01, Cause::Sleep, 0.9, 4)), None, "few samples");
+        assert_eq!(line(&waiting(0.0, Cause::Sleep, 0.04, 8)), None, "hardly a thread");
+        let sleeps = waiting(0.1, Cause::Sleep, 1.8, 72);
+        let limited = Round {
+            engine_busy: 0.97,
+            ..round(0, &sleeps)
+        };
+        assert_eq!(diagnose(&[limited]).unwrap().line(), None, "the load engine is busy");
+    }
+
+    #[test]
+    fn waits_are_pooled_over_rounds_by_their_samples() {
+        let (sleep, mut lock) = (waiting(0.1, Cause::Sleep, 1.0, 40), waiting(0.1, Cause::Lock, 3.0, 12));
+        lock.threads.as_mut().unwrap().samples = 4;
+        let found = diagnose(&[round(0, &sleep), round(0, &lock)]).unwrap().threads.unwrap();
+        assert_eq!(found.waits[0].cause, Cause::Sleep);
+        assert!((found.waits[0].threads - 40.0 / 44.0).abs() < 1e-9);
     }
 
     #[test]

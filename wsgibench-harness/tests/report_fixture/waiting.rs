@@ -2,7 +2,7 @@
 
 use wsgibench_harness::{
     store::record::{CaseRecord, RunRecord},
-    waits::{AcceptQueue, WaitRecord, WorkerCpu, accept_queue::QueueSecond},
+    waits::{AcceptQueue, Cause, ThreadStates, ThreadWait, WaitRecord, WorkerCpu, accept_queue::QueueSecond},
 };
 
 use super::{Shape, case, run, shape};
@@ -30,6 +30,7 @@ fn record(workers: &[f64], mean: f64, overflows: u64) -> WaitRecord {
             overflows: Some(overflows),
             of_machine: false,
         }),
+        threads: None,
         observer_cpu_seconds: 0.003,
         notes: Vec::new(),
     }
@@ -50,7 +51,28 @@ fn waits(server: &str, record: &WaitRecord) -> CaseRecord {
     case
 }
 
-/// Returns cases with an imbalance, a full accept queue, an overflow, nothing that stands out, and nothing that is visible.
+/// A server that sleeps in requests.
+fn sleeping() -> WaitRecord {
+    let wait = ThreadWait {
+        cause: Cause::Sleep,
+        target: String::new(),
+        place: "nap ./<app>.py:12".to_owned(),
+        samples: 80,
+        threads: 2.4,
+    };
+    WaitRecord {
+        threads: Some(ThreadStates {
+            threads: 5,
+            cpu_seconds: 0.1,
+            runnable_seconds: 0.02,
+            samples: 40,
+            waits: vec![wait],
+        }),
+        ..record(&[0.1], 0.1, 0)
+    }
+}
+
+/// Returns cases with an imbalance, a full accept queue, an overflow, a sleep, nothing that stands out, and nothing that is visible.
 pub(crate) fn waiting() -> RunRecord {
     let unseen = WaitRecord {
         notes: vec!["workers and accept queue are unknown: <not> visible".to_owned()],
@@ -60,6 +82,7 @@ pub(crate) fn waiting() -> RunRecord {
         waits("imbalanced", &record(&[0.7, 0.3], 0.0, 0)),
         waits("queued", &record(&[0.4], 14.2, 0)),
         waits("overflowing", &record(&[1.2, 1.2], 15.0, 12)),
+        waits("sleeping", &sleeping()),
         waits("balanced", &record(&[0.5; 10], 0.2, 0)),
         waits("unseen", &unseen),
     ])

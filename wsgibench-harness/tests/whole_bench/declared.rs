@@ -32,7 +32,9 @@ fn slow(connections: usize) -> Load {
 }
 
 /// Servers whose requests wait for something known.
-#[server(plant = ["imbalanced", "balanced", "queued", "overflowing", "busy"])]
+#[server(plant = [
+    "imbalanced", "balanced", "queued", "overflowing", "busy", "sleeping", "remote", "locked", "disk", "pooled",
+])]
 fn planted(plant: &str) -> Server {
     Server::dockerfile("tests/whole_bench/app")
         .app("tests/whole_bench/app")

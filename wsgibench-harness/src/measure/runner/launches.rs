@@ -159,7 +159,8 @@ impl Runner<'_> {
         keep: &mut dyn FnMut(usize, RoundRecord) -> Result<(), LaunchFailure>,
         notes: &mut Vec<String>,
     ) -> [Result<(), LaunchFailure>; 2] {
-        let mut open = |begun: &Begun| {
+        let mut open = |arm: usize| {
+            let begun = begun[arm];
             let case = &begun.ready.job.case;
             hooks::run(
                 "set-up",
@@ -171,12 +172,12 @@ impl Runner<'_> {
             )
             .and_then(|()| context.open(begun.ready, &begun.launch, &begun.record, |note| notes.push(note)))
         };
-        let first = match open(begun[0]) {
+        let first = match open(0) {
             Ok(Some(opened)) => opened,
             Ok(None) => return [Ok(()), Ok(())],
             Err(failure) => return [Err(failure), Ok(())],
         };
-        let second = match open(begun[1]) {
+        let second = match open(1) {
             Ok(Some(opened)) => opened,
             other => return [launch::finish(first.driver, Ok(())), other.map(|_| ())],
         };

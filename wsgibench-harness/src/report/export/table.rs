@@ -144,6 +144,27 @@ pub(super) const COLUMNS: &[Column] = &[
     ("accept_queue_overflows", |r| {
         waits(r, |waits| waits.accept_queue.as_ref()?.overflows.map(float))
     }),
+    ("threads", |r| {
+        waits(r, |waits| waits.threads.as_ref().map(|threads| float(threads.threads)))
+    }),
+    ("threads_cpu_s", |r| {
+        waits(r, |waits| waits.threads.as_ref().map(|threads| threads.cpu_seconds))
+    }),
+    ("threads_ready_s", |r| {
+        waits(r, |waits| {
+            waits.threads.as_ref().map(|threads| threads.runnable_seconds)
+        })
+    }),
+    ("largest_wait", |r| {
+        let threads = r.round.waits.as_deref().and_then(|waits| waits.threads.as_ref());
+        match threads.and_then(|threads| threads.waits.first()) {
+            Some(wait) => Cell::Text(wait.cause.name().to_owned()),
+            None => Cell::Nothing,
+        }
+    }),
+    ("largest_wait_threads", |r| {
+        waits(r, |waits| Some(waits.threads.as_ref()?.waits.first()?.threads))
+    }),
     ("instructions_per_request", |r| metric(r, "instructions_per_request")),
     ("syscalls_per_request", |r| metric(r, "syscalls_per_request")),
     ("statements_per_request", |r| metric(r, "statements_per_request")),

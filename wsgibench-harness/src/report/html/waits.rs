@@ -9,8 +9,8 @@ use crate::{
 /// Returns the table; `None` if no round was observed.
 pub(super) fn of(run: &RunRecord) -> Option<Table> {
     let mut heads = HEADS.map(numeric_column).to_vec();
-    for text in heads.iter_mut().zip(HEADS).take(3) {
-        *text.0 = text_column(text.1);
+    for (column, text) in [0, 1, 2, 7, 8].map(|at| (at, HEADS[at])) {
+        heads[column] = text_column(text);
     }
     let cost = run
         .cases
@@ -19,10 +19,11 @@ pub(super) fn of(run: &RunRecord) -> Option<Table> {
         .fold(0.0, f64::max);
     Table {
         id: "waits-of-cases".into(),
-        title: "Workers and accept queue".into(),
+        title: "Workers, accept queue and threads".into(),
         caption: format!(
             "Shares of the workers in their CPU time and Jain's index (1 if all are equal), of the median launch; depth of the queue of \
-             connections that the server has not accepted, over all rounds; connections that found it full. The observation took at most \
+             connections that the server has not accepted, over all rounds; connections that found it full. Mean numbers of threads, those \
+             without work included; shares of the time that threads spend on requests (running, ready or waiting). The observation took at most \
              {:.2} % of one CPU.",
             cost * 100.0
         ),
