@@ -60,6 +60,7 @@ fn main() -> ExitCode {
     let python = Need::python();
     trials.push(python.trial("a_generated_file_that_the_base_lacks_is_named", generated_file));
     trials.push(python.trial("an_interrupt_before_the_first_look_ends_with_130", interrupted));
+    trials.push(python.trial("a_failed_gate_names_the_slower_function", explained));
     needs::run(trials)
 }
 
@@ -341,6 +342,45 @@ fn generated_file() {
         missing.contains("HEAD lacks files that git ignores: app/_version.py"),
         "{missing}"
     );
+}
+
+/// The gate fails, profiles the case that failed it, and names the function, whatever its name.
+fn explained() {
+    let project = Project::new();
+    let name = "f".repeat(4_000);
+    let slower = format!(
+        "exec(compile('def {name}():\\n for _ in range(60000): pass\\nserialise = {name}', '<script>alert(1)</script>', 'exec'))\n\n\nclass \
+         Handler("
+    );
+    let slow = SERVE.replacen("class Handler(", &slower, 1).replacen(
+        "    def do_GET(self):\n",
+        "    def do_GET(self):\n        serialise()\n",
+        1,
+    );
+    assert!(slow.contains("        serialise()") && slow.contains("exec(compile("));
+    project.write("app/serve.py", &slow);
+    let ended = project.run(&[GATE, &["--explain=on-regression", "--quick"]].concat(), &[]);
+    assert_eq!(ended.status, Some(3), "{}", ended.err);
+    assert_eq!(project.verdict()["verdict"], "regression");
+    let explained = fs::read_to_string(project.root().join("target/wsgibench/explain.json")).unwrap();
+    let explained: serde_json::Value = serde_json::from_str(&explained).unwrap();
+    let functions = explained["cases"][0]["functions"].as_array().unwrap();
+    let first = functions.iter().find(|function| function["rank"] == 1).unwrap();
+    let function = first["function"].as_str().unwrap();
+    assert!(
+        function.starts_with("fff") && function.chars().count() <= 200,
+        "{function}"
+    );
+    assert!(ended.out.contains("changed most"), "{}", ended.out);
+    for entry in walkdir::WalkDir::new(project.root().join("target"))
+        .into_iter()
+        .flatten()
+    {
+        if entry.path().extension().is_some_and(|extension| extension == "html") {
+            let page = fs::read_to_string(entry.path()).unwrap();
+            assert!(!page.contains("<script>alert(1)"), "{}", entry.path().display());
+        }
+    }
 }
 
 fn interrupted() {
