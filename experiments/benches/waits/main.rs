@@ -257,8 +257,8 @@ fn cost(options: &Options, launches: u64) -> Result<()> {
     let (mut ratios, mut shares) = (Vec::new(), Vec::new());
     for number in 0..launches {
         let (ratio, share) = bed.with_launch(&server, |started| {
-            let observed = Observed::open(started, server.spec.port, 1.0, length * (ROUNDS / 2));
-            let mut observer = Observer::new(vec![observed], ROUNDS / 2, Some(options.load_cpu), number);
+            let opened = Observed::open(started, server.spec.port, 1.0, length * (ROUNDS / 2));
+            let mut observer = Observer::new(vec![opened], ROUNDS / 2, Some(options.load_cpu), number);
             let load = Load::closed(16).request(get("/").expect_status(200));
             let mut plan = LoadPlan::new(server.spec.target(started.address()), load);
             plan.cpus = vec![options.load_cpu];

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     against::bench::DECLARATIONS_VARIABLE,
     declare::Declarations,
-    measure::{self, Interrupt, event::Event},
+    measure::{Interrupt, event::Event},
     null_server,
     report::export::Format,
     sandbox::{MachineLock, Sandbox},
@@ -34,7 +34,7 @@ use crate::{
 pub fn run_main(manifest_dir: &str, package: &str, crate_name: &str) -> ExitCode {
     null_server::maybe_serve();
     #[cfg(feature = "kubernetes")]
-    if let Some(status) = measure::run_if_pod() {
+    if let Some(status) = crate::measure::run_if_pod() {
         return status;
     }
     let baked = Baked {

@@ -376,6 +376,33 @@ mod tests {
     }
 
     #[test]
+    fn invalid_thresholds_are_reported_with_their_remedy() {
+        let threshold = |limits: &[Threshold]| {
+            let load = limits.iter().fold(Load::closed(1).request(get("/")), |load, limit| {
+                load.threshold(limit.clone())
+            });
+            about(load)
+        };
+        let p99 = |milliseconds| Threshold::p99_below(Duration::from_millis(milliseconds));
+        assert_eq!(threshold(&[p99(50), Threshold::errors_below(0.01)]), "");
+        assert!(threshold(&[p99(0)]).contains("a number above 0"));
+        assert!(threshold(&[Threshold::errors_below(10.0)]).contains("below 100 %"));
+        assert!(threshold(&[p99(50), p99(60)]).contains("p99 has two thresholds"));
+        assert!(threshold(&[p99(50).of_request("GET /")]).contains("mixes of 2 to 32"));
+        let mix = |limit: Threshold| {
+            let load = Load::closed(1).request(get("/")).request(get("/health"));
+            about(load.threshold(p99(60)).threshold(limit))
+        };
+        assert_eq!(mix(p99(50).of_request("GET /health")), "");
+        let missing = mix(p99(50).of_request("GET /healthz"));
+        assert!(
+            missing.contains("request not found; the mix has GET /, GET /health"),
+            "{missing}"
+        );
+        assert!(mix(Threshold::memory_below(1).of_request("GET /")).contains("not measured per request"));
+    }
+
+    #[test]
     fn each_problem_is_reported_with_its_remedy() {
         assert!(about(Load::closed(64).for_script()).contains(".request(get("));
         assert!(about(Load::closed(0).request(get("/"))).contains("0 connections"));
@@ -405,33 +432,12 @@ mod tests {
         let unused = Load::closed(1).request(get("/").values("id", Values::Counter));
         assert!(about(unused).contains("write {id} in the path"));
         assert!(about(Load::closed(1).request(get("/").timeout(Duration::ZERO))).contains("a timeout of 0"));
-        let threshold = |limits: &[Threshold]| {
-            let load = limits.iter().fold(Load::closed(1).request(get("/")), |load, limit| {
-                load.threshold(limit.clone())
-            });
-            about(load)
-        };
-        let p99 = |milliseconds| Threshold::p99_below(Duration::from_millis(milliseconds));
-        assert_eq!(threshold(&[p99(50), Threshold::errors_below(0.01)]), "");
-        assert!(threshold(&[p99(0)]).contains("a number above 0"));
-        assert!(threshold(&[Threshold::errors_below(10.0)]).contains("below 100 %"));
-        assert!(threshold(&[p99(50), p99(60)]).contains("p99 has two thresholds"));
-        assert!(threshold(&[p99(50).of_request("GET /")]).contains("mixes of 2 to 32"));
-        let mix = |limit: Threshold| {
-            let load = Load::closed(1).request(get("/")).request(get("/health"));
-            about(load.threshold(p99(60)).threshold(limit))
-        };
-        assert_eq!(mix(p99(50).of_request("GET /health")), "");
-        let missing = mix(p99(50).of_request("GET /healthz"));
-        assert!(
-            missing.contains("request not found; the mix has GET /, GET /health"),
-            "{missing}"
-        );
-        assert!(mix(Threshold::memory_below(1).of_request("GET /")).contains("not measured per request"));
         let faulty = Load::closed(1)
             .duration(Duration::from_secs(9))
             .fault(Fault::kill_worker());
-        let faulty = faulty.threshold(p99(50)).request(get("/"));
+        let faulty = faulty
+            .threshold(Threshold::p99_below(Duration::from_millis(50)))
+            .request(get("/"));
         assert!(about(faulty).contains("no rate to judge"));
         let killed = Load::closed(1).fault(Fault::kill_worker());
         assert!(about(killed.clone().request(get("/"))).contains("add `.duration(...)`"));

@@ -86,7 +86,7 @@ impl Bench {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
-        ended(arguments, self.command(arguments).output().unwrap())
+        ended(arguments, &self.command(arguments).output().unwrap())
     }
 
     /// Starts a bench, and returns when so many of its pods with a role run.
@@ -155,7 +155,7 @@ impl Drop for Bench {
     }
 }
 
-pub(crate) fn ended(arguments: &[&str], output: Output) -> Ended {
+pub(crate) fn ended(arguments: &[&str], output: &Output) -> Ended {
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     println!("--- {arguments:?}: {:?}\n{out}\n{err}", output.status.code());

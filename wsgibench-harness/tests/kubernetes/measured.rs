@@ -108,7 +108,7 @@ fn planted(variable: &str) -> RunRecord {
         .env("WSGIBENCH_TEST_LOAD_POD_ENV", variable)
         .output()
         .unwrap();
-    crate::bench::ended(&[variable], output);
+    crate::bench::ended(&[variable], &output);
     bench.record()
 }
 

@@ -79,7 +79,7 @@ pub(crate) fn unreachable_cluster_is_named() {
             .env("KUBECONFIG", &kubeconfig)
             .output()
             .unwrap();
-        ended(&["unreachable"], output).err
+        ended(&["unreachable"], &output).err
     };
     let there = std::fs::read_to_string(crate::bench::folder().unwrap().join("kubeconfig")).unwrap();
     let port = there.split("127.0.0.1:").nth(1).unwrap().split('"').next().unwrap();

@@ -203,8 +203,9 @@ async fn failed_start_is_reported_and_removes_the_container() {
         let mut spec = bench.container_spec("fixture");
         spec.command = command.iter().map(|word| (*word).to_owned()).collect();
         spec.ready_within = Duration::from_secs(within);
-        let prepared = sandbox.prepare(&spec).await.unwrap();
-        sandbox.launch(&prepared, &bench.path("log")).await.err().unwrap()
+        let prepared = Box::pin(sandbox.prepare(&spec)).await.unwrap();
+        let log = bench.path("log");
+        Box::pin(sandbox.launch(&prepared, &log)).await.err().unwrap()
     };
     let error = try_command(&["no-such-program"], 60).await;
     assert!(
