@@ -124,7 +124,8 @@ pub(crate) fn planted_delay_makes_a_round_invalid() {
     let run = planted("1:WSGIBENCH_TEST_START_DELAY_MS=50");
     let (_, round) = rounds(&run)[0];
     let pods = round.pods.as_ref().unwrap();
-    assert!(pods.start_skew_ns >= 45_000_000, "{pods:?}");
+    // The other pod may itself start 10 ms late, the largest valid skew.
+    assert!(pods.start_skew_ns >= 40_000_000, "{pods:?}");
     assert_eq!(round.validity.level, ValidityLevel::Invalid);
     assert!(checks(round).contains(&"start_skew"));
 }
