@@ -73,7 +73,9 @@ fn check(out: &str, run: &RunRecord) {
     let pooled = diagnosis(run, "pooled").threads.expect("threads are seen");
     let locks = pooled.waits.iter().filter(|wait| wait.cause == Cause::Lock);
     assert!(locks.map(|wait| wait.share).sum::<f64>() < 0.1, "{pooled:?}");
-    assert!(pooled.running > 0.0 && pooled.waiting > 1.0, "{pooled:?}");
+    // All seven threads are seen. Those that wait for the interpreter wake every few milliseconds, and are ready if its CPU is taken.
+    let seen = pooled.running + pooled.runnable + pooled.waiting;
+    assert!(pooled.running > 0.0 && seen > 6.0, "{pooled:?}");
 }
 
 pub(crate) fn planted() {
