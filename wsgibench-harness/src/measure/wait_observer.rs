@@ -104,7 +104,7 @@ impl<'a> Observer<'a> {
         true
     }
 
-    /// Observes a round that has begun until [`Signals::finish`]; returns one record for each server, in their order.
+    /// Observes a round that has begun until `Signals::finish`; returns one record for each server, in their order.
     pub fn observe(&mut self, signals: &Signals) -> Vec<WaitRecord> {
         if let Some(cpu) = self.cpu {
             // Elsewhere it disturbs the server a little more, and is as right.
