@@ -63,7 +63,7 @@ struct Pod {
     trips: u32,
 }
 
-/// What the coordinator waits for.
+/// Phase of the coordinator.
 #[derive(Clone, Debug)]
 enum State {
     Idle,

@@ -15,7 +15,7 @@ use crate::{
 
 pub(crate) use crate::sandbox::kubernetes::PORT;
 
-/// What a connection to the coordinator is for; its first message.
+/// First message of a connection to the coordinator: its secret and its role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
     /// The secret of the run.
@@ -48,7 +48,7 @@ impl Member {
     }
 }
 
-/// What the load of a launch is.
+/// The load of a launch and the pods that take part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Opening {
     /// The load pods, in the order of their stripes.
@@ -172,7 +172,7 @@ pub(crate) struct Observed {
     pub(crate) after: Option<Usage>,
     /// Seconds since the start, and the usage.
     pub(crate) series: Vec<(f64, Usage)>,
-    /// How it was read: `cgroup` or `schedstat and PSS`.
+    /// Source of the figures: `cgroup` or `schedstat and PSS`.
     pub(crate) source: String,
 }
 

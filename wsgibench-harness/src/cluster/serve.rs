@@ -27,7 +27,7 @@ use super::{
 /// Interval between the coordinator's checks for silent pods.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What connections tell the coordinator.
+/// An event of a connection.
 enum Arrival {
     Input(Reading, Input),
     /// A pod's or the bench's connection, and where to send to it.

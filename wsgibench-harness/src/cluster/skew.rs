@@ -1,4 +1,4 @@
-//! How far apart the pods of a round started.
+//! Start skew: the time between the first and the last start of a round's pods.
 
 use serde::{Deserialize, Serialize};
 

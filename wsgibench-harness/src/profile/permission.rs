@@ -5,7 +5,7 @@ use std::fs;
 /// Bit of `CAP_SYS_PTRACE`.
 const SYS_PTRACE: u32 = 19;
 
-/// How the permission is given.
+/// Steps that give the permission.
 pub const REMEDY: &str = "run the bench as root, or give its program the capability: \
                           sudo setcap cap_sys_ptrace+ep PROGRAM; servers of --sandbox process that run as the same user need neither";
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a thread waits for.
+/// Cause of a thread's wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -42,7 +42,7 @@ impl Cause {
 /// A blocking system call, as far as its arguments tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// What it waits for is known.
+    /// The cause is known.
     Known(Cause),
     /// A futex. With a deadline, at this address in the process's memory, it may be the interpreter's own lock.
     Futex {

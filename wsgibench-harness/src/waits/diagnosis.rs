@@ -91,7 +91,7 @@ pub struct Threads {
     pub runnable: f64,
     /// Waiting, those without work included.
     pub waiting: f64,
-    /// What threads with work wait for, the largest first; empty if unknown.
+    /// Waits of threads with work, the longest first; empty if unknown.
     pub waits: Vec<Wait>,
     /// Whether the largest wait explains why neither the server nor the load engine is busy.
     pub named: bool,
@@ -287,7 +287,7 @@ fn threads(rounds: &[Round]) -> Option<Threads> {
 }
 
 impl Wait {
-    /// Returns what is waited for: `a lock`, `a socket to db:5432`.
+    /// Returns the cause with its target: `a lock`, `a socket to db:5432`.
     #[must_use]
     pub fn noun(&self) -> String {
         let kind = self.cause.name();

@@ -20,7 +20,7 @@ pub struct ThreadStates {
     pub runnable_seconds: f64,
     /// Number of samples; 0 if system calls are not visible.
     pub samples: u64,
-    /// What threads waited for in requests, the largest first. Threads without work are none of them.
+    /// Waits of threads that handle requests, the longest first. Excludes threads without work.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<ThreadWait>,
 }

@@ -1,4 +1,4 @@
-//! What a bench says where a cluster refuses or lacks something.
+//! Errors of a bench whose cluster refuses or lacks something.
 
 use std::time::Duration;
 

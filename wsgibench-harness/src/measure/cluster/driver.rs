@@ -33,7 +33,7 @@ pub(in crate::measure) struct ClusterDriver {
     broken: bool,
 }
 
-/// What a round brought.
+/// Results of a round, by pod.
 #[derive(Debug, Default)]
 pub(super) struct RoundOfPods {
     /// In the order of the stripes.

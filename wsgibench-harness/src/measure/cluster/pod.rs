@@ -142,7 +142,7 @@ fn planted(variable: &str) -> i64 {
     text.parse::<i64>().unwrap_or(0) * 1_000_000
 }
 
-/// What the working thread has to do; pings are answered at once by the connection.
+/// A task for the working thread. The connection itself answers pings.
 enum Command {
     Do(ToPod),
 }

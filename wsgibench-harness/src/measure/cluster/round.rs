@@ -23,7 +23,7 @@ use crate::{
     store::record::{Finding, PodRecord, PodsRecord, RoundRecord, ValidityLevel},
 };
 
-/// Rules that judge a load generator and not the server: each pod must keep them by itself.
+/// Validity checks of the load generator, applied to each pod.
 const OF_EACH_POD: [&str; 7] = [
     "client_lag",
     "ceiling",
@@ -220,19 +220,19 @@ fn findings(driver: &ClusterDriver, round: &RoundOfPods) -> Vec<Finding> {
             ),
         );
     }
-    let beside = driver
+    let on_server_node = driver
         .pods()
         .iter()
         .filter(|(_, node)| node == driver.server_node())
         .count();
-    if beside > 0 {
+    if on_server_node > 0 {
         find(
             "same_node",
             ValidityLevel::Suspect,
-            beside as f64,
+            on_server_node as f64,
             0.0,
             format!(
-                "{beside} of {} load pods run on the server's node and compete with it: add a node, or choose nodes with \
+                "{on_server_node} of {} load pods run on the server's node and compete with it: add a node, or choose nodes with \
                  --server-node-selector and --load-node-selector",
                 driver.pods().len()
             ),

@@ -44,7 +44,7 @@ pub(crate) struct KubernetesLaunch {
     log: PathBuf,
 }
 
-/// How a server did not become ready.
+/// Failure of a server to become ready.
 enum NotStarted {
     Failed(String),
     Died(Ended),

@@ -15,11 +15,11 @@ pub struct KubernetesOptions {
     pub load_nodes: Vec<(String, String)>,
     /// Labels of the nodes for servers.
     pub server_nodes: Vec<(String, String)>,
-    /// How images reach the nodes.
+    /// Transport of images to the nodes.
     pub images: ImageTransport,
 }
 
-/// How images of the local container engine reach the nodes of the cluster.
+/// Transport of images from the local container engine to the nodes of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ImageTransport {
     /// Not stated: an error that names the choices.

@@ -24,7 +24,7 @@ pub(super) struct Pods {
     pub(super) namespace: String,
 }
 
-/// How a container has ended.
+/// End of a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ended {
     pub(super) exit: i64,

@@ -1,4 +1,4 @@
-//! What a pod made from the bench's own program does, stated in its environment.
+//! Roles of pods that run the bench's own program, passed in their environment.
 
 use std::net::SocketAddr;
 

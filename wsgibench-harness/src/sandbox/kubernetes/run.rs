@@ -77,7 +77,7 @@ pub(crate) struct ClusterRun {
     load: AsyncMutex<Vec<String>>,
     /// The number of load pods that the options or the nodes give.
     load_pods: u32,
-    /// How many pods have been made, so that names are not used twice.
+    /// Number of pods created so far; makes names unique.
     made: Mutex<u64>,
     /// Allocatable CPU (thousandths of a core) and memory (bytes) of the server's node.
     pub(super) server_node: Option<(u64, u64)>,
@@ -369,7 +369,7 @@ pub(in crate::sandbox) fn emergency_cleanup() {
     remove_blocking(|_| true);
 }
 
-/// What a run consists of at its start.
+/// Objects created at the start of a run.
 struct Made {
     shape: RunShape,
     token: String,
