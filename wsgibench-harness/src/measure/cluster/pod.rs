@@ -142,11 +142,6 @@ fn planted(variable: &str) -> i64 {
     text.parse::<i64>().unwrap_or(0) * 1_000_000
 }
 
-/// A task for the working thread. The connection itself answers pings.
-enum Command {
-    Do(ToPod),
-}
-
 /// Holds the connection to the coordinator until it ends; `work` runs on a thread of its own.
 async fn converse(
     coordinator: SocketAddr,
@@ -154,7 +149,7 @@ async fn converse(
     member: Member,
     clock: PodClock,
     watch: &Mutex<Option<Watch>>,
-    orders: Sender<Command>,
+    orders: Sender<ToPod>,
     work: impl FnOnce(UnboundedSender<FromPod>) + Send + 'static,
 ) -> Result<(), String> {
     let stream = connect(coordinator).await?;
@@ -195,7 +190,7 @@ async fn converse(
                     continue;
                 }
                 Some((_, Ok(Some(other)))) => {
-                    if orders.send(Command::Do(other)).is_err() {
+                    if orders.send(other).is_err() {
                         return Err("the load generator has ended".to_owned());
                     }
                     continue;
@@ -247,8 +242,8 @@ struct LoadWorker {
 }
 
 impl LoadWorker {
-    fn work(mut self, orders: &Receiver<Command>) {
-        while let Ok(Command::Do(order)) = orders.recv() {
+    fn work(mut self, orders: &Receiver<ToPod>) {
+        while let Ok(order) = orders.recv() {
             let answer = self.carry_out(order);
             let answer = answer.unwrap_or_else(|(text, may_be_an_end)| FromPod::Failed { text, may_be_an_end });
             if self.answers.send(answer).is_err() {
@@ -353,9 +348,9 @@ fn facts(server: SocketAddr, before: (environment::CpuTicks, f64)) -> PodFacts {
 }
 
 /// Reads the server's usage in each round.
-fn observe(clock: PodClock, answers: &UnboundedSender<FromPod>, orders: &Receiver<Command>) {
+fn observe(clock: PodClock, answers: &UnboundedSender<FromPod>, orders: &Receiver<ToPod>) {
     let mut observer = Observer::default();
-    while let Ok(Command::Do(order)) = orders.recv() {
+    while let Ok(order) = orders.recv() {
         let answer = match order {
             ToPod::Start { at, length, measured } => {
                 let start = clock.moment(at);
