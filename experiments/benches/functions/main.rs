@@ -10,20 +10,20 @@
 //! the first three. A gate on identical arms is sixteen launches of the unchanged application. Each launch is one line of
 //! `target/wsgibench/functions.jsonl` (or of `--book`).
 
+#[path = "../shared/book.rs"]
+mod book;
 #[path = "../shared/testbed.rs"]
 mod testbed;
 
 use std::{
-    fs,
-    io::Write as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Parser;
 use comfy_table::Table;
 use serde::{Deserialize, Serialize};
@@ -155,7 +155,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         let target = target_dir(env!("CARGO_MANIFEST_DIR").as_ref());
         target.join("wsgibench/functions.jsonl")
     });
-    let mut entries = read(&book)?;
+    let mut entries: Vec<Entry> = book::read(&book)?;
     if let Some(other) = entries.iter().find(|entry| (entry.us - arguments.us).abs() > 1e-9) {
         bail!(
             "{} has launches with --us {}; give another --book",
@@ -189,35 +189,12 @@ fn run(arguments: &Arguments) -> Result<()> {
                 us: arguments.us,
                 profile,
             };
-            append(&book, &entry)?;
+            book::append(&book, &entry)?;
             entries.push(entry);
         }
         bed.close();
     }
     report(arguments, &entries);
-    Ok(())
-}
-
-fn read(book: &Path) -> Result<Vec<Entry>> {
-    if !book.exists() {
-        return Ok(Vec::new());
-    }
-    let text = fs::read_to_string(book).with_context(|| book.display().to_string())?;
-    // The last line of a killed run may be cut.
-    let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-    lines
-        .map(|line| serde_json::from_str(line).with_context(|| book.display().to_string()))
-        .collect()
-}
-
-fn append(book: &Path, entry: &Entry) -> Result<()> {
-    if let Some(folder) = book.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut line = serde_json::to_string(entry)?;
-    line.push('\n');
-    let mut file = fs::File::options().create(true).append(true).open(book)?;
-    file.write_all(line.as_bytes())?;
     Ok(())
 }
 

@@ -8,12 +8,13 @@
 //! A repetition measures each planted server in one launch of one round, with this program as the bench: in containers, and where
 //! a disk is needed, as a process. Each server is one line of `target/wsgibench/waits.jsonl` (or of `--book`).
 
+#[path = "../shared/book.rs"]
+mod book;
 #[path = "../shared/testbed.rs"]
 mod testbed;
 
 use std::{
-    fs::{self, OpenOptions},
-    io::Write as _,
+    fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     thread,
@@ -173,7 +174,7 @@ fn run(options: &Options) -> Result<()> {
         .book
         .clone()
         .unwrap_or_else(|| target.join("wsgibench/waits.jsonl"));
-    let mut lines = read(&book)?;
+    let mut lines: Vec<Line> = book::read(&book)?;
     let completed = |lines: &[Line]| {
         let of = |plant: &str| lines.iter().filter(|line| line.plant == plant).count();
         PLANTS.iter().map(|(plant, _)| of(plant)).min().unwrap_or(0)
@@ -197,7 +198,7 @@ fn run(options: &Options) -> Result<()> {
                     if line.is_right() { "right:" } else { "WRONG:" },
                     line.named.as_deref().unwrap_or("nothing")
                 );
-                append(&book, &line)?;
+                book::append(&book, &line)?;
                 lines.push(line);
             }
         }
@@ -319,29 +320,6 @@ fn cost(options: &Options, launches: u64) -> Result<()> {
         (mean(&ratios) - half).exp_m1() * 100.0,
         (mean(&ratios) + half).exp_m1() * 100.0
     );
-    Ok(())
-}
-
-fn read(book: &Path) -> Result<Vec<Line>> {
-    if !book.exists() {
-        return Ok(Vec::new());
-    }
-    let text = fs::read_to_string(book).with_context(|| book.display().to_string())?;
-    // The last line of a killed run may be cut.
-    let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-    lines
-        .map(|line| serde_json::from_str(line).with_context(|| book.display().to_string()))
-        .collect()
-}
-
-fn append(book: &Path, line: &Line) -> Result<()> {
-    if let Some(folder) = book.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut text = serde_json::to_string(line)?;
-    text.push('\n');
-    let mut file = OpenOptions::new().create(true).append(true).open(book)?;
-    file.write_all(text.as_bytes())?;
     Ok(())
 }
 
