@@ -6,21 +6,17 @@
 //!
 //! The server delays each response by 40 to 60 ms, evenly distributed, so that its 99th percentile is 59.8 ms. Every other threshold
 //! is set such that this is 10 % above it, the others such that it is 10 % below. A verdict uses some launches of the server, as a run does.
-//! Each is one line of `target/wsgibench/thresholds.jsonl` (or of `--book`), written when it is completed.
+//! Each is one line of `experiments/recordings/thresholds.jsonl` (or of `--recording`), written when it is completed.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::Write,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+#[path = "shared/recording.rs"]
+mod recording;
 
-use anyhow::{Context, Result};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Result;
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 use wsgibench_harness::{
-    cli::target_dir,
     load::{Load, LoadPlan, Session, Target, get},
     null_server::{DelayServerProcess, Delays},
     stats::{
@@ -50,13 +46,13 @@ struct Options {
     only: Option<usize>,
     /// File with the verdicts
     #[arg(long)]
-    book: Option<PathBuf>,
+    recording: Option<PathBuf>,
     /// Passed by cargo
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// One line of the book.
+/// One line of the recording.
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
     /// Whether the true value breaks the threshold.
@@ -112,11 +108,8 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
-    let path = options
-        .book
-        .clone()
-        .unwrap_or_else(|| target_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).join("wsgibench/thresholds.jsonl"));
-    let mut lines = read(&path)?;
+    let file = recording::path("thresholds", options.recording.as_ref());
+    let mut lines: Vec<Line> = recording::read(&file)?;
     let missing = options.verdicts.saturating_sub(lines.len());
     for _ in 0..options.only.unwrap_or(missing).min(missing) {
         let line = verdict(options, lines.len())?;
@@ -129,14 +122,14 @@ fn run(options: &Options) -> Result<()> {
             line.outcome.verdict.id(),
             line.outcome.estimate.unwrap_or(f64::NAN) / 1e3,
         );
-        append(&path, &line)?;
+        recording::append(&file, &line)?;
         lines.push(line);
     }
     let count = |holds: &dyn Fn(&Line) -> bool| lines.iter().filter(|line| holds(line)).count();
     println!(
         "{} verdicts in {}: {} right, {} wrong, {} undecided",
         lines.len(),
-        path.display(),
+        file.display(),
         count(&Line::is_right),
         count(&Line::is_wrong),
         count(&|line| line.outcome.verdict == ThresholdVerdict::Undecided)
@@ -195,33 +188,4 @@ fn measure(seed: u64, length: Duration) -> Result<(f64, f64)> {
         microseconds(record.value_at_quantile(0.99)),
         microseconds(round.response_time.quantile(0.99).ns),
     ))
-}
-
-fn read(path: &Path) -> Result<Vec<Line>> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error).with_context(|| path.display().to_string()),
-    };
-    let parse = |(number, line): (usize, &str)| {
-        serde_json::from_str(line)
-            .with_context(|| format!("{}, line {}: no verdict; delete the line", path.display(), number + 1))
-    };
-    text.lines().enumerate().map(parse).collect()
-}
-
-/// Appends one line in one write, so that a killed process leaves whole lines.
-fn append(path: &Path, line: &Line) -> Result<()> {
-    let mut text = serde_json::to_string(line)?;
-    text.push('\n');
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .with_context(|| path.display().to_string())?;
-    file.write_all(text.as_bytes())?;
-    Ok(file.sync_data()?)
 }

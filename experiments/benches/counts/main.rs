@@ -8,21 +8,22 @@
 //!     cargo bench -p wsgibench-experiments --bench counts -- neighbours bjoern          counts while all CPUs are busy
 //!     cargo bench -p wsgibench-experiments --bench counts -- simulation                 20,000 families of identical arms
 //!
-//! Gates compare with HEAD, so commit first. Each gate's result is a line of `target/wsgibench/counted-gates.jsonl`; the same
-//! command goes on where it ended.
+//! Gates compare with HEAD, so commit first. Each gate's result is a line of `experiments/recordings/counted-gates.jsonl`; the
+//! same command continues where it ended.
 
 mod neighbours;
+#[path = "../shared/recording.rs"]
+mod recording;
 mod simulation;
 
 use std::{
-    fs,
-    io::Write as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, ExitCode},
     time::Instant,
 };
 
 use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
 use wsgibench_harness::{prelude::*, stats::distribution::proportion_upper_bound};
 
 fn planted(image: &str, command: &str) -> Server {
@@ -141,54 +142,41 @@ fn all() -> Result<()> {
     Ok(())
 }
 
+/// A gate that has ended.
+#[derive(Debug, Serialize, Deserialize)]
+struct Gate {
+    /// Server and planted change.
+    kind: String,
+    /// Exit status.
+    status: i64,
+    /// Wall time.
+    seconds: f64,
+}
+
 /// Runs gates until there are `gates` of this kind on record, and prints what they decided.
 fn run_gates(server: &str, gates: &str, plant: Option<&str>) -> Result<()> {
     let gates: usize = gates.parse().context("the number of gates")?;
     let kind = format!("{server} {}", plant.unwrap_or("identical"));
     let root = wsgibench_harness::cli::target_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).join("wsgibench");
-    let file = root.join("counted-gates.jsonl");
-    loop {
-        let done = recorded(&file, &kind)?;
-        if done.len() >= gates {
-            summarise(&kind, &done);
-            return Ok(());
-        }
-        let result = gate(server, plant, &root)?;
-        let mut line =
-            serde_json::to_string(&serde_json::json!({"kind": kind, "status": result.0, "seconds": result.1}))?;
-        line.push('\n');
-        fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&file)?
-            .write_all(line.as_bytes())?;
+    let file = recording::path("counted-gates", None);
+    let mut done: Vec<Gate> = recording::read(&file)?;
+    done.retain(|gate| gate.kind == kind);
+    while done.len() < gates {
+        let (status, seconds) = gate(server, plant, &root)?;
+        let gate = Gate {
+            kind: kind.clone(),
+            status,
+            seconds,
+        };
+        recording::append(&file, &gate)?;
+        done.push(gate);
         eprintln!(
-            "{kind}: gate {} of {gates} ended with {} after {:.0} s",
-            done.len() + 1,
-            result.0,
-            result.1
+            "{kind}: gate {} of {gates} ended with {status} after {seconds:.0} s",
+            done.len()
         );
     }
-}
-
-/// Status and seconds of the gates of a kind.
-fn recorded(file: &PathBuf, kind: &str) -> Result<Vec<(i64, f64)>> {
-    let text = if file.exists() {
-        fs::read_to_string(file)?
-    } else {
-        String::new()
-    };
-    let mut found = Vec::new();
-    for line in text.lines() {
-        let value: serde_json::Value = serde_json::from_str(line).with_context(|| format!("{}", file.display()))?;
-        if value["kind"] == kind {
-            found.push((
-                value["status"].as_i64().unwrap_or(-1),
-                value["seconds"].as_f64().unwrap_or(0.0),
-            ));
-        }
-    }
-    Ok(found)
+    summarise(&kind, &done);
+    Ok(())
 }
 
 /// Runs one gate in a process of its own.
@@ -223,9 +211,9 @@ fn gate(server: &str, plant: Option<&str>, root: &Path) -> Result<(i64, f64)> {
     Ok((i64::from(status), begun.elapsed().as_secs_f64()))
 }
 
-fn summarise(kind: &str, gates: &[(i64, f64)]) {
-    let of = |status: i64| gates.iter().filter(|gate| gate.0 == status).count();
-    let mut seconds: Vec<f64> = gates.iter().map(|gate| gate.1).collect();
+fn summarise(kind: &str, gates: &[Gate]) {
+    let of = |status: i64| gates.iter().filter(|gate| gate.status == status).count();
+    let mut seconds: Vec<f64> = gates.iter().map(|gate| gate.seconds).collect();
     seconds.sort_by(f64::total_cmp);
     println!(
         "{kind}: {} gates: {} passed, {} regressions, {} without a verdict; median {:.0} s; at most {:.1} % regressions (95 %)",

@@ -8,10 +8,10 @@
 //! Twelve places of one application get about `--us` microseconds of CPU each. A set is eight launches of the unchanged
 //! application and of each place, in random order; a place is found if its function or a caller that belongs to it is among
 //! the first three. A gate on identical arms is sixteen launches of the unchanged application. Each launch is one line of
-//! `target/wsgibench/functions.jsonl` (or of `--book`).
+//! `experiments/recordings/functions.jsonl` (or of `--recording`).
 
-#[path = "../shared/book.rs"]
-mod book;
+#[path = "../shared/recording.rs"]
+mod recording;
 #[path = "../shared/testbed.rs"]
 mod testbed;
 
@@ -28,7 +28,6 @@ use clap::Parser;
 use comfy_table::Table;
 use serde::{Deserialize, Serialize};
 use wsgibench_harness::{
-    cli::target_dir,
     load::{Edge, LoadPlan, Session},
     prelude::*,
     profile::{LaunchProfile, Options, explain::explain, launch, sample},
@@ -113,7 +112,7 @@ struct Arguments {
     overhead: Option<u64>,
     /// File with the launches
     #[arg(long)]
-    book: Option<PathBuf>,
+    recording: Option<PathBuf>,
     /// Passed by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -151,15 +150,12 @@ fn run(arguments: &Arguments) -> Result<()> {
     if let Some(launches) = arguments.overhead {
         return overhead(arguments, launches);
     }
-    let book = arguments.book.clone().unwrap_or_else(|| {
-        let target = target_dir(env!("CARGO_MANIFEST_DIR").as_ref());
-        target.join("wsgibench/functions.jsonl")
-    });
-    let mut entries: Vec<Entry> = book::read(&book)?;
+    let file = recording::path("functions", arguments.recording.as_ref());
+    let mut entries: Vec<Entry> = recording::read(&file)?;
     if let Some(other) = entries.iter().find(|entry| (entry.us - arguments.us).abs() > 1e-9) {
         bail!(
-            "{} has launches with --us {}; give another --book",
-            book.display(),
+            "{} has launches with --us {}; give another --recording",
+            file.display(),
             other.us
         );
     }
@@ -168,7 +164,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     println!(
         "{} launches are in {}; {} are missing",
         entries.len(),
-        book.display(),
+        file.display(),
         missing.len()
     );
     if now > 0 {
@@ -189,7 +185,7 @@ fn run(arguments: &Arguments) -> Result<()> {
                 us: arguments.us,
                 profile,
             };
-            book::append(&book, &entry)?;
+            recording::append(&file, &entry)?;
             entries.push(entry);
         }
         bed.close();

@@ -10,14 +10,14 @@ use wsgibench_harness::stats::{
     self_check::self_check,
 };
 
-use crate::book::{Book, Entry};
+use crate::outcomes::{Entry, Outcomes};
 
 /// Each bound at 97.5 %, so that both together are a 95 % interval (Clopper and Pearson).
 const SIDE: f64 = 0.975;
 
-pub(crate) fn print(book: &Book) {
+pub(crate) fn print(outcomes: &Outcomes) {
     let mut groups: BTreeMap<(u32, &str), Vec<&Entry>> = BTreeMap::new();
-    for entry in book.gates() {
+    for entry in outcomes.gates() {
         groups.entry((entry.size, &entry.server)).or_default().push(entry);
     }
     if groups.is_empty() {
@@ -25,8 +25,8 @@ pub(crate) fn print(book: &Book) {
         return;
     }
     println!("{}", caught(&groups));
-    identical(book);
-    for line in undecided(book) {
+    identical(outcomes);
+    for line in undecided(outcomes) {
         println!("{line}");
     }
 }
@@ -86,8 +86,8 @@ fn count(n: usize) -> f64 {
 }
 
 /// Prints the false alarms of the gates on identical arms, whether these arms differ, and the smallest change that a gate can detect.
-fn identical(book: &Book) {
-    let decided: Vec<&Entry> = book.gates().filter(|e| e.size == 0 && e.decided()).collect();
+fn identical(outcomes: &Outcomes) {
+    let decided: Vec<&Entry> = outcomes.gates().filter(|e| e.size == 0 && e.decided()).collect();
     if decided.is_empty() {
         return;
     }
@@ -133,8 +133,9 @@ fn recordings(entries: &[&Entry]) -> BTreeMap<String, Vec<Series>> {
 }
 
 /// Prints the gates without a decision, with the reason.
-fn undecided(book: &Book) -> Vec<String> {
-    book.gates()
+fn undecided(outcomes: &Outcomes) -> Vec<String> {
+    outcomes
+        .gates()
         .filter(|entry| !entry.decided())
         .map(|entry| {
             format!(

@@ -17,7 +17,7 @@ use wsgibench_harness::{
 };
 use wsgibench_suites as _;
 
-use crate::{Options, book::Entry};
+use crate::{Options, outcomes::Entry};
 
 /// Environment variable that marks this program as one of the gates.
 const RUN: &str = "WSGIBENCH_GATES_RUN";

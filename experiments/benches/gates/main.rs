@@ -7,21 +7,23 @@
 //!
 //! Each gate is the user's own command, `cargo bench -- --against REF --gate --server NAME`, run on an unchanged tree. The planted
 //! work is a loop in the application of the candidate arm (`--candidate-env WSGIBENCH_PLANTED_WORK=N`), calibrated first
-//! for each server and measured again in every gate. Each gate's outcome is one line of `target/wsgibench/gates.jsonl` (or of
-//! `--book`), written when the gate is completed; an interrupted gate is run again.
+//! for each server and measured again in every gate. Each gate's outcome is one line of `experiments/recordings/gates.jsonl` (or
+//! of `--recording`), written when the gate is completed; an interrupted gate is run again.
 
 mod analysis;
-mod book;
 mod gate;
+mod outcomes;
 mod plan;
+#[path = "../shared/recording.rs"]
+mod recording;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Parser;
 
-use book::Book;
 use gate::Bench;
+use outcomes::Outcomes;
 
 /// Run real gates on identical and on slowed-down servers, and report how often each was called a regression
 #[derive(Debug, Parser)]
@@ -59,7 +61,7 @@ struct Options {
     only: Option<usize>,
     /// File with the outcomes
     #[arg(long)]
-    book: Option<PathBuf>,
+    recording: Option<PathBuf>,
     /// Passed by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -87,17 +89,13 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
-    let path = match &options.book {
-        Some(path) => path.clone(),
-        None => gate::store().root().join("gates.jsonl"),
-    };
-    let mut book = Book::open(path)?;
-    let missing = plan::missing(options, &book);
+    let mut outcomes = Outcomes::open(recording::path("gates", options.recording.as_ref()))?;
+    let missing = plan::missing(options, &outcomes);
     let now = options.only.unwrap_or(missing.len()).min(missing.len());
     println!(
         "{} gates are in {}; {} are missing",
-        book.gates().count(),
-        book.path().display(),
+        outcomes.gates().count(),
+        outcomes.path().display(),
         missing.len()
     );
     if now > 0 {
@@ -105,7 +103,7 @@ fn run(options: &Options) -> Result<()> {
         for (number, wanted) in missing.iter().take(now).enumerate() {
             let rounds = match wanted.size {
                 0 => 0,
-                size => plan::rounds(&bench, &mut book, &wanted.server, size)?,
+                size => plan::rounds(&bench, &mut outcomes, &wanted.server, size)?,
             };
             let entry = bench.gate(wanted, rounds)?;
             println!(
@@ -118,9 +116,9 @@ fn run(options: &Options) -> Result<()> {
                 Duration::from_secs_f64(entry.seconds),
                 entry.cpu_change().unwrap_or(f64::NAN) * 100.0,
             );
-            book.add(entry)?;
+            outcomes.add(entry)?;
         }
     }
-    analysis::print(&book);
+    analysis::print(&outcomes);
     Ok(())
 }

@@ -4,15 +4,15 @@ use anyhow::{Result, ensure};
 
 use crate::{
     Options,
-    book::Book,
     gate::{Bench, Wanted},
+    outcomes::Outcomes,
 };
 
 /// Rounds of planted work in a calibration: large relative to the noise, even on the fastest server.
 const CALIBRATION_ROUNDS: u32 = 400;
 
-/// Returns the gates that the book lacks, alternating between servers and sizes, so that a partial experiment covers all of them.
-pub(crate) fn missing(options: &Options, book: &Book) -> Vec<Wanted> {
+/// Returns the gates that the outcomes lacks, alternating between servers and sizes, so that a partial experiment covers all of them.
+pub(crate) fn missing(options: &Options, outcomes: &Outcomes) -> Vec<Wanted> {
     let share = |all: usize, index: usize, of: usize| all / of + usize::from(index < all % of);
     let mut queues: Vec<Vec<Wanted>> = Vec::new();
     let others = options
@@ -31,7 +31,7 @@ pub(crate) fn missing(options: &Options, book: &Book) -> Vec<Wanted> {
         let identical = share(options.identical, index, options.servers.len());
         let sizes = std::iter::once((0, identical)).chain(options.sizes.iter().map(|&size| (size, planted)));
         for (size, wanted) in sizes {
-            let there = book
+            let there = outcomes
                 .gates()
                 .filter(|entry| entry.server == *server && entry.size == size && entry.decided())
                 .count();
@@ -55,8 +55,8 @@ pub(crate) fn missing(options: &Options, book: &Book) -> Vec<Wanted> {
 }
 
 /// Returns the rounds that add `size` percent of CPU time per request on `server`, from all its measurements so far.
-pub(crate) fn rounds(bench: &Bench, book: &mut Book, server: &str, size: u32) -> Result<u32> {
-    let change = if let Some(change) = book.change_per_round(server) {
+pub(crate) fn rounds(bench: &Bench, outcomes: &mut Outcomes, server: &str, size: u32) -> Result<u32> {
+    let change = if let Some(change) = outcomes.change_per_round(server) {
         change
     } else {
         let change = bench.calibrate(server, CALIBRATION_ROUNDS)? / f64::from(CALIBRATION_ROUNDS);
@@ -64,7 +64,7 @@ pub(crate) fn rounds(bench: &Bench, book: &mut Book, server: &str, size: u32) ->
             "{server}: one round of planted work adds {:.4} % of CPU per request",
             change * 100.0
         );
-        book.calibrated(server, change)?;
+        outcomes.calibrated(server, change)?;
         change
     };
     ensure!(

@@ -211,7 +211,7 @@ fn false_alarms(options: &Options) -> bool {
     good
 }
 
-/// Returns how often the gate detects the one changed case of a family, and after how many blocks.
+/// Detections of the one changed case of a family, and the blocks that they took.
 struct Found {
     caught: usize,
     caught_by_16: usize,

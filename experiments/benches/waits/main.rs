@@ -6,10 +6,10 @@
 //!     cargo bench -p wsgibench-experiments --bench waits -- --cost 10         what the observer costs, in ten launches
 //!
 //! A repetition measures each planted server in one launch of one round, with this program as the bench: in containers, and where
-//! a disk is needed, as a process. Each server is one line of `target/wsgibench/waits.jsonl` (or of `--book`).
+//! a disk is needed, as a process. Each server is one line of `experiments/recordings/waits.jsonl` (or of `--recording`).
 
-#[path = "../shared/book.rs"]
-mod book;
+#[path = "../shared/recording.rs"]
+mod recording;
 #[path = "../shared/testbed.rs"]
 mod testbed;
 
@@ -118,13 +118,13 @@ struct Options {
     load_cpu: usize,
     /// File with the diagnoses
     #[arg(long)]
-    book: Option<PathBuf>,
+    recording: Option<PathBuf>,
     /// Passed by cargo
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// One line of the book.
+/// One line of the recording.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Line {
     plant: String,
@@ -169,12 +169,8 @@ fn run(options: &Options) -> Result<()> {
     if let Some(launches) = options.cost {
         return cost(options, launches);
     }
-    let target = target_dir(Path::new(env!("CARGO_MANIFEST_DIR")));
-    let book = options
-        .book
-        .clone()
-        .unwrap_or_else(|| target.join("wsgibench/waits.jsonl"));
-    let mut lines: Vec<Line> = book::read(&book)?;
+    let file = recording::path("waits", options.recording.as_ref());
+    let mut lines: Vec<Line> = recording::read(&file)?;
     let completed = |lines: &[Line]| {
         let of = |plant: &str| lines.iter().filter(|line| line.plant == plant).count();
         PLANTS.iter().map(|(plant, _)| of(plant)).min().unwrap_or(0)
@@ -198,7 +194,7 @@ fn run(options: &Options) -> Result<()> {
                     if line.is_right() { "right:" } else { "WRONG:" },
                     line.named.as_deref().unwrap_or("nothing")
                 );
-                book::append(&book, &line)?;
+                recording::append(&file, &line)?;
                 lines.push(line);
             }
         }

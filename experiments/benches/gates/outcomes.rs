@@ -1,14 +1,12 @@
 //! Outcomes of the gates, one JSON line each, from which the experiment resumes.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use wsgibench_harness::stats::{Metric, Outcome, Series, sample::median};
+
+use crate::recording;
 
 /// One line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -89,31 +87,16 @@ impl Entry {
     }
 }
 
-/// Returns all lines so far.
+/// All lines so far.
 #[derive(Debug)]
-pub(crate) struct Book {
+pub(crate) struct Outcomes {
     path: PathBuf,
     lines: Vec<Line>,
 }
 
-impl Book {
+impl Outcomes {
     pub(crate) fn open(path: PathBuf) -> Result<Self> {
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error).with_context(|| path.display().to_string()),
-        };
-        let mut lines = Vec::new();
-        for (number, line) in text.lines().enumerate() {
-            let line = serde_json::from_str(line).with_context(|| {
-                format!(
-                    "{}, line {}: no outcome of a gate; delete the line",
-                    path.display(),
-                    number + 1
-                )
-            })?;
-            lines.push(line);
-        }
+        let lines = recording::read(&path)?;
         Ok(Self { path, lines })
     }
 
@@ -150,20 +133,8 @@ impl Book {
         })
     }
 
-    /// Appends one line in one write, so that a killed process leaves whole lines.
     fn write(&mut self, line: Line) -> Result<()> {
-        let mut text = serde_json::to_string(&line)?;
-        text.push('\n');
-        if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.path)
-            .with_context(|| self.path.display().to_string())?;
-        file.write_all(text.as_bytes())?;
-        file.sync_data()?;
+        recording::append(&self.path, &line)?;
         self.lines.push(line);
         Ok(())
     }
