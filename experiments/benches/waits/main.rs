@@ -15,7 +15,7 @@ mod testbed;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, ExitCode, Stdio},
     thread,
     time::Duration,
@@ -26,7 +26,6 @@ use clap::Parser;
 use comfy_table::Table;
 use serde::{Deserialize, Serialize};
 use wsgibench_harness::{
-    cli::target_dir,
     load::{Edge, LoadPlan, Session},
     measure::wait_observer::{self, Observed, Observer, Signals},
     prelude::*,
