@@ -14,15 +14,15 @@
 //! | [`measure`] | launches, rounds, validity, comparisons |
 //! | [`sandbox`], [`store`] | containers and processes; runs and baselines on disk |
 //! | [`declare`] | servers, scenarios, profiles, and their expansion into cases |
-//! | [`load`], [`counts`], [`mod@profile`], [`waits`] | the load generator, usable alone; instructions and system calls per request; profiles of functions; what requests wait for |
-//! | [`stats`], [`conformance`], [`null_server`], `subprocess`, `lock_file` | statistics; HTTP and WSGI rules; a server for calibration; calls of git, cargo and pip; lock files |
+//! | [`conformance`] | HTTP and WSGI rules |
+//! | [`counts`], [`mod@profile`], [`waits`] | instructions and system calls per request; profiles of functions; what requests wait for |
+//! | [`load`], [`null_server`], [`stats`], `subprocess`, `lock_file` | the load generator and a server for its calibration, a crate usable alone; statistics, a crate too; calls of git, cargo and pip; lock files |
 //!
 //! A module uses only modules of the rows below it; `tests/layers.rs` enforces this.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("wsgibench supports Linux only; run it in a Linux virtual machine (on Windows, WSL 2)");
 
-mod affinity;
 pub mod against;
 pub mod cli;
 #[cfg(feature = "kubernetes")]
@@ -30,16 +30,12 @@ mod cluster;
 pub mod conformance;
 pub mod counts;
 pub mod declare;
-pub mod load;
 mod lock_file;
 pub mod measure;
-pub mod null_server;
-mod panics;
 pub mod prelude;
 pub mod profile;
 pub mod report;
 pub mod sandbox;
-pub mod stats;
 pub mod store;
 mod subprocess;
 pub mod tool;
@@ -52,7 +48,12 @@ pub mod __private;
 #[doc(hidden)]
 pub mod fuzzing;
 
+#[doc(inline)]
+pub use wsgibench_load::{self as load, null_server};
+pub(crate) use wsgibench_load::{affinity, panics};
 pub use wsgibench_macros::{scenario, server};
+#[doc(inline)]
+pub use wsgibench_stats as stats;
 
 // Test fixtures of the reports are shared with integration tests, which name this crate as users do.
 #[cfg(test)]

@@ -30,10 +30,9 @@ pub(crate) fn check(load: &Load, pods: u32) -> Result<(), String> {
 
 /// Returns the plan of pod `index` of `of`: the same seed, one stripe of its schedule and connections.
 pub(crate) fn stripe(plan: &LoadPlan, index: u32, of: u32) -> LoadPlan {
-    LoadPlan {
-        stripe: Stripe { index, of },
-        ..plan.clone()
-    }
+    let mut plan = plan.clone();
+    plan.stripe = Stripe { index, of };
+    plan
 }
 
 #[cfg(test)]

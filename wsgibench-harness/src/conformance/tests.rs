@@ -14,11 +14,7 @@ use super::{
 };
 
 fn shop(address: SocketAddr) -> Target {
-    Target {
-        address,
-        host: "shop.test".to_owned(),
-        tls: None,
-    }
+    Target::new(address, "shop.test")
 }
 
 /// The response sent once a connection has sent the given bytes.

@@ -276,11 +276,7 @@ fn thresholds(load: &Load) -> Vec<String> {
 /// Returns the problems that a load has on any machine.
 fn engine(load: &Load) -> Vec<String> {
     // No connection is opened: only the load is validated.
-    let target = Target {
-        address: (Ipv4Addr::LOCALHOST, 80).into(),
-        host: "localhost".into(),
-        tls: None,
-    };
+    let target = Target::new((Ipv4Addr::LOCALHOST, 80).into(), "localhost");
     let plan = LoadPlan::new(target, load.clone());
     let mut problems: Vec<String> = plan.validate().err().iter().map(ToString::to_string).collect();
     if let Model::Open { stages, seed, .. } = &load.model

@@ -177,11 +177,7 @@ mod tests {
     #[test]
     fn hook_user_sends_the_declared_host() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let target = Target {
-            address: listener.local_addr().unwrap(),
-            host: "shop.test".to_owned(),
-            tls: None,
-        };
+        let target = Target::new(listener.local_addr().unwrap(), "shop.test");
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = [0; 1024];

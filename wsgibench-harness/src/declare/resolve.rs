@@ -135,11 +135,8 @@ impl ServerSpec {
             }
             (None, _) => authority(address, default_port),
         };
-        Target {
-            address,
-            host,
-            tls: self.tls.clone(),
-        }
+        let target = Target::new(address, host);
+        self.tls.clone().into_iter().fold(target, Target::tls)
     }
 
     /// Checks that the folders, the Dockerfile and the root certificate of the server exist. Reads the file system.

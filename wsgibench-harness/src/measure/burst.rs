@@ -81,11 +81,12 @@ mod tests {
     fn series(p99_ms: &[u64]) -> Vec<Second> {
         (0_u32..)
             .zip(p99_ms)
-            .map(|(at, ms)| Second {
-                at: f64::from(at),
-                done: 100,
-                p99_ns: ms * 1_000_000,
-                ..Second::default()
+            .map(|(at, ms)| {
+                let mut second = Second::default();
+                second.at = f64::from(at);
+                second.done = 100;
+                second.p99_ns = ms * 1_000_000;
+                second
             })
             .collect()
     }

@@ -67,20 +67,19 @@ fn scaled(load: &Load, capacity: f64) -> Load {
 
 fn find(asked: &LoadPlan, within: bool, interrupt: &Interrupt) -> Result<f64, LaunchFailure> {
     let load = &asked.load;
-    let like = |model: Model| Load {
-        requests: load.requests.clone(),
-        keep_alive: load.keep_alive,
-        timeout: load.timeout,
-        ..Load::new(model)
+    let like = |model: Model| {
+        let mut like = Load::new(model);
+        like.requests.clone_from(&load.requests);
+        like.keep_alive = load.keep_alive;
+        like.timeout = load.timeout;
+        like
     };
     let probe = |load: Load, (warm_up, length): (Duration, Duration)| -> Result<RoundResult, LaunchFailure> {
-        let plan = LoadPlan {
-            load,
-            warm_up,
-            rounds: 1,
-            measurement_time: length,
-            ..asked.clone()
-        };
+        let mut plan = asked.clone();
+        plan.load = load;
+        plan.warm_up = warm_up;
+        plan.rounds = 1;
+        plan.measurement_time = length;
         let mut session = Session::start(&plan)?;
         let canceller = session.watch();
         interrupt.on_first(Some(Box::new(move || canceller.cancel())));
@@ -128,10 +127,8 @@ fn find(asked: &LoadPlan, within: bool, interrupt: &Interrupt) -> Result<f64, La
         .collect();
     let probes = if within { PROBES_WITHIN } else { PROBES };
     search::<LaunchFailure>(guess, probes, |rate| {
-        let stage = Stage {
-            arrivals,
-            ..Stage::unlimited(rate)
-        };
+        let mut stage = Stage::unlimited(rate);
+        stage.arrivals = arrivals;
         let open = like(Model::Open {
             stages: vec![stage],
             max_connections,
@@ -196,7 +193,6 @@ fn search<E>(guess: f64, probes: u32, mut holds: impl FnMut(f64) -> Result<bool,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::Counts;
 
     fn found(guess: f64, truth: f64) -> Option<f64> {
         search::<()>(guess, PROBES, |rate| Ok(rate <= truth)).unwrap()
@@ -218,15 +214,10 @@ mod tests {
 
     #[test]
     fn a_rate_is_sustained_if_responses_arrive_in_time() {
-        let mut round = RoundResult {
-            counts: Counts {
-                offered: 1_000,
-                done: 990,
-                censored: 10,
-                ..Counts::default()
-            },
-            ..RoundResult::default()
-        };
+        let mut round = RoundResult::default();
+        round.counts.offered = 1_000;
+        round.counts.done = 990;
+        round.counts.censored = 10;
         for _ in 0..1_000 {
             round.response_time.record(Duration::from_millis(3));
         }

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     declare::{Source, Work},
-    load::{Edge, LoadError, LoadPlan, RoundResult, Stripe, Watch, preflight},
+    load::{Edge, LoadError, LoadPlan, RoundResult, Watch, preflight},
     sandbox::Launch,
     stats::{Slope, slope},
     store::record::{Ceilings, Finding, LaunchRecord, RoundRecord, ServerSecond, ValidityLevel},
@@ -157,18 +157,13 @@ impl LaunchContext<'_> {
         let target = job.spec.target(launch.address());
         let seed = self.order.seed ^ u64::from(record.index);
         fault_injection::check(work.load(), launch, &job.spec, timing.round, self.order.test_mode)?;
-        let mut plan = LoadPlan {
-            target,
-            load: work.load().clone(),
-            warm_up: timing.warm_up,
-            rounds: timing.rounds,
-            measurement_time: timing.round,
-            cpus: self.order.load_cpus.clone(),
-            seed,
-            stripe: Stripe::default(),
-            busy_poll: !self.order.shared_cpus,
-            before_request: None,
-        };
+        let mut plan = LoadPlan::new(target, work.load().clone());
+        plan.warm_up = timing.warm_up;
+        plan.rounds = timing.rounds;
+        plan.measurement_time = timing.round;
+        plan.cpus.clone_from(&self.order.load_cpus);
+        plan.seed = seed;
+        plan.busy_poll = !self.order.shared_cpus;
         #[cfg(feature = "kubernetes")]
         if let Some(server) = launch.in_cluster() {
             let Some((driver, script)) = self.open_in_cluster(ready, server, &plan, notes)? else {

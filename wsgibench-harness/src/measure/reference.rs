@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use crate::{
     declare::{DeclaredServer, Location, Machine, Server, ServerSpec, resolve},
     load::{
-        Load, LoadError, LoadPlan, RoundResult, Session, Stripe, Target, get,
+        Load, LoadError, LoadPlan, RoundResult, Session, Target, get,
         script::{ScriptSession, script},
     },
     null_server::{self, NullServerProcess},
@@ -86,22 +86,11 @@ impl Reference {
     }
 
     fn plan(&self, load: Load, load_cpus: &[usize], warm_up: Duration, length: Duration) -> LoadPlan {
-        LoadPlan {
-            target: Target {
-                address: self.address,
-                host: "null".to_owned(),
-                tls: None,
-            },
-            load,
-            warm_up,
-            rounds: 1,
-            measurement_time: length,
-            cpus: load_cpus.to_vec(),
-            seed: 0,
-            stripe: Stripe::default(),
-            busy_poll: false,
-            before_request: None,
-        }
+        let mut plan = LoadPlan::new(Target::new(self.address, "null"), load);
+        plan.warm_up = warm_up;
+        plan.measurement_time = length;
+        plan.cpus = load_cpus.to_vec();
+        plan
     }
 
     /// Stops and removes it.

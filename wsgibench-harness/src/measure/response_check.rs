@@ -7,7 +7,7 @@ use super::interrupt::Interrupt;
 use crate::{
     declare::Work,
     load::{
-        ErrorKind, Load, LoadError, LoadPlan, Model, RoundResult, Session, Stripe, Target,
+        ErrorKind, Load, LoadError, LoadPlan, Model, RoundResult, Session, Target,
         probe::speaks_tls,
         script::{RefusedCookie, Script, ScriptSession, Trial},
         tls::IS_TLS,
@@ -169,19 +169,11 @@ fn each_request(plan: &LoadPlan, load: &Load, first_response_timeout: Duration) 
         single.requests = vec![request.clone()];
         single.keep_alive = load.keep_alive;
         single.timeout = load.timeout.max(first_response_timeout);
-        let plan = LoadPlan {
-            target: plan.target.clone(),
-            load: single,
-            warm_up: Duration::ZERO,
-            rounds: 1,
-            measurement_time: GRACE,
-            cpus: plan.cpus.iter().copied().take(1).collect(),
-            seed: plan.seed,
-            stripe: Stripe::default(),
-            busy_poll: false,
-            before_request: None,
-        };
-        ask(&plan).map_err(|fault| {
+        let mut alone = LoadPlan::new(plan.target.clone(), single);
+        alone.measurement_time = GRACE;
+        alone.cpus = plan.cpus.iter().copied().take(1).collect();
+        alone.seed = plan.seed;
+        ask(&alone).map_err(|fault| {
             let request = format!("{} {}", request.method, request.path);
             Wrong::Request(request, fault.with_tls_remedy(&plan.target))
         })?;
@@ -252,7 +244,7 @@ fn judged(trial: &Trial) -> Result<Tried, Fault> {
         return Err(Fault {
             kind: Some(ErrorKind::ResponseTimeout),
             text: sample(round, ErrorKind::ResponseTimeout)
-                .unwrap_or(describe(ErrorKind::ResponseTimeout))
+                .unwrap_or(ErrorKind::ResponseTimeout.description())
                 .to_owned(),
         });
     }
@@ -279,8 +271,8 @@ fn fault(round: &RoundResult) -> Option<Fault> {
         (Some(failed), _) if failed.sample.is_empty() => format!("`{}` does not hold", failed.name),
         (Some(failed), _) => format!("expected {}, got {}", failed.name, failed.sample),
         (None, Some(kind)) => match sample(round, kind) {
-            Some(text) => format!("{}: {text}", describe(kind)),
-            None => describe(kind).to_owned(),
+            Some(text) => format!("{}: {text}", kind.description()),
+            None => kind.description().to_owned(),
         },
         (None, None) => return None,
     };
@@ -295,27 +287,6 @@ fn no_answer(timeout: Duration) -> String {
 fn sample(round: &RoundResult, kind: ErrorKind) -> Option<&str> {
     let (_, text) = round.error_samples.iter().find(|(known, _)| *known == kind)?;
     Some(text)
-}
-
-fn describe(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Dns => "the name did not resolve",
-        ErrorKind::Refused => "the connection was refused",
-        ErrorKind::Unreachable => "there is no route to the server",
-        ErrorKind::ConnectTimeout => "the connection was not accepted in time",
-        ErrorKind::ConnectReset => "the connection was reset",
-        ErrorKind::NoPorts => "this machine has no free port left",
-        ErrorKind::NoDescriptors => "this process has no free descriptor left",
-        ErrorKind::Tls => "TLS failed",
-        ErrorKind::WriteReset => "the connection was reset while the request was sent",
-        ErrorKind::ReadReset => "the connection was reset while the response was read",
-        ErrorKind::PrematureEnd => "the connection was closed before the response was complete",
-        ErrorKind::Malformed => "the response breaks the rules of HTTP/1.x",
-        ErrorKind::ResponseTimeout => "no complete response in time",
-        ErrorKind::Status => "unexpected status",
-        ErrorKind::CheckFailed => "unexpected header or body",
-        ErrorKind::Script => "the script failed",
-    }
 }
 
 #[cfg(test)]

@@ -5,14 +5,7 @@ use crate::{
 };
 
 fn plan(server: &NullServer, load: Load) -> LoadPlan {
-    LoadPlan::new(
-        Target {
-            address: server.address(),
-            host: "null".into(),
-            tls: None,
-        },
-        load,
-    )
+    LoadPlan::new(Target::new(server.address(), "null"), load)
 }
 
 fn server() -> NullServer {
@@ -203,15 +196,7 @@ fn raw(answer: &'static [u8], after: Duration, closes: bool) -> std::net::Socket
 }
 
 fn raw_plan(address: std::net::SocketAddr, load: Load) -> LoadPlan {
-    let host = "raw.test".to_owned();
-    LoadPlan::new(
-        Target {
-            address,
-            host,
-            tls: None,
-        },
-        load,
-    )
+    LoadPlan::new(Target::new(address, "raw.test"), load)
 }
 
 fn declared(address: std::net::SocketAddr, load: Load) -> Result<Tried, String> {

@@ -338,11 +338,7 @@ mod tests {
 
     fn target(listener: &TcpListener) -> Target {
         let address = listener.local_addr().unwrap();
-        Target {
-            address,
-            host: address.to_string(),
-            tls: None,
-        }
+        Target::new(address, address.to_string())
     }
 
     #[test]
@@ -394,11 +390,7 @@ mod tests {
         // The backlog accepts one or two of the 40 clients; the others get no response.
         listen(&listener, 0).unwrap();
         let address = SocketAddr::try_from(getsockname(&listener).unwrap()).unwrap();
-        let target = Target {
-            address,
-            host: address.to_string(),
-            tls: None,
-        };
+        let target = Target::new(address, address.to_string());
         let slow_clients = SlowClients::spawn(&[Slow::readers(40, "/down")], &target)
             .unwrap()
             .unwrap();

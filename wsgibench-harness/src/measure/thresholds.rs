@@ -196,12 +196,10 @@ mod tests {
     fn request(name: &str, milliseconds: u64) -> RequestResult {
         let mut latency = Latency::new();
         (0..200).for_each(|_| latency.record(Duration::from_millis(milliseconds)));
-        RequestResult {
-            name: name.to_owned(),
-            done: 200,
-            failed: 0,
-            latency,
-        }
+        let mut result = RequestResult::new(name);
+        result.done = 200;
+        result.latency = latency;
+        result
     }
 
     #[test]

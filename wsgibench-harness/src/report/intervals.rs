@@ -121,24 +121,24 @@ mod tests {
     };
 
     fn round() -> RoundRecord {
-        let second = |at: u32, done: u64, mean_ns: u64| Second {
-            at: f64::from(at) + 1e-4,
-            done,
-            mean_ns,
-            p99_ns: mean_ns * 3,
-            errors: 1,
-            active: u64::from(at),
-            p50_ns: mean_ns,
+        let second = |at: u32, done: u64, mean_ns: u64| {
+            let mut second = Second::default();
+            second.at = f64::from(at) + 1e-4;
+            second.done = done;
+            second.mean_ns = mean_ns;
+            second.p99_ns = mean_ns * 3;
+            second.errors = 1;
+            second.active = u64::from(at);
+            second.p50_ns = mean_ns;
+            second
         };
         let look = |at: u32, cores: f64| ServerSecond {
             at: f64::from(at) - 1e-4,
             cpu_cores: cores,
             memory_bytes: 100,
         };
-        let mut load = RoundResult {
-            seconds: 4.5,
-            ..RoundResult::default()
-        };
+        let mut load = RoundResult::default();
+        load.seconds = 4.5;
         load.series = vec![
             second(0, 10, 100),
             second(1, 30, 200),

@@ -1,6 +1,6 @@
 //! Formatting of figures in human-readable units.
 
-use crate::stats::Metric;
+use crate::stats::{Metric, Unit};
 
 /// Converts a count to a floating-point number; exact up to 2^53, far above any count here.
 #[expect(
@@ -79,13 +79,13 @@ pub fn percent(share: f64) -> String {
 /// Formats a metric's value in its unit.
 #[must_use]
 pub fn metric(metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::Throughput => rate(value),
-        Metric::CpuPerRequest | Metric::P50 | Metric::P99 => time(value * 1e3),
-        Metric::PeakMemory => bytes(value),
-        Metric::ErrorShare => percent(value),
-        Metric::StartUpTime => time(value * 1e9),
-        Metric::InstructionsPerRequest | Metric::SyscallsPerRequest | Metric::StatementsPerRequest => count(value),
+    match metric.unit() {
+        Unit::RequestsPerSecond => rate(value),
+        Unit::Microseconds => time(value * 1e3),
+        Unit::Bytes => bytes(value),
+        Unit::Share => percent(value),
+        Unit::Seconds => time(value * 1e9),
+        Unit::Count => count(value),
     }
 }
 

@@ -303,16 +303,21 @@ fn not_http(answer: &[u8]) -> Unready {
 }
 
 #[cfg(test)]
+#[expect(dead_code, reason = "the tests of the load generator use the rest")]
+#[path = "../../load/src/tls_server.rs"]
+mod tls_server;
+
+#[cfg(test)]
 mod tests {
     use tokio::net::TcpListener;
 
-    use super::*;
+    use super::{
+        tls_server::{Certificate, Flaw, TlsServer},
+        *,
+    };
     use crate::{
         declare::{DeclaredServer, Location, Machine, Server, resolve},
-        load::{
-            Tls,
-            tls::test_server::{Certificate, Flaw, TlsServer},
-        },
+        load::Tls,
     };
 
     fn spec(path: &str) -> ServerSpec {

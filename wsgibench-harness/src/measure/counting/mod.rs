@@ -29,7 +29,7 @@ use super::{
 use crate::{
     counts::{CountRecord, ProcessWindows, Window, per_request, syscalls},
     declare::{Source, Work},
-    load::{Counts, Load, LoadPlan, Model, RoundResult, Stripe},
+    load::{Counts, Load, LoadPlan, Model, RoundResult},
     sandbox::{Launch, PreparedServer, Sandbox, SandboxKind},
     stats::Metric,
     store::record::{RoundRecord, Validity},
@@ -300,19 +300,12 @@ impl LaunchContext<'_> {
         if ready.job.spec.host.is_none() {
             HOST.clone_into(&mut target.host);
         }
-        LoadPlan {
-            target,
-            load: work.load().clone(),
-            warm_up: Duration::ZERO,
-            rounds: 1,
-            measurement_time: AT_MOST,
-            // The server may use every CPU: the client's time does not matter.
-            cpus: Vec::new(),
-            seed: self.order.seed,
-            stripe: Stripe::default(),
-            busy_poll: false,
-            before_request: Some(quiescence::of(launch, every)),
-        }
+        // Not pinned: the server may use every CPU, and the client's time does not matter.
+        let mut plan = LoadPlan::new(target, work.load().clone());
+        plan.measurement_time = AT_MOST;
+        plan.seed = self.order.seed;
+        plan.before_request = Some(quiescence::of(launch, every));
+        plan
     }
 
     /// One user asks for so many requests, or runs its script so many times, and leaves.
@@ -501,12 +494,11 @@ fn round(record: CountRecord, counts: Counts) -> RoundRecord {
     if let Some(statements) = record.statements {
         metrics.insert(Metric::StatementsPerRequest.id().to_owned(), statements);
     }
+    let mut load = RoundResult::default();
+    load.counts = counts;
     RoundRecord {
         index: 0,
-        load: RoundResult {
-            counts,
-            ..RoundResult::default()
-        },
+        load,
         server_cpu_user_seconds: None,
         server_cpu_system_seconds: None,
         server_cpu_seconds: None,

@@ -1,26 +1,18 @@
 use std::time::Duration;
 
 use super::*;
-use crate::load::{Connections, Counts, ErrorKind};
+use crate::load::ErrorKind;
 
 fn good() -> RoundResult {
-    let mut load = RoundResult {
-        seconds: 1.0,
-        counts: Counts {
-            offered: 10_064,
-            done: 10_000,
-            censored: 64,
-            ..Counts::default()
-        },
-        connections: Connections {
-            wanted: 64,
-            established: 64,
-            opened: 0,
-            served: 64,
-            jain: 1.0,
-        },
-        ..RoundResult::default()
-    };
+    let mut load = RoundResult::default();
+    load.seconds = 1.0;
+    load.counts.offered = 10_064;
+    load.counts.done = 10_000;
+    load.counts.censored = 64;
+    load.connections.wanted = 64;
+    load.connections.established = 64;
+    load.connections.served = 64;
+    load.connections.jain = 1.0;
     for _ in 0..10_000 {
         load.service_time.record(Duration::from_micros(6_400));
     }
@@ -151,11 +143,9 @@ fn littles_law_counts_whole_scripts() {
         for _ in 0..6_400 {
             latency.record(time);
         }
-        load.steps = vec![crate::load::Step {
-            name: WHOLE_SCRIPT.into(),
-            latency,
-            failed: 0,
-        }];
+        let mut step = crate::load::Step::new(WHOLE_SCRIPT);
+        step.latency = latency;
+        load.steps = vec![step];
         load
     };
     // 64 users, 6,400 scripts of 10 ms in a second.

@@ -1,7 +1,7 @@
 //! Validation of project names. Pure.
 
 /// Names that Cargo or Rust reject for packages, or that would shadow a dependency of the project.
-const TAKEN: [&str; 12] = [
+const TAKEN: [&str; 14] = [
     "test",
     "core",
     "std",
@@ -13,7 +13,9 @@ const TAKEN: [&str; 12] = [
     "incremental",
     "wsgibench",
     "wsgibench-harness",
+    "wsgibench-load",
     "wsgibench-macros",
+    "wsgibench-stats",
 ];
 
 /// Checks a package's name.
