@@ -49,7 +49,9 @@ pub mod __private;
 pub mod fuzzing;
 
 #[doc(inline)]
-pub use wsgibench_load::{self as load, null_server};
+pub use wsgibench_load as load;
+#[doc(inline)]
+pub use wsgibench_load::null_server;
 pub(crate) use wsgibench_load::{affinity, panics};
 pub use wsgibench_macros::{scenario, server};
 #[doc(inline)]
