@@ -193,7 +193,7 @@ impl User {
     }
 
     /// Uses TLS for further connections, to servers whose certificate was signed by `root_certificate`. Users of a server that
-    /// is declared with [`Server::tls`](crate::declare::Server::tls) use TLS without this.
+    /// is declared with `Server::tls` use TLS without this.
     pub fn use_tls(&mut self, root_certificate: &RootCertificate) {
         // The name of the site was checked when the session began; one that TLS cannot ask for fails the handshake.
         if let Ok(connector) = Connector::with_root(root_certificate, &self.state.plan.target) {
