@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path, sync::Arc};
 
-use super::{Failure, args::Args, plan::Plan, run::Run};
+use super::{Failure, args::Args, cluster, plan::Plan, run::Run};
 use crate::{
     against::{self, Checkout, Declared},
     declare::{Case, profiles},
@@ -111,7 +111,7 @@ pub(super) fn add(run: &Run, args: &Args, plan: &mut Plan, bench: &str) -> Resul
     })
 }
 
-/// Returns the arguments with which the base's bench resolves its servers like this one: profile and CPUs.
+/// Returns the arguments with which the base's bench resolves its servers like this one: profile, and CPUs or cluster.
 fn as_here(args: &Args, plan: &Plan) -> Vec<String> {
     let mut given = Vec::new();
     if args.quick {
@@ -123,7 +123,10 @@ fn as_here(args: &Args, plan: &Plan) -> Vec<String> {
         let profile = file.map_or_else(|| profile.clone(), |file| file.display().to_string());
         given.push(format!("--profile={profile}"));
     }
-    if !plan.order.shared_cpus {
+    if cluster::wanted(args) {
+        // Limits are those of the declaration, and not clamped to this machine.
+        given.push("--sandbox=kubernetes".to_owned());
+    } else if !plan.order.shared_cpus {
         given.push(format!("--server-cpus={}", format_list(&plan.order.server_cpus)));
         given.push(format!("--load-cpus={}", format_list(&plan.order.load_cpus)));
     }
@@ -188,7 +191,9 @@ fn add_base(plan: &mut Plan, declared: &Declared) -> Vec<String> {
         }
         let mut spec = spec.clone();
         // The same content gives the same image; the name distinguishes the two in messages.
-        spec.limits.cpus = spec.limits.cpus.min(plan.order.server_cpus.len());
+        if !plan.order.server_cpus.is_empty() {
+            spec.limits.cpus = spec.limits.cpus.min(plan.order.server_cpus.len());
+        }
         base.push(Job {
             case: with_load(&job.case, case.load.clone()),
             arm: BASE,
@@ -248,6 +253,58 @@ mod tests {
         let unmatched = leave_out_partnerless(&mut plan, "three");
         assert_eq!(unmatched.len(), 2);
         assert!(plan.order.jobs.is_empty());
+    }
+
+    fn of_one_case(server_cpus: Vec<usize>, limit: usize) -> Plan {
+        let mut plan = plan(&[("ping", Work::Load(Load::closed(1).request(get("/"))))]);
+        plan.order.server_cpus = server_cpus;
+        let mut server = spec();
+        server.limits.cpus = limit;
+        add_base(
+            &mut plan,
+            &Declared {
+                version: Declared::VERSION,
+                manifest_dir: "/".into(),
+                cases: vec![DeclaredCase {
+                    id: "ping".into(),
+                    server: server.name.clone(),
+                    load: Load::closed(1).request(get("/")),
+                }],
+                servers: vec![server],
+            },
+        );
+        plan
+    }
+
+    #[test]
+    fn base_keeps_its_cpus_in_a_cluster() {
+        let base_cpus = |plan: &Plan| {
+            plan.order
+                .jobs
+                .iter()
+                .find(|job| job.arm == BASE)
+                .unwrap()
+                .spec
+                .limits
+                .cpus
+        };
+        assert_eq!(base_cpus(&of_one_case(vec![0, 1], 4)), 2, "clamped to this machine");
+        // The nodes' CPUs are not known before the launch.
+        assert_eq!(base_cpus(&of_one_case(Vec::new(), 4)), 4);
+    }
+
+    #[test]
+    fn base_is_resolved_where_its_servers_run() {
+        let here = |words: &str, cpus: Vec<usize>| {
+            let args = Args::parse_from_os(words.split(' ').map(Into::into)).unwrap();
+            as_here(&args, &of_one_case(cpus, 1))
+        };
+        let local = here("bench --bench", vec![0]);
+        assert!(local.contains(&"--server-cpus=0".to_owned()), "{local:?}");
+        assert_eq!(
+            here("bench --bench --sandbox kubernetes --registry r", Vec::new()),
+            ["--sandbox=kubernetes"]
+        );
     }
 
     #[test]
