@@ -38,10 +38,10 @@ pub(crate) fn one_arm() {
         "{}",
         profiled.candidate.running_samples
     );
-    assert!(
-        profiled.notes.is_empty() && explanation.notes.is_empty(),
-        "{explanation:?}"
-    );
+    // How long the server's threads wait for a CPU depends on the machine.
+    let of_machine = |note: &String| note.starts_with("threads were ready for a CPU");
+    let faults: Vec<&String> = profiled.notes.iter().filter(|note| !of_machine(note)).collect();
+    assert!(faults.is_empty() && explanation.notes.is_empty(), "{explanation:?}");
     // The handler of the server's own class runs in every request.
     let handler = profiled
         .functions
